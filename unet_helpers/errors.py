@@ -1,0 +1,25 @@
+"""The package's own errors: each says what is wrong with which file, and what to do about it."""
+
+
+class UNetHelpersError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ImageError(UNetHelpersError):
+    """An image file that cannot be read, or is not what it says it is."""
+
+
+class ModelError(UNetHelpersError):
+    """An unknown card, or weights that are missing, damaged or of another network."""
+
+
+class DownloadError(UNetHelpersError):
+    """A file that could not be fetched, or arrived with the wrong bytes."""
+
+
+class SaveError(UNetHelpersError):
+    """A result that cannot be written, or would overwrite an earlier one."""
+
+
+class TrainingError(UNetHelpersError):
+    """Training data or settings that a network cannot be trained with."""

@@ -1,0 +1,110 @@
+"""From pixels as stored to what a network reads: channels, working scale, field of view, intensities.
+
+The same functions prepare training images and a user's own, so that both look alike to the network.
+Arrays are (H, W) or (H, W, 3).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+RESIZABLE = ("uint8", "uint16", "int16", "float32", "float64")  # what cv2.resize accepts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A slice ready to be cut into tiles; the network reads ``(pixels - offset) * gain`` at working scale."""
+
+    pixels: np.ndarray  # (h, w) or (h, w, 3)
+    offset: float = 0.0
+    gain: float = 1.0
+    zoom: tuple[float, float] = (1.0, 1.0)  # working px per px, still to be applied to a tile
+    inside: np.ndarray | None = None  # (h, w) bool: the field of view, where the card has one
+
+    def tile(self, rows: slice, columns: slice, in_channels: int) -> np.ndarray:
+        """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; grey is repeated for colour networks."""
+        cut = self.pixels[rows, columns]
+        cut = resize(cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False)))
+        cut = (np.nan_to_num(cut.astype(np.float32)) - self.offset) * self.gain
+        planes = np.clip(cut[None] if cut.ndim == 2 else np.moveaxis(cut, -1, 0), -1, 2)
+        return np.ascontiguousarray(np.broadcast_to(planes, (in_channels, *planes.shape[1:])))
+
+
+def select_channels(pixels: np.ndarray, channels: str) -> np.ndarray:
+    """'green' and 'grey' give (H, W); 'rgb' leaves (H, W) or (H, W, 3) as it is."""
+    pixels = pixels if pixels.dtype.name in RESIZABLE else pixels.astype(np.float32)
+    if pixels.ndim == 2 or channels == "rgb":
+        return pixels
+    if channels == "green":
+        return np.ascontiguousarray(pixels[..., 1])
+    return pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
+
+
+def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """To (h, w): averages when shrinking, so that thin structures fade and do not flicker."""
+    if pixels.shape[:2] == tuple(shape):
+        return pixels
+    shrinks = shape[0] * shape[1] < pixels.shape[0] * pixels.shape[1]
+    return cv2.resize(pixels, tuple(shape[::-1]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def field_of_view(pixels: np.ndarray) -> np.ndarray:
+    """The lit disc of a fundus photograph, (H, W) bool; all True where there is no dark surround."""
+    light = np.nan_to_num((pixels.max(-1) if pixels.ndim == 3 else pixels).astype(np.float32))
+    thumbnail = resize(light, tuple(max(1, round(n * min(1, 512 / max(light.shape)))) for n in light.shape))
+    lit = (thumbnail > 0.12 * np.percentile(thumbnail, 95)).astype(np.uint8)
+    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))  # the label in a corner is not the eye
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(lit)
+    if count < 2:
+        return np.ones(light.shape, bool)
+    disc = (parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
+    edges, _ = cv2.findContours(disc, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros_like(disc), edges, -1, 1, thickness=cv2.FILLED)  # dark vessels are inside too
+    return cv2.resize(filled, light.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+
+
+def width_of(inside: np.ndarray) -> int:
+    """The larger side of the region's bounding box in pixels: the diameter of a field of view, even a cropped one."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return max(np.ptp(rows), np.ptp(columns)) + 1 if rows.size else 1
+
+
+def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
+    """Local z-score inside the field of view, brought to about 0 to 1; cameras and exposures then look alike."""
+    region = inside.astype(np.float32)
+    blur = lambda a: cv2.GaussianBlur(a, (0, 0), sigma)  # noqa: E731
+    weight = np.maximum(blur(region), 1e-3)
+    light = np.nan_to_num(pixels.astype(np.float32))
+    mean = blur(light * region) / weight
+    deviation = (light - mean) * region
+    spread = np.sqrt(blur(deviation**2) / weight)
+    floor = 0.25 * float(np.median(spread[inside])) if inside.any() else 0.0  # do not turn noise into vessels
+    return np.clip(0.5 + deviation / (6 * np.maximum(spread, floor) + 1e-6), 0, 1)
+
+
+def intensity_range(pixels: np.ndarray, low: float, high: float, inside: np.ndarray | None = None) -> tuple:
+    """(offset, gain) that bring the ``low`` to ``high`` percentile onto 0 to 1; a constant image becomes 0."""
+    values = pixels[inside] if inside is not None and inside.any() else pixels.reshape(-1)
+    values = values[:: max(1, values.size // 2_000_000)].astype(np.float32)  # a sample is enough, and fast
+    values = values[np.isfinite(values)]
+    bottom, top = np.percentile(values, [low, high]) if values.size else (0.0, 0.0)
+    return float(bottom), float(1 / (top - bottom)) if top > bottom else 0.0
+
+
+def intensity_levels(pixels: np.ndarray, reading) -> tuple[float, float]:
+    """(offset, gain) of an image or a whole volume, as the card's ``Reading`` says."""
+    if reading.intensities == "local":
+        return 0.0, 1.0
+    head = pixels > pixels.min() + 0.05 * np.ptp(pixels) if reading.intensities == "head" else None
+    return intensity_range(pixels, *reading.percentiles, inside=head)
+
+
+def prepare_slice(pixels: np.ndarray, reading, shape: tuple[int, int], levels: tuple | None = None) -> Prepared:
+    """One slice for the network, at the working ``shape``; ``levels`` holds a volume's own (offset, gain)."""
+    pixels = select_channels(pixels, reading.channels)
+    if reading.intensities == "local":
+        inside = resize(field_of_view(pixels).astype(np.uint8), shape) > 0
+        return Prepared(flatten_illumination(resize(pixels, shape), inside, sigma=reading.sigma), inside=inside)
+    zoom = (shape[0] / pixels.shape[0], shape[1] / pixels.shape[1])
+    return Prepared(pixels, *(levels or intensity_levels(pixels, reading)), zoom=zoom)

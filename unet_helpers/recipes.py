@@ -1,0 +1,115 @@
+"""How each shipped network is trained: examples at working scale, augmentation and schedule; run by ``train.py``."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from .cards import MODELS
+from .datasets import Case
+from .prepare import field_of_view, intensity_levels, prepare_slice, resize, width_of
+from .stacks import to_stack
+
+IGNORED = 255  # a target pixel that no loss and no score counts
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One slice at working scale: pixels (C, h, w) float16, about 0 to 1; target (h, w) uint8 class ids."""
+
+    pixels: np.ndarray
+    target: np.ndarray
+    weight: float = 1.0  # how often it is drawn, relative to the others
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Data, augmentation and schedule of one card."""
+
+    examples: Callable[[Case], Iterator[Example]]
+    steps: int
+    crop: int = 256
+    batch: int = 4
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    ema: float = 0.995  # the shipped weights are this moving average of the trained ones
+    seed: int = 2015
+    zoom: tuple[float, float] = (0.8, 1.25)
+    rotation: float = 15.0  # degrees, on top of quarter turns
+    turns: bool = True  # flips and quarter turns: wherever 'up' has no meaning
+    elastic: float = 0.0  # px, as torchvision's alpha; slow on a CPU
+    gamma: float = 0.3  # standard deviation of log gamma
+    contrast: float = 0.3
+    colour: float = 0.0  # saturation jitter; hue moves by a fifth of it
+    noise: float = 0.04
+    class_weights: tuple[float, ...] = ()
+
+
+def make_example(card: str, pixels: np.ndarray, target: np.ndarray, levels=None, weight: float = 1.0) -> Example:
+    """Prepare ``pixels`` at the target's shape just as inference does."""
+    prepared = prepare_slice(pixels, MODELS[card].reading, target.shape, levels)
+    planes = prepared.tile(slice(None), slice(None), MODELS[card].in_channels).astype(np.float16)
+    if prepared.inside is not None:
+        target = np.where(prepared.inside, target, IGNORED)
+    return Example(planes, target.astype(np.uint8), weight)
+
+
+def vessel_examples(case: Case) -> Iterator[Example]:
+    zoom = MODELS["retinal_vessels"].reading.size / width_of(field_of_view(case.image.pixels))
+    shape = tuple(round(n * zoom) for n in case.truth.shape)
+    # a thin vessel covers less than half of a shrunken pixel and still counts
+    yield make_example("retinal_vessels", case.image.pixels, resize(case.truth.astype(np.float32), shape) > 0.45)
+
+
+def nucleus_examples(case: Case) -> Iterator[Example]:
+    """Brought to the same median diameter; rare kinds are drawn more often than they occur."""
+    often = {"fluorescence": 1.0, "stained": 2.0, "brightfield": 3.5}
+    areas = np.bincount(case.truth.reshape(-1))[1:]
+    diameter = 2 * np.sqrt(np.median(areas[areas > 0]) / np.pi) if areas.any() else 24
+    zoom = np.clip(MODELS["nuclei"].reading.size / diameter, 0.2, 4)
+    shape = tuple(max(16, round(n * zoom)) for n in case.truth.shape)
+    labels = cv2.resize(case.truth.astype(np.uint16), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    yield make_example("nuclei", case.image.pixels, interiors_and_borders(labels, 2), weight=often[case.kind])
+
+
+def interiors_and_borders(labels: np.ndarray, reach: int) -> np.ndarray:
+    """0 background, 1 interior, 2 border: pixels of a nucleus within ``reach`` px of another one."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    highest = cv2.dilate(labels, disc)
+    lowest = cv2.erode(np.where(labels > 0, labels, 65535).astype(np.uint16), disc)
+    return np.where(labels == 0, 0, np.where(highest != lowest, 2, 1)).astype(np.uint8)
+
+
+def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
+    """For single images and volumes: each slice that shows the structure, and every third of the others."""
+
+    def examples(case: Case) -> Iterator[Example]:
+        reading = MODELS[card].reading
+        stack, truth = case.image.pixels, case.truth
+        if case.image.axes == "XYZ":
+            stack, truth = (to_stack(replace(case.image, pixels=a)).pixels for a in (stack, truth))
+        if stack.ndim == 2:
+            stack, truth = stack[None], truth[None]
+        levels = None if reading.intensities == "head" else intensity_levels(stack, reading)
+        for axis in (0, 1, 2) if reading.planes == "three" else (0,):
+            slices = zip(np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0), strict=True)
+            for i, (pixels, mask) in enumerate(slices):
+                if mask.any() or i % 3 == 0:
+                    shape = (reading.size,) * 2 if reading.scale == "square" else mask.shape
+                    target = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
+                    yield make_example(card, pixels, target, levels)
+
+    return examples
+
+
+RECIPES = {
+    "retinal_vessels": Recipe(vessel_examples, steps=1000, zoom=(0.7, 1.4), noise=0.03),
+    "nuclei": Recipe(
+        nucleus_examples, steps=1500, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
+    ),
+    "em_membranes": Recipe(slice_examples("em_membranes"), steps=700, elastic=60.0),
+    "lungs": Recipe(slice_examples("lungs"), steps=450, turns=False, zoom=(0.85, 1.2), rotation=12),
+    "brain_flair": Recipe(slice_examples("brain_flair"), steps=700, crop=192, batch=6),
+    "hippocampus": Recipe(slice_examples("hippocampus"), steps=800, crop=48, batch=40, turns=False, rotation=20),
+}

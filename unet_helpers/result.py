@@ -1,0 +1,70 @@
+"""What comes back: a ``Segmentation`` that can be looked at, measured and saved."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .cards import ModelCard
+from .images import MedicalImage
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The answer of a network for one image, in the image's own shape and order."""
+
+    image: MedicalImage
+    card: ModelCard
+    probabilities: np.ndarray  # (K, *spatial) float32; K = 1 yes or no, K > 1 background and classes, summing to 1
+    threshold: float  # foreground is where the probability of it reaches this
+    zoom: float = 1.0  # working px per image px, as the network saw it
+    weights_sha256: str = ""
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(*spatial) uint8: 0 background, then the card's classes in their order."""
+        labels = np.zeros(self.probabilities.shape[1:], np.uint8)
+        for i in range(len(labels)):  # row by row (or slice by slice), so that huge images need no huge copies
+            answer = self.probabilities[:, i]
+            if len(answer) == 1:
+                labels[i] = answer[0] >= self.threshold
+            else:
+                labels[i] = np.where(1 - answer[0] >= self.threshold, 1 + answer[1:].argmax(0), 0)
+        if self.card.keep_largest and labels.ndim == 3:
+            from .objects import keep_largest
+
+            labels = keep_largest(labels)
+        return labels
+
+    @cached_property
+    def objects(self) -> np.ndarray:
+        """(*spatial) int32: one id per object, 0 background."""
+        from .objects import find_objects
+
+        return find_objects(self.probabilities, self.labels, self.card.separate, self.zoom)
+
+    def measure(self):
+        """A pandas.DataFrame, one row per object: size and shape in px, and in mm where the spacing is known."""
+        from .objects import measure
+
+        return measure(self)
+
+    def confidence(self) -> np.ndarray:
+        """(*spatial) float32: the probability of the more likely answer, 0.5 (a guess) to 1 (sure)."""
+        foreground = self.probabilities[0] if len(self.probabilities) == 1 else 1 - self.probabilities[0]
+        return np.maximum(foreground, 1 - foreground)
+
+    def save(self, folder, *, overwrite: bool = False) -> dict[str, Path]:
+        """Write mask, labels, overlay, measurements and a manifest to ``folder``; returns their paths by kind.
+
+        Raises SaveError where a file of an earlier result would be overwritten and ``overwrite`` is False.
+        """
+        from .save import save
+
+        return save(self, Path(folder), overwrite)
+
+    def _repr_png_(self) -> bytes:
+        from .plots import overlay_png
+
+        return overlay_png(self)

@@ -1,0 +1,230 @@
+"""The trainer, for the shipped weights: ``python -m unet_helpers.train CARD --data DIR``.
+
+Seeded step by step, so that a run that was killed goes on from its checkpoint to the same end.
+"""
+
+import argparse
+import csv
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from tqdm.auto import tqdm
+
+from .cards import MODELS
+from .datasets import read_cases
+from .errors import TrainingError
+from .recipes import IGNORED, RECIPES, Example, Recipe
+from .unet import UNet
+
+MARGIN = 1.25  # crops are cut this much larger, so that rotating and bending them pulls in no blank corners
+
+
+def cut(example: Example, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random window at a random zoom: (C, s, s) float32 and (s, s) int64, s = crop * MARGIN."""
+    zoom = float(torch.empty(()).uniform_(*np.log(recipe.zoom)).exp())
+    size = round(recipe.crop * MARGIN)
+    window = max(8, round(size / zoom))
+    pixels, target = example.pixels, example.target
+    for _ in range(8):
+        corner = [int(torch.randint(max(1, n - window + 1), ())) for n in target.shape]
+        part = tuple(slice(c, c + window) for c in corner)
+        seen = target[part] != IGNORED
+        if seen.mean() > 0.6 and (target[part][seen] > 0).any():  # little is learnt where there is nothing
+            break
+    missing = [(0, max(0, window - n)) for n in target.shape]
+    pixels = np.pad(pixels[(slice(None), *part)].astype(np.float32), [(0, 0), *missing], mode="symmetric")
+    target = np.pad(target[part], missing, mode="symmetric")
+    planes = cv2.resize(np.moveaxis(pixels, 0, -1), (size, size), interpolation=cv2.INTER_LINEAR)
+    target = cv2.resize(target, (size, size), interpolation=cv2.INTER_NEAREST)
+    return torch.from_numpy(planes).reshape(size, size, -1).permute(2, 0, 1), torch.from_numpy(target)
+
+
+def augmentation(recipe: Recipe) -> v2.Compose:
+    """Random geometry and intensities for one (image, mask) pair."""
+    steps = [
+        v2.RandomAffine(
+            recipe.rotation,
+            shear=8,
+            interpolation=v2.InterpolationMode.BILINEAR,
+            fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED},
+        )
+    ]
+    if recipe.elastic:
+        bend = v2.ElasticTransform(recipe.elastic, sigma=6.0, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED})
+        steps.append(v2.RandomApply([bend], p=0.3))
+    steps.append(v2.CenterCrop(recipe.crop))
+    if recipe.turns:
+        steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    if recipe.colour:
+        steps += [v2.ColorJitter(saturation=recipe.colour, hue=recipe.colour / 5), v2.RandomGrayscale(0.1)]
+    steps += [v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.2)]
+    return v2.Compose(steps)
+
+
+def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Gamma, contrast, brightness and noise, each drawn anew; works for one channel or three."""
+    g, c, b, n = torch.randn(4).tolist()
+    image = image.clamp(0, 1.5) ** float(np.exp(recipe.gamma * g))
+    middle = image.mean()
+    image = (image - middle) * float(np.exp(recipe.contrast * c)) + middle + 0.08 * b
+    return image + torch.randn_like(image) * abs(n) * recipe.noise
+
+
+def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, recipe: Recipe, augment) -> tuple:
+    """The batch of a step: (N, C, s, s) float32 and (N, s, s) int64; the same whenever it is asked for."""
+    torch.manual_seed(recipe.seed * 1_000_003 + step)
+    images, targets = [], []
+    for i in torch.multinomial(weights, recipe.batch, replacement=True).tolist():
+        image, target = cut(examples[i], recipe)
+        image, target = augment(tv_tensors.Image(image), tv_tensors.Mask(target))
+        turns = int(torch.randint(4, ())) if recipe.turns else 0
+        images.append(vary_intensities(torch.rot90(image.as_subclass(torch.Tensor), turns, (1, 2)), recipe))
+        targets.append(torch.rot90(target.as_subclass(torch.Tensor), turns, (0, 1)).long())
+    return torch.stack(images).contiguous(memory_format=torch.channels_last), torch.stack(targets)
+
+
+def loss_of(logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor | None = None) -> torch.Tensor:
+    """Cross-entropy plus soft Dice (Milletari et al. 2016) of logits (N, K, H, W) and class ids (N, H, W)."""
+    if logits.shape[1] == 1:
+        logits = torch.cat((torch.zeros_like(logits), logits), dim=1)  # sigmoid is softmax against 0
+    entropy = F.cross_entropy(logits, target, weight=class_weights, ignore_index=IGNORED)
+    seen = (target != IGNORED).unsqueeze(1)
+    truth = F.one_hot(target.where(target != IGNORED, 0), logits.shape[1]).movedim(-1, 1)[:, 1:] * seen
+    guess = torch.softmax(logits, dim=1)[:, 1:] * seen
+    overlap = 2 * (truth * guess).sum((0, 2, 3)) + 1
+    return entropy + 1 - (overlap / (truth.sum((0, 2, 3)) + guess.sum((0, 2, 3)) + 1)).mean()
+
+
+@torch.inference_mode()
+def validate(model: UNet, examples: Sequence[Example]) -> float:
+    """Mean over the foreground classes of the Dice over all pixels of the validation examples."""
+    model.eval()
+    classes = range(1, max(2, model.out_channels))
+    hits, sizes = np.zeros(len(classes)), np.zeros(len(classes))
+    for e in examples:
+        scores = model.logits(torch.from_numpy(e.pixels.astype(np.float32))[None])[0]
+        guess = (scores.argmax(0) if len(scores) > 1 else scores[0] > 0).numpy()
+        seen = e.target != IGNORED
+        for i, k in enumerate(classes):
+            hits[i] += ((guess == k) & (e.target == k)).sum()
+            sizes[i] += ((guess == k) & seen).sum() + (e.target == k).sum()
+    return float(np.mean(2 * hits / np.maximum(sizes, 1)))
+
+
+def write_atomically(path: Path, write) -> None:
+    """``write`` to a file beside ``path`` and then rename: there is never half a file under that name."""
+    part = path.with_name(path.name + ".part")
+    write(part)
+    os.replace(part, path)
+
+
+def compact(model: UNet) -> dict[str, torch.Tensor]:
+    """The state dict with convolutions in half precision; the few numbers of batch norm stay as they are."""
+    return {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
+
+
+def fit(
+    model: UNet,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    recipe: Recipe,
+    folder: Path,
+    every: int = 100,
+    minutes: float | None = None,
+) -> UNet:
+    """Train ``model``; returns its moving average. ``folder`` gets checkpoint.pt, curve.csv and best.safetensors.
+
+    Goes on from ``folder/checkpoint.pt`` where there is one; ends after ``recipe.steps`` or ``minutes``.
+    """
+    if not train:
+        raise TrainingError("No training examples: give at least one image with its mask.")
+    folder.mkdir(parents=True, exist_ok=True)
+    model = model.to(memory_format=torch.channels_last)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    warm = max(1, min(100, recipe.steps // 10))
+    schedule = torch.optim.lr_scheduler.SequentialLR(
+        optimiser,
+        [
+            torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, total_iters=warm),
+            torch.optim.lr_scheduler.CosineAnnealingLR(
+                optimiser, recipe.steps - warm, eta_min=recipe.learning_rate / 100
+            ),
+        ],
+        milestones=[warm],
+    )
+    parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
+    first, best, curve = 0, -1.0, []
+    if (folder / "checkpoint.pt").exists():
+        saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+        first, best, curve = saved["step"], saved["best"], saved["curve"]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+    weights = torch.tensor([e.weight for e in train])
+    class_weights = torch.tensor(recipe.class_weights) if recipe.class_weights else None
+    augment, started, losses = augmentation(recipe), time.monotonic(), []
+    for step in (bar := tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, desc=folder.name)):
+        model.train()
+        images, targets = batch_at(step, train, weights, recipe, augment)
+        loss = loss_of(model.logits(images), targets, class_weights)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(model)
+        losses.append(loss.item())
+        out_of_time = minutes is not None and time.monotonic() - started > 60 * minutes
+        if (step + 1) % every == 0 or step + 1 == recipe.steps or out_of_time:
+            score = validate(average.module, validation) if validation else -float(np.mean(losses))
+            curve.append([step + 1, float(np.mean(losses)), score])
+            bar.set_postfix(loss=f"{curve[-1][1]:.3f}", score=f"{score:.4f}")
+            losses = []
+            if score > best or not validation:
+                best = score
+                write_atomically(folder / "best.safetensors", partial(save_file, compact(average.module)))
+            state = {name: part.state_dict() for name, part in parts.items()}
+            state |= {"step": step + 1, "best": best, "curve": curve}
+            write_atomically(folder / "checkpoint.pt", partial(torch.save, state))
+            write_atomically(folder / "curve.csv", partial(write_curve, curve))
+        if out_of_time:
+            break
+    return average.module
+
+
+def write_curve(curve: list, path: Path) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("step", "loss", "validation_dice"), *curve])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m unet_helpers.train", description=__doc__.split("\n")[0])
+    parser.add_argument("card", choices=sorted(RECIPES))
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the card's data set")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="checkpoints go to OUT/CARD (default: runs)")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes; run again to go on")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(chosen.threads)
+    cv2.setNumThreads(chosen.threads)
+    recipe, card = RECIPES[chosen.card], MODELS[chosen.card]
+    parts = {"train": [], "validation": [], "test": []}
+    for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
+        parts[case.part] += recipe.examples(case) if case.part != "test" else ()
+    torch.manual_seed(recipe.seed)
+    model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+    fit(model, parts["train"], parts["validation"], recipe, chosen.out / chosen.card, minutes=chosen.minutes)
+
+
+if __name__ == "__main__":
+    main()
