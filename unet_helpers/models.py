@@ -1,13 +1,15 @@
 """Pretrained networks, ready to use: ``load_model`` and ``list_models``."""
 
 import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 
-from .cards import MODELS, ModelCard
+from .cards import MODELS, ModelCard, Reading
 from .download import fetch, home_url
 from .errors import ModelError
 from .unet import UNet, fold_batch_norm
@@ -22,8 +24,8 @@ def find_card(name: str) -> ModelCard:
     return MODELS[name]
 
 
-def load_model(model: str | UNet = "retinal_vessels", *, trainable: bool = False) -> UNet:
-    """A pretrained U-Net in eval mode, with its ``card`` and ``weights_sha256``.
+def load_model(model: str | Path | UNet = "retinal_vessels", *, trainable: bool = False) -> UNet:
+    """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.
 
     Takes the weights shipped beside the code; otherwise downloads them once and keeps them in the cache.
     ``trainable`` leaves batch normalisation as layers, for fine-tuning; otherwise it is folded away, which
@@ -31,18 +33,30 @@ def load_model(model: str | UNet = "retinal_vessels", *, trainable: bool = False
     """
     if isinstance(model, UNet):
         return model
-    card = find_card(model)
-    shipped = WEIGHTS / f"{card.name}.safetensors"
-    path = shipped
-    if not shipped.exists():
-        path = fetch(card.url or home_url(f"unet_helpers/weights/{shipped.name}"), card.sha256, mirrors=card.mirrors)
+    if str(model).endswith(".safetensors"):
+        path = Path(model)
+        card = read_card(path)
+    else:
+        card = find_card(str(model))
+        path = weights_of(card)
     network = read_weights(path, card)
-    network.weights_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not network.weights_sha256.startswith(card.sha256):
-        raise ModelError(f"{path} is not the file that the card {card.name!r} describes. Delete it and load again.")
     if not trainable:
         fold_batch_norm(network)
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def weights_of(card: ModelCard) -> Path:
+    """The card's weights: shipped, else from the cache, else downloaded. Their sha256 is that of the card."""
+    shipped = WEIGHTS / f"{card.name}.safetensors"
+    if not shipped.exists():
+        return fetch(card.url or home_url(f"unet_helpers/weights/{shipped.name}"), card.sha256, mirrors=card.mirrors)
+    if card.sha256 and sha256_of(shipped) != card.sha256:
+        raise ModelError(f"{shipped} is not the file its card describes. Delete it, and it is fetched anew.")
+    return shipped
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_weights(path: Path, card: ModelCard) -> UNet:
@@ -52,8 +66,27 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise ModelError(f"{path} does not fit {card.name!r}: {error}. Delete it and load again.") from error
-    network.card = card
+    network.card, network.weights_sha256 = card, sha256_of(path)
     return network
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card inside a file of ``save_model``; ModelError where there is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            words = json.loads(file.metadata()["card"])
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise ModelError(f"{path} is no file of save_model ({error}). Give its full path, or a card's name.") from error
+    reading = Reading(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("reading").items()})
+    return ModelCard(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.items()}, reading=reading)
+
+
+def save_model(model: UNet, path: Path) -> None:
+    """Weights and card in one .safetensors file that ``load_model(path)`` takes. Written atomically."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    part = path.with_name(path.name + ".part")
+    save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})
+    part.replace(path)
 
 
 def list_models():

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from .errors import SaveError
-from .formats import write_like
+from .writers import write_like
 from .plots import overlay_png
 
 

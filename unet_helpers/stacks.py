@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .formats import from_canonical, to_canonical
 from .images import MedicalImage
+from .volumes import from_canonical, to_canonical
 
 
 def to_stack(image: MedicalImage) -> MedicalImage:

@@ -16,6 +16,7 @@ from .unet import UNet
 
 TILE = 1024  # working px, the longest side predicted at once: a compromise between memory and speed
 OVERLAP = 256  # working px shared by neighbouring tiles
+FLIPS = tuple(product((0, 2, 1, 3), (False, True)))  # (quarter turns, mirrored): the eight ways an image can lie
 
 
 def predict(
@@ -65,12 +66,19 @@ def flip_average(model: UNet, planes: np.ndarray, flips: int) -> np.ndarray:
     """(K, h, w): the mean answer for (C, h, w) planes as they are (1), flipped (4), and turned as well (8)."""
     x = torch.from_numpy(planes)[None]
     total = torch.zeros(model.out_channels, *planes.shape[1:])
-    for turn, mirror in list(product((0, 2, 1, 3), (False, True)))[:flips]:
-        seen = torch.rot90(x, turn, (2, 3))
-        seen = (seen.flip(3) if mirror else seen).contiguous(memory_format=torch.channels_last)
-        answer = model(seen)[0]
-        total += torch.rot90(answer.flip(2) if mirror else answer, -turn, (1, 2))
+    for way in FLIPS[:flips]:
+        total += turn_back(model(turn(x, *way)), *way)[0]
     return (total / flips).numpy()
+
+
+def turn(x: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
+    """(N, C, H, W) planes by quarter turns and then, if so, mirrored."""
+    x = torch.rot90(x, quarters, (2, 3))
+    return (x.flip(3) if mirror else x).contiguous(memory_format=torch.channels_last)
+
+
+def turn_back(x: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
+    return torch.rot90(x.flip(3) if mirror else x, -quarters, (2, 3))
 
 
 def resize_planes(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

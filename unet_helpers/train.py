@@ -17,81 +17,14 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
+from .augment import augmentation, batch_at
 from .cards import MODELS
 from .datasets import read_cases
 from .errors import TrainingError
 from .recipes import IGNORED, RECIPES, Example, Recipe
 from .unet import UNet
-
-MARGIN = 1.25  # crops are cut this much larger, so that rotating and bending them pulls in no blank corners
-
-
-def cut(example: Example, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random window at a random zoom: (C, s, s) float32 and (s, s) int64, s = crop * MARGIN."""
-    zoom = float(torch.empty(()).uniform_(*np.log(recipe.zoom)).exp())
-    size = round(recipe.crop * MARGIN)
-    window = max(8, round(size / zoom))
-    pixels, target = example.pixels, example.target
-    for _ in range(8):
-        corner = [int(torch.randint(max(1, n - window + 1), ())) for n in target.shape]
-        part = tuple(slice(c, c + window) for c in corner)
-        seen = target[part] != IGNORED
-        if seen.mean() > 0.6 and (target[part][seen] > 0).any():  # little is learnt where there is nothing
-            break
-    missing = [(0, max(0, window - n)) for n in target.shape]
-    pixels = np.pad(pixels[(slice(None), *part)].astype(np.float32), [(0, 0), *missing], mode="symmetric")
-    target = np.pad(target[part], missing, mode="symmetric")
-    planes = cv2.resize(np.moveaxis(pixels, 0, -1), (size, size), interpolation=cv2.INTER_LINEAR)
-    target = cv2.resize(target, (size, size), interpolation=cv2.INTER_NEAREST)
-    return torch.from_numpy(planes).reshape(size, size, -1).permute(2, 0, 1), torch.from_numpy(target)
-
-
-def augmentation(recipe: Recipe) -> v2.Compose:
-    """Random geometry and intensities for one (image, mask) pair."""
-    steps = [
-        v2.RandomAffine(
-            recipe.rotation,
-            shear=8,
-            interpolation=v2.InterpolationMode.BILINEAR,
-            fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED},
-        )
-    ]
-    if recipe.elastic:
-        bend = v2.ElasticTransform(recipe.elastic, sigma=6.0, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED})
-        steps.append(v2.RandomApply([bend], p=0.3))
-    steps.append(v2.CenterCrop(recipe.crop))
-    if recipe.turns:
-        steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
-    if recipe.colour:
-        steps += [v2.ColorJitter(saturation=recipe.colour, hue=recipe.colour / 5), v2.RandomGrayscale(0.1)]
-    steps += [v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.2)]
-    return v2.Compose(steps)
-
-
-def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Gamma, contrast, brightness and noise, each drawn anew; works for one channel or three."""
-    g, c, b, n = torch.randn(4).tolist()
-    image = image.clamp(0, 1.5) ** float(np.exp(recipe.gamma * g))
-    middle = image.mean()
-    image = (image - middle) * float(np.exp(recipe.contrast * c)) + middle + 0.08 * b
-    return image + torch.randn_like(image) * abs(n) * recipe.noise
-
-
-def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, recipe: Recipe, augment) -> tuple:
-    """The batch of a step: (N, C, s, s) float32 and (N, s, s) int64; the same whenever it is asked for."""
-    torch.manual_seed(recipe.seed * 1_000_003 + step)
-    images, targets = [], []
-    for i in torch.multinomial(weights, recipe.batch, replacement=True).tolist():
-        image, target = cut(examples[i], recipe)
-        image, target = augment(tv_tensors.Image(image), tv_tensors.Mask(target))
-        turns = int(torch.randint(4, ())) if recipe.turns else 0
-        images.append(vary_intensities(torch.rot90(image.as_subclass(torch.Tensor), turns, (1, 2)), recipe))
-        targets.append(torch.rot90(target.as_subclass(torch.Tensor), turns, (0, 1)).long())
-    return torch.stack(images).contiguous(memory_format=torch.channels_last), torch.stack(targets)
 
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor | None = None) -> torch.Tensor:
@@ -120,6 +53,11 @@ def validate(model: UNet, examples: Sequence[Example]) -> float:
             hits[i] += ((guess == k) & (e.target == k)).sum()
             sizes[i] += ((guess == k) & seen).sum() + (e.target == k).sum()
     return float(np.mean(2 * hits / np.maximum(sizes, 1)))
+
+
+def moving_average(decay: float, averaged, current, count) -> None:
+    """Exponential, over a short past at first, so that the random start is soon forgotten."""
+    get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averaged, current, count)
 
 
 def write_atomically(path: Path, write) -> None:
@@ -151,7 +89,7 @@ def fit(
         raise TrainingError("No training examples: give at least one image with its mask.")
     folder.mkdir(parents=True, exist_ok=True)
     model = model.to(memory_format=torch.channels_last)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=partial(moving_average, recipe.ema), use_buffers=True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     warm = max(1, min(100, recipe.steps // 10))
     schedule = torch.optim.lr_scheduler.SequentialLR(

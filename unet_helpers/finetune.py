@@ -1,0 +1,142 @@
+"""Teach a pretrained network your own structure, from a few images with masks, in minutes on a CPU."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from .augment import augmentation, batch_at
+from .cards import ModelCard, Reading
+from .errors import TrainingError
+from .images import read_image
+from .models import load_model, save_model
+from .prepare import prepare_slice
+from .recipes import RECIPES, Example, Recipe
+from .segment import working_shape
+from .train import fit, loss_of
+from .unet import UNet, fold_batch_norm
+
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")  # Okabe and Ito
+
+
+def fine_tune(
+    start: str,
+    images: Sequence,
+    masks: Sequence,
+    *,
+    classes: Sequence[str] | None = None,
+    size: int = 128,
+    minutes: float = 3.0,
+    name: str = "fine_tuned",
+    pretrained: bool = True,
+    save_to: str | Path | None = None,
+    seed: int = 0,
+) -> UNet:
+    """A network that has learnt from ``images`` and ``masks``, starting from the card ``start``.
+
+    ``images``: 2D paths or arrays; ``masks``: paths or (H, W) arrays of the same shapes, 0 background, then 1, 2, ...
+    (any value above 0 is 1 where there is one class). With ``classes`` the network gets a new last layer for
+    them and sees each image at ``size`` x ``size`` px; without, it goes on with the card's own task and scale.
+    ``minutes`` of training on this machine; ``pretrained=False`` starts from random weights, to compare.
+    ``save_to`` keeps the result as a file that ``load_model`` takes. Raises TrainingError, ImageError.
+    """
+    if not images or len(images) != len(masks):
+        raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
+    network = load_model(start, trainable=True)
+    if classes is not None:
+        network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
+    if not pretrained:
+        card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
+        network.card = card
+    examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
+    recipe = timed(recipe_for(start, examples, classes is None, pretrained, seed), network, examples, minutes)
+    card = network.card
+    with TemporaryDirectory() as folder:
+        tuned = fit(network, examples, [], recipe, Path(folder), every=max(1, recipe.steps // 4))
+    tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
+    if save_to is not None:
+        save_model(tuned, Path(save_to))
+    tuned.weights_sha256 = ""
+    return fold_batch_norm(tuned)
+
+
+def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int) -> ModelCard:
+    """The card of a new task: what the old one says of its own data no longer holds."""
+    reading = Reading(channels=card.reading.channels, scale="square", size=size)
+    return replace(
+        card,
+        name=name,
+        classes=classes,
+        colors=COLORS[: len(classes)],
+        reading=reading,
+        separate="components",
+        out_channels=1 if len(classes) == 1 else 1 + len(classes),
+        threshold=0.5,
+        flips=1,
+        keep_largest=False,
+        data="your own images",
+        licence="yours",
+        citation="",
+        limits="as good as the masks it learnt from",
+    )
+
+
+def with_new_head(network: UNet, card: ModelCard) -> UNet:
+    """The same layers with another last one, for the classes of ``card``."""
+    network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
+    network.out_channels, network.card = card.out_channels, card
+    return network
+
+
+def make_example(network: UNet, image, mask) -> Example:
+    image, mask = read_image(image), read_image(mask).pixels
+    if image.axes not in ("YX", "YXC") or mask.shape[:2] != image.spatial_shape:
+        raise TrainingError(
+            f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; make them alike."
+        )
+    mask = mask if mask.ndim == 2 else mask.max(-1)
+    target = (mask > 0) if network.out_channels == 1 else mask
+    shape = working_shape(image.pixels, network.card, image.spacing, None, network)
+    prepared = prepare_slice(image.pixels, network.card.reading, shape)
+    target = cv2.resize(target.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return Example(prepared.tile(slice(None), slice(None), network.in_channels).astype(np.float16), target)
+
+
+def recipe_for(start: str, examples: Sequence[Example], same_task: bool, pretrained: bool, seed: int) -> Recipe:
+    """The card's own augmentation for its own task, a gentle general one for a new task."""
+    rate = 1e-3 if pretrained else 2e-3
+    if same_task:
+        return replace(RECIPES[start], learning_rate=rate / 2, crop=192, seed=seed)
+    crop = min(128, 16 * (max(16, min(examples[0].target.shape)) // 16))
+    return Recipe(
+        None,
+        steps=1,
+        crop=crop,
+        batch=8,
+        learning_rate=rate,
+        ema=0.98,
+        seed=seed,
+        zoom=(0.9, 1.4),
+        rotation=30,
+        colour=0.2 if len(examples[0].pixels) == 3 else 0.0,
+        gamma=0.2,
+        contrast=0.2,
+    )
+
+
+def timed(recipe: Recipe, network: UNet, examples: Sequence[Example], minutes: float) -> Recipe:
+    """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
+    started, tries = time.monotonic(), 2
+    for step in range(tries):
+        weights = torch.ones(len(examples))
+        images, targets = batch_at(-1 - step, examples, weights, recipe, augmentation(recipe))
+        loss_of(network.train().logits(images), targets).backward()
+    network.zero_grad()
+    seconds = (time.monotonic() - started) / tries
+    return replace(recipe, steps=max(2, int(60 * minutes / (1.05 * seconds))))

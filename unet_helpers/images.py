@@ -1,0 +1,151 @@
+"""``read_image``: from any file to one form, ``MedicalImage``, with geometry and values kept as they are."""
+
+import html
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .errors import ImageError
+
+MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
+
+
+@dataclass(frozen=True, eq=False)
+class MedicalImage:
+    """An image, stack or volume as stored in its file."""
+
+    pixels: np.ndarray  # native dtype; nothing is rescaled silently
+    axes: str  # 'YX', 'YXC', 'ZYX', 'ZYXC', or 'XYZ' for NIfTI in the order nibabel gives
+    spacing: tuple[float, ...] | None = None  # mm per step along each spatial axis, None where the file does not say
+    affine: np.ndarray | None = None  # (4, 4) voxel indices (x, y, z) to mm, to the right, front and top
+    header: object | None = None  # of a NIfTI file
+    path: Path | None = None
+    notes: tuple[str, ...] = ()  # what the reader saw and did
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        return self.pixels.shape[: len(self.axes.rstrip("C"))]
+
+    @property
+    def channels(self) -> int:
+        return self.pixels.shape[-1] if self.axes.endswith("C") else 1
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending(s), for naming results."""
+        if self.path is None:
+            return "array"
+        name = self.path.name
+        for ending in (".nii.gz", ".ome.tiff", ".ome.tif", self.path.suffix):
+            if ending and name.lower().endswith(ending.lower()):
+                return name[: -len(ending)]
+        return name
+
+    def facts(self) -> dict[str, str]:
+        """What a person wants to know first; what a cell shows."""
+        from .checks import check_pixels
+
+        finite = self.pixels[np.isfinite(self.pixels)] if self.pixels.dtype.kind == "f" else self.pixels
+        facts = {
+            "image": str(self.path or "array"),
+            "size": " × ".join(map(str, self.spatial_shape)) + f" ({', '.join(self.axes.rstrip('C').lower())})",
+            "values": f"{self.pixels.dtype}, {finite.min():g} to {finite.max():g}" if finite.size else "none finite",
+            "channels": str(self.channels),
+            "spacing": " × ".join(f"{s:.4g}" for s in self.spacing) + " mm" if self.spacing else "not in the file",
+        }
+        facts |= {f"note {i}": note for i, note in enumerate(self.notes, 1)}
+        return facts | {f"warning {i}": warning for i, warning in enumerate(check_pixels(self), 1)}
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{key:10} {value}" for key, value in self.facts().items())
+
+    def _repr_html_(self) -> str:
+        row = "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</td></tr>".format
+        return f"<table>{''.join(row(html.escape(k), html.escape(v)) for k, v in self.facts().items())}</table>"
+
+
+def read_image(source, *, page: int | None = None, volume: int = 0, series: str | None = None) -> MedicalImage:
+    """Read a file (PNG, JPEG, BMP, GIF, WebP, TIFF, NIfTI, Analyze, DICOM, NumPy) or a folder of DICOM slices.
+
+    ``page`` picks one page of a TIFF stack or frame of a GIF, ``volume`` one of a 4D NIfTI file, ``series`` one
+    of several DICOM series in a folder. An array is taken as 'YX', 'YXC' (last axis 3 or 4) or 'ZYX'; a
+    MedicalImage is returned as it is. Raises ImageError, and nothing else, for what cannot be read.
+    """
+    if isinstance(source, MedicalImage):
+        return source
+    if isinstance(source, np.ndarray):
+        return checked(from_array(source))
+    from .formats import reader_of  # the readers load their libraries when they are needed
+
+    path = Path(os.fspath(source))
+    try:
+        image = reader_of(path)(path, page=page, volume=volume, series=series)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: there is no such file. Check the spelling and the folder ({Path.cwd()}).") from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: may not be read by this user. Change its permissions or copy it.") from error
+    except MemoryError as error:
+        raise ImageError(f"{path}: does not fit into memory. Cut or shrink it first.") from error
+    except Exception as error:  # decoders fail in many ways, on files made to break them in any way
+        raise ImageError(f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again.") from error
+    return checked(replace(image, path=path))
+
+
+def describe(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
+
+
+def from_array(pixels: np.ndarray, notes: tuple[str, ...] = ()) -> MedicalImage:
+    """Axes by shape: two are 'YX', a third of 3 or 4 is colour (alpha is dropped), else 'ZYX'."""
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim == 2:
+        return MedicalImage(pixels, "YX", notes=notes)
+    if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
+        return drop_alpha(MedicalImage(pixels, "YXC", notes=notes))
+    if pixels.ndim == 3:
+        return MedicalImage(pixels, "ZYX", notes=notes)
+    if pixels.ndim == 4 and pixels.shape[-1] in (3, 4):
+        return drop_alpha(MedicalImage(pixels, "ZYXC", notes=notes))
+    raise ImageError(f"An array of shape {pixels.shape} is no image: give (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3).")
+
+
+def drop_alpha(image: MedicalImage) -> MedicalImage:
+    """Without the last channel of two or four; says whether anything was transparent."""
+    if image.channels not in (2, 4):
+        return image
+    alpha, colour = image.pixels[..., -1], image.pixels[..., :-1]
+    clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
+    note = "dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else "")
+    grey = colour.shape[-1] == 1
+    pixels, axes = (colour[..., 0], image.axes[:-1]) if grey else (colour, image.axes)
+    return replace(image, pixels=np.ascontiguousarray(pixels), axes=axes, notes=(*image.notes, note))
+
+
+def checked(image: MedicalImage) -> MedicalImage:
+    """Only numbers, and some of them; booleans become 0 and 1, long double and half precision single."""
+    pixels, name = image.pixels, image.path or "The array"
+    if pixels.dtype.kind not in "buif":
+        raise ImageError(f"{name} holds {pixels.dtype} values, not numbers. Convert it to integers or floats.")
+    if pixels.size == 0:
+        raise ImageError(f"{name} has no pixels (shape {pixels.shape}).")
+    if pixels.size > MAX_VALUES:
+        raise ImageError(f"{name} has {pixels.size:,} values, more than {MAX_VALUES:,}. Cut or shrink it first.")
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8)
+    if pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8):
+        pixels = pixels.astype(np.float32)
+    return replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+
+
+def refuse_if_huge(path: Path, shape) -> None:
+    """Before decoding: a header of a few bytes can promise more than a computer holds."""
+    size = int(np.prod([int(n) for n in shape], dtype=object)) if len(shape) else 0
+    if size > MAX_VALUES:
+        sizes = " × ".join(map(str, shape))
+        raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")

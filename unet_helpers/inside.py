@@ -1,0 +1,218 @@
+"""A look inside a network: its shape, what its channels respond to, what the skip connections carry.
+
+All of it by PyTorch hooks: functions that watch or change what flows through a layer on a real forward pass.
+Every hook is a context manager, so that it is off again when the block is left.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from .images import read_image
+from .metrics import dice
+from .models import load_model
+from .plots import busiest_slice, plane
+from .prepare import intensity_levels, prepare_slice
+from .quality import foreground
+from .result import Segmentation
+from .scale import zoom_for_objects
+from .segment import segment, working_shape
+from .stacks import to_stack
+from .tiles import TILE
+from .unet import UNet
+
+BLUE, LIGHT_BLUE, GREY = "#0072B2", "#A6D3F2", "#7F7F7F"
+ARROWS = {  # as in the legend of the paper's figure 1
+    "3 × 3 convolution, ReLU": BLUE,
+    "copy: skip connection": GREY,
+    "2 × 2 max pooling": "#D55E00",
+    "2 × 2 up-convolution": "#009E73",
+    "1 × 1 convolution": "#CC79A7",
+}
+CONVOLVE, SKIP, POOL, GROW, ANSWER = ARROWS.values()
+
+
+def as_seen(image, model, index: int | None = None) -> torch.Tensor:
+    """(1, C, h, w): an image, or slice ``index`` (default: the middle one) of a volume, as the network reads it.
+
+    Of an image larger than one tile, the centre.
+    """
+    image, model = to_stack(read_image(image)), load_model(model)
+    reading, pixels, spacing, levels = model.card.reading, image.pixels, image.spacing, None
+    if image.axes not in ("YX", "YXC"):
+        levels = None if reading.intensities == "head" else intensity_levels(pixels, reading)
+        pixels = pixels[len(pixels) // 2 if index is None else index]
+        spacing = None if spacing is None else spacing[1:]
+    prepared = prepare_slice(pixels, reading, working_shape(pixels, model.card, spacing, None, model), levels)
+    margins = [max(0, int(n - TILE / z) // 2) for n, z in zip(prepared.pixels.shape, prepared.zoom, strict=False)]
+    rows, columns = (slice(m, n - m) for m, n in zip(margins, prepared.pixels.shape, strict=False))
+    return torch.tensor(prepared.tile(rows, columns, model.in_channels))[None]
+
+
+@torch.inference_mode()
+def activations(model: UNet, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """(C, h, w) output of each block in one forward pass of (1, C, h, w), in that order; last the 'answer'."""
+    seen, training = {}, model.training
+
+    def keep(name: str):
+        return lambda block, inputs, output: seen.update({name: output[0]})
+
+    with ExitStack() as hooks:
+        for name, block in model.named_children():
+            if name != "pool":
+                hooks.enter_context(block.register_forward_hook(keep(name)))
+        seen["answer"] = model.eval()(x)[0]
+    model.train(training)
+    return seen
+
+
+def blocks_of(model: UNet) -> dict[str, int]:
+    """Each block's level, in the order of computation; 1 is full resolution, the bottleneck is depth + 1."""
+    down = {f"encoder{i}": i for i in range(1, model.depth + 1)}
+    return down | {"bottleneck": model.depth + 1} | {f"decoder{i}": i for i in range(model.depth, 0, -1)}
+
+
+def sizes(block: torch.Tensor) -> str:
+    """'16 × 512 × 512': channels, height, width."""
+    return " × ".join(str(n) for n in block.shape)
+
+
+def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = None):
+    """The ``maps`` channels that vary most, of each block; ``levels`` (1: full resolution) picks some. The figure."""
+    model = load_model(model)
+    blocks = blocks_of(model)
+    chosen = [name for name, level in blocks.items() if levels is None or level in levels]
+    if not chosen:
+        raise ValueError(f"Levels are 1 (full resolution) to {model.depth + 1} (the bottleneck), not {levels}.")
+    seen = activations(model, as_seen(image, model, index))
+    _, height, width = seen[chosen[0]].shape
+    side = min(12.8 / len(chosen), 2.6)
+    size = (max(6.5, side * len(chosen) + 0.2), maps * side * height / width + 1.3)
+    figure, axes = plt.subplots(maps, len(chosen), figsize=size, layout="compressed", squeeze=False)
+    for column, name in zip(axes.T, chosen, strict=True):
+        block = seen[name].float()
+        strongest = block.var(dim=(1, 2)).topk(min(maps, len(block))).indices
+        for ax, channel in zip(column, block[strongest].numpy(), strict=False):
+            low, high = np.percentile(channel, [1, 99])
+            ax.imshow(channel, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+        column[0].set_title(f"{name.replace('coder', 'coder ')}\n{sizes(block)}", fontsize=10)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    figure.supxlabel(f"The {maps} channels that vary most at each level, strongest on top; bright: strong", fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+@contextmanager
+def cut_skips(model: UNet, levels) -> Iterator[None]:
+    """Within the block, zeros arrive over the skip connections of these levels (1: full resolution)."""
+    if unknown := set(levels) - set(range(1, model.depth + 1)):
+        raise ValueError(f"This network has skip connections at levels 1 to {model.depth}, not at {sorted(unknown)}.")
+
+    def silence(decoder, inputs):
+        from_below, over_skip = inputs[0].chunk(2, dim=1)
+        return torch.cat((from_below, torch.zeros_like(over_skip)), dim=1)
+
+    with ExitStack() as hooks:
+        for level in set(levels):
+            hooks.enter_context(model.get_submodule(f"decoder{level}").register_forward_pre_hook(silence))
+        yield
+
+
+def without_skips(image, model, levels=None, **options) -> Segmentation:
+    """The answer with the skip connections of these levels (default: all) cut; ``options`` go to ``segment``."""
+    image, model = read_image(image), load_model(model)
+    if model.card.reading.scale == "objects" and options.get("zoom") is None:
+        options["zoom"] = zoom_for_objects(model, image.pixels)  # as found by the network while it is whole
+    with cut_skips(model, range(1, model.depth + 1) if levels is None else levels):
+        return segment(image, model, **options)
+
+
+def compare_skips(image, model, index: int | None = None):
+    """The probability with all skip connections, with each one cut, and with none. Returns the figure."""
+    image, model = read_image(image), load_model(model)
+    whole = segment(image, model, flips=1, progress=False)
+    zoom = whole.zoom if model.card.reading.scale == "objects" else None
+    index = busiest_slice(whole) if index is None else index
+    answers = {"all skip connections": whole}
+    cuts = {f"without skip {i}": (i,) for i in range(1, model.depth + 1)} | {"without any": None}
+    for name, levels in cuts.items():
+        answers[name] = without_skips(image, model, levels, flips=1, zoom=zoom, progress=False)
+    rows = -(-len(answers) // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(13, 4.4 * rows + 0.4), layout="compressed", squeeze=False)
+    for ax, (name, answer) in zip(axes.flat, answers.items(), strict=False):
+        heat = ax.imshow(plane(image, foreground(answer.probabilities), index), cmap="cividis", vmin=0, vmax=1)
+        ax.set_title(name if answer is whole else f"{name}: Dice {dice(whole.labels, answer.labels):.2f}")
+    for ax in axes.flat:
+        ax.set_axis_off()
+    figure.colorbar(heat, ax=axes, shrink=0.6, label="probability")
+    figure.supxlabel("Level 1 is full resolution; Dice: the overlap with the whole network's answer", fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+def diagram(model, image=None):
+    """The U of the paper's figure 1, with the sizes of a real forward pass (of zeros where there is no image)."""
+    model = load_model(model)
+    x = torch.zeros(1, model.in_channels, 256, 256) if image is None else as_seen(image, model)
+    seen, depth = activations(model, x), model.depth
+    heights = 1.7 * 0.72 ** np.arange(depth + 1)  # as drawn, from level 1 to the bottleneck
+    tops = -np.cumsum(np.append(0, heights[:-1] + 0.85))
+    middles, bottoms = tops - heights / 2, tops - heights
+    figure, ax = plt.subplots(figsize=(13, 6.8), layout="constrained")
+
+    def bar(column: float, row: int, channels: int, white: bool = False) -> float:
+        """Draws a map, wider with more channels, its left half white if so; returns half its width."""
+        half = 0.05 + 0.03 * np.log2(channels)
+        for left, color in ((column - half, "white" if white else LIGHT_BLUE), (column, LIGHT_BLUE)):
+            ax.add_patch(Rectangle((left, bottoms[row]), half, heights[row], facecolor=color))
+        ax.add_patch(Rectangle((column - half, bottoms[row]), 2 * half, heights[row], fill=False, edgecolor=CONVOLVE))
+        ax.text(column, tops[row] + 0.05, channels, ha="center", fontsize=11)
+        return half
+
+    def arrow(start: tuple[float, float], end: tuple[float, float], color: str) -> None:
+        ax.annotate(
+            "", end, start, arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
+        )
+
+    for i, (name, level) in enumerate(blocks_of(model).items()):
+        row, column, (channels, *shape) = level - 1, 2 * i, seen[name].shape
+        incoming = x.shape[1] if i == 0 else channels // 2 if i <= depth else 2 * channels
+        halves = [bar(column, row, incoming, white=i > depth), *(bar(column + s, row, channels) for s in (1, 2))]
+        for step in (1, 2):
+            ends = column + step - 1 + halves[step - 1], column + step - halves[step]
+            arrow((ends[0], middles[row]), (ends[1], middles[row]), CONVOLVE)
+        place = column + 1 + np.sign(i - depth)
+        ax.text(place, bottoms[row] - 0.08, " × ".join(str(n) for n in shape), ha="center", va="top", fontsize=11)
+        if i < depth:  # down, and over to the decoder of the same level
+            arrow((column + 2, bottoms[row]), (column + 2, tops[row + 1] + 0.3), POOL)
+            across = 2 * (2 * depth - i)
+            arrow((column + 2 + halves[2], middles[row]), (across - halves[2] - 0.05, middles[row]), SKIP)
+            ax.text(2 * depth + 1, middles[row] + 0.05, f"level {level}", ha="center", fontsize=11, color="#595959")
+        elif level > 1:
+            arrow((column + 2, tops[row] + 0.3), (column + 2, bottoms[row - 1]), GROW)
+    half = bar(column + 3, 0, len(seen["answer"]))
+    arrow((column + 2 + halves[2], middles[0]), (column + 3 - half, middles[0]), ANSWER)
+    if image is not None:
+        answer = foreground(seen["answer"].numpy())
+        shown = [(-3.3, x[0].numpy().transpose(1, 2, 0).clip(0, 1), "gray"), (column + 3.4, answer, "cividis")]
+        for left, pixels, colors in shown:
+            inset = ax.inset_axes([left, bottoms[0], 2.9, heights[0]], transform=ax.transData)
+            inset.imshow(pixels, cmap=colors, vmin=0, vmax=1)
+            inset.set_axis_off()
+    ax.legend([Line2D([], [], color=c, lw=3) for c in ARROWS.values()], ARROWS, loc="lower left", fontsize=11)
+    margin = 0.6 if image is None else 3.4
+    ax.set(xlim=(-margin, column + 3 + margin), ylim=(bottoms[-1] - 0.4, 0.4))
+    ax.set_axis_off()
+    parameters = sum(p.numel() for p in model.parameters())
+    about = (
+        f"Channels above each map, height × width below; white: over the skip connection. {parameters:,} parameters."
+    )
+    figure.supxlabel(about, fontsize=11)
+    plt.close(figure)
+    return figure

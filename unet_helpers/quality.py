@@ -1,0 +1,152 @@
+"""How good is an answer, and how sure? Scores against the truth, and what turned copies of an image disagree on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from .images import read_image
+from .metrics import dice, iou, same_shape, sensitivity, surface_distance
+from .models import load_model
+from .plots import FALSE_ALARM, HIT, MISS, picture, plane
+from .result import Segmentation
+from .scale import zoom_for_objects
+from .segment import segment
+from .stacks import as_displayed
+from .tiles import FLIPS, turn, turn_back
+from .unet import UNet
+
+THRESHOLDS = np.arange(5, 100, 5) / 100
+
+
+def foreground(probabilities: np.ndarray) -> np.ndarray:
+    """(*spatial): the probability of any class but background, of (K, *spatial)."""
+    return probabilities[0] if len(probabilities) == 1 else 1 - probabilities[0]
+
+
+def score_table(result: Segmentation, truth: np.ndarray):
+    """Dice, IoU, sensitivity, precision, 95 % surface distance: a pandas.DataFrame, one row per class.
+
+    ``truth`` has the image's shape. Of a card with several classes it holds their ids, 0 background; of any other
+    (and of nuclei, whose classes only serve to tell objects apart) whatever is not 0 counts.
+    """
+    import pandas as pd
+
+    truth, labels = same_shape(truth, result.labels)
+    classes, spacing = result.card.classes, result.image.spacing
+    if len(classes) == 1 or result.card.separate == "interiors":
+        masks = {result.card.title.lower(): (truth > 0, labels > 0)}
+    else:
+        masks = {name: (truth == i, labels == i) for i, name in enumerate(classes, 1)}
+        masks["together"] = (truth > 0, labels > 0)
+    step = None if spacing is None else spacing[: truth.ndim]
+    rows = {
+        name: {
+            "Dice": dice(real, found),
+            "IoU": iou(real, found),
+            "sensitivity": sensitivity(real, found),
+            "precision": sensitivity(found, real),
+            f"surface distance 95 %, {'px' if step is None else 'mm'}": surface_distance(real, found, step),
+        }
+        for name, (real, found) in masks.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+
+
+def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
+    """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
+
+    One pass over the pixels: each is counted in the interval between thresholds that its probability falls into.
+    """
+    import pandas as pd
+
+    probability = foreground(result.probabilities)
+    real, probability = same_shape(np.asarray(truth) > 0, probability)
+    passed = np.searchsorted(np.asarray(thresholds, np.float32), probability.reshape(-1), side="right")
+    counts = np.bincount(2 * passed + real.reshape(-1), minlength=2 * len(thresholds) + 2).reshape(-1, 2)
+    false_alarms, hits = counts[::-1].cumsum(0)[::-1][1:].T  # pixels that reach each threshold
+    found, total = hits + false_alarms, np.count_nonzero(real)
+
+    def share(part, of):
+        return np.where(of > 0, part / np.maximum(of, 1), 1.0)  # nothing to find, nothing found: perfect
+
+    scores = {
+        "Dice": share(2 * hits, found + total),
+        "sensitivity": share(hits, total),
+        "precision": share(hits, found),
+    }
+    return pd.DataFrame(scores, index=pd.Index(thresholds, name="threshold"))
+
+
+def threshold_curve(result: Segmentation, truth: np.ndarray):
+    """Dice, sensitivity and precision over the threshold; the one in use and the best marked. Returns the figure."""
+    scores = threshold_scores(result, truth, np.union1d(THRESHOLDS, result.threshold))
+    used, best = result.threshold, scores.Dice.idxmax()
+    figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    for (name, values), color, style in zip(scores.items(), (HIT, MISS, FALSE_ALARM), ("-", "--", "-."), strict=True):
+        ax.plot(scores.index, values, style, color=color, lw=2.5, label=name)
+    ax.axvline(used, color="black", lw=1, ls=":")
+    ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"in use: {used:g}, Dice {scores.Dice[used]:.3f}")
+    ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"best: {best:g}, Dice {scores.Dice[best]:.3f}")
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold", title=f"{result.image.name}: what the threshold does")
+    ax.legend(loc="lower center")
+    ax.grid(alpha=0.3)
+    note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
+    figure.supxlabel(note, fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+@contextmanager
+def turned(model: UNet, quarters: int, mirror: bool) -> Iterator[None]:
+    """Within the block the network sees every image turned, and its answers are turned back."""
+
+    def before(model, inputs):
+        return turn(inputs[0], quarters, mirror)
+
+    def after(model, inputs, answer):
+        return turn_back(answer, quarters, mirror)
+
+    with model.register_forward_pre_hook(before), model.register_forward_hook(after):
+        yield
+
+
+def disagreement(image, model, flips: int = 8, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the foreground probability over the turned and mirrored copies of an image.
+
+    Both (*spatial) float32. The mean is what ``segment(image, model, flips=flips)`` answers; where the deviation is
+    large the answer depends on which way up the image lies, which it should not.
+    """
+    image, model = read_image(image), load_model(model)
+    zoom = zoom_for_objects(model, image.pixels) if model.card.reading.scale == "objects" else None
+    mean = squares = np.zeros(image.spatial_shape, np.float32)
+    for count, way in enumerate(FLIPS[:flips], 1):
+        with turned(model, *way):
+            answer = foreground(segment(image, model, flips=1, zoom=zoom, progress=progress).probabilities)
+        before, mean = mean, mean + (answer - mean) / count  # Welford 1962: no need to keep all answers
+        squares = squares + (answer - before) * (answer - mean)
+    return mean, np.sqrt(np.maximum(squares / len(FLIPS[:flips]), 0))
+
+
+def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
+    """Image, mean probability and disagreement side by side: how sure is it? Returns the figure."""
+    image, model = read_image(image), load_model(model)
+    mean, spread = disagreement(image, model, flips)
+    if index is None and image.axes not in ("YX", "YXC"):
+        index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
+    figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
+    axes[0].imshow(picture(image, index))
+    axes[0].set_title(image.name if index is None else f"{image.name}, slice {index}")
+    heats = {"mean probability": (mean, "cividis", 1), "disagreement (standard deviation)": (spread, "viridis", 0.5)}
+    for ax, (title, (values, colors, top)) in zip(axes[1:], heats.items(), strict=True):
+        figure.colorbar(ax.imshow(plane(image, values, index), cmap=colors, vmin=0, vmax=top), ax=ax, shrink=0.7)
+        ax.set_title(title)
+    for ax in axes:
+        ax.set_axis_off()
+    found = mean >= model.card.threshold
+    unsure = np.count_nonzero(found & (spread > 0.1)) / max(1, np.count_nonzero(found))
+    note = f"{flips} copies, turned and mirrored. In {unsure:.0%} of what was found they differ by more than 0.1."
+    figure.supxlabel(note, fontsize=11)
+    plt.close(figure)
+    return figure

@@ -1,0 +1,65 @@
+"""The sample images: those in sample_images/, and those fetched on first use."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from .download import cached_path, fetch
+from .errors import DownloadError
+
+FOLDER = Path(__file__).parent.parent / "sample_images"
+unreachable: set[str] = set()  # samples that could not be fetched in this session: tried once, not at every cell
+
+
+@cache
+def table() -> dict[str, dict]:
+    """samples.json: name to card, title, licence, and either a shipped file or url and sha256."""
+    return {row["name"]: row for row in json.loads((FOLDER / "samples.json").read_text())}
+
+
+def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> Path:
+    """The path of a sample image, or of its true mask; fetched, verified and cached where it is not shipped.
+
+    Raises DownloadError (no network, unknown name, no ground truth).
+    """
+    if name not in table():
+        raise DownloadError(f"There is no sample {name!r}. Choose one of: {', '.join(table())}.")
+    row = table()[name]
+    if "file" in row and not ground_truth:
+        return FOLDER / row["file"]
+    source = row.get("ground_truth") if ground_truth else row
+    if not source:
+        raise DownloadError(f"The sample {name!r} comes without a true mask.")
+    return fetch(source["url"], source["sha256"], progress=progress)
+
+
+def samples_at_hand(card: str | None = None) -> list[str]:
+    """Names of the samples that can be used now: shipped, cached, or fetched by this call. Offline it gives up soon."""
+    names = [name for name, row in table().items() if card in (None, row["card"])]
+    return [name for name in names if is_at_hand(table()[name])]
+
+
+def is_at_hand(row: dict) -> bool:
+    if "file" in row or cached_path(row["url"], row["sha256"]).is_file():
+        return True
+    host = row["url"].split("/")[2]
+    if host in unreachable:
+        return False
+    try:
+        fetch(row["url"], row["sha256"])
+        return True
+    except DownloadError:
+        unreachable.add(host)
+        return False
+
+
+def list_samples():
+    """All samples as a pandas.DataFrame."""
+    import pandas as pd
+
+    rows = [
+        {"sample": n, "model": r["card"], "shows": r["title"], "comes": "with the repository" if "file" in r else "by download",
+         "true mask": "ground_truth" in r, "licence": r["licence"]}
+        for n, r in table().items()
+    ]
+    return pd.DataFrame(rows).set_index("sample")

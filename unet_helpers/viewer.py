@@ -1,0 +1,184 @@
+"""Volumes and collections to look at: a slice slider, three planes, a gallery."""
+
+from dataclasses import replace
+from functools import cache
+from textwrap import shorten
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+
+from .images import MedicalImage, read_image
+from .plots import busiest_slice, overlay, picture, png
+from .prepare import intensity_range
+from .result import Segmentation
+from .stacks import as_displayed, to_stack
+
+BODY = {"axial": "RLA", "coronal": "RLS", "sagittal": "APS"}  # and what is left, right and on top of each plane
+STACK = {"along the stack": "", "across its rows": "", "across its columns": ""}  # where directions are not known
+VIEW = 480  # px: longer side of a slice as shown
+
+
+def slices(shown, interactive: bool | None = None):
+    """A slider through a volume (Segmentation, MedicalImage, path or array), with buttons for the plane.
+
+    Returns a widget in a notebook and three still planes elsewhere; ``interactive`` decides it otherwise.
+    """
+    shown = volume(shown)
+    if not (has_kernel() if interactive is None else interactive):
+        return three_planes(shown)
+    import ipywidgets as widgets
+
+    turned, start = cache(lambda axis: facing(shown, axis)), centre(shown)
+    planes = widgets.ToggleButtons(options=[(name, axis) for axis, name in enumerate(directions(shown))], value=0)
+    length = image_of(turned(0)).pixels.shape[0]
+    slider = widgets.IntSlider(value=start[0], min=0, max=length - 1, description="slice")
+    screen = widgets.Image(format="png", layout=widgets.Layout(width="max-content"))
+
+    def draw(change=None) -> None:
+        stack = turned(planes.value)
+        screen.value = png(view(stack, min(slider.value, len(image_of(stack).pixels) - 1)))
+
+    def turn(change) -> None:
+        slider.max = len(image_of(turned(planes.value)).pixels) - 1
+        slider.value = start[planes.value]
+        draw()
+
+    draw()
+    slider.observe(draw, names="value")
+    planes.observe(turn, names="value")
+    return widgets.VBox([planes, slider, screen, widgets.Label(amounts(shown))])
+
+
+def has_kernel() -> bool:
+    """Is this a notebook, and are its widgets installed?"""
+    try:
+        import ipywidgets  # noqa: F401
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return hasattr(get_ipython(), "kernel")
+
+
+def volume(shown) -> Segmentation | MedicalImage:
+    """As given, or read; ValueError for an image without slices."""
+    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
+    if image_of(shown).axes in ("YX", "YXC"):
+        raise ValueError(f"{image_of(shown).name} is a single image, without slices: look at it with show(result).")
+    return shown
+
+
+def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
+    return shown.image if isinstance(shown, Segmentation) else shown
+
+
+def directions(shown: Segmentation | MedicalImage) -> dict[str, str]:
+    return BODY if image_of(shown).axes == "XYZ" else STACK
+
+
+def facing(shown: Segmentation | MedicalImage, axis: int):
+    """The volume as a stack of its axial (0), coronal (1) or sagittal (2) slices, the head up, in 8 bits."""
+    image, names = image_of(shown), directions(shown)
+
+    def turn(values: np.ndarray) -> np.ndarray:
+        values = np.moveaxis(as_displayed(image, values), axis, 0)
+        return values[:, ::-1] if axis and names is BODY else values
+
+    stack, pixels = to_stack(image), turn(image.pixels)
+    if pixels.dtype != np.uint8:  # one range for all slices, or the brightness would jump from one to the next
+        offset, gain = intensity_range(pixels, 0.5, 99.5)
+        pixels = (np.clip((np.nan_to_num(pixels.astype(np.float32)) - offset) * gain, 0, 1) * 255).astype(np.uint8)
+    spacing = stack.spacing and (stack.spacing[axis], *np.delete(stack.spacing, axis))
+    turned = replace(stack, pixels=pixels, spacing=spacing)
+    if shown is image:
+        return turned
+    result = replace(shown, image=turned, probabilities=np.stack([turn(p) for p in shown.probabilities]))
+    vars(result).update(labels=turn(shown.labels), objects=turn(shown.objects))  # as found, not found once more
+    return result
+
+
+def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
+    if isinstance(shown, Segmentation):
+        small = min(shown.labels.shape[-2:]) < 128  # an outline of one voxel would hide the inside
+        painted = overlay(shown, index, contours=not small)
+    else:
+        painted = picture(shown, index)
+    height, width = extent(shown, painted.shape)
+    zoom = VIEW / max(height, width)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    return cv2.resize(painted, size, interpolation=cv2.INTER_AREA if size[0] < painted.shape[1] else cv2.INTER_LINEAR)
+
+
+def extent(shown, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Height and width of a slice of ``shape`` in mm, or px where the spacing is not known."""
+    steps = image_of(shown).spacing or (1.0, 1.0)
+    return shape[0] * steps[-2], shape[1] * steps[-1]
+
+
+def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
+    """(z, y, x) in the stack as displayed: a voxel in the midst of the largest object, or else of the volume."""
+    if isinstance(shown, Segmentation) and shown.objects.any():
+        objects = as_displayed(shown.image, shown.objects)
+        voxels = np.argwhere(objects == 1 + np.bincount(objects.reshape(-1))[1:].argmax())
+        return tuple(int(i) for i in voxels[((voxels - voxels.mean(0)) ** 2).sum(1).argmin()])
+    return tuple(n // 2 for n in to_stack(image_of(shown)).spatial_shape)
+
+
+def amounts(shown: Segmentation | MedicalImage) -> str:
+    """'anterior 1.52 mL, posterior 1.7 mL', in voxels where the spacing is not known; '' without an answer."""
+    if not isinstance(shown, Segmentation):
+        return ""
+    counts = np.bincount(shown.labels.reshape(-1), minlength=len(shown.card.classes) + 1)[1:]
+    spacing = shown.image.spacing
+    words = [f"{n:,} voxels" if spacing is None else f"{n * np.prod(spacing) / 1000:.3g} mL" for n in counts]
+    return ", ".join(f"{name} {amount}" for name, amount in zip(shown.card.classes, words, strict=True))
+
+
+def three_planes(shown, at: tuple[int, int, int] | None = None):
+    """The three planes through voxel ``at`` (in the file's order; default: the largest object's centre). The figure."""
+    shown = volume(shown)
+    image, point = image_of(shown), centre(shown)
+    if at is not None:
+        marker = np.zeros(image.spatial_shape, bool)
+        marker[at] = True
+        point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
+    figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
+    for axis, (ax, (name, sides)) in enumerate(zip(axes, directions(shown).items(), strict=True)):
+        stack = facing(shown, axis)
+        shape = image_of(stack).pixels.shape[1:3]
+        height, width = extent(stack, shape)
+        ax.imshow(view(stack, point[axis]), extent=(0, width, height, 0))
+        row, column = (i + 0.5 for i in np.delete(point, axis))
+        row = shape[0] - row if axis and sides else row  # the head is up
+        ax.axhline(row / shape[0] * height, color="white", lw=0.8, ls=":")
+        ax.axvline(column / shape[1] * width, color="white", lw=0.8, ls=":")
+        for letter, x, y in zip(sides, (0.03, 0.97, 0.5), (0.5, 0.5, 0.96), strict=False):
+            ax.text(x, y, letter, color="white", fontsize=12, ha="center", va="center", transform=ax.transAxes)
+        ax.set_title(f"{name}, slice {point[axis]}")
+        ax.set_axis_off()
+    figure.supxlabel(f"{image.name}  {amounts(shown)}".strip(), fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+def gallery(results):
+    """Several results in one figure, three a row: overlay, name and number of objects. Returns the figure."""
+    results = list(results)
+    columns = min(3, len(results))
+    rows = -(-len(results) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(13 * columns / 3, 4.7 * rows), layout="constrained", squeeze=False
+    )
+    for ax, result in zip(axes.flat, results, strict=False):
+        index = busiest_slice(result)
+        ax.imshow(view(result if index is None else facing(result, 0), index))
+        count = np.count_nonzero(np.bincount(result.objects.reshape(-1))[1:])
+        where = "" if index is None else f", slice {index}"
+        ax.set_title(
+            f"{shorten(result.image.name + where, 36)}\n{result.card.title.lower()}: {count} objects", fontsize=11
+        )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    plt.close(figure)
+    return figure
