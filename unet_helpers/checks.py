@@ -55,7 +55,4 @@ def check_scale(image: MedicalImage, card) -> list[str]:
 
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it."""
-    from .familiarity import warn_unfamiliar
-
-    unlike = warn_unfamiliar(image, card)
-    return [*check_pixels(image), *check_channels(image, card), *check_scale(image, card), *([unlike] if unlike else [])]
+    return [*check_pixels(image), *check_channels(image, card), *check_scale(image, card)]

@@ -36,8 +36,9 @@ def cached_path(url: str, sha256: str = "", name: str | None = None) -> Path:
     return folder / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
 
 
-def fetch(url: str, sha256: str = "", *, mirrors: tuple[str, ...] = (), name: str | None = None,
-          progress: bool = True) -> Path:
+def fetch(
+    url: str, sha256: str = "", *, mirrors: tuple[str, ...] = (), name: str | None = None, progress: bool = True
+) -> Path:
     """The path of a verified copy of ``url``; downloaded once, from the first of url and mirrors that has it.
 
     ``sha256`` may be a prefix of the hash, where only that is known. Raises DownloadError, which says where to
@@ -63,7 +64,8 @@ def fetch(url: str, sha256: str = "", *, mirrors: tuple[str, ...] = (), name: st
     finally:
         part.unlink(missing_ok=True)
     raise DownloadError(
-        f"{target.name.split('-', 1)[1]} could not be fetched.\n  " + "\n  ".join(reasons)
+        f"{target.name.split('-', 1)[1]} could not be fetched.\n  "
+        + "\n  ".join(reasons)
         + f"\nWithout a network: get the file from {url} elsewhere and put it at {target}"
     )
 
@@ -132,7 +134,9 @@ def receive(url: str, part: Path, progress: bool) -> None:
         total = done + int(answer.headers.get("Content-Length", 0))
         if total > MAX_BYTES:
             raise DownloadError(f"{total:,} bytes are more than expected of any file here")
-        bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, desc=Path(url).name, disable=not progress)
+        bar = tqdm(
+            total=total or None, initial=done, unit="B", unit_scale=True, desc=Path(url).name, disable=not progress
+        )
         with part.open("ab" if done else "wb") as file, bar:
             for block in answer.iter_content(CHUNK):
                 done += len(block)

@@ -13,7 +13,17 @@ from .errors import ImageError
 from .images import MedicalImage, drop_alpha, from_array, refuse_if_huge
 from .volumes import read_dicom, read_dicom_folder, read_nifti
 
-MM = {"nm": 1e-6, "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": 25.4}
+MM = {
+    "nm": 1e-6,
+    "µm": 1e-3,
+    "um": 1e-3,
+    "micron": 1e-3,
+    "microns": 1e-3,
+    "mm": 1.0,
+    "cm": 10.0,
+    "m": 1000.0,
+    "inch": 25.4,
+}
 
 
 def reader_of(path: Path):
@@ -33,7 +43,10 @@ def reader_of(path: Path):
         return read_raster
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return read_tiff
-    if start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c") or path.suffix.lower() == ".img":
+    if (
+        start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+        or path.suffix.lower() == ".img"
+    ):
         return read_nifti
     if start[128:132] == b"DICM":
         return read_dicom

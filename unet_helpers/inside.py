@@ -143,14 +143,15 @@ def compare_skips(image, model, index: int | None = None):
     cuts = {f"without skip {i}": (i,) for i in range(1, model.depth + 1)} | {"without any": None}
     for name, levels in cuts.items():
         answers[name] = without_skips(image, model, levels, flips=1, zoom=zoom, progress=False)
-    rows = -(-len(answers) // 3)
-    figure, axes = plt.subplots(rows, 3, figsize=(13, 4.4 * rows + 0.4), layout="compressed", squeeze=False)
+    rows, (height, width) = -(-len(answers) // 3), plane(image, whole.labels, index).shape
+    size = (13, min(5.0, 3.9 * height / width + 0.4) * rows + 0.5)
+    figure, axes = plt.subplots(rows, 3, figsize=size, layout="constrained", squeeze=False)
     for ax, (name, answer) in zip(axes.flat, answers.items(), strict=False):
         heat = ax.imshow(plane(image, foreground(answer.probabilities), index), cmap="cividis", vmin=0, vmax=1)
         ax.set_title(name if answer is whole else f"{name}: Dice {dice(whole.labels, answer.labels):.2f}")
     for ax in axes.flat:
         ax.set_axis_off()
-    figure.colorbar(heat, ax=axes, shrink=0.6, label="probability")
+    figure.colorbar(heat, ax=axes, shrink=0.6, pad=0.02, label="probability")
     figure.supxlabel("Level 1 is full resolution; Dice: the overlap with the whole network's answer", fontsize=11)
     plt.close(figure)
     return figure
@@ -193,7 +194,7 @@ def diagram(model, image=None):
             arrow((column + 2, bottoms[row]), (column + 2, tops[row + 1] + 0.3), POOL)
             across = 2 * (2 * depth - i)
             arrow((column + 2 + halves[2], middles[row]), (across - halves[2] - 0.05, middles[row]), SKIP)
-            ax.text(2 * depth + 1, middles[row] + 0.05, f"level {level}", ha="center", fontsize=11, color="#595959")
+            ax.text(2 * depth + 1, middles[row] + 0.08, f"level {level}", ha="center", fontsize=11, color="#595959")
         elif level > 1:
             arrow((column + 2, tops[row] + 0.3), (column + 2, bottoms[row - 1]), GROW)
     half = bar(column + 3, 0, len(seen["answer"]))

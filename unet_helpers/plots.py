@@ -1,5 +1,7 @@
 """What a person looks at: overlays, comparisons, probabilities. Colours are safe for the colour-blind."""
 
+from textwrap import fill
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
@@ -93,6 +95,8 @@ def show(result: Segmentation, index: int | None = None):
     figure.colorbar(heat, ax=axes[2], shrink=0.8)
     for ax in axes:
         ax.set_axis_off()
+    if caution := result.explain() or " ".join(result.warnings):
+        figure.supxlabel(fill(caution, 150), fontsize=10, color=FALSE_ALARM)
     plt.close(figure)  # a cell shows the returned figure once, not twice
     return figure
 

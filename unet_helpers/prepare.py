@@ -28,7 +28,7 @@ class Prepared:
         cut = resize(cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False)))
         cut = (np.nan_to_num(cut.astype(np.float32)) - self.offset) * self.gain
         planes = np.clip(cut[None] if cut.ndim == 2 else np.moveaxis(cut, -1, 0), -1, 2)
-        return np.ascontiguousarray(np.broadcast_to(planes, (in_channels, *planes.shape[1:])))
+        return np.array(np.broadcast_to(planes, (in_channels, *planes.shape[1:])), order="C")
 
 
 def select_channels(pixels: np.ndarray, channels: str) -> np.ndarray:

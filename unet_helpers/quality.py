@@ -16,6 +16,7 @@ from .segment import segment
 from .stacks import as_displayed
 from .tiles import FLIPS, turn, turn_back
 from .unet import UNet
+from .viewer import headline
 
 THRESHOLDS = np.arange(5, 100, 5) / 100
 
@@ -89,7 +90,12 @@ def threshold_curve(result: Segmentation, truth: np.ndarray):
     ax.axvline(used, color="black", lw=1, ls=":")
     ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"in use: {used:g}, Dice {scores.Dice[used]:.3f}")
     ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"best: {best:g}, Dice {scores.Dice[best]:.3f}")
-    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold", title=f"{result.image.name}: what the threshold does")
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        xlabel="threshold",
+        title=f"{headline(result.image, None)}: what the threshold does",
+    )
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
     note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
@@ -137,10 +143,11 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
         index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
     figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
     axes[0].imshow(picture(image, index))
-    axes[0].set_title(image.name if index is None else f"{image.name}, slice {index}")
-    heats = {"mean probability": (mean, "cividis", 1), "disagreement (standard deviation)": (spread, "viridis", 0.5)}
+    axes[0].set_title(headline(image, index))
+    heats = {"mean probability": (mean, "cividis", 1), "disagreement (standard deviation)": (spread, "viridis", 0.25)}
     for ax, (title, (values, colors, top)) in zip(axes[1:], heats.items(), strict=True):
-        figure.colorbar(ax.imshow(plane(image, values, index), cmap=colors, vmin=0, vmax=top), ax=ax, shrink=0.7)
+        heat = ax.imshow(plane(image, values, index), cmap=colors, vmin=0, vmax=top)
+        figure.colorbar(heat, ax=ax, orientation="horizontal", shrink=0.7, extend="neither" if top == 1 else "max")
         ax.set_title(title)
     for ax in axes:
         ax.set_axis_off()

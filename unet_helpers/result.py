@@ -20,6 +20,7 @@ class Segmentation:
     threshold: float  # foreground is where the probability of it reaches this
     zoom: float = 1.0  # working px per image px, as the network saw it
     weights_sha256: str = ""
+    warnings: tuple[str, ...] = ()  # of the input check, before the network ran
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -43,6 +44,23 @@ class Segmentation:
         from .objects import find_objects
 
         return find_objects(self.probabilities, self.labels, self.card.separate, self.zoom)
+
+    def explain(self) -> str:
+        """Why the answer is empty or full, and what to try; '' where it is neither."""
+        foreground = self.probabilities[0] if len(self.probabilities) == 1 else 1 - self.probabilities[0]
+        share = np.count_nonzero(self.labels) / self.labels.size
+        if 0 < share < 1:
+            return ""
+        if share == 0:
+            top = foreground.max()
+            found = f"nothing reaches the threshold {self.threshold:g}: the highest probability is {top:.3g}, "
+            found += (
+                f"so that threshold={0.9 * top:.2g} would show something." if top > 0 else "nothing at all was seen."
+            )
+        else:
+            found = f"everything reaches the threshold {self.threshold:g}: the lowest probability is {foreground.min():.3g}."
+        tries = f"is it a {self.card.modality}, with the whole structure in view? zoom=0.5 or zoom=2 may help."
+        return " ".join([found, *self.warnings, tries])
 
     def measure(self):
         """A pandas.DataFrame, one row per object: size and shape in px, and in mm where the spacing is known."""

@@ -58,8 +58,14 @@ def list_samples():
     import pandas as pd
 
     rows = [
-        {"sample": n, "model": r["card"], "shows": r["title"], "comes": "with the repository" if "file" in r else "by download",
-         "true mask": "ground_truth" in r, "licence": r["licence"]}
+        {
+            "sample": n,
+            "model": r["card"],
+            "shows": r["title"],
+            "comes": "with the repository" if "file" in r else "by download",
+            "true mask": "ground_truth" in r,
+            "licence": r["licence"],
+        }
         for n, r in table().items()
     ]
     return pd.DataFrame(rows).set_index("sample")

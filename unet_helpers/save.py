@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from .errors import SaveError
-from .writers import write_like
 from .plots import overlay_png
+from .writers import write_like
 
 
 def save(result, folder: Path, overwrite: bool = False) -> dict[str, Path]:
@@ -81,6 +81,7 @@ def manifest(result, objects: int) -> dict:
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
         "notes": list(image.notes),
+        "warnings": list(result.warnings),
         "citation": card.citation,
         "use": card.intended_use,
     }

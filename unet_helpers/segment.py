@@ -3,6 +3,7 @@
 import numpy as np
 from tqdm.auto import tqdm
 
+from .checks import check_input
 from .images import MedicalImage, read_image
 from .models import load_model
 from .prepare import field_of_view, intensity_levels, prepare_slice, select_channels, width_of
@@ -30,6 +31,7 @@ def segment(
     """
     image, model = read_image(image), load_model(model)
     flips = model.card.flips if flips is None else flips
+    warnings = tuple(check_input(image, model.card))
     if image.axes in ("YX", "YXC"):
         shape = working_shape(image.pixels, model.card, image.spacing, zoom, model)
         prepared = prepare_slice(image.pixels, model.card.reading, shape)
@@ -38,7 +40,7 @@ def segment(
     else:
         probabilities = predict_volume(model, image, flips, zoom, progress)
     threshold = model.card.threshold if threshold is None else threshold
-    return Segmentation(image, model.card, probabilities, threshold, zoom or 1.0, model.weights_sha256)
+    return Segmentation(image, model.card, probabilities, threshold, zoom or 1.0, model.weights_sha256, warnings)
 
 
 def working_shape(pixels: np.ndarray, card, spacing, zoom: float | None, model: UNet) -> tuple[int, int]:

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from functools import cache
-from textwrap import shorten
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Patch
 
 from .images import MedicalImage, read_image
 from .plots import busiest_slice, overlay, picture, png
@@ -47,7 +47,8 @@ def slices(shown, interactive: bool | None = None):
     draw()
     slider.observe(draw, names="value")
     planes.observe(turn, names="value")
-    return widgets.VBox([planes, slider, screen, widgets.Label(amounts(shown))])
+    words = [f'<span style="color: {color}">■</span> {words}' for words, color in amounts(shown).items()]
+    return widgets.VBox([planes, slider, screen, widgets.HTML(" &nbsp; ".join(words))])
 
 
 def has_kernel() -> bool:
@@ -99,9 +100,8 @@ def facing(shown: Segmentation | MedicalImage, axis: int):
 
 def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
     """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
-    if isinstance(shown, Segmentation):
-        small = min(shown.labels.shape[-2:]) < 128  # an outline of one voxel would hide the inside
-        painted = overlay(shown, index, contours=not small)
+    if isinstance(shown, Segmentation):  # outlines only where touching objects are to be told apart
+        painted = overlay(shown, index, alpha=0.5, contours=shown.card.separate != "components")
     else:
         painted = picture(shown, index)
     height, width = extent(shown, painted.shape)
@@ -125,14 +125,20 @@ def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
     return tuple(n // 2 for n in to_stack(image_of(shown)).spatial_shape)
 
 
-def amounts(shown: Segmentation | MedicalImage) -> str:
-    """'anterior 1.52 mL, posterior 1.7 mL', in voxels where the spacing is not known; '' without an answer."""
+def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
+    """{'anterior 1.55 mL': its color, ...}, in voxels where the spacing is not known; empty without an answer."""
     if not isinstance(shown, Segmentation):
-        return ""
-    counts = np.bincount(shown.labels.reshape(-1), minlength=len(shown.card.classes) + 1)[1:]
-    spacing = shown.image.spacing
-    words = [f"{n:,} voxels" if spacing is None else f"{n * np.prod(spacing) / 1000:.3g} mL" for n in counts]
-    return ", ".join(f"{name} {amount}" for name, amount in zip(shown.card.classes, words, strict=True))
+        return {}
+    card, spacing = shown.card, shown.image.spacing
+    counts = np.bincount(shown.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
+    sizes = [f"{n:,} voxels" if spacing is None else f"{n * np.prod(spacing) / 1000:.3g} mL" for n in counts]
+    return {f"{name} {size}": color for name, size, color in zip(card.classes, sizes, card.colors, strict=True)}
+
+
+def headline(image: MedicalImage, index: int | None) -> str:
+    """'name, slice 12', a long name cut."""
+    name = image.name if len(image.name) <= 28 else f"{image.name[:27]}…"
+    return name if index is None else f"{name}, slice {index}"
 
 
 def three_planes(shown, at: tuple[int, int, int] | None = None):
@@ -143,21 +149,29 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
         marker = np.zeros(image.spatial_shape, bool)
         marker[at] = True
         point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
-    figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
+    stacks = [facing(shown, axis) for axis in range(3)]
+    shapes = [image_of(stack).spatial_shape[1:] for stack in stacks]
+    sizes = [extent(stack, shape) for stack, shape in zip(stacks, shapes, strict=True)]
+    widths = [width for _, width in sizes]  # one scale for all three
+    tall = max(height for height, _ in sizes) * 12.5 / sum(widths) + 1.2
+    figure, axes = plt.subplots(1, 3, figsize=(13, min(tall, 8)), layout="constrained", width_ratios=widths)
     for axis, (ax, (name, sides)) in enumerate(zip(axes, directions(shown).items(), strict=True)):
-        stack = facing(shown, axis)
-        shape = image_of(stack).pixels.shape[1:3]
-        height, width = extent(stack, shape)
-        ax.imshow(view(stack, point[axis]), extent=(0, width, height, 0))
+        (rows, columns), (height, width) = shapes[axis], sizes[axis]
         row, column = (i + 0.5 for i in np.delete(point, axis))
-        row = shape[0] - row if axis and sides else row  # the head is up
-        ax.axhline(row / shape[0] * height, color="white", lw=0.8, ls=":")
-        ax.axvline(column / shape[1] * width, color="white", lw=0.8, ls=":")
-        for letter, x, y in zip(sides, (0.03, 0.97, 0.5), (0.5, 0.5, 0.96), strict=False):
-            ax.text(x, y, letter, color="white", fontsize=12, ha="center", va="center", transform=ax.transAxes)
+        row = rows - row if axis and sides else row  # the head is up
+        ax.imshow(view(stacks[axis], point[axis]), extent=(0, width, height, 0))
+        ax.axhline(row / rows * height, color="#F0E442", lw=1, ls=":")
+        ax.axvline(column / columns * width, color="#F0E442", lw=1, ls=":")
+        for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
+            box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
+            ax.text(
+                x, y, letter, color="white", fontsize=12, ha="center", va="center", transform=ax.transAxes, bbox=box
+            )
         ax.set_title(f"{name}, slice {point[axis]}")
         ax.set_axis_off()
-    figure.supxlabel(f"{image.name}  {amounts(shown)}".strip(), fontsize=11)
+    figure.suptitle(headline(image, None))
+    if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:
+        figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=11)
     plt.close(figure)
     return figure
 
@@ -165,19 +179,15 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
 def gallery(results):
     """Several results in one figure, three a row: overlay, name and number of objects. Returns the figure."""
     results = list(results)
-    columns = min(3, len(results))
-    rows = -(-len(results) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(13 * columns / 3, 4.7 * rows), layout="constrained", squeeze=False
-    )
+    columns = max(1, min(3, len(results)))
+    rows = max(1, -(-len(results) // columns))
+    size = (13 * columns / 3, 4.7 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for ax, result in zip(axes.flat, results, strict=False):
         index = busiest_slice(result)
         ax.imshow(view(result if index is None else facing(result, 0), index))
         count = np.count_nonzero(np.bincount(result.objects.reshape(-1))[1:])
-        where = "" if index is None else f", slice {index}"
-        ax.set_title(
-            f"{shorten(result.image.name + where, 36)}\n{result.card.title.lower()}: {count} objects", fontsize=11
-        )
+        ax.set_title(f"{headline(result.image, index)}\n{result.card.title.lower()}: {count} objects", fontsize=11)
     for ax in axes.flat:
         ax.set_axis_off()
     plt.close(figure)

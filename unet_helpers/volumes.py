@@ -148,4 +148,6 @@ def read_dicom_folder(folder: Path, series: str | None = None, **_) -> MedicalIm
     affine[:3] = np.column_stack([along * columns, down * rows, step, first])
     affine[:2] *= -1  # DICOM counts to the left and back, NIfTI to the right and front
     spacing = (float(np.linalg.norm(step)), rows, columns) if images[0].spacing else None
-    return MedicalImage(np.stack([i.pixels for i in images]), "Z" + images[0].axes, spacing, affine, notes=images[0].notes)
+    return MedicalImage(
+        np.stack([i.pixels for i in images]), "Z" + images[0].axes, spacing, affine, notes=images[0].notes
+    )
