@@ -51,14 +51,10 @@ class Segmentation:
         share = np.count_nonzero(self.labels) / self.labels.size
         if 0 < share < 1:
             return ""
-        if share == 0:
-            top = foreground.max()
-            found = f"nothing reaches the threshold {self.threshold:g}: the highest probability is {top:.3g}, "
-            found += (
-                f"so that threshold={0.9 * top:.2g} would show something." if top > 0 else "nothing at all was seen."
-            )
-        else:
-            found = f"everything reaches the threshold {self.threshold:g}: the lowest probability is {foreground.min():.3g}."
+        what, low, high = "everything" if share else "nothing", foreground.min(), foreground.max()
+        found = f"{what} reaches the threshold {self.threshold:g}: probabilities go from {low:.3g} to {high:.3g}."
+        if not share and high > 0:
+            found += f" threshold={0.9 * high:.2g} would show something."
         tries = f"is it a {self.card.modality}, with the whole structure in view? zoom=0.5 or zoom=2 may help."
         return " ".join([found, *self.warnings, tries])
 

@@ -1,0 +1,45 @@
+"""What a notebook needs around it: files in, files out, in Colab and elsewhere."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+from .errors import SaveError, UNetHelpersError
+
+
+def upload(folder="uploads") -> list[Path]:
+    """Ask for files in Colab and keep them in ``folder``; elsewhere there is nothing to upload: give a path."""
+    if "google.colab" not in sys.modules:
+        raise UNetHelpersError("Uploading is for Colab. Here, write the path of your image into the field instead.")
+    from google.colab import files
+
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for name, data in files.upload().items():
+        paths.append(folder / Path(name).name)
+        paths[-1].write_bytes(data)
+    return paths
+
+
+def take_away(folder="results", name: str = "results.zip") -> Path:
+    """Everything in ``folder`` as one zip file beside it; in Colab the browser downloads it at once.
+
+    Raises SaveError where there is nothing to take away.
+    """
+    folder = Path(folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise SaveError(f"{folder}: nothing to take away yet. Save a result first: result.save('{folder}').")
+    target = folder.parent / name
+    part = target.with_name(f".{name}.part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, path.relative_to(folder.parent))
+    part.replace(target)
+    if "google.colab" in sys.modules:
+        from google.colab import files as browser
+
+        browser.download(str(target))
+    print(f"{len(files)} files in {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    return target
