@@ -21,7 +21,7 @@ def find_images(source) -> list:
         return [fetch(source)]
     if isinstance(source, str | Path):
         path = Path(source)
-        inside = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")) if path.is_dir() else []
+        inside = sorted(p for p in path.glob("[!.]*") if p.is_file())  # empty where the path is a file
         slices = [p for p in inside if p.suffix.lower() == ".dcm" or not p.suffix]
         return inside if inside and len(slices) < len(inside) else [path]  # a folder of DICOM slices is one volume
     if isinstance(source, Iterable) and not hasattr(source, "shape") and not isinstance(source, MedicalImage):

@@ -26,7 +26,7 @@ class Prepared:
         """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; grey is repeated for colour networks."""
         cut = self.pixels[rows, columns]
         cut = resize(cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False)))
-        cut = (np.nan_to_num(cut.astype(np.float32)) - self.offset) * self.gain
+        cut = (np.nan_to_num(cut.astype(np.float32), posinf=0, neginf=0) - self.offset) * self.gain
         planes = np.clip(cut[None] if cut.ndim == 2 else np.moveaxis(cut, -1, 0), -1, 2)
         return np.array(np.broadcast_to(planes, (in_channels, *planes.shape[1:])), order="C")
 

@@ -147,7 +147,7 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     heats = {"mean probability": (mean, "cividis", 1), "disagreement (standard deviation)": (spread, "viridis", 0.25)}
     for ax, (title, (values, colors, top)) in zip(axes[1:], heats.items(), strict=True):
         heat = ax.imshow(plane(image, values, index), cmap=colors, vmin=0, vmax=top)
-        figure.colorbar(heat, ax=ax, orientation="horizontal", shrink=0.7, extend="neither" if top == 1 else "max")
+        figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if top == 1 else "max")
         ax.set_title(title)
     for ax in axes:
         ax.set_axis_off()

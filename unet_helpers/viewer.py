@@ -101,7 +101,7 @@ def facing(shown: Segmentation | MedicalImage, axis: int):
 def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
     """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
     if isinstance(shown, Segmentation):  # outlines only where touching objects are to be told apart
-        painted = overlay(shown, index, alpha=0.5, contours=shown.card.separate != "components")
+        painted = overlay(shown, index, alpha=0.6, contours=shown.card.separate != "components")
     else:
         painted = picture(shown, index)
     height, width = extent(shown, painted.shape)

@@ -1,0 +1,1 @@
+"""A stand-in for Colab's own module: it answers uploads with a file and keeps what is downloaded."""

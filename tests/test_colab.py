@@ -1,0 +1,111 @@
+"""The notebook as Colab runs it: alone in a folder, with Colab's versions and a stand-in for google.colab.
+
+Needs COLAB_PYTHON, a Python with the packages of tests/colab/requirements.txt; .ci/run makes one.
+"""
+
+import json
+import os
+import subprocess
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NAME = "Medical_Image_Segmentation.ipynb"
+PYTHON = os.environ.get("COLAB_PYTHON")
+pytestmark = [
+    pytest.mark.colab,
+    pytest.mark.skipif(not PYTHON, reason="COLAB_PYTHON names no Python with Colab's packages"),
+]
+
+
+@pytest.fixture
+def address_book():
+    """The runtime's /api/sessions on port 9000, which says where the notebook was opened from."""
+    answers = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers).encode())
+
+        def log_message(self, *words):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 9000), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield answers
+    server.shutdown()
+    server.server_close()
+
+
+def run(folder: Path, tmp_path: Path, **changes: str) -> tuple[dict, str]:
+    """Execute the notebook alone in ``folder``; ``changes`` replace lines of its form fields."""
+    notebook = json.loads((ROOT / NAME).read_text())
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        for before, after in changes.items():
+            source = source.replace(before, after)
+        cell["source"] = source
+    folder.mkdir(exist_ok=True)
+    (folder / NAME).write_text(json.dumps(notebook))
+    startup = tmp_path / "ipython/profile_default/startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    (startup / "colab.py").write_text("import google.colab\n")
+    (tmp_path / "downloads").mkdir(exist_ok=True)
+    clone = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{ROOT}/.git.insteadOf",
+             "GIT_CONFIG_VALUE_0": "https://github.com/someone/somewhere"}  # fmt: skip
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | clone | {
+        "PYTHONPATH": str(ROOT / "tests/colab"),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "COLAB_JUPYTER_IP": "127.0.0.1",
+        "COLAB_UPLOAD": str(ROOT / "sample_images/ihc.png"),
+        "COLAB_DOWNLOADS": str(tmp_path / "downloads"),
+        "UNET_HELPERS_CACHE": str(tmp_path / "cache"),
+    }  # fmt: skip
+    command = [PYTHON, "-m", "jupyter", "execute", "--inplace", "--timeout=600", NAME]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return json.loads((folder / NAME).read_text()), done.stderr
+
+
+def words_of(notebook: dict) -> str:
+    return json.dumps([cell.get("outputs", []) for cell in notebook["cells"]])
+
+
+def test_opened_from_github_with_upload_and_download(tmp_path, address_book):
+    """The package comes from the repository and revision of the session's file id."""
+    revision = subprocess.check_output(["git", "-C", ROOT, "rev-parse", "HEAD"], text=True).strip()
+    opened = f"https://github.com/someone/somewhere/blob/{revision}/{NAME}"
+    address_book.append({"path": "fileId=" + quote(opened, safe=""), "name": NAME})
+    upload = {"upload = False": "upload = True", 'network = "retinal_vessels"': 'network = "nuclei"'}
+    notebook, errors = run(tmp_path / "content", tmp_path, **upload)
+    assert not [c for c in notebook["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"], errors[
+        -3000:
+    ]
+    assert all(c["execution_count"] for c in notebook["cells"] if c["cell_type"] == "code"), errors[-3000:]
+    with zipfile.ZipFile(tmp_path / "downloads/results.zip") as taken:
+        assert any("ihc_nuclei" in name for name in taken.namelist())
+
+
+def test_alone_without_a_repository_it_says_what_to_do(tmp_path, address_book):
+    """An uploaded notebook, no field filled in, no zip: two lines of advice, not a traceback from the depths."""
+    address_book.append({"path": "fileId=1a2b3c", "name": NAME})
+    notebook, errors = run(tmp_path / "content", tmp_path)
+    assert "REPOSITORY" in words_of(notebook)[:20000] + errors
+
+
+def test_an_uploaded_zip_of_the_repository_is_found(tmp_path, address_book):
+    address_book.append({"path": "fileId=1a2b3c", "name": NAME})
+    content = tmp_path / "content"
+    content.mkdir()
+    archive = ["git", "-C", str(ROOT), "archive", "--prefix=somewhere-main/", "-o", str(content / "main.zip"), "HEAD"]
+    subprocess.run(archive, check=True)
+    notebook, errors = run(content, tmp_path)
+    assert not [c for c in notebook["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"], errors[
+        -3000:
+    ]

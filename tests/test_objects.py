@@ -1,0 +1,77 @@
+"""Objects: synthetic discs whose number and sizes are known."""
+
+import numpy as np
+import pytest
+
+from conftest import make_network
+from unet_helpers.images import MedicalImage
+from unet_helpers.objects import find_objects, keep_largest
+from unet_helpers.result import Segmentation
+
+Y, X = np.mgrid[:80, :120]
+
+
+def disc(y, x, r):
+    return (Y - y) ** 2 + (X - x) ** 2 <= r**2
+
+
+def segmentation(probabilities, spacing=None, separate="components"):
+    from dataclasses import replace
+
+    card = replace(make_network(max(1, len(probabilities))).card, separate=separate)
+    shape = probabilities.shape[1:]
+    image = MedicalImage(np.full(shape, 5, np.uint8), "ZYX" if len(shape) == 3 else "YX", spacing)
+    return Segmentation(image, card, probabilities.astype(np.float32), 0.5)
+
+
+def test_separate_discs_are_counted_and_measured():
+    mask = disc(20, 20, 10) | disc(50, 60, 15) | disc(30, 100, 6)
+    table = segmentation(mask[None].astype(float), spacing=(0.5, 0.5)).measure()
+    assert len(table) == 3
+    areas = [np.count_nonzero(disc(*d)) for d in ((20, 20, 10), (30, 100, 6), (50, 60, 15))]
+    assert sorted(table.area_px) == sorted(areas)
+    np.testing.assert_allclose(sorted(table.diameter_px), [12, 20, 30], rtol=0.03)
+    np.testing.assert_allclose(table.area_mm2, table.area_px * 0.25)
+    np.testing.assert_allclose(table.diameter_mm, table.diameter_px * 0.5)
+    assert (table["class"] == "class 1").all() and (table.intensity_mean == 5).all()
+
+
+def test_a_volume_is_measured_in_millilitres():
+    ball = np.zeros((10, 20, 20))
+    ball[2:7, 5:15, 5:15] = 1
+    table = segmentation(ball[None], spacing=(2.0, 1.0, 1.0)).measure()
+    assert table.volume_px.tolist() == [500] and table.volume_mm3.tolist() == [1000] and table.volume_mL.tolist() == [1]
+
+
+def test_touching_nuclei_are_told_apart_by_their_border():
+    a, b, lonely = disc(40, 40, 18), disc(40, 74, 18), disc(10, 110, 4)
+    both = a | b | lonely
+    border = both & (np.abs(X - 57) <= 2)
+    maps = np.stack([~both, both & ~border, border]).astype(float)
+    objects = find_objects(maps, None, "interiors")
+    assert len(np.unique(objects)) - 1 == 3
+    assert ((objects > 0) == both).all()  # the border belongs to the nuclei
+    assert objects[40, 30] != objects[40, 85]
+    without = find_objects(np.stack([~both, both, both * 0]).astype(float), None, "interiors")
+    assert len(np.unique(without)) - 1 == 2  # the border made the difference
+
+
+def test_cells_lie_between_membranes():
+    membrane = ((X % 40 == 0) | (Y % 40 == 0)).astype(float)
+    cells = find_objects(membrane[None], None, "membranes")
+    assert len(np.unique(cells[membrane == 0])) == 6
+    assert cells[20, 20] != cells[20, 60]
+
+
+def test_only_the_largest_region_is_kept():
+    labels = (disc(20, 20, 10) | disc(50, 60, 15)).astype(np.uint8)
+    assert (keep_largest(labels) == disc(50, 60, 15)).all()
+    assert (keep_largest(labels * 0) == 0).all()
+
+
+@pytest.mark.parametrize("separate", ["components", "interiors", "membranes"])
+def test_nothing_is_no_object(separate):
+    empty = np.zeros((3, 30, 30))
+    empty[0] = 1
+    result = segmentation(empty[:1] * 0 + 1 if separate == "membranes" else empty, separate=separate)
+    assert len(np.unique(result.objects)) <= 1 and len(result.measure()) == 0

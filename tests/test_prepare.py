@@ -1,0 +1,95 @@
+"""From stored pixels to what a network reads."""
+
+import numpy as np
+import pytest
+
+from unet_helpers.cards import MODELS, Reading
+from unet_helpers.prepare import (
+    field_of_view,
+    flatten_illumination,
+    intensity_range,
+    prepare_slice,
+    resize,
+    select_channels,
+    width_of,
+)
+
+GREY = Reading(percentiles=(0, 100))
+
+
+def read(pixels, reading=GREY, shape=None):
+    prepared = prepare_slice(pixels, reading, shape or pixels.shape[:2])
+    return prepared.tile(slice(None), slice(None), 3 if reading.channels == "rgb" else 1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "uint32", "float32", "float64"])
+def test_the_type_of_the_file_does_not_matter(dtype):
+    ramp = np.linspace(0, 100, 64).reshape(8, 8)
+    np.testing.assert_allclose(read(ramp.astype(dtype))[0], ramp.astype(dtype) / 100, atol=1e-5)
+
+
+def test_sixteen_bits_are_not_flattened_to_white():
+    dim = np.random.default_rng(0).integers(300, 900, (32, 32)).astype(np.uint16)
+    seen = read(dim)
+    assert seen.std() > 0.2 and (seen == 1).mean() < 0.02
+
+
+def test_constant_and_not_finite_values():
+    assert np.isfinite(read(np.full((8, 8), 7.0))).all() and np.ptp(read(np.full((8, 8), 7))) == 0
+    holes = np.linspace(0, 1, 64).reshape(8, 8)
+    holes[0, 0], holes[1, 1] = np.nan, np.inf
+    seen = read(holes)
+    assert np.isfinite(seen).all() and seen.max() <= 2
+    assert intensity_range(np.full(5, np.nan), 0, 100) == (0.0, 0.0)
+
+
+def test_outliers_do_not_set_the_range():
+    pixels = np.random.default_rng(0).normal(100, 10, (100, 100))
+    pixels[0, 0] = 1e9
+    bottom, gain = intensity_range(pixels, 0.5, 99.5)
+    assert 60 < bottom < 80 and 40 < 1 / gain < 70
+
+
+def test_channels():
+    colour = np.stack([np.full((4, 4), v, np.uint8) for v in (10, 200, 60)], -1)
+    assert (select_channels(colour, "green") == 200).all()
+    np.testing.assert_allclose(select_channels(colour, "grey"), 0.299 * 10 + 0.587 * 200 + 0.114 * 60, rtol=1e-5)
+    assert select_channels(colour, "rgb").shape == (4, 4, 3)
+    ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    assert read(ramp, Reading(channels="rgb")).shape == (3, 4, 4)  # grey is repeated
+
+
+@pytest.mark.parametrize("pixels", [np.ones((9, 7)), np.ones((9, 7, 3), np.uint8), np.ones((1, 1), np.uint16)])
+def test_resize_gives_the_asked_shape(pixels):
+    assert resize(pixels, (5, 11)).shape == (5, 11, *pixels.shape[2:])
+
+
+def photograph(radius=150, side=400):
+    y, x = np.mgrid[:side, :side]
+    inside = (y - side / 2) ** 2 + (x - side / 2) ** 2 <= radius**2
+    pixels = np.random.default_rng(0).normal(120, 15, (side, side)) * inside
+    return np.clip(pixels, 0, 255).astype(np.uint8), inside
+
+
+def test_the_field_of_view_is_found():
+    pixels, inside = photograph()
+    pixels[:12, -40:] = 255  # a label in the corner
+    found = field_of_view(pixels)
+    assert abs(width_of(found) - 301) <= 6
+    assert (found == inside).mean() > 0.98
+    full = np.random.default_rng(0).integers(60, 200, (50, 80, 3)).astype(np.uint8)
+    assert field_of_view(full).all() and width_of(field_of_view(full)) == 80
+
+
+def test_cameras_of_other_brightness_look_alike():
+    pixels, inside = photograph()
+    one = flatten_illumination(pixels, inside, 10)
+    two = flatten_illumination(pixels * 0.5 + 20.0 * inside, inside, 10)
+    np.testing.assert_allclose(one[inside], two[inside], atol=0.02)
+    assert (one[~inside] == 0.5).all()
+
+
+def test_outside_the_field_of_view_nothing_is_asked_of_the_network():
+    pixels, inside = photograph()
+    prepared = prepare_slice(np.repeat(pixels[..., None], 3, -1), MODELS["retinal_vessels"].reading, (500, 500))
+    assert 0.4 < prepared.inside.mean() < 0.5

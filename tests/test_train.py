@@ -1,0 +1,99 @@
+"""The trainer: its loss by hand, its augmentation, and that a killed run ends where an unbroken one does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from unet_helpers.augment import augmentation, batch_at
+from unet_helpers.errors import TrainingError
+from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
+from unet_helpers.train import fit, loss_of
+from unet_helpers.unet import UNet
+
+RECIPE = Recipe(None, steps=40, crop=32, batch=4, learning_rate=1e-2, ema=0.9, noise=0.01, rotation=10)
+
+
+def discs(count: int, seed: int = 0) -> list[Example]:
+    """Bright discs on a dark, noisy ground; the target is the disc."""
+    random, (y, x) = np.random.default_rng(seed), np.mgrid[:48, :48]
+    examples = []
+    for _ in range(count):
+        cy, cx, r = *random.integers(14, 34, 2), random.integers(6, 12)
+        target = ((y - cy) ** 2 + (x - cx) ** 2 < r**2).astype(np.uint8)
+        pixels = 0.2 + 0.5 * target + random.normal(0, 0.1, target.shape)
+        examples.append(Example(pixels[None].astype(np.float16), target))
+    return examples
+
+
+def test_the_loss_by_hand():
+    """Logits 0: every pixel 0.5, entropy ln 2; Dice of 4 true of 8: (2 * 2 + 1) / (4 + 4 + 1)."""
+    target = torch.tensor([[[1, 1, 1, 1], [0, 0, 0, 0]]])
+    logits = torch.zeros(1, 1, 2, 4)
+    assert loss_of(logits, target).item() == pytest.approx(np.log(2) + 1 - 5 / 9, abs=1e-6)
+    sure = (target * 2 - 1).float()[:, None] * 50
+    assert loss_of(sure, target).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_ignored_pixels_do_not_count():
+    target = torch.tensor([[[1, 0, IGNORED, IGNORED]]])
+    logits = torch.tensor([[[[3.0, -3.0, 9.0, -9.0]]]])
+    assert loss_of(logits, target).item() == pytest.approx(loss_of(-logits.flip(3).flip(3) * -1, target).item())
+    other = logits.clone()
+    other[..., 2:] = -other[..., 2:]
+    assert loss_of(other, target).item() == pytest.approx(loss_of(logits, target).item())
+
+
+def test_a_step_always_gives_the_same_batch():
+    examples, weights, augment = discs(5), torch.ones(5), augmentation(RECIPE)
+    first, again = (batch_at(7, examples, weights, RECIPE, augment) for _ in range(2))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], batch_at(8, examples, weights, RECIPE, augment)[0])
+
+
+@pytest.mark.parametrize("elastic", [0.0, 40.0])
+def test_image_and_mask_move_together(elastic):
+    recipe = replace(RECIPE, elastic=elastic, gamma=0, contrast=0, noise=0, batch=16)
+    images, targets = batch_at(1, discs(6), torch.ones(6), recipe, augmentation(recipe))
+    inside, outside = images[:, 0][targets == 1], images[:, 0][targets == 0]
+    assert inside.mean() - outside.mean() > 0.4
+    assert (torch.sum(targets == 1, (1, 2)) > 0).float().mean() > 0.9
+
+
+def test_borders_are_drawn_where_nuclei_touch():
+    labels = np.zeros((7, 12), np.uint16)
+    labels[1:6, 1:6], labels[1:6, 6:11] = 1, 2
+    target = interiors_and_borders(labels, 1)
+    assert (target[1:6, 5:7] == 2).all() and (target == 2).sum() == 10
+    assert ((target > 0) == (labels > 0)).all()
+    alone = interiors_and_borders((labels == 1).astype(np.uint16), 1)
+    assert (alone == 2).sum() == 0
+
+
+def test_it_learns(tmp_path):
+    torch.manual_seed(0)
+    fit(UNet(1, 1, 4, 2), discs(12), discs(4, seed=9), RECIPE, tmp_path, every=20)
+    rows = [line.split(",") for line in (tmp_path / "curve.csv").read_text().splitlines()]
+    assert rows[0] == ["step", "loss", "validation_dice"]
+    assert float(rows[-1][2]) > 0.85
+    assert {p.name for p in tmp_path.iterdir()} == {"curve.csv", "checkpoint.pt", "best.safetensors"}
+
+
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
+    def start():
+        torch.manual_seed(0)
+        return UNet(1, 1, 4, 2)
+
+    examples, check = discs(6), discs(2, seed=9)
+    recipe = replace(RECIPE, steps=8)
+    unbroken = fit(start(), examples, check, recipe, tmp_path / "a", every=4)
+    fit(start(), examples, check, recipe, tmp_path / "b", every=4, minutes=0)  # stops after its first step
+    resumed = fit(start(), examples, check, recipe, tmp_path / "b", every=4)
+    for (name, one), two in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, two, msg=name)
+
+
+def test_nothing_to_learn_from_is_said(tmp_path):
+    with pytest.raises(TrainingError, match="training examples"):
+        fit(UNet(1, 1, 2, 1), [], [], RECIPE, tmp_path)
