@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from conftest import make_network
+
 from unet_helpers.images import MedicalImage
 from unet_helpers.objects import find_objects, keep_largest
 from unet_helpers.result import Segmentation

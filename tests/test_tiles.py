@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-
 from conftest import make_network
+
 from unet_helpers import load_model, read_image
 from unet_helpers.prepare import Prepared, prepare_slice
 from unet_helpers.segment import working_shape

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import make_network
 
+from unet_helpers import load_model, segment
 from unet_helpers.augment import augmentation, batch_at
 from unet_helpers.errors import TrainingError
 from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
@@ -25,6 +27,13 @@ def discs(count: int, seed: int = 0) -> list[Example]:
         pixels = 0.2 + 0.5 * target + random.normal(0, 0.1, target.shape)
         examples.append(Example(pixels[None].astype(np.float16), target))
     return examples
+
+
+def start() -> UNet:
+    torch.manual_seed(0)
+    network = UNet(1, 1, 4, 2)
+    network.card = make_network().card
+    return network
 
 
 def test_the_loss_by_hand():
@@ -72,19 +81,16 @@ def test_borders_are_drawn_where_nuclei_touch():
 
 
 def test_it_learns(tmp_path):
-    torch.manual_seed(0)
-    fit(UNet(1, 1, 4, 2), discs(12), discs(4, seed=9), RECIPE, tmp_path, every=20)
+    fit(start(), discs(12), discs(4, seed=9), RECIPE, tmp_path, every=20)
     rows = [line.split(",") for line in (tmp_path / "curve.csv").read_text().splitlines()]
     assert rows[0] == ["step", "loss", "validation_dice"]
     assert float(rows[-1][2]) > 0.85
     assert {p.name for p in tmp_path.iterdir()} == {"curve.csv", "checkpoint.pt", "best.safetensors"}
+    answer = segment(np.pad(np.full((20, 20), 200, np.uint8), 14), load_model(tmp_path / "best.safetensors"))
+    assert answer.labels[24, 24] == 1 and answer.labels[2, 2] == 0
 
 
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
-    def start():
-        torch.manual_seed(0)
-        return UNet(1, 1, 4, 2)
-
     examples, check = discs(6), discs(2, seed=9)
     recipe = replace(RECIPE, steps=8)
     unbroken = fit(start(), examples, check, recipe, tmp_path / "a", every=4)

@@ -4,9 +4,9 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from conftest import make_network
 from torch import nn
 
-from conftest import make_network
 from unet_helpers.unet import UNet, fold_batch_norm, pad_by_reflection
 
 

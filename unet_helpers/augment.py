@@ -25,9 +25,16 @@ def cut(example: Example, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
         seen = target[part] != IGNORED
         if seen.mean() > 0.6 and (target[part][seen] > 0).any():  # little is learnt where there is nothing
             break
-    missing = [(0, max(0, window - n)) for n in target.shape]
-    pixels = np.pad(pixels[(slice(None), *part)].astype(np.float32), [(0, 0), *missing], mode="symmetric")
-    target = np.pad(target[part], missing, mode="symmetric")
+    missing = [max(0, window - n) for n in target.shape]
+    before = [int(torch.randint(m + 1, ())) for m in missing]
+    around = [(b, m - b) for b, m in zip(before, missing)]
+    pixels, target = pixels[(slice(None), *part)].astype(np.float32), target[part]
+    if recipe.mirror:
+        pixels = np.pad(pixels, [(0, 0), *around], mode="symmetric")
+        target = np.pad(target, around, mode="symmetric")
+    else:
+        pixels = np.pad(pixels, [(0, 0), *around])
+        target = np.pad(target, around, constant_values=IGNORED)
     planes = cv2.resize(np.moveaxis(pixels, 0, -1), (size, size), interpolation=cv2.INTER_LINEAR)
     target = cv2.resize(target, (size, size), interpolation=cv2.INTER_NEAREST)
     return torch.from_numpy(planes).reshape(size, size, -1).permute(2, 0, 1), torch.from_numpy(target)

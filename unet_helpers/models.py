@@ -47,10 +47,13 @@ def load_model(model: str | Path | UNet = "retinal_vessels", *, trainable: bool 
 
 def weights_of(card: ModelCard) -> Path:
     """The card's weights: shipped, else from the cache, else downloaded. Their sha256 is that of the card."""
+    if not card.sha256:
+        advice = f"python -m unet_helpers.train {card.name} --data DIR makes runs/{card.name}/best.safetensors to load"
+        raise ModelError(f"{card.name!r} has a recipe but no weights yet: {advice}.")
     shipped = WEIGHTS / f"{card.name}.safetensors"
     if not shipped.exists():
         return fetch(card.url or home_url(f"unet_helpers/weights/{shipped.name}"), card.sha256, mirrors=card.mirrors)
-    if card.sha256 and sha256_of(shipped) != card.sha256:
+    if sha256_of(shipped) != card.sha256:
         raise ModelError(f"{shipped} is not the file its card describes. Delete it, and it is fetched anew.")
     return shipped
 
@@ -82,15 +85,18 @@ def read_card(path: Path) -> ModelCard:
 
 
 def save_model(model: UNet, path: Path) -> None:
-    """Weights and card in one .safetensors file that ``load_model(path)`` takes. Written atomically."""
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    """Weights and card in one .safetensors file that ``load_model(path)`` takes. Written atomically.
+
+    Convolutions go in half precision; the few numbers of batch norm stay as they are.
+    """
+    tensors = {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
     part = path.with_name(path.name + ".part")
     save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})
     part.replace(path)
 
 
 def list_models():
-    """All pretrained networks as a pandas.DataFrame, one row a card."""
+    """The networks that have weights, as a pandas.DataFrame, one row a card."""
     import pandas as pd
 
     rows = {
@@ -101,5 +107,6 @@ def list_models():
             "licence of the data": card.licence,
         }
         for card in MODELS.values()
+        if card.sha256
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")

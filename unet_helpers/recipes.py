@@ -37,6 +37,7 @@ class Recipe:
     seed: int = 2015
     zoom: tuple[float, float] = (0.8, 1.25)
     rotation: float = 15.0  # degrees, on top of quarter turns
+    mirror: bool = True  # beyond a small image its mirror image, for textures; else black, for whole organs
     turns: bool = True  # flips and quarter turns: wherever 'up' has no meaning
     elastic: float = 0.0  # px, as torchvision's alpha; slow on a CPU
     gamma: float = 0.3  # standard deviation of log gamma
@@ -109,7 +110,7 @@ RECIPES = {
         nucleus_examples, steps=1500, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
     ),
     "em_membranes": Recipe(slice_examples("em_membranes"), steps=700, elastic=60.0),
-    "lungs": Recipe(slice_examples("lungs"), steps=450, turns=False, zoom=(0.85, 1.2), rotation=12),
-    "brain_flair": Recipe(slice_examples("brain_flair"), steps=700, crop=192, batch=6),
-    "hippocampus": Recipe(slice_examples("hippocampus"), steps=800, crop=48, batch=40, turns=False, rotation=20),
+    "lungs": Recipe(slice_examples("lungs"), steps=450, turns=False, mirror=False, zoom=(0.85, 1.2), rotation=12),
+    "brain_flair": Recipe(slice_examples("brain_flair"), steps=700, crop=192, batch=6, mirror=False),
+    "hippocampus": Recipe(slice_examples("hippocampus"), steps=800, crop=48, batch=40, turns=False, mirror=False, rotation=20),
 }

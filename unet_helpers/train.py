@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
@@ -23,6 +22,7 @@ from .augment import augmentation, batch_at
 from .cards import MODELS
 from .datasets import read_cases
 from .errors import TrainingError
+from .models import save_model
 from .recipes import IGNORED, RECIPES, Example, Recipe
 from .unet import UNet
 
@@ -65,11 +65,6 @@ def write_atomically(path: Path, write) -> None:
     part = path.with_name(path.name + ".part")
     write(part)
     os.replace(part, path)
-
-
-def compact(model: UNet) -> dict[str, torch.Tensor]:
-    """The state dict with convolutions in half precision; the few numbers of batch norm stay as they are."""
-    return {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
 
 
 def fit(
@@ -130,7 +125,7 @@ def fit(
             losses = []
             if score > best or not validation:
                 best = score
-                write_atomically(folder / "best.safetensors", partial(save_file, compact(average.module)))
+                save_model(average.module, folder / "best.safetensors")
             state = {name: part.state_dict() for name, part in parts.items()}
             state |= {"step": step + 1, "best": best, "curve": curve}
             write_atomically(folder / "checkpoint.pt", partial(torch.save, state))
@@ -161,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
     torch.manual_seed(recipe.seed)
     model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+    model.card = card
     fit(model, parts["train"], parts["validation"], recipe, chosen.out / chosen.card, minutes=chosen.minutes)
 
 
