@@ -214,7 +214,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
     path, target = tmp_path / "unet.pt", tmp_path / "owned"
     content = Payload(target) if kind != "beside good tensors" else {**tensors, "conv.bias": Payload(target)}
     if kind == "bare pickle":
-        path.write_bytes(pickle.dumps(content))
+        path.write_bytes(pickle.dumps(content, protocol=2))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind != "torch.save of 2019")
     with pytest.raises(ModelError, match="Nothing in it was run") as caught:
@@ -297,8 +297,8 @@ def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
     volume = head((5, 60, 51))
     prepared = hub.prepare_volume(volume, Reading(percentiles=(10, 99), size=64))  # enlarged as little as 240 to 256
     difference = np.abs(prepared.planes - literal(volume, 64, resized=resize_2019))
-    assert difference[..., 8:-8, 8:-8].max() < 5e-3
-    assert (difference > 0.05).mean() < 0.005
+    assert difference[..., 4:-4, 4:-4].max() < 0.02
+    assert 0 < (difference > 0.05).mean() < 0.01
 
 
 def test_a_single_image_is_a_volume_of_one_slice():
@@ -385,7 +385,7 @@ def test_a_bright_block_is_found_where_it_is_in_every_kind_of_image():
         assert image.axes == axes
         answer = hub.predict_published(Stub(bright), image, progress=False)
         assert answer.shape == (1, *image.spatial_shape)
-        assert overlap(answer, expected) > 0.97, axes
+        assert overlap(answer, expected) > 0.95, axes
 
 
 @pytest.mark.parametrize("order", ["RAS", "LPS", "PIR", "SLA"])
@@ -399,7 +399,7 @@ def test_nifti_volumes_are_answered_in_their_own_orientation(order):
     assert "".join(nib.aff2axcodes(affine)) == order
     stub = Stub(bright)
     answer = hub.predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine), progress=False)
-    assert answer.shape == (1, *pixels.shape) and overlap(answer, expected) > 0.97
+    assert answer.shape == (1, *pixels.shape) and overlap(answer, expected) > 0.95
     assert len(stub.seen) == 5  # axial slices, whatever the file's order; two of seven are dropped
 
 

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from conftest import make_network
 
 import unet_helpers as uh
 from unet_helpers.inside import activations, as_seen, compare_skips, cut_skips, diagram, feature_maps, without_skips
@@ -13,11 +14,7 @@ from unet_helpers.inside import activations, as_seen, compare_skips, cut_skips, 
 
 @pytest.fixture
 def model() -> uh.UNet:
-    torch.manual_seed(1)
-    network = uh.UNet(1, 1, features=4, depth=2).eval()
-    network.card = replace(uh.MODELS["em_membranes"], features=4, depth=2, flips=1, separate="components")
-    network.weights_sha256 = ""
-    return network
+    return make_network()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import make_network
 
 import unet_helpers as uh
 from unet_helpers import metrics
@@ -96,11 +97,7 @@ def test_score_table_takes_any_marking_of_a_single_structure(binary):
 
 @pytest.fixture
 def model() -> uh.UNet:
-    torch.manual_seed(9)
-    network = uh.UNet(1, 1, features=4, depth=2).eval()
-    network.card = replace(uh.MODELS["em_membranes"], features=4, depth=2, separate="components")
-    network.weights_sha256 = ""
-    return network
+    return make_network()
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Reading:
     """How a network reads an image."""
 
-    channels: str = "grey"  # 'grey', 'green' (of a colour photograph) or 'rgb'
+    channels: str = "grey"  # 'grey', 'green' (of a colour photograph), 'rgb', or 'stain': rgb without brown dye
     intensities: str = "percentile"  # over the image or volume; 'head': without the air; 'local': flat illumination
     percentiles: tuple[float, float] = (0.5, 99.5)  # brought onto 0 and 1
     sigma: float = 30.0  # working px, of the local z-score
@@ -46,7 +46,7 @@ class ModelCard:
 
     @property
     def in_channels(self) -> int:
-        return 3 if self.reading.channels == "rgb" else 1
+        return 3 if self.reading.channels in ("rgb", "stain") else 1
 
 
 MODELS = {
@@ -60,6 +60,12 @@ MODELS = {
             colors=("#56B4E9",),
             reading=Reading(channels="green", intensities="local", scale="field of view", size=1000, sigma=25),
             flips=4,
+            sha256="bf0821f1ff531a576ae4c696511848f0de5ea33dd5390a17e0bccb70ce273dd6",
+            data="CHASE_DB1 (children 01-08) and HRF (eyes of persons 01-08, at half size)",
+            licence="CC BY 4.0 and CC BY 4.0, as commonly stated: see the data sets' pages",
+            citation="Fraz et al. 2012, IEEE TBME 59(9); Budai et al. 2013, Int. J. Biomed. Imaging",
+            limits="Fundus photographs only; thin vessels fade where the photograph is blurred, and the rim of the "
+            "disc, scars and haemorrhages can look like vessels.",
         ),
         ModelCard(
             name="nuclei",
@@ -67,9 +73,15 @@ MODELS = {
             modality="fluorescence, stained tissue, bright field",
             classes=("interior", "border"),
             colors=("#E69F00", "#56B4E9"),
-            reading=Reading(channels="rgb", percentiles=(0.1, 99.9), scale="objects", size=24),
+            reading=Reading(channels="stain", percentiles=(0.1, 99.9), scale="objects", size=24),
             out_channels=3,
             separate="interiors",
+            sha256="3e12e56ab1e83a88ccc81b017fe49148390c120c403f8c6c244e747cfb4d44cd",
+            data="2018 Data Science Bowl, stage 1 (BBBC038), with community fixes",
+            licence="CC0",
+            citation="Caicedo et al. 2019, Nat. Methods 16:1247",
+            limits="Finds the size of the nuclei by itself; where sizes differ more than threefold in one image, "
+            "give zoom. Densely packed nuclei in thick tissue run together.",
         ),
         ModelCard(
             name="em_membranes",
@@ -79,6 +91,10 @@ MODELS = {
             colors=("#56B4E9",),
             separate="membranes",
             flips=8,
+            data="ISBI 2012 EM segmentation challenge, slices 00-18 (Drosophila ventral nerve cord, 4 x 4 x 50 nm)",
+            licence="research use, please cite: see the data set's page",
+            citation="Arganda-Carreras et al. 2015, Front. Neuroanat. 9:142; Cardona et al. 2010, PLoS Biol. 8(10)",
+            limits="One animal, one microscope; other tissue and stains need fine-tuning.",
         ),
         ModelCard(
             name="lungs",
@@ -87,6 +103,11 @@ MODELS = {
             classes=("lung",),
             colors=("#56B4E9",),
             reading=Reading(scale="square", size=256),
+            data="Montgomery (MCUCXR) and Shenzhen (CHNCXR) chest X-rays",
+            licence="US NLM public data, please cite: see the data sets' pages",
+            citation="Jaeger et al. 2014, Quant. Imaging Med. Surg. 4(6); Candemir et al. 2014, IEEE TMI 33(2); "
+            "Stirenko et al. 2018",
+            limits="Frontal views of adults; the part of the lung behind the heart is left out, as in the data.",
         ),
         ModelCard(
             name="brain_flair",
@@ -96,6 +117,10 @@ MODELS = {
             colors=("#E69F00",),
             reading=Reading(intensities="head", scale="square", size=192),
             keep_largest=True,
+            data="TCGA-LGG, FLAIR channel",
+            licence="TCIA CC BY 3.0, masks CC BY-NC-SA 4.0, as commonly stated: see the data set's page",
+            citation="Buda, Saha, Mazurowski 2019, Comput. Biol. Med. 109; Mazurowski et al. 2017, J. Neurooncol.",
+            limits="Lower-grade glioma before treatment; other bright spots (stroke, inflammation) were not learnt.",
         ),
         ModelCard(
             name="hippocampus",
@@ -105,6 +130,10 @@ MODELS = {
             colors=("#E69F00", "#56B4E9"),
             reading=Reading(planes="three"),
             out_channels=3,
+            data="Medical Segmentation Decathlon, Task04",
+            licence="CC BY-SA 4.0",
+            citation="Antonelli et al. 2022, Nat. Commun. 13:4128; Simpson et al. 2019, arXiv:1902.09063",
+            limits="Small crops around one hippocampus with voxels of 1 mm; a whole head must be cropped first.",
         ),
     )
 }

@@ -112,7 +112,9 @@ def from_array(pixels: np.ndarray, notes: tuple[str, ...] = ()) -> MedicalImage:
         return MedicalImage(pixels, "ZYX", notes=notes)
     if pixels.ndim == 4 and pixels.shape[-1] in (3, 4):
         return drop_alpha(MedicalImage(pixels, "ZYXC", notes=notes))
-    raise ImageError(f"An array of shape {pixels.shape} is no image: give (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3).")
+    raise ImageError(
+        f"An array of shape {pixels.shape} is no image: give (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)."
+    )
 
 
 def drop_alpha(image: MedicalImage) -> MedicalImage:

@@ -21,24 +21,51 @@ class Prepared:
     gain: float = 1.0
     zoom: tuple[float, float] = (1.0, 1.0)  # working px per px, still to be applied to a tile
     inside: np.ndarray | None = None  # (h, w) bool: the field of view, where the card has one
+    brown: bool = False  # is the brown dye to be taken out?
 
     def tile(self, rows: slice, columns: slice, in_channels: int) -> np.ndarray:
         """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; grey is repeated for colour networks."""
         cut = self.pixels[rows, columns]
         cut = resize(cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False)))
+        cut = remove_brown(cut) if self.brown else cut
         cut = (np.nan_to_num(cut.astype(np.float32), posinf=0, neginf=0) - self.offset) * self.gain
         planes = np.clip(cut[None] if cut.ndim == 2 else np.moveaxis(cut, -1, 0), -1, 2)
         return np.array(np.broadcast_to(planes, (in_channels, *planes.shape[1:])), order="C")
 
 
 def select_channels(pixels: np.ndarray, channels: str) -> np.ndarray:
-    """'green' and 'grey' give (H, W); 'rgb' leaves (H, W) or (H, W, 3) as it is."""
+    """'green' and 'grey' give (H, W); 'rgb' and 'stain' leave (H, W) or (H, W, 3) as it is."""
     pixels = pixels if pixels.dtype.name in RESIZABLE else pixels.astype(np.float32)
-    if pixels.ndim == 2 or channels == "rgb":
+    if pixels.ndim == 2 or channels in ("rgb", "stain"):
         return pixels
     if channels == "green":
         return np.ascontiguousarray(pixels[..., 1])
     return pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
+
+
+def is_bright_field(pixels: np.ndarray) -> bool:
+    """A colour image on a light ground: dyed tissue, and not something that glows in the dark."""
+    if pixels.ndim != 3:
+        return False
+    light = pixels[:: max(1, len(pixels) // 256), :: max(1, pixels.shape[1] // 256)].max(-1)
+    return float(np.nanmedian(light)) > 0.45 * white(pixels)
+
+
+def white(pixels: np.ndarray) -> float:
+    return float(np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(np.nanmax(pixels), 1e-6))
+
+
+def remove_brown(pixels: np.ndarray) -> np.ndarray:
+    """(..., 3) colours with the brown of DAB taken out, so that the nuclei's blue haematoxylin is left.
+
+    By colour deconvolution (Ruifrok and Johnston 2001, Anal. Quant. Cytol. Histol. 23:291); tissue that was
+    dyed without DAB hardly changes.
+    """
+    from skimage.color import hed2rgb, rgb2hed  # `import unet_helpers` must not load scikit-image
+
+    dyes = rgb2hed(np.clip(np.nan_to_num(pixels.astype(np.float32)) / white(pixels), 0, 1))
+    dyes[..., 2] = np.minimum(dyes[..., 2], 0)
+    return (hed2rgb(dyes) * white(pixels)).astype(np.float32)
 
 
 def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -107,4 +134,8 @@ def prepare_slice(pixels: np.ndarray, reading, shape: tuple[int, int], levels: t
         inside = resize(field_of_view(pixels).astype(np.uint8), shape) > 0
         return Prepared(flatten_illumination(resize(pixels, shape), inside, sigma=reading.sigma), inside=inside)
     zoom = (shape[0] / pixels.shape[0], shape[1] / pixels.shape[1])
-    return Prepared(pixels, *(levels or intensity_levels(pixels, reading)), zoom=zoom)
+    brown = reading.channels == "stain" and is_bright_field(pixels)
+    if brown:
+        sample = pixels.reshape(-1, 3)[:: max(1, pixels.size // 2_000_000)]
+        levels = intensity_levels(remove_brown(sample), reading)
+    return Prepared(pixels, *(levels or intensity_levels(pixels, reading)), zoom=zoom, brown=brown)

@@ -112,5 +112,7 @@ RECIPES = {
     "em_membranes": Recipe(slice_examples("em_membranes"), steps=700, elastic=60.0),
     "lungs": Recipe(slice_examples("lungs"), steps=450, turns=False, mirror=False, zoom=(0.85, 1.2), rotation=12),
     "brain_flair": Recipe(slice_examples("brain_flair"), steps=700, crop=192, batch=6, mirror=False),
-    "hippocampus": Recipe(slice_examples("hippocampus"), steps=800, crop=48, batch=40, turns=False, mirror=False, rotation=20),
+    "hippocampus": Recipe(
+        slice_examples("hippocampus"), steps=800, crop=48, batch=40, turns=False, mirror=False, rotation=20
+    ),
 }

@@ -8,6 +8,7 @@ import csv
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from .augment import augmentation, batch_at
 from .cards import MODELS
 from .datasets import read_cases
 from .errors import TrainingError
-from .models import save_model
+from .models import load_model, save_model
 from .recipes import IGNORED, RECIPES, Example, Recipe
 from .unet import UNet
 
@@ -75,10 +76,12 @@ def fit(
     folder: Path,
     every: int = 100,
     minutes: float | None = None,
+    half: bool = False,
 ) -> UNet:
     """Train ``model``; returns its moving average. ``folder`` gets checkpoint.pt, curve.csv and best.safetensors.
 
     Goes on from ``folder/checkpoint.pt`` where there is one; ends after ``recipe.steps`` or ``minutes``.
+    ``half`` convolves in bfloat16, 1.7 times as fast on processors that have it, and slower on others.
     """
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
@@ -110,7 +113,9 @@ def fit(
     for step in (bar := tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, desc=folder.name)):
         model.train()
         images, targets = batch_at(step, train, weights, recipe, augment)
-        loss = loss_of(model.logits(images), targets, class_weights)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = model.logits(images)
+        loss = loss_of(logits.float(), targets, class_weights)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -146,18 +151,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the card's data set")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="checkpoints go to OUT/CARD (default: runs)")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes; run again to go on")
+    parser.add_argument("--start", help="begin with these weights (a .safetensors file), not with random ones")
+    parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
+    parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
+    parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(chosen.threads)
     recipe, card = RECIPES[chosen.card], MODELS[chosen.card]
+    recipe = replace(recipe, steps=chosen.steps or recipe.steps, learning_rate=chosen.rate or recipe.learning_rate)
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
     torch.manual_seed(recipe.seed)
     model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+    model = load_model(chosen.start, trainable=True) if chosen.start else model
     model.card = card
-    fit(model, parts["train"], parts["validation"], recipe, chosen.out / chosen.card, minutes=chosen.minutes)
+    folder = chosen.out / chosen.card
+    fit(model, parts["train"], parts["validation"], recipe, folder, minutes=chosen.minutes, half=chosen.half)
 
 
 if __name__ == "__main__":
