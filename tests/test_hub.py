@@ -8,6 +8,7 @@ import hashlib
 import os
 import pickle
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,22 +24,14 @@ from skimage.exposure import rescale_intensity
 from skimage.transform import resize
 
 from unet_helpers import download, hub
-from unet_helpers.cards import ModelCard, Reading
+from unet_helpers.cards import MODELS, Reading
 from unet_helpers.errors import DownloadError, ModelError
 from unet_helpers.images import MedicalImage, from_array, read_image
 from unet_helpers.unet import UNet, fold_batch_norm
 
-READING = Reading(channels="rgb", percentiles=(10, 99), scale="published volume", size=256)
-SMALL = Reading(channels="rgb", percentiles=(10, 99), scale="published volume", size=48)
-CARD = ModelCard(
-    "brain_flair_buda2019",
-    "FLAIR abnormality",
-    "brain MRI",
-    ("abnormality",),
-    ("#E69F00",),
-    reading=READING,
-    features=32,
-)
+CARD = MODELS["brain_flair_buda2019"]
+READING = CARD.reading
+SMALL = replace(READING, size=48)
 SAMPLES = sorted((Path(__file__).parents[2] / "shared/samples/brain_flair").glob("*.tif"))
 
 

@@ -9,7 +9,8 @@ import torch
 from conftest import make_network
 
 import unet_helpers as uh
-from unet_helpers.inside import activations, as_seen, compare_skips, cut_skips, diagram, feature_maps, without_skips
+from unet_helpers.drawing import diagram
+from unet_helpers.inside import activations, as_seen, compare_skips, cut_skips, feature_maps, without_skips
 
 
 @pytest.fixture

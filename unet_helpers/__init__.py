@@ -28,9 +28,8 @@ LATER = {  # these load matplotlib, scikit-image or the trainer, so not before t
     "compare": "plots",
     "dice": "metrics",
     "iou": "metrics",
-    "evaluate": "evaluate",
     "fine_tune": "finetune",
-    "diagram": "inside",
+    "diagram": "drawing",
     "feature_maps": "inside",
     "without_skips": "inside",
     "compare_skips": "inside",
@@ -56,5 +55,5 @@ __all__ = [
 
 def __getattr__(name: str):
     if name in LATER:
-        return getattr(import_module(f".{LATER[name]}", __name__), name)
+        return getattr(import_module(f".{LATER[name]}", __name__), name)  # no module has the name of its function
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

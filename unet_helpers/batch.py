@@ -29,17 +29,19 @@ def find_images(source) -> list:
     return [source]
 
 
-def segment_many(source, model, executor: Executor | None = None, **options) -> list[Segmentation]:
+def segment_many(
+    source, model, executor: Executor | None = None, *, progress: bool = True, **options
+) -> list[Segmentation]:
     """Segment all images of ``source`` (file, folder, web address, or a list of them) with one network.
 
     A file that is no image is named in a line and left out; ImageError where none is left. ``executor`` runs
     them side by side (threads: PyTorch works on all cores already; processes or a cluster for more).
     """
     images, model = find_images(source), load_model(model)
-    work = partial(try_one, model=model, progress=len(images) == 1, **options)
+    work = partial(try_one, model=model, progress=progress and len(images) == 1, **options)
     answers = (executor.map if executor else map)(work, images)
     results = []
-    for answer in tqdm(answers, total=len(images), desc="images", disable=len(images) == 1):
+    for answer in tqdm(answers, total=len(images), desc="images", disable=not progress or len(images) == 1):
         if isinstance(answer, Segmentation):
             results.append(answer)
         else:

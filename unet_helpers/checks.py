@@ -34,12 +34,14 @@ def check_pixels(image: MedicalImage) -> list[str]:
 
 def check_channels(image: MedicalImage, card) -> list[str]:
     """Warnings about channels that the card's network was not trained on."""
-    if card.reading.channels == "grey" and image.channels == 3:
-        plane = image.pixels[..., ::8, ::8, :].astype(np.int64) if image.pixels.ndim == 3 else image.pixels
-        if np.ptp(plane, axis=-1).max() > 0:
-            return [f"a colour image, but {card.name} reads grey ones: its brightness is used."]
-    if card.reading.channels == "green" and image.channels == 1:
+    reads, photograph = card.reading.channels, "colour" in card.modality
+    if reads == "green" and photograph and image.channels == 1:
         return ["a grey image, but the network reads the green channel of a colour photograph: used as it is."]
+    if image.channels == 3 and card.in_channels == 1 and not photograph:
+        sample = image.pixels.reshape(-1, 3)[:: max(1, image.pixels.size // SAMPLE)]
+        if (sample != sample[:, :1]).any():
+            used = "its brightness" if reads == "grey" else "the second of its three channels (the FLAIR of TCGA files)"
+            return [f"a colour image, but {card.name} reads grey ones: {used} is used."]
     return []
 
 

@@ -68,7 +68,8 @@ def fine_tune(
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int) -> ModelCard:
     """The card of a new task: what the old one says of its own data no longer holds."""
-    reading = Reading(channels=card.reading.channels, scale="square", size=size)
+    channels = "rgb" if card.in_channels == 3 else card.reading.channels  # the new structure may be the brown dye
+    reading = Reading(channels=channels, scale="square", size=size)
     return replace(
         card,
         name=name,
@@ -102,6 +103,9 @@ def make_example(network: UNet, image, mask) -> Example:
         )
     mask = mask if mask.ndim == 2 else mask.max(-1)
     target = (mask > 0) if network.out_channels == 1 else mask
+    if target.max() >= max(2, network.out_channels):
+        names = ", ".join(network.card.classes)
+        raise TrainingError(f"{image.name}: the mask holds class {target.max()}, but the classes are {names}.")
     shape = working_shape(image.pixels, network.card, image.spacing, None, network)
     prepared = prepare_slice(image.pixels, network.card.reading, shape)
     target = cv2.resize(target.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)

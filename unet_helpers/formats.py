@@ -4,13 +4,12 @@ import gzip
 import re
 import warnings
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from .errors import ImageError
-from .images import MedicalImage, drop_alpha, from_array, refuse_if_huge
+from .images import MedicalImage, from_array, refuse_if_hollow, refuse_if_huge
 from .volumes import read_dicom, read_dicom_folder, read_nifti
 
 MM = {
@@ -24,12 +23,15 @@ MM = {
     "m": 1000.0,
     "inch": 25.4,
 }
+COLOURS = {("S", 2), ("S", 3), ("S", 4), ("C", 3), ("C", 4)}  # TIFF axes; two channels are no grey and alpha
 
 
 def reader_of(path: Path):
     """The function that reads this file or folder; ImageError where its first bytes are those of no image."""
     if path.is_dir():
         return read_dicom_folder
+    if path.exists() and not path.is_file():
+        raise ImageError(f"{path}: neither a file nor a folder, but a pipe or a device. Save it to a file first.")
     with path.open("rb") as file:
         start = file.read(560)
     if not start:
@@ -59,7 +61,7 @@ def reader_of(path: Path):
 
 
 def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
-    """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit colour PNG with OpenCV, since Pillow would cut it to 8 bit."""
+    """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
     import cv2
     from PIL import Image, ImageOps
 
@@ -78,32 +80,41 @@ def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
                 picture.seek(page or 0)
                 notes.append(f"took frame {page or 0} of {frames}")
             picture.load()
-            if start_of_deep_png(path):
+            depth, grey = png_header(path)
+            if depth == 16:
                 pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
                 pixels = pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
-                return from_array(pixels, tuple(notes))
+                return with_alpha(pixels, grey, notes)
+            if depth in (2, 4) and grey:
+                notes.append(f"greys of {depth} bit spread over 0 to 255")
             if picture.getexif().get(0x0112, 1) != 1:
                 notes.append("turned as the camera's EXIF orientation says")
                 picture = ImageOps.exif_transpose(picture)
-            if picture.mode in ("P", "PA"):
+            palette = picture.mode in ("P", "PA") or picture.format == "GIF"  # later frames of a GIF come as RGB
+            if palette:
                 picture = picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
                 notes.append("expanded the colour palette")
             elif picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and not picture.mode.startswith("I;16"):
                 notes.append(f"converted from {picture.mode} to RGB")
                 picture = picture.convert("RGB")
             pixels = np.array(picture)
+    return with_alpha(pixels, palette and (pixels[..., :1] == pixels[..., :3]).all(), notes)
+
+
+def with_alpha(pixels: np.ndarray, grey: bool, notes: list[str]) -> MedicalImage:
+    """(H, W) or (H, W, 1 to 4) as it is, or with just one of three equal colours."""
+    if grey and pixels.ndim == 3:
+        pixels = pixels[..., [0, 3][: pixels.shape[-1] - 2]]
     if pixels.ndim == 3 and pixels.shape[-1] == 2:
-        return drop_alpha(MedicalImage(pixels, "YXC", notes=tuple(notes)))
-    if "expanded the colour palette" in notes and (pixels[..., :1] == pixels[..., :3]).all():
-        pixels = pixels[..., 0]
+        return MedicalImage(pixels, "YXC", notes=tuple(notes))
     return from_array(pixels, tuple(notes))
 
 
-def start_of_deep_png(path: Path) -> bool:
-    """Is it a PNG of 16 bits a channel with more than one channel? (bytes 24 and 25 of its header)"""
+def png_header(path: Path) -> tuple[int, bool]:
+    """Bits a channel, and whether it is grey, from bytes 24 and 25; 0 bits where the file is no PNG."""
     with path.open("rb") as file:
         start = file.read(26)
-    return start[:4] == b"\x89PNG" and start[24] == 16 and start[25] in (2, 6)
+    return (start[24], start[25] in (0, 4)) if start[:4] == b"\x89PNG" else (0, False)
 
 
 def read_tiff(path: Path, page: int | None = None, **_) -> MedicalImage:
@@ -113,6 +124,7 @@ def read_tiff(path: Path, page: int | None = None, **_) -> MedicalImage:
     with tifffile.TiffFile(path) as tif:
         series, notes = tif.series[0], []
         refuse_if_huge(path, series.shape)
+        refuse_if_hollow(path, series.nbytes, path.stat().st_size)
         if len(tif.series) > 1:
             notes.append(f"took the first of {len(tif.series)} images of different shapes")
         first = series.keyframe
@@ -128,7 +140,7 @@ def read_tiff(path: Path, page: int | None = None, **_) -> MedicalImage:
         axes, spacing = series.axes, tiff_spacing(tif)
         photometric = first.photometric.name
         if photometric == "MINISWHITE" and pixels.dtype.kind in "bu":
-            pixels = np.invert(pixels)
+            pixels = pixels ^ pixels.dtype.type(2**first.bitspersample - 1)
             notes.append("inverted: the file stores white as 0")
         if photometric == "PALETTE" and first.colormap is not None:
             pixels, axes = np.moveaxis(first.colormap[:, pixels] >> 8, 0, -1).astype(np.uint8), axes + "S"
@@ -140,29 +152,31 @@ def arrange(pixels: np.ndarray, axes: str, spacing, page: int | None, path: Path
     """Any order of TIFF axes as 'YX', 'YXC', 'ZYX' or 'ZYXC'."""
     keep = [i for i, (letter, size) in enumerate(zip(axes, pixels.shape)) if size > 1 or letter in "YX"]
     pixels, axes = pixels.reshape([pixels.shape[i] for i in keep]), "".join(axes[i] for i in keep)
-    colour = next((a for a in axes if a in "SC" and pixels.shape[axes.index(a)] in (2, 3, 4)), None)
-    if colour == "C" and pixels.shape[axes.index("C")] == 2:
-        colour = None  # two fluorescence channels are not grey and alpha
-    if colour:
-        pixels = np.moveaxis(pixels, axes.index(colour), -1)
-        axes = axes.replace(colour, "") + "C"
-    planes = len(axes.rstrip("C")) - 2
-    if planes and page is not None:
+    sizes = pixels.shape
+    colour = [i for i, letter in enumerate(axes) if (letter, sizes[i]) in COLOURS][-1:]
+    others = [i for i, letter in enumerate(axes) if letter not in "YX" and i not in colour]
+    others.sort(key=lambda i: (axes[i] in "SC") - (axes[i] == "Z"))  # slices go before times, times before channels
+    pixels = pixels.transpose([*others[::-1], axes.index("Y"), axes.index("X"), *colour])
+    for i in others[:0:-1]:
+        notes.append(f"took the first of {sizes[i]} along axis {axes[i]}")
+        pixels = pixels[0]
+    depth = axes[others[0]] if others else ""
+    if depth and page is not None:
         if not 0 <= page < len(pixels):
             raise ImageError(f"{path}: has pages 0 to {len(pixels) - 1}, there is no page {page}.")
-        pixels, planes = pixels[page], planes - 1
         notes.append(f"took page {page}")
-    while planes > 1 or (planes == 1 and len(axes) and axes[0] == "C"):
-        notes.append(f"took the first of {len(pixels)} along axis {axes[0]}")
-        pixels, axes, planes = pixels[0], axes[1:], planes - 1
-    final = ("Z" if planes else "") + "YX" + ("C" if colour else "")
+        pixels, depth = pixels[page], ""
+    elif depth and depth in "SC":
+        notes.append(f"took the first of {len(pixels)} along axis {depth}")
+        pixels, depth = pixels[0], ""
     if spacing is not None:
-        spacing = spacing if planes and len(spacing) == 3 else spacing[-2:] if not planes else None
-    return drop_alpha(MedicalImage(np.ascontiguousarray(pixels), final, spacing, notes=tuple(notes)))
+        spacing = spacing[-2:] if not depth else spacing if len(spacing) == 3 and depth != "T" else None
+    final = ("Z" if depth else "") + "YX" + ("C" if colour else "")
+    return MedicalImage(np.ascontiguousarray(pixels), final, spacing, notes=tuple(notes))
 
 
 def tiff_spacing(tif) -> tuple[float, ...] | None:
-    """mm per step (z, y, x), or (y, x); only from ImageJ and OME, since a plain dpi is a printer's, not a microscope's."""
+    """mm per step (z, y, x), or (y, x); only from ImageJ and OME, since a plain dpi is a printer's."""
     if tif.is_ome:
         from xml.etree import ElementTree
 
@@ -172,7 +186,7 @@ def tiff_spacing(tif) -> tuple[float, ...] | None:
         return tuple(known) if len(known) == len(sizes) or (len(known) == 2 and not sizes[0][0]) else None
     if tif.is_imagej:
         meta, tags = tif.imagej_metadata or {}, tif.pages[0].tags
-        unit = MM.get(str(meta.get("unit", "")).encode("latin-1", "ignore").decode("unicode_escape"))
+        unit = MM.get(str(meta.get("unit", "")).replace("\\u00B5", "µ").replace("μ", "µ"))
         if unit is None or "XResolution" not in tags:
             return None
         across = [tags[name].value for name in ("YResolution", "XResolution")]
@@ -185,19 +199,27 @@ def tiff_spacing(tif) -> tuple[float, ...] | None:
 def read_npy(path: Path, **_) -> MedicalImage:
     """One array; never a pickle."""
     with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-        refuse_if_huge(path, header(file)[0])
-    return from_array(np.load(path, allow_pickle=False))
+        npy_size(file, path)
+    return from_array(np.load(path, allow_pickle=False), name=path)
+
+
+def npy_size(file, path: Path) -> int:
+    """Bytes of the array, from its header."""
+    version = np.lib.format.read_magic(file)
+    header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+    shape, _, dtype = header(file)
+    refuse_if_huge(path, shape)
+    return int(np.prod(shape, dtype=object)) * dtype.itemsize
 
 
 def read_npz(path: Path, **_) -> MedicalImage:
     """The only array of an archive, or the one named 'image' or 'arr_0'."""
     with zipfile.ZipFile(path) as archive:
-        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
-    names = [name for name in ("image", "arr_0") if name in sizes] or list(sizes)
-    if len(names) != 1:
-        raise ImageError(f"{path}: holds {', '.join(sizes) or 'nothing'}. Save one array, or call it 'image'.")
-    refuse_if_huge(path, (sizes[names[0]] // 8,))
+        held = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        names = [name for name in ("image", "arr_0") if name in held] or list(held)
+        if len(names) != 1:
+            raise ImageError(f"{path}: holds {', '.join(held)[:200] or 'nothing'}. Save one array, or call it 'image'.")
+        with archive.open(held[names[0]]) as file:
+            refuse_if_hollow(path, npy_size(file, path), held[names[0]].compress_size)
     with np.load(path, allow_pickle=False) as arrays:
-        return replace(from_array(arrays[names[0]]), notes=(f"took the array '{names[0]}'",))
+        return from_array(arrays[names[0]], (f"took the array '{names[0]}'",), path)

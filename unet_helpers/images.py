@@ -10,6 +10,8 @@ import numpy as np
 from .errors import ImageError
 
 MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
+DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
+MUCH, HOLLOW = 2**30, 300  # so many bytes, from a file so many times smaller: zeros made to fill the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class MedicalImage:
     pixels: np.ndarray  # native dtype; nothing is rescaled silently
     axes: str  # 'YX', 'YXC', 'ZYX', 'ZYXC', or 'XYZ' for NIfTI in the order nibabel gives
     spacing: tuple[float, ...] | None = None  # mm per step along each spatial axis, None where the file does not say
-    affine: np.ndarray | None = None  # (4, 4) voxel indices (x, y, z) to mm, to the right, front and top
+    affine: np.ndarray | None = None  # (4, 4) voxel indices (x, y, z) to the header's unit (mm), to right, front and top
     header: object | None = None  # of a NIfTI file
     path: Path | None = None
     notes: tuple[str, ...] = ()  # what the reader saw and did
@@ -85,7 +87,8 @@ def read_image(source, *, page: int | None = None, volume: int = 0, series: str 
     except ImageError:
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: there is no such file. Check the spelling and the folder ({Path.cwd()}).") from error
+        missing = error.filename or path  # perhaps the other half of a pair
+        raise ImageError(f"{missing}: there is no such file. Check the spelling and the folder ({Path.cwd()}).") from error
     except PermissionError as error:
         raise ImageError(f"{path}: may not be read by this user. Change its permissions or copy it.") from error
     except MemoryError as error:
@@ -100,20 +103,20 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
 
 
-def from_array(pixels: np.ndarray, notes: tuple[str, ...] = ()) -> MedicalImage:
-    """Axes by shape: two are 'YX', a third of 3 or 4 is colour (alpha is dropped), else 'ZYX'."""
+def from_array(pixels: np.ndarray, notes: tuple[str, ...] = (), name="The array") -> MedicalImage:
+    """Axes by shape: two are 'YX', a third of 3 or 4 is colour, else 'ZYX'."""
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim == 2:
         return MedicalImage(pixels, "YX", notes=notes)
     if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
-        return drop_alpha(MedicalImage(pixels, "YXC", notes=notes))
+        return MedicalImage(pixels, "YXC", notes=notes)
     if pixels.ndim == 3:
         return MedicalImage(pixels, "ZYX", notes=notes)
     if pixels.ndim == 4 and pixels.shape[-1] in (3, 4):
-        return drop_alpha(MedicalImage(pixels, "ZYXC", notes=notes))
+        return MedicalImage(pixels, "ZYXC", notes=notes)
     raise ImageError(
-        f"An array of shape {pixels.shape} is no image: give (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)."
+        f"{name} has the shape {pixels.shape}, not that of an image: (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)."
     )
 
 
@@ -130,7 +133,7 @@ def drop_alpha(image: MedicalImage) -> MedicalImage:
 
 
 def checked(image: MedicalImage) -> MedicalImage:
-    """Only numbers, and some of them; booleans become 0 and 1, long double and half precision single."""
+    """Only numbers, some of them, without alpha; booleans become 0 and 1, long double and half precision single."""
     pixels, name = image.pixels, image.path or "The array"
     if pixels.dtype.kind not in "buif":
         raise ImageError(f"{name} holds {pixels.dtype} values, not numbers. Convert it to integers or floats.")
@@ -142,7 +145,10 @@ def checked(image: MedicalImage) -> MedicalImage:
         pixels = pixels.astype(np.uint8)
     if pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8):
         pixels = pixels.astype(np.float32)
-    return replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+    if image.spacing is not None and not all(np.isfinite(step) and step > 0 for step in image.spacing):
+        notes = (*image.notes, f"ignored an impossible spacing of {image.spacing}")
+        image = replace(image, spacing=None, notes=notes)
+    return drop_alpha(replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False)))
 
 
 def refuse_if_huge(path: Path, shape) -> None:
@@ -151,3 +157,11 @@ def refuse_if_huge(path: Path, shape) -> None:
     if size > MAX_VALUES:
         sizes = " × ".join(map(str, shape))
         raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")
+
+
+def refuse_if_hollow(path: Path, promised: int, held: int, packed: bool = True) -> None:
+    """Before unpacking ``promised`` bytes from the ``held`` bytes of a file."""
+    if promised > held * (DEFLATE_LIMIT if packed else 1):
+        raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
+    if promised > max(MUCH, held * HOLLOW):
+        raise ImageError(f"{path}: unpacks to {promised:,} bytes of almost nothing. Cut or shrink it first.")

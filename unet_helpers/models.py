@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from .cards import MODELS, ModelCard, Reading
 from .download import fetch, home_url
 from .errors import ModelError
+from .hub import read_published
 from .unet import UNet, fold_batch_norm
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -39,7 +40,7 @@ def load_model(model: str | Path | UNet = "retinal_vessels", *, trainable: bool 
     else:
         card = find_card(str(model))
         path = weights_of(card)
-    network = read_weights(path, card)
+    network = (read_published if path.suffix == ".pt" else read_weights)(path, card)
     if not trainable:
         fold_batch_norm(network)
     return network.to(memory_format=torch.channels_last).eval()

@@ -4,6 +4,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .checks import check_input
+from .hub import notes_for, predict_published
 from .images import MedicalImage, read_image
 from .models import load_model
 from .prepare import field_of_view, intensity_levels, prepare_slice, select_channels, width_of
@@ -32,7 +33,10 @@ def segment(
     image, model = read_image(image), load_model(model)
     flips = model.card.flips if flips is None else flips
     warnings = tuple(check_input(image, model.card))
-    if image.axes in ("YX", "YXC"):
+    if model.card.reading.planes == "published":
+        probabilities = predict_published(model, image, progress, flips)
+        warnings += notes_for(image)
+    elif image.axes in ("YX", "YXC"):
         shape = working_shape(image.pixels, model.card, image.spacing, zoom, model)
         prepared = prepare_slice(image.pixels, model.card.reading, shape)
         probabilities = predict(model, prepared, image.spatial_shape, flips, progress)

@@ -1,31 +1,45 @@
 """NIfTI and DICOM: readers that keep the geometry, and the way to a canonical orientation and back."""
 
+import gzip
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from .errors import ImageError
-from .images import MedicalImage, refuse_if_huge
+from .images import MedicalImage, refuse_if_hollow, refuse_if_huge
 
-DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
 LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
 
 
 def read_nifti(path: Path, volume: int = 0, **_) -> MedicalImage:
     """.nii, .nii.gz, .hdr/.img; 'XYZ' in the file's own orientation, scaled as its header says."""
+    with path.open("rb") as start:
+        packed = start.read(2) == b"\x1f\x8b"
+    with closing(gzip.open(path) if packed else path.open("rb")) as opened:
+        return from_nifti(open_nifti(opened, path), path, volume, packed)
+
+
+def open_nifti(opened, path: Path):
+    """nibabel's image: of this file whatever it is called, or with its other half, which is found by its name."""
     import nibabel as nib
 
-    file = nib.load(path)
+    start = opened.read(348)
+    opened.seek(0)
+    kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
+    kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))
+    return nib.load(path) if kind is None else kind.from_stream(opened)
+
+
+def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
     shape, notes = tuple(int(n) for n in file.shape), []
     if len(shape) < 2 or min(shape) < 1:
         raise ImageError(f"{path}: an image of shape {shape} has no slices.")
-    refuse_if_huge(path, shape)
+    refuse_if_huge(path, shape[:3])
     promised = int(np.prod(shape, dtype=object)) * file.header.get_data_dtype().itemsize
-    holder = Path(file.file_map["image"].filename)
-    ratio = DEFLATE_LIMIT if holder.suffix == ".gz" else 1
-    if promised > holder.stat().st_size * ratio:
-        raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
+    holder = Path(file.file_map["image"].filename or path)
+    refuse_if_hollow(path, promised, holder.stat().st_size, packed)
     data = file.dataobj
     if len(shape) > 3:
         count = int(np.prod(shape[3:]))
@@ -43,8 +57,7 @@ def read_nifti(path: Path, volume: int = 0, **_) -> MedicalImage:
     unit = file.header.get_xyzt_units()[0] if hasattr(file.header, "get_xyzt_units") else "unknown"
     zooms = (*file.header.get_zooms()[:3], 1.0)[:3]
     spacing = tuple(float(z) * LENGTHS[unit] for z in zooms)
-    known = all(np.isfinite(s) and s > 0 for s in spacing)
-    return MedicalImage(pixels, "XYZ", spacing if known else None, file.affine, file.header, notes=tuple(notes))
+    return MedicalImage(pixels, "XYZ", spacing, file.affine, file.header, notes=tuple(notes))
 
 
 def to_canonical(image: MedicalImage) -> MedicalImage:
@@ -93,19 +106,23 @@ def from_dataset(data, path: Path) -> MedicalImage:
         raise ImageError(f"{path}: a DICOM file without an image (report, structure set, ...). Choose another one.")
     refuse_if_huge(path, (frames, data.Rows, data.Columns, int(getattr(data, "SamplesPerPixel", 1))))
     pixels, notes = data.pixel_array, []
+    photometric = str(getattr(data, "PhotometricInterpretation", ""))
     colour = int(getattr(data, "SamplesPerPixel", 1)) == 3
-    if colour and str(data.PhotometricInterpretation).startswith("YBR"):
-        from pydicom.pixels import convert_color_space
+    if colour and photometric.startswith("YBR"):
+        notes.append("converted from YBR to RGB")  # by pydicom
+    if photometric == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
 
-        pixels = convert_color_space(pixels, data.PhotometricInterpretation, "RGB")
-        notes.append("converted from YBR to RGB")
+        pixels, colour = apply_color_lut(pixels, data)[..., :3], True
+        notes.append("expanded the colour palette")
+    if photometric == "MONOCHROME1":
+        top = -1 if data.PixelRepresentation else 2**data.BitsStored - 1
+        pixels = pixels.dtype.type(top) - pixels  # the same in every slice of a series
+        notes.append("inverted: the file stores white as the lowest value")
     slope, shift = float(getattr(data, "RescaleSlope", 1) or 1), float(getattr(data, "RescaleIntercept", 0) or 0)
     if (slope, shift) != (1, 0):
         pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(shift)
         notes.append(f"values scaled by {slope:g} and shifted by {shift:g}, as the file says")
-    if getattr(data, "PhotometricInterpretation", "") == "MONOCHROME1":
-        pixels = pixels.max() - pixels + pixels.min()
-        notes.append("inverted: the file stores white as the lowest value")
     across = getattr(data, "PixelSpacing", None) or getattr(data, "ImagerPixelSpacing", None)
     spacing = tuple(float(s) for s in across) if across else None
     axes = ("Z" if frames > 1 else "") + "YX" + ("C" if colour else "")
@@ -127,10 +144,10 @@ def read_dicom_folder(folder: Path, series: str | None = None, **_) -> MedicalIm
             found.setdefault(str(getattr(data, "SeriesInstanceUID", "")), []).append(data)
     if not found:
         raise ImageError(f"{folder}: a folder without DICOM images. Give one file, or the folder of a series.")
-    if len(found) > 1 and series not in found:
+    if series not in found and (len(found) > 1 or series is not None):
         listed = "; ".join(f"{uid} ({len(slices)} slices)" for uid, slices in found.items())
         raise ImageError(f"{folder}: holds {len(found)} series, choose one with series='...': {listed}")
-    slices = found[series] if series in found else next(iter(found.values()))
+    slices = found[series or next(iter(found))]
     if len(slices) == 1:
         return from_dataset(slices[0], folder)
     if not all("ImagePositionPatient" in s and "ImageOrientationPatient" in s for s in slices):
