@@ -60,7 +60,7 @@ MODELS = {
             colors=("#56B4E9",),
             reading=Reading(channels="green", intensities="local", scale="field of view", size=1000, sigma=25),
             flips=4,
-            sha256="bf0821f1ff531a576ae4c696511848f0de5ea33dd5390a17e0bccb70ce273dd6",
+            sha256="06241d9be3c0a07ff1af2c6cbf97902fb804a3263f41c3196eabd67c4fbe337f",
             data="CHASE_DB1 (children 01-08) and HRF (eyes of persons 01-08, at half size)",
             licence="CC BY 4.0 and CC BY 4.0, as commonly stated: see the data sets' pages",
             citation="Fraz et al. 2012, IEEE TBME 59(9); Budai et al. 2013, Int. J. Biomed. Imaging",
@@ -72,11 +72,11 @@ MODELS = {
             title="Cell nuclei",
             modality="fluorescence, stained tissue, bright field",
             classes=("interior", "border"),
-            colors=("#E69F00", "#56B4E9"),
+            colors=("#009E73", "#F0E442"),
             reading=Reading(channels="stain", percentiles=(0.1, 99.9), scale="objects", size=24),
             out_channels=3,
             separate="interiors",
-            sha256="3e12e56ab1e83a88ccc81b017fe49148390c120c403f8c6c244e747cfb4d44cd",
+            sha256="89795b596809aafd1565ecdac2fc8088ebcf285830dba41deb435e81db3ee2e7",
             data="2018 Data Science Bowl, stage 1 (BBBC038), with community fixes",
             licence="CC0",
             citation="Caicedo et al. 2019, Nat. Methods 16:1247",
@@ -129,7 +129,9 @@ MODELS = {
             classes=("anterior", "posterior"),
             colors=("#E69F00", "#56B4E9"),
             reading=Reading(planes="three"),
+            keep_largest=True,
             out_channels=3,
+            sha256="f70438dc44105f6b4ef1d0e91f096e364ece0318b14dd6b4ad0dfe9e86089870",
             data="Medical Segmentation Decathlon, Task04",
             licence="CC BY-SA 4.0",
             citation="Antonelli et al. 2022, Nat. Commun. 13:4128; Simpson et al. 2019, arXiv:1902.09063",
@@ -149,8 +151,8 @@ MODELS = {
             data="TCGA-LGG, 100 patients",
             licence="weights MIT; data TCIA CC BY 3.0, masks CC BY-NC-SA 4.0",
             citation="Buda, Saha, Mazurowski 2019, Comput. Biol. Med. 109:218",
-            limits="Whole volumes of three sequences; 31 MB, fetched on first use. The paper reports a median Dice of 0.82, "
-            "its repository 0.91 on the ten patients it was selected on.",
+            limits="Whole volumes of three sequences; 31 MB, fetched on first use. The paper reports a "
+            "median Dice of 0.82, its repository 0.91 on the ten patients it was selected on.",
         ),
     )
 }

@@ -55,6 +55,27 @@ def check_scale(image: MedicalImage, card) -> list[str]:
     return []
 
 
+def check_familiarity(image: MedicalImage, card) -> list[str]:
+    """A warning about an image unlike those that the card's network learnt from."""
+    if not shows_something(image):
+        return []  # which check_pixels says
+    from .familiarity import warn_unfamiliar
+
+    warning = warn_unfamiliar(image, card)
+    return [warning] if warning else []
+
+
+def shows_something(image: MedicalImage) -> bool:
+    """Neither tiny, nor empty, nor a mask."""
+    values = image.pixels.reshape(-1)[:: max(1, image.pixels.size // 100_000)]
+    values = values[np.isfinite(values)]
+    if values.size == 0 or min(image.spatial_shape[-2:]) < 16:
+        return False
+    low, high = np.percentile(values, [0.5, 99.5])
+    return bool(high > low and len(np.unique(values)) > 2)
+
+
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it."""
-    return [*check_pixels(image), *check_channels(image, card), *check_scale(image, card)]
+    checks = (check_channels, check_scale, check_familiarity)
+    return [*check_pixels(image), *(warning for check in checks for warning in check(image, card))]

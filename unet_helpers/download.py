@@ -8,8 +8,9 @@ import hashlib
 import os
 import time
 import warnings
+from functools import cache, partial
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryFile, mkdtemp
 from urllib.parse import unquote, urlsplit
 
 from .errors import DownloadError
@@ -17,9 +18,15 @@ from .errors import DownloadError
 # where this repository lives: the one line to change when it gets its home
 HOME_URL = "https://raw.githubusercontent.com/OWNER/Medical-Image-Segmentation-using-U-Net/main/"
 
-CONNECT_SECONDS, READ_SECONDS, TRIES, PAUSE_SECONDS = 5.0, 20.0, 3, 0.5
+CONNECT_SECONDS, READ_SECONDS, LOCK_SECONDS = 5.0, 20.0, 3600.0
+TRIES, PAUSE_SECONDS = 3, 0.5
 MAX_BYTES = 2 * 1024**3
-CHUNK = 1 << 18
+CHUNK = 1 << 14  # what a broken connection loses at most
+LATER = (408, 425, 429)  # answers of a server that may change, besides 500 and above
+
+
+class Unreachable(DownloadError):
+    """No server, or none in a state to answer: worth another try, but of no use for its other files now."""
 
 
 def home_url(relative: str) -> str:
@@ -31,9 +38,9 @@ def cached_path(url: str, sha256: str = "", name: str | None = None) -> Path:
     """Where ``fetch`` keeps the file, whether it is there or not."""
     import pooch
 
-    folder = Path(os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers"))
-    key = (sha256 or hashlib.sha256(url.encode()).hexdigest())[:8]
-    return folder / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
+    folder = os.path.expanduser(os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers"))
+    key = (sha256.lower() or hashlib.sha256(url.encode()).hexdigest())[:8]
+    return Path(folder).absolute() / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
 
 
 def fetch(
@@ -44,37 +51,51 @@ def fetch(
     ``sha256`` may be a prefix of the hash, where only that is known. Raises DownloadError, which says where to
     put the file by hand; the cache never holds a file that does not fit its hash.
     """
-    target = cached_path(url, sha256, name)
-    if target.is_file() and fits(target, sha256):
-        return target
-    folder = writable(target.parent)
-    target, part = folder / target.name, folder / f".{target.name}.{os.getpid()}.part"
-    reasons = []
+    import pooch
+    from filelock import FileLock
+
     try:
-        for address in (url, *mirrors):
-            try:
-                download(address, part, sha256, progress)
-                part.replace(target)
-                return target
-            except DownloadError as error:
-                reasons.append(f"{address}: {error}")
-            except OSError as error:
-                reasons.append(f"{folder}: {error}")
-                break
-    finally:
-        part.unlink(missing_ok=True)
-    raise DownloadError(
-        f"{target.name.split('-', 1)[1]} could not be fetched.\n  "
-        + "\n  ".join(reasons)
-        + f"\nWithout a network: get the file from {url} elsewhere and put it at {target}"
+        target = cached_path(url, sha256, name)
+    except ValueError as error:
+        raise DownloadError(f"{url!r} is no address: {error}") from None
+    failures = {}
+    try:
+        if fits(target, sha256):
+            return target
+        copy = writable(target.parent) / target.name
+        with FileLock(copy.with_name(f".{copy.name}.lock"), timeout=LOCK_SECONDS):
+            if fits(copy, sha256):  # another process was faster
+                return copy
+            copy.unlink(missing_ok=True)
+            pooch.get_logger().setLevel("WARNING")  # its advice is for those who call it themselves
+            options = {"part": copy.with_name(f".{copy.name}.part"), "sha256": sha256, "progress": progress}
+            whole = sha256 if len(sha256) == 64 else None  # a prefix is more than pooch can check
+            for address in (url, *mirrors):
+                try:
+                    pooch.retrieve(address, whole, copy.name, copy.parent, downloader=partial(download, **options))
+                    return copy
+                except DownloadError as error:
+                    failures[address] = error
+    except (OSError, ValueError, NotImplementedError) as error:  # the last: a disk that knows no locks
+        failures["on this computer"] = error
+    reasons = "\n  ".join(f"{where}: {error}" for where, error in failures.items())
+    kind = Unreachable if all(isinstance(error, Unreachable) for error in failures.values()) else DownloadError
+    raise kind(
+        f"{target.name.split('-', 1)[1]} could not be fetched.\n  {reasons}\n"
+        f"Without a network: get the file from {url} elsewhere, and put it into the folder {target.parent} "
+        f"under the name {target.name}"
     )
 
 
 def fits(path: Path, sha256: str) -> bool:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(CHUNK):
-            digest.update(block)
+    """Whether this is a file that can be read, with such a hash."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return False
     return digest.hexdigest().startswith(sha256.lower())
 
 
@@ -82,67 +103,84 @@ def writable(folder: Path) -> Path:
     """The folder, made if need be; a temporary one, with a warning, where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        return folder
+        with TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
-        aside = Path(mkdtemp(prefix="unet_helpers-"))
-        warnings.warn(f"The cache {folder} cannot be written ({error}); using {aside} this time.", stacklevel=3)
-        return aside
+        warnings.warn(f"The cache {folder} cannot be written ({error}); using {aside()} this time.", stacklevel=3)
+        return aside()
 
 
-def download(url: str, part: Path, sha256: str, progress: bool) -> None:
-    """To ``part``, going on where an earlier try broke off; DownloadError after ``TRIES`` tries."""
-    import requests
+@cache
+def aside() -> Path:
+    return Path(mkdtemp(prefix="unet_helpers-"))
 
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError("only http and https addresses are fetched")
-    for attempt in range(1, TRIES + 1):
+
+def download(url: str, output: str, _, *, part: Path, sha256: str, progress: bool) -> None:
+    """A downloader for ``pooch.retrieve``: through ``part``, which stays where the connection broke, to ``output``.
+
+    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk.
+    """
+    Path(output).unlink()  # empty so far: a process killed while downloading would leave it behind
+    wrong = False
+    for attempt in range(TRIES):
+        time.sleep(PAUSE_SECONDS * attempt)
+        problem = None
         try:
-            receive(url, part, progress)
-            if fits(part, sha256):
-                return
+            receive(url, part, sha256, progress)
+        except Unreachable as error:
+            problem = error
+        if fits(part, sha256) if sha256 else not problem:
+            part.replace(output)
+            return
+        if not problem:  # it may have begun with a part of something else: once more, from the start
             part.unlink()
-            problem = "the file that came is not the one expected (its sha256 differs)"
-        except requests.TooManyRedirects:
-            raise DownloadError("redirects in a circle") from None
-        except requests.HTTPError as error:
-            problem = f"the server answers {error.response.status_code} {error.response.reason}"
-            if error.response.status_code < 500:
-                raise DownloadError(problem) from None
-        except requests.RequestException as error:
-            problem = f"no connection, or a broken one ({type(error).__name__})"
-        if attempt < TRIES:
-            time.sleep(PAUSE_SECONDS * 2**attempt)
-    raise DownloadError(problem)
+            problem = DownloadError("the file that came is not the one expected (its sha256 differs)")
+            if wrong:
+                break
+            wrong = True
+    raise problem
 
 
-def receive(url: str, part: Path, progress: bool) -> None:
-    """One request; asks only for what is still missing."""
+def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
+    """One request, for what is missing in ``part``: where no hash will tell whether the pieces fit, for everything.
+
+    Raises Unreachable where another try may help, DownloadError where not, OSError of the disk.
+    """
     import requests
     from tqdm.auto import tqdm
 
-    done = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"} if done else {"Accept-Encoding": "identity"}
-    with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
-        if answer.status_code == 416:  # nothing is missing, or the file has changed: start anew
-            part.unlink()
-            raise requests.ConnectionError("range not satisfiable")
-        answer.raise_for_status()
-        done = done if answer.status_code == 206 else 0
-        total = done + int(answer.headers.get("Content-Length", 0))
-        if total > MAX_BYTES:
-            raise DownloadError(f"{total:,} bytes are more than expected of any file here")
-        bar = tqdm(
-            total=total or None, initial=done, unit="B", unit_scale=True, desc=Path(url).name, disable=not progress
-        )
-        with part.open("ab" if done else "wb") as file, bar:
-            for block in answer.iter_content(CHUNK):
-                done += len(block)
-                if done > MAX_BYTES:
-                    raise DownloadError("the server does not stop sending")
-                file.write(block)
-                bar.update(len(block))
-        if total and done < total:
-            raise requests.ConnectionError(f"{done} of {total} bytes came")
+    done = part.stat().st_size if sha256 and part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+    try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise DownloadError("only http and https addresses are fetched")
+        with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
+            if answer.status_code == 416 and done:
+                return  # nothing is missing, or the part is of something else: the hash tells
+            if answer.status_code not in ((200, 206) if done else (200,)):
+                kind = Unreachable if answer.status_code >= 500 or answer.status_code in LATER else DownloadError
+                raise kind(f"the server answers {answer.status_code} {answer.reason}")
+            done = done if answer.status_code == 206 else 0
+            length = answer.headers.get("Content-Length", "")
+            total = done + int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else 0
+            if total > MAX_BYTES:
+                raise DownloadError(f"{total:,} bytes are more than any file here has")
+            bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1],
+                       disable=not progress)  # fmt: skip
+            with part.open("ab" if done else "wb") as file, bar:
+                for block in answer.iter_content(CHUNK):
+                    done += len(block)
+                    if done > MAX_BYTES:
+                        file.truncate(0)
+                        raise DownloadError(f"the server does not stop sending after {MAX_BYTES:,} bytes")
+                    file.write(block)
+                    bar.update(len(block))
+            if done < total:
+                raise requests.ConnectionError(f"{done} of {total} bytes came")
+    except (requests.TooManyRedirects, ValueError) as error:
+        raise DownloadError(f"not a usable address ({error})") from None
+    except requests.RequestException as error:
+        raise Unreachable(f"no connection, or a broken one ({type(error).__name__})") from None
+    except OSError:  # most likely a full disk: give the room back
+        part.unlink(missing_ok=True)
+        raise

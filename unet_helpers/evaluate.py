@@ -69,8 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("card", choices=sorted(READERS))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the card's data set")
     parser.add_argument("--part", choices=("train", "validation", "test", "all"), default="test")
+    parser.add_argument("--weights", help="a .safetensors file of the trainer, in place of the shipped weights")
     chosen = parser.parse_args(arguments)
-    print(summary(evaluate(chosen.card, chosen.data, chosen.part)).to_string())
+    model = load_model(chosen.weights or chosen.card)
+    print(summary(evaluate(chosen.card, chosen.data, chosen.part, model)).to_string())
 
 
 if __name__ == "__main__":

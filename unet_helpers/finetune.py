@@ -26,7 +26,7 @@ COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC
 
 
 def fine_tune(
-    start: str,
+    start: str | Path,
     images: Sequence,
     masks: Sequence,
     *,
@@ -38,11 +38,12 @@ def fine_tune(
     save_to: str | Path | None = None,
     seed: int = 0,
 ) -> UNet:
-    """A network that has learnt from ``images`` and ``masks``, starting from the card ``start``.
+    """A network that has learnt from ``images`` and ``masks``, starting from ``start``.
 
-    ``images``: 2D paths or arrays; ``masks``: paths or (H, W) arrays of the same shapes, 0 background, then 1, 2, ...
-    (any value above 0 is 1 where there is one class). With ``classes`` the network gets a new last layer for
-    them and sees each image at ``size`` x ``size`` px; without, it goes on with the card's own task and scale.
+    ``start``: a card's name, or a file of ``save_model``. ``images``: 2D paths or arrays; ``masks``: paths or (H, W)
+    arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
+    ``classes`` the network gets a new last layer for them and sees each image at ``size`` x ``size`` px; without, it
+    goes on with the card's own task and scale.
     ``minutes`` of training on this machine; ``pretrained=False`` starts from random weights, to compare.
     ``save_to`` keeps the result as a file that ``load_model`` takes. Raises TrainingError, ImageError.
     """
@@ -55,10 +56,12 @@ def fine_tune(
         card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
         network.card = card
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
-    recipe = timed(recipe_for(start, examples, classes is None, pretrained, seed), network, examples, minutes)
+    recipe = timed(
+        recipe_for(network.card.name, examples, classes is None, pretrained, seed), network, examples, minutes
+    )
     card = network.card
     with TemporaryDirectory() as folder:
-        tuned = fit(network, examples, [], recipe, Path(folder), every=max(1, recipe.steps // 4))
+        tuned = fit(network, examples, [], recipe, Path(folder) / name, every=max(1, recipe.steps // 4))
     tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
     if save_to is not None:
         save_model(tuned, Path(save_to))
@@ -112,11 +115,11 @@ def make_example(network: UNet, image, mask) -> Example:
     return Example(prepared.tile(slice(None), slice(None), network.in_channels).astype(np.float16), target)
 
 
-def recipe_for(start: str, examples: Sequence[Example], same_task: bool, pretrained: bool, seed: int) -> Recipe:
+def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, seed: int) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
     rate = 1e-3 if pretrained else 2e-3
     if same_task:
-        return replace(RECIPES[start], learning_rate=rate / 2, crop=192, seed=seed)
+        return replace(RECIPES[card], learning_rate=rate / 2, crop=192, seed=seed)
     crop = min(128, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
         None,

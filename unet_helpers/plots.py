@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.patches import Patch
+from PIL import ImageColor
 from torchvision.utils import draw_segmentation_masks
 
 from .images import MedicalImage
@@ -44,7 +45,7 @@ def busiest_slice(result: Segmentation) -> int | None:
 
 
 def overlay(result: Segmentation, index: int | None = None, alpha: float = 0.35, contours: bool = True) -> np.ndarray:
-    """(H, W, 3) uint8: each class in its colour over the image, with an outline around every object."""
+    """(H, W, 3) uint8: each class in its colour over the image, every object outlined in full colour."""
     index = busiest_slice(result) if index is None else index
     shown = shrink(picture(result.image, index), cv2.INTER_AREA)
     labels = shrink(plane(result.image, result.labels, index), cv2.INTER_NEAREST)
@@ -52,8 +53,9 @@ def overlay(result: Segmentation, index: int | None = None, alpha: float = 0.35,
     painted = draw_segmentation_masks(torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(result.card.colors))
     painted = np.ascontiguousarray(painted.permute(1, 2, 0).numpy())
     if contours:
-        objects = shrink(plane(result.image, result.objects, index), cv2.INTER_NEAREST)
-        painted[outlines(objects)] = (255, 255, 255)
+        edges = outlines(shrink(plane(result.image, result.objects, index), cv2.INTER_NEAREST))
+        ink = np.array([(255, 255, 255), *map(ImageColor.getrgb, result.card.colors)], np.uint8)
+        painted[edges] = ink[labels[edges]]
     return painted
 
 

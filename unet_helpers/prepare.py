@@ -88,6 +88,7 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     disc = (parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
     edges, _ = cv2.findContours(disc, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros_like(disc), edges, -1, 1, thickness=cv2.FILLED)  # dark vessels are inside too
+    filled = cv2.erode(filled, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
     return cv2.resize(filled, light.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
 
 

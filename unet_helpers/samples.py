@@ -3,18 +3,19 @@
 import json
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from .download import cached_path, fetch
+from .download import Unreachable, cached_path, fetch
 from .errors import DownloadError
 
 FOLDER = Path(__file__).parent.parent / "sample_images"
-unreachable: set[str] = set()  # samples that could not be fetched in this session: tried once, not at every cell
+unreachable: set[str] = set()  # hosts and addresses that failed in this session: tried once, not at every cell
 
 
 @cache
 def table() -> dict[str, dict]:
     """samples.json: name to card, title, licence, and either a shipped file or url and sha256."""
-    return {row["name"]: row for row in json.loads((FOLDER / "samples.json").read_text())}
+    return {row["name"]: row for row in json.loads((FOLDER / "samples.json").read_text(encoding="utf-8"))}
 
 
 def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> Path:
@@ -40,17 +41,19 @@ def samples_at_hand(card: str | None = None) -> list[str]:
 
 
 def is_at_hand(row: dict) -> bool:
-    if "file" in row or cached_path(row["url"], row["sha256"]).is_file():
+    if "file" in row:
         return True
-    host = row["url"].split("/")[2]
-    if host in unreachable:
+    host = urlsplit(row["url"]).netloc
+    if not cached_path(row["url"], row["sha256"]).is_file() and unreachable & {host, row["url"]}:
         return False
     try:
         fetch(row["url"], row["sha256"])
         return True
-    except DownloadError:
+    except Unreachable:
         unreachable.add(host)
-        return False
+    except DownloadError:  # this file only, as far as is known
+        unreachable.add(row["url"])
+    return False
 
 
 def list_samples():

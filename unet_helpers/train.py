@@ -154,12 +154,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--start", help="begin with these weights (a .safetensors file), not with random ones")
     parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
     parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
+    parser.add_argument("--features", type=int, help="channels at full resolution, where not the card's 16")
     parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(chosen.threads)
     recipe, card = RECIPES[chosen.card], MODELS[chosen.card]
+    card = replace(card, features=chosen.features or card.features)
     recipe = replace(recipe, steps=chosen.steps or recipe.steps, learning_rate=chosen.rate or recipe.learning_rate)
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):

@@ -11,6 +11,7 @@ from .errors import ImageError
 from .images import MedicalImage, refuse_if_hollow, refuse_if_huge
 
 LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
+DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
 
 
 def read_nifti(path: Path, volume: int = 0, **_) -> MedicalImage:
@@ -39,7 +40,10 @@ def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
     refuse_if_huge(path, shape[:3])
     promised = int(np.prod(shape, dtype=object)) * file.header.get_data_dtype().itemsize
     holder = Path(file.file_map["image"].filename or path)
-    refuse_if_hollow(path, promised, holder.stat().st_size, packed)
+    held = holder.stat().st_size
+    if promised > held * (DEFLATE_LIMIT if packed else 1):
+        raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
+    refuse_if_hollow(path, promised, held)
     data = file.dataobj
     if len(shape) > 3:
         count = int(np.prod(shape[3:]))

@@ -29,10 +29,12 @@ def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
 
     if image.axes == "XYZ":
         stored = tuple(int(n) for n in image.header.get_data_shape()[:3])
-        header = nib.Nifti1Header.from_header(image.header)
+        kind = nib.Nifti2Image if isinstance(image.header, nib.Nifti2Header) else nib.Nifti1Image
+        header = kind.header_class.from_header(image.header)
         header.set_data_dtype(values.dtype)
         header.set_slope_inter(1, 0)
-        file = nib.Nifti1Image(values.reshape(stored), image.affine, header)
+        sound = np.isfinite(image.affine).all()  # nibabel cannot write another one; the header's own stays as it is
+        file = kind(values.reshape(stored), image.affine if sound else None, header)
     else:
         file = nib.Nifti1Image(values.transpose(2, 1, 0), image.affine)
         file.header.set_xyzt_units("mm")
@@ -53,5 +55,5 @@ def write_ome_tiff(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
     metadata = {"axes": "ZYX"[-values.ndim :]}
     for axis, step in zip(metadata["axes"], image.spacing or ()):
         metadata |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "mm"}
-    tifffile.imwrite(path, values, ome=True, metadata=metadata, compression="zlib")
+    tifffile.imwrite(path, values, ome=True, photometric="minisblack", metadata=metadata, compression="zlib")
     return path

@@ -1,0 +1,54 @@
+"""README, cards, notebook and code tell the same story."""
+
+import json
+import re
+from pathlib import Path
+
+from unet_helpers import LATER
+from unet_helpers.cards import MODELS
+from unet_helpers.download import HOME_URL
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+NOTEBOOK = json.loads((ROOT / "Medical_Image_Segmentation.ipynb").read_text())
+SOURCES = ["".join(cell["source"]) for cell in NOTEBOOK["cells"]]
+BADGE = re.compile(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/([\w.-]+)/(\S+\.ipynb)")
+
+
+def test_badge_notebook_and_downloads_name_one_home():
+    """Three lines to change when the repository gets its home; here they agree."""
+    homes = {BADGE.search(text).groups() for text in (README, SOURCES[0])}
+    assert len(homes) == 1
+    repository, branch, notebook = homes.pop()
+    assert f"https://raw.githubusercontent.com/{repository}/{branch}/" == HOME_URL
+    assert (ROOT / notebook).is_file()
+
+
+def test_the_setup_cell_understands_the_address_that_the_badge_opens():
+    pattern = next(re.search(r're\.search\(r"(.+?)"', text)[1] for text in SOURCES if "api/sessions" in text)
+    repository, branch, notebook = BADGE.search(README).groups()
+    page = re.search(pattern, f"fileId=https://github.com/{repository}/blob/{branch}/{notebook}")
+    assert page.groups() == (repository, branch)
+
+
+def test_the_readme_has_every_card_with_its_scores_and_licence():
+    for card in MODELS.values():
+        if card.sha256:
+            row = next(line for line in README.splitlines() if line.startswith(f"| `{card.name}` |"))
+            assert all(score in row for score in card.scores) and card.licence in row
+
+
+def test_every_name_the_notebook_and_the_readme_use_exists():
+    import unet_helpers as uh
+
+    used = set(re.findall(r"\buh\.(\w+)", "\n".join([*SOURCES, README])))
+    assert used and all(hasattr(uh, name) for name in used)
+
+
+def test_no_function_hides_behind_a_module_of_its_name():
+    """``uh.name`` would become the module as soon as something imports it."""
+    assert not {name for name in LATER if (ROOT / f"unet_helpers/{name}.py").exists()}
+
+
+def test_the_use_is_stated_where_a_user_sees_it():
+    assert "not diagnosis" in README and "not diagnosis" in SOURCES[0] and "privacy" in "\n".join(SOURCES)
