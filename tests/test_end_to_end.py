@@ -27,6 +27,14 @@ def test_the_answer_is_that_of_the_shipped_weights(result):
     assert uh.iou(expected, result.labels) >= 0.99
 
 
+def test_the_answer_for_a_volume_is_that_of_the_shipped_weights():
+    """A turned axis or swapped classes move the labels; each class counts."""
+    expected = uh.read_image(REFERENCE / "hippocampus.npz").pixels
+    result = uh.segment(ROOT / "sample_images/hippocampus_mni.nii.gz", "hippocampus", progress=False)
+    for i in (1, 2):
+        assert uh.iou(expected == i, result.labels == i) >= 0.99
+
+
 def test_shapes_types_and_sums(result):
     spatial = result.image.spatial_shape
     assert result.probabilities.shape == (result.card.out_channels, *spatial)

@@ -24,7 +24,7 @@ def discs(seed: int, side: int = 96):
 def test_a_few_seconds_teach_a_new_structure(tmp_path):
     images, masks = zip(*(discs(i) for i in range(4)))
     student = uh.fine_tune(
-        "nuclei", images, masks, classes=["disc"], size=96, minutes=0.25, save_to=tmp_path / "m.safetensors"
+        "nuclei", images, masks, classes=["disc"], size=64, steps=40, save_to=tmp_path / "m.safetensors"
     )
     pixels, truth = discs(9)
     result = uh.segment(pixels, student, progress=False)
@@ -38,7 +38,7 @@ def test_a_few_seconds_teach_a_new_structure(tmp_path):
 def test_two_classes_give_two_answers():
     images, masks = zip(*(discs(i) for i in range(2)))
     masks = [np.where(m > 0, 2, 0) + (i[..., 2] > 80) * (m == 0) for i, m in zip(images, masks)]
-    student = uh.fine_tune("nuclei", images, masks, classes=["dark", "bright"], size=96, minutes=0.02)
+    student = uh.fine_tune("nuclei", images, masks, classes=["dark", "bright"], size=96, steps=3)
     assert student.out_channels == 3 and segment(images[0], student, progress=False).probabilities.shape[0] == 3
 
 
@@ -52,7 +52,8 @@ def test_its_own_task_keeps_the_card():
 @pytest.mark.parametrize(
     ("images", "masks", "words"),
     [([], [], "0 images"), ([np.zeros((9, 9))], [], "1 images and 0 masks"),
-     ([np.zeros((9, 9))], [np.zeros((8, 9))], "make them alike"), ([np.zeros((4, 9, 9))], [np.zeros((4, 9, 9))], "alike")],
+     ([np.zeros((9, 9))], [np.zeros((8, 9))], "make them alike"),
+     ([np.zeros((4, 9, 9))], [np.zeros((4, 9, 9))], "alike")],
 )  # fmt: skip
 def test_mistakes_are_named(images, masks, words):
     with pytest.raises(uh.TrainingError, match=words):

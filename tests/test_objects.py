@@ -44,7 +44,7 @@ def test_a_volume_is_measured_in_millilitres():
 
 
 def test_touching_nuclei_are_told_apart_by_their_border():
-    a, b, lonely = disc(40, 40, 18), disc(40, 74, 18), disc(10, 110, 4)
+    a, b, lonely = disc(40, 40, 18), disc(40, 74, 18), disc(10, 110, 5)
     both = a | b | lonely
     border = both & (np.abs(X - 57) <= 2)
     maps = np.stack([~both, both & ~border, border]).astype(float)

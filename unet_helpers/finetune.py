@@ -1,5 +1,6 @@
 """Teach a pretrained network your own structure, from a few images with masks, in minutes on a CPU."""
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,6 +34,7 @@ def fine_tune(
     classes: Sequence[str] | None = None,
     size: int = 128,
     minutes: float = 3.0,
+    steps: int | None = None,
     name: str = "fine_tuned",
     pretrained: bool = True,
     save_to: str | Path | None = None,
@@ -44,8 +46,8 @@ def fine_tune(
     arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
     ``classes`` the network gets a new last layer for them and sees each image at ``size`` x ``size`` px; without, it
     goes on with the card's own task and scale.
-    ``minutes`` of training on this machine; ``pretrained=False`` starts from random weights, to compare.
-    ``save_to`` keeps the result as a file that ``load_model`` takes. Raises TrainingError, ImageError.
+    ``minutes`` of training on this machine, or so many ``steps`` on any; ``pretrained=False`` starts from random
+    weights, to compare. ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
     """
     if not images or len(images) != len(masks):
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
@@ -56,9 +58,8 @@ def fine_tune(
         card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
         network.card = card
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
-    recipe = timed(
-        recipe_for(network.card.name, examples, classes is None, pretrained, seed), network, examples, minutes
-    )
+    recipe = recipe_for(network.card.name, examples, classes is None, pretrained, seed)
+    recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
     card = network.card
     with TemporaryDirectory() as folder:
         tuned = fit(network, examples, [], recipe, Path(folder) / name, every=max(1, recipe.steps // 4))
@@ -137,13 +138,15 @@ def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrain
     )
 
 
-def timed(recipe: Recipe, network: UNet, examples: Sequence[Example], minutes: float) -> Recipe:
+def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
     """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
-    started, tries = time.monotonic(), 2
+    state, tries = copy.deepcopy(network.state_dict()), 2
+    started = time.monotonic()
     for step in range(tries):
         weights = torch.ones(len(examples))
         images, targets = batch_at(-1 - step, examples, weights, recipe, augmentation(recipe))
         loss_of(network.train().logits(images), targets).backward()
-    network.zero_grad()
     seconds = (time.monotonic() - started) / tries
-    return replace(recipe, steps=max(2, int(60 * minutes / (1.05 * seconds))))
+    network.zero_grad()
+    network.load_state_dict(state)  # batch normalisation counts what it sees
+    return max(2, int(60 * minutes / (1.05 * seconds)))

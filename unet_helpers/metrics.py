@@ -50,7 +50,8 @@ def surface_distance(truth: np.ndarray, answer: np.ndarray, spacing=None, percen
 def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
     """Foreground-restricted Rand F-score of two label images (Arganda-Carreras et al. 2015); 1 is perfect."""
     truth, answer = same_shape(truth, answer)
-    return float(1 - adapted_rand_error(truth, answer, ignore_labels=(0,))[0])
+    score = 1 - adapted_rand_error(truth, answer, ignore_labels=(0,))[0]
+    return float(np.array_equal(truth, answer)) if np.isnan(score) else float(score)  # no two pixels share an object
 
 
 def average_precision(truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS) -> np.ndarray:

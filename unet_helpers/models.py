@@ -65,11 +65,14 @@ def sha256_of(path: Path) -> str:
 
 def read_weights(path: Path, card: ModelCard) -> UNet:
     """The card's network with the tensors of a .safetensors file, in single precision."""
-    network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise ModelError(f"{path} does not fit {card.name!r}: {error}. Delete it and load again.") from error
+        with torch.device("meta"):  # takes no memory: a stranger's file may ask for any size
+            network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+        network.load_state_dict(load_file(path), assign=True)
+        network = network.float()
+    except (SafetensorError, RuntimeError, OSError, TypeError, ValueError, OverflowError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path} does not fit {card.name!r}: {words}. Delete it and load again.") from error
     network.card, network.weights_sha256 = card, sha256_of(path)
     return network
 
@@ -79,10 +82,10 @@ def read_card(path: Path) -> ModelCard:
     try:
         with safe_open(path, "pt") as file:
             words = json.loads(file.metadata()["card"])
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        reading = Reading(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("reading").items()})
+        return ModelCard(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.items()}, reading=reading)
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} is no file of save_model ({error}). Give its full path, or a card's name.") from error
-    reading = Reading(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.pop("reading").items()})
-    return ModelCard(**{k: tuple(v) if isinstance(v, list) else v for k, v in words.items()}, reading=reading)
 
 
 def save_model(model: UNet, path: Path) -> None:

@@ -4,19 +4,23 @@ import numpy as np
 from skimage.measure import label, regionprops_table
 from skimage.segmentation import watershed
 
-SEED = 0.6  # probability of interior where an object certainly is; tuned on validation images of the nuclei card
+# tuned on validation images of the nuclei card: how sure an interior is the seed of an object of its own, and the
+# fewest working px of a seed and of an object
+SEED, SEED_AREA, OBJECT_AREA = 0.7, 25, 60
 
 
-def find_objects(probabilities: np.ndarray, labels: np.ndarray, separate: str, zoom: float = 1.0) -> np.ndarray:
+def find_objects(
+    probabilities: np.ndarray, labels: np.ndarray, separate: str, threshold: float = 0.5, zoom: float = 1.0
+) -> np.ndarray:
     """int32 instance ids of the labels' shape, 0 is background.
 
     ``separate`` says how: connected 'components' of each class; nuclei with seeds from their 'interiors';
     cells as what lies between 'membranes'.
     """
     if separate == "interiors":
-        return split_interiors(probabilities, 0.5, zoom)
+        return split_interiors(probabilities, threshold, zoom)
     if separate == "membranes":
-        return cells_between(probabilities[0])
+        return cells_between(probabilities[0], threshold)
     return label(labels, connectivity=labels.ndim).astype(np.int32)  # touching classes stay apart
 
 
@@ -25,11 +29,11 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float) ->
     background, interior, border = probabilities
     foreground = background < 1 - threshold
     seeds = label(interior - border > SEED)
-    seeds = drop_small(seeds, 12 / zoom**2)
+    seeds = drop_small(seeds, SEED_AREA / zoom**2)
     regions = label(foreground)
     seeded = np.isin(regions, np.unique(regions[seeds > 0]))
     seeds = np.where(foreground & ~seeded, regions + seeds.max(), seeds)  # too small for a seed, a nucleus all the same
-    return drop_small(watershed(-interior, seeds, mask=foreground), 24 / zoom**2).astype(np.int32)
+    return drop_small(watershed(-interior, seeds, mask=foreground), OBJECT_AREA / zoom**2).astype(np.int32)
 
 
 def cells_between(membrane: np.ndarray, threshold: float = 0.5) -> np.ndarray:

@@ -19,6 +19,7 @@ class Segmentation:
     probabilities: np.ndarray  # (K, *spatial) float32; K = 1 yes or no, K > 1 background and classes, summing to 1
     threshold: float  # foreground is where the probability of it reaches this
     zoom: float = 1.0  # working px per image px, as the network saw it
+    flips: int = 1  # answers averaged
     weights_sha256: str = ""
     warnings: tuple[str, ...] = ()  # of the input check, before the network ran
 
@@ -43,7 +44,7 @@ class Segmentation:
         """(*spatial) int32: one id per object, 0 background."""
         from .objects import find_objects
 
-        return find_objects(self.probabilities, self.labels, self.card.separate, self.zoom)
+        return find_objects(self.probabilities, self.labels, self.card.separate, self.threshold, self.zoom)
 
     def explain(self) -> str:
         """Why the answer is empty or full, and what to try; '' where it is neither."""

@@ -78,6 +78,7 @@ def manifest(result, objects: int) -> dict:
         "spacing_mm": image.spacing and [float(step) for step in image.spacing],
         "threshold": result.threshold,
         "zoom": round(result.zoom, 6),
+        "flips": result.flips,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
         "notes": list(image.notes),

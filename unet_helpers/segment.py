@@ -44,7 +44,8 @@ def segment(
     else:
         probabilities = predict_volume(model, image, flips, zoom, progress)
     threshold = model.card.threshold if threshold is None else threshold
-    return Segmentation(image, model.card, probabilities, threshold, zoom or 1.0, model.weights_sha256, warnings)
+    found = (threshold, zoom or 1.0, flips, model.weights_sha256, warnings)
+    return Segmentation(image, model.card, probabilities, *found)
 
 
 def working_shape(pixels: np.ndarray, card, spacing, zoom: float | None, model: UNet) -> tuple[int, int]:

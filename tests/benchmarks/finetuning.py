@@ -33,9 +33,7 @@ def skin(data: Path, minutes: float, start: str) -> None:
             truth = uh.read_image(test / "masks" / f"{path.stem}.png").pixels
             scores.append(uh.dice(truth, uh.segment(path, student, progress=False).labels))
         head = f"from {start}" if pretrained else "from scratch"
-        print(
-            f"{head:22} {minutes:g} min: mean Dice {np.mean(scores):.4f}, median {np.median(scores):.4f}, n {len(scores)}"
-        )
+        print(f"{head:22} {minutes:g} min: mean {np.mean(scores):.4f}, median {np.median(scores):.4f} of {len(scores)}")
 
 
 def camera(data: Path, minutes: float, steps: int) -> None:

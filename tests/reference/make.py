@@ -1,8 +1,10 @@
-"""Writes the reference masks beside this file; run it when a card's weights change, and look at what changed."""
+"""Writes the reference masks beside this file and the README's picture; run it when a card's weights change, and look
+at what changed."""
 
 import sys
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -10,6 +12,13 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 import unet_helpers as uh  # noqa: E402
 
-for sample, card in {"retina.jpg": "retinal_vessels", "ihc.png": "nuclei"}.items():
-    result = uh.segment(HERE.parent.parent / "sample_images" / sample, card)
-    Image.fromarray(result.labels > 0).save(HERE / f"{card}.png")
+SAMPLES = {"retina.jpg": "retinal_vessels", "ihc.png": "nuclei", "hippocampus_mni.nii.gz": "hippocampus"}
+folder = HERE.parent.parent / "sample_images"
+results = [uh.segment(folder / sample, card) for sample, card in SAMPLES.items()]
+for result in results:
+    if result.labels.ndim == 2:
+        Image.fromarray(result.labels > 0).save(HERE / f"{result.card.name}.png")
+    else:
+        np.savez_compressed(HERE / f"{result.card.name}.npz", image=result.labels)
+figure = uh.gallery(results)
+figure.savefig(folder / "overview.jpg", dpi=80, pil_kwargs={"quality": 85})
