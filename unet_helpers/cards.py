@@ -64,6 +64,10 @@ MODELS = {
             data="CHASE_DB1 (children 01-08) and HRF (eyes of persons 01-08, at half size)",
             licence="CC BY 4.0 and CC BY 4.0, as commonly stated: see the data sets' pages",
             citation="Fraz et al. 2012, IEEE TBME 59(9); Budai et al. 2013, Int. J. Biomed. Imaging",
+            scores=(
+                "Dice 0.781 on CHASE_DB1 (child 10, 2 eyes)",
+                "0.798 on HRF (person 10, 3 eyes)",
+            ),
             limits="Fundus photographs only; thin vessels fade where the photograph is blurred, and the rim of the "
             "disc, scars and haemorrhages can look like vessels.",
         ),
@@ -81,6 +85,10 @@ MODELS = {
             data="2018 Data Science Bowl, stage 1 (BBBC038), with community fixes",
             licence="CC0",
             citation="Caicedo et al. 2019, Nat. Methods 16:1247",
+            scores=(
+                "mean AP 0.53, AP50 0.78, Dice 0.89 (55 images)",
+                "fluorescence alone: AP50 0.84",
+            ),
             limits="Finds the size of the nuclei by itself; where sizes differ more than threefold in one image, "
             "give zoom. Densely packed nuclei in thick tissue run together.",
         ),
@@ -90,11 +98,14 @@ MODELS = {
             modality="electron microscopy",
             classes=("membrane",),
             colors=("#56B4E9",),
+            threshold=0.3,
             separate="membranes",
             flips=8,
+            sha256="9204a1da340140b2790b6b64ea1d19cae777ecaa358c0b3e8020ec78ec899c32",
             data="ISBI 2012 EM segmentation challenge, slices 00-18 (Drosophila ventral nerve cord, 4 x 4 x 50 nm)",
             licence="research use, please cite: see the data set's page",
             citation="Arganda-Carreras et al. 2015, Front. Neuroanat. 9:142; Cardona et al. 2010, PLoS Biol. 8(10)",
+            scores=("Rand V 0.932 (slices 22 to 24)",),
             limits="One animal, one microscope; other tissue and stains need fine-tuning.",
         ),
         ModelCard(
@@ -104,10 +115,12 @@ MODELS = {
             classes=("lung",),
             colors=("#56B4E9",),
             reading=Reading(scale="square", size=256),
+            sha256="565734981a1a95668fa2f692c68c2cc6b446f4f056f7dcad67a6547d1c693655",
             data="Montgomery (MCUCXR) and Shenzhen (CHNCXR) chest X-rays",
             licence="US NLM public data, please cite: see the data sets' pages",
             citation="Jaeger et al. 2014, Quant. Imaging Med. Surg. 4(6); Candemir et al. 2014, IEEE TMI 33(2); "
             "Stirenko et al. 2018",
+            scores=("Dice 0.956, worst image 0.88 (57 images)",),
             limits="Frontal views of adults; the part of the lung behind the heart is left out, as in the data.",
         ),
         ModelCard(
@@ -137,6 +150,7 @@ MODELS = {
             data="Medical Segmentation Decathlon, Task04",
             licence="CC BY-SA 4.0",
             citation="Antonelli et al. 2022, Nat. Commun. 13:4128; Simpson et al. 2019, arXiv:1902.09063",
+            scores=("Dice 0.879 anterior, 0.847 posterior (21 volumes)",),
             limits="Small crops around one hippocampus with voxels of 1 mm; a whole head must be cropped first.",
         ),
         ModelCard(
