@@ -135,6 +135,7 @@ MODELS = {
             data="TCGA-LGG, FLAIR channel",
             licence="TCIA CC BY 3.0, masks CC BY-NC-SA 4.0, as commonly stated: see the data set's page",
             citation="Buda, Saha, Mazurowski 2019, Comput. Biol. Med. 109; Mazurowski et al. 2017, J. Neurooncol.",
+            scores=("Dice 0.49 mean, 0.57 median (10 patients); trained too little so far",),
             limits="Lower-grade glioma before treatment; other bright spots (stroke, inflammation) were not learnt.",
         ),
         ModelCard(

@@ -51,6 +51,7 @@ def fine_tune(
     """
     if not images or len(images) != len(masks):
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
+    torch.manual_seed(seed)
     network = load_model(start, trainable=True)
     if classes is not None:
         network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
@@ -118,16 +119,15 @@ def make_example(network: UNet, image, mask) -> Example:
 
 def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, seed: int) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
-    rate = 1e-3 if pretrained else 2e-3
     if same_task:
-        return replace(RECIPES[card], learning_rate=rate / 2, crop=192, seed=seed)
+        return replace(RECIPES[card], learning_rate=5e-4 if pretrained else 2e-3, crop=192, seed=seed)
     crop = min(128, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
         None,
         steps=1,
         crop=crop,
         batch=8,
-        learning_rate=rate,
+        learning_rate=3e-3,  # few steps: 1e-3 learnt more slowly, 0.83 against 0.87 Dice on skin lesions after 120
         ema=0.98,
         seed=seed,
         zoom=(0.9, 1.4),

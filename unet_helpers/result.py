@@ -10,7 +10,7 @@ from .cards import ModelCard
 from .images import MedicalImage
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     """The answer of a network for one image, in the image's own shape and order."""
 
@@ -78,6 +78,10 @@ class Segmentation:
         from .save import save
 
         return save(self, Path(folder), overwrite)
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.image.spatial_shape))
+        return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {(self.labels > 0).mean():.1%} found"
 
     def _repr_png_(self) -> bytes:
         from .plots import overlay_png
