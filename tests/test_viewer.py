@@ -23,7 +23,8 @@ def result() -> uh.Segmentation:
     labels[5:9, 8:15, 4:9] = 2
     pixels = np.random.default_rng(13).integers(0, 200, labels.shape).astype(np.int16)
     probabilities = np.stack([labels == i for i in range(3)]).astype(np.float32)
-    return uh.Segmentation(nifti(pixels, (1.0, 1.0, 2.0)), uh.MODELS["hippocampus"], probabilities, 0.5)
+    card = replace(uh.MODELS["hippocampus"], keep_largest=False)
+    return uh.Segmentation(nifti(pixels, (1.0, 1.0, 2.0)), card, probabilities, 0.5)
 
 
 @pytest.mark.parametrize("directions", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])

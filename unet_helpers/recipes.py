@@ -105,14 +105,14 @@ def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
 
 
 RECIPES = {
-    "retinal_vessels": Recipe(vessel_examples, steps=1000, zoom=(0.7, 1.4), noise=0.03),
+    "retinal_vessels": Recipe(vessel_examples, steps=2600, zoom=(0.7, 1.4), noise=0.03),
     "nuclei": Recipe(
-        nucleus_examples, steps=1500, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
+        nucleus_examples, steps=3600, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
     ),
-    "em_membranes": Recipe(slice_examples("em_membranes"), steps=700, elastic=60.0),
-    "lungs": Recipe(slice_examples("lungs"), steps=450, turns=False, mirror=False, zoom=(0.85, 1.2), rotation=12),
-    "brain_flair": Recipe(slice_examples("brain_flair"), steps=700, crop=192, batch=6, mirror=False),
+    "em_membranes": Recipe(slice_examples("em_membranes"), steps=1600, elastic=60.0),
+    "lungs": Recipe(slice_examples("lungs"), steps=1300, turns=False, mirror=False, zoom=(0.85, 1.2), rotation=12),
+    "brain_flair": Recipe(slice_examples("brain_flair"), steps=2000, crop=192, batch=6, mirror=False),
     "hippocampus": Recipe(
-        slice_examples("hippocampus"), steps=800, crop=48, batch=40, turns=False, mirror=False, rotation=20
+        slice_examples("hippocampus"), steps=4000, crop=48, batch=40, turns=False, mirror=False, rotation=20
     ),
 }

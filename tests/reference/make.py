@@ -21,4 +21,4 @@ for result in results:
     else:
         np.savez_compressed(HERE / f"{result.card.name}.npz", image=result.labels)
 figure = uh.gallery(results)
-figure.savefig(folder / "overview.jpg", dpi=80, pil_kwargs={"quality": 85})
+figure.savefig(HERE / "overview.jpg", dpi=80, pil_kwargs={"quality": 85})
