@@ -62,12 +62,13 @@ def test_run_all_in_a_browser(lab, tmp_path):
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
         page.goto(lab)
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)  # a click before is lost
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         deadline = time.monotonic() + 400
         saved = tmp_path / "results.zip"  # what the last code cell writes
         while not saved.exists() and time.monotonic() < deadline:
-            time.sleep(2)
+            page.wait_for_timeout(2000)
         assert saved.exists(), "the last cell was never reached"
         panel = page.locator(".jp-WindowedPanel-outer").first
         seen, errors, sliders = set(), 0, 0

@@ -52,6 +52,8 @@ def run(folder: Path, tmp_path: Path, **changes: str) -> tuple[dict, str]:
         for before, after in changes.items():
             source = source.replace(before, after)
         cell["source"] = source
+        if cell["cell_type"] == "code":  # what is found afterwards was made here
+            cell |= {"outputs": [], "execution_count": None}
     folder.mkdir(exist_ok=True)
     (folder / NAME).write_text(json.dumps(notebook))
     startup = tmp_path / "ipython/profile_default/startup"
