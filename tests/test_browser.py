@@ -100,5 +100,6 @@ def test_run_all_in_a_browser(lab, tmp_path):
         browser.close()
     assert errors == 0
     assert sliders == 1, "the slice slider was not drawn"
-    figures = len(re.findall(r'"image/png"', (ROOT / NAME).read_text()))
+    figures = len(re.findall(r'"image/(?:png|jpeg)"', (ROOT / NAME).read_text()))
+    assert figures > 10
     assert len(seen) >= figures, f"{len(seen)} pictures in the browser, {figures} stored in the notebook"

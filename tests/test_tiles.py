@@ -27,7 +27,7 @@ def photograph():
     """The prepared retina at working scale, and its answer in one piece."""
     model = load_model("retinal_vessels")
     image = read_image("sample_images/retina.jpg")
-    shape = working_shape(image.pixels, model.card, None, None, model)
+    shape = working_shape(image.pixels, None, model)
     prepared = prepare_slice(image.pixels, model.card.reading, shape)
     crop = (slice(200, 712), slice(200, 712))
     prepared = Prepared(prepared.pixels[crop])

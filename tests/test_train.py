@@ -8,7 +8,7 @@ import torch
 from conftest import make_network
 
 from unet_helpers import load_model, segment
-from unet_helpers.augment import augmentation, batch_at
+from unet_helpers.augment import batch_at
 from unet_helpers.errors import TrainingError
 from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
 from unet_helpers.train import fit, loss_of
@@ -55,16 +55,16 @@ def test_ignored_pixels_do_not_count():
 
 
 def test_a_step_always_gives_the_same_batch():
-    examples, weights, augment = discs(5), torch.ones(5), augmentation(RECIPE)
-    first, again = (batch_at(7, examples, weights, RECIPE, augment) for _ in range(2))
+    examples, weights = discs(5), torch.ones(5)
+    first, again = (batch_at(7, examples, weights, RECIPE) for _ in range(2))
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
-    assert not torch.equal(first[0], batch_at(8, examples, weights, RECIPE, augment)[0])
+    assert not torch.equal(first[0], batch_at(8, examples, weights, RECIPE)[0])
 
 
 @pytest.mark.parametrize("elastic", [0.0, 40.0])
 def test_image_and_mask_move_together(elastic):
     recipe = replace(RECIPE, elastic=elastic, gamma=0, contrast=0, noise=0, batch=16)
-    images, targets = batch_at(1, discs(6), torch.ones(6), recipe, augmentation(recipe))
+    images, targets = batch_at(1, discs(6), torch.ones(6), recipe)
     inside, outside = images[:, 0][targets == 1], images[:, 0][targets == 0]
     assert inside.mean() - outside.mean() > 0.4
     assert (torch.sum(targets == 1, (1, 2)) > 0).float().mean() > 0.9

@@ -8,6 +8,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from .prepare import resize
 from .recipes import IGNORED, Example, Recipe
 
 MARGIN = 1.25  # crops are cut this much larger, so that rotating and bending them pulls in no blank corners
@@ -35,7 +36,7 @@ def cut(example: Example, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
     else:
         pixels = np.pad(pixels, [(0, 0), *around])
         target = np.pad(target, around, constant_values=IGNORED)
-    planes = cv2.resize(np.moveaxis(pixels, 0, -1), (size, size), interpolation=cv2.INTER_LINEAR)
+    planes = resize(np.moveaxis(pixels, 0, -1), (size, size))
     target = cv2.resize(target, (size, size), interpolation=cv2.INTER_NEAREST)
     return torch.from_numpy(planes).reshape(size, size, -1).permute(2, 0, 1), torch.from_numpy(target)
 
@@ -54,8 +55,8 @@ def augmentation(recipe: Recipe) -> v2.Compose:
         bend = v2.ElasticTransform(recipe.elastic, sigma=6.0, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED})
         steps.append(v2.RandomApply([bend], p=0.3))
     steps.append(v2.CenterCrop(recipe.crop))
-    if recipe.turns:
-        steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    steps += [v2.RandomHorizontalFlip()] if recipe.symmetry != "none" else []
+    steps += [v2.RandomVerticalFlip()] if recipe.symmetry == "all" else []
     if recipe.colour:
         steps += [v2.ColorJitter(saturation=recipe.colour, hue=recipe.colour / 5), v2.RandomGrayscale(0.1)]
     steps += [v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.2)]
@@ -71,14 +72,15 @@ def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return image + torch.randn_like(image) * abs(n) * recipe.noise
 
 
-def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, recipe: Recipe, augment) -> tuple:
+def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, recipe: Recipe) -> tuple:
     """The batch of a step: (N, C, s, s) float32 and (N, s, s) int64; the same whenever it is asked for."""
     torch.manual_seed(recipe.seed * 1_000_003 + step)
-    images, targets = [], []
+    recipe = recipe.at(step)
+    augment, images, targets = augmentation(recipe), [], []
     for i in torch.multinomial(weights, recipe.batch, replacement=True).tolist():
         image, target = cut(examples[i], recipe)
         image, target = augment(tv_tensors.Image(image), tv_tensors.Mask(target))
-        turns = int(torch.randint(4, ())) if recipe.turns else 0
+        turns = int(torch.randint(4, ())) if recipe.symmetry == "all" else 0
         images.append(vary_intensities(torch.rot90(image.as_subclass(torch.Tensor), turns, (1, 2)), recipe))
         targets.append(torch.rot90(target.as_subclass(torch.Tensor), turns, (0, 1)).long())
     return torch.stack(images).contiguous(memory_format=torch.channels_last), torch.stack(targets)

@@ -31,12 +31,11 @@ def as_seen(image, model, index: int | None = None) -> torch.Tensor:
     Of an image larger than one tile, the centre.
     """
     image, model = to_stack(read_image(image)), load_model(model)
-    reading, pixels, spacing, levels = model.card.reading, image.pixels, image.spacing, None
+    reading, pixels, levels = model.card.reading, image.pixels, None
     if image.axes not in ("YX", "YXC"):
         levels = None if reading.intensities == "head" else intensity_levels(pixels, reading)
         pixels = pixels[len(pixels) // 2 if index is None else index]
-        spacing = None if spacing is None else spacing[1:]
-    prepared = prepare_slice(pixels, reading, working_shape(pixels, model.card, spacing, None, model), levels)
+    prepared = prepare_slice(pixels, reading, working_shape(pixels, None, model), levels)
     margins = [max(0, int(n - TILE / z) // 2) for n, z in zip(prepared.pixels.shape, prepared.zoom, strict=False)]
     rows, columns = (slice(m, n - m) for m, n in zip(margins, prepared.pixels.shape, strict=False))
     return torch.tensor(prepared.tile(rows, columns, model.in_channels))[None]

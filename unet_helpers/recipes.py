@@ -29,6 +29,7 @@ class Recipe:
 
     examples: Callable[[Case], Iterator[Example]]
     steps: int
+    coarse: float = 0.0  # the share of the steps, at first, that see half the resolution: four times as fast
     crop: int = 256
     batch: int = 4
     learning_rate: float = 2e-3
@@ -38,13 +39,19 @@ class Recipe:
     zoom: tuple[float, float] = (0.8, 1.25)
     rotation: float = 15.0  # degrees, on top of quarter turns
     mirror: bool = True  # beyond a small image its mirror image, for textures; else black, for whole organs
-    turns: bool = True  # flips and quarter turns: wherever 'up' has no meaning
+    symmetry: str = "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips only, or 'none'
     elastic: float = 0.0  # px, as torchvision's alpha; slow on a CPU
     gamma: float = 0.3  # standard deviation of log gamma
     contrast: float = 0.3
     colour: float = 0.0  # saturation jitter; hue moves by a fifth of it
     noise: float = 0.04
     class_weights: tuple[float, ...] = ()
+
+    def at(self, step: int) -> "Recipe":
+        """The recipe of one step."""
+        if step >= self.coarse * self.steps:
+            return self
+        return replace(self, crop=self.crop // 2, zoom=tuple(z / 2 for z in self.zoom))
 
 
 def make_example(card: str, pixels: np.ndarray, target: np.ndarray, levels=None, weight: float = 1.0) -> Example:
@@ -110,9 +117,11 @@ RECIPES = {
         nucleus_examples, steps=3600, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
     ),
     "em_membranes": Recipe(slice_examples("em_membranes"), steps=1600, elastic=60.0),
-    "lungs": Recipe(slice_examples("lungs"), steps=1300, turns=False, mirror=False, zoom=(0.85, 1.2), rotation=12),
-    "brain_flair": Recipe(slice_examples("brain_flair"), steps=2000, crop=192, batch=6, mirror=False),
+    "lungs": Recipe(slice_examples("lungs"), steps=1300, symmetry="none", mirror=False, zoom=(0.85, 1.2), rotation=12),
+    "brain_flair": Recipe(
+        slice_examples("brain_flair"), steps=7000, coarse=0.5, crop=192, batch=8, symmetry="left-right", mirror=False
+    ),
     "hippocampus": Recipe(
-        slice_examples("hippocampus"), steps=4000, crop=48, batch=40, turns=False, mirror=False, rotation=20
+        slice_examples("hippocampus"), steps=4000, crop=48, batch=40, symmetry="none", mirror=False, rotation=20
     ),
 }

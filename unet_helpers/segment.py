@@ -37,7 +37,7 @@ def segment(
         probabilities = predict_published(model, image, progress, flips)
         warnings += notes_for(image)
     elif image.axes in ("YX", "YXC"):
-        shape = working_shape(image.pixels, model.card, image.spacing, zoom, model)
+        shape = working_shape(image.pixels, zoom, model)
         prepared = prepare_slice(image.pixels, model.card.reading, shape)
         probabilities = predict(model, prepared, image.spatial_shape, flips, progress)
         zoom = shape[0] / image.spatial_shape[0]
@@ -48,9 +48,9 @@ def segment(
     return Segmentation(image, model.card, probabilities, *found)
 
 
-def working_shape(pixels: np.ndarray, card, spacing, zoom: float | None, model: UNet) -> tuple[int, int]:
+def working_shape(pixels: np.ndarray, zoom: float | None, model: UNet) -> tuple[int, int]:
     """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained."""
-    reading, (height, width) = card.reading, pixels.shape[:2]
+    reading, (height, width) = model.card.reading, pixels.shape[:2]
     if reading.scale == "square":
         return reading.size, reading.size
     zooms = (1.0, 1.0)
@@ -60,8 +60,6 @@ def working_shape(pixels: np.ndarray, card, spacing, zoom: float | None, model: 
         zooms = (reading.size / width_of(field_of_view(select_channels(pixels, reading.channels))),) * 2
     elif reading.scale == "objects":
         zooms = (zoom_for_objects(model, pixels),) * 2
-    elif reading.scale == "spacing" and spacing is not None:
-        zooms = tuple(step / reading.size for step in spacing[-2:])
     return max(1, round(height * zooms[0])), max(1, round(width * zooms[1]))
 
 
@@ -75,8 +73,7 @@ def predict_volume(model: UNet, image: MedicalImage, flips: int, zoom: float | N
     bar = tqdm(total=sum(stack.spatial_shape[axis] for axis in axes), desc="slices", disable=not progress)
     for axis in axes:
         slices, answers = np.moveaxis(stack.pixels, axis, 0), np.moveaxis(total, axis + 1, 1)
-        spacing = None if stack.spacing is None else np.delete(stack.spacing, axis)
-        shape = working_shape(slices[len(slices) // 2], model.card, spacing, zoom, model)
+        shape = working_shape(slices[len(slices) // 2], zoom, model)
         for i, pixels in enumerate(slices):
             prepared = prepare_slice(pixels, reading, shape, levels)
             answers[:, i] += predict(model, prepared, pixels.shape[:2], flips) / len(axes)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from .augment import augmentation, batch_at
+from .augment import batch_at
 from .cards import MODELS
 from .datasets import read_cases
 from .errors import TrainingError
@@ -109,10 +109,10 @@ def fit(
             part.load_state_dict(saved[name])
     weights = torch.tensor([e.weight for e in train])
     class_weights = torch.tensor(recipe.class_weights) if recipe.class_weights else None
-    augment, started, losses = augmentation(recipe), time.monotonic(), []
+    started, losses = time.monotonic(), []
     for step in (bar := tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, desc=folder.name)):
         model.train()
-        images, targets = batch_at(step, train, weights, recipe, augment)
+        images, targets = batch_at(step, train, weights, recipe)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = model.logits(images)
         loss = loss_of(logits.float(), targets, class_weights)
