@@ -5,7 +5,7 @@ import pytest
 from conftest import make_network
 
 from unet_helpers.images import MedicalImage
-from unet_helpers.objects import find_objects, keep_largest
+from unet_helpers.objects import drop_minor, find_objects
 from unet_helpers.result import Segmentation
 
 Y, X = np.mgrid[:80, :120]
@@ -63,10 +63,17 @@ def test_cells_lie_between_membranes():
     assert cells[20, 20] != cells[20, 60]
 
 
-def test_only_the_largest_region_is_kept():
-    labels = (disc(20, 20, 10) | disc(50, 60, 15)).astype(np.uint8)
-    assert (keep_largest(labels) == disc(50, 60, 15)).all()
-    assert (keep_largest(labels * 0) == 0).all()
+@pytest.mark.parametrize("share, kept", [(1.0, [15]), (0.5, [15]), (0.3, [10, 15]), (0.05, [4, 10, 15])])
+def test_regions_much_smaller_than_the_largest_are_dropped(share, kept):
+    discs = {4: disc(60, 15, 4), 10: disc(20, 20, 10), 15: disc(50, 60, 15)}
+    labels = np.any(list(discs.values()), axis=0).astype(np.uint8)
+    assert (drop_minor(labels, share) == np.any([discs[r] for r in kept], axis=0)).all()
+    assert (drop_minor(labels * 0, share) == 0).all()
+
+
+def test_of_two_equal_regions_one_is_the_largest():
+    labels = (disc(20, 20, 10) | disc(60, 60, 10)).astype(np.uint8)
+    assert (drop_minor(labels, 1.0) > 0).sum() == disc(20, 20, 10).sum()
 
 
 @pytest.mark.parametrize("separate", ["components", "interiors", "membranes"])

@@ -23,7 +23,7 @@ def result() -> uh.Segmentation:
     labels[5:9, 8:15, 4:9] = 2
     pixels = np.random.default_rng(13).integers(0, 200, labels.shape).astype(np.int16)
     probabilities = np.stack([labels == i for i in range(3)]).astype(np.float32)
-    card = replace(uh.MODELS["hippocampus"], keep_largest=False)
+    card = replace(uh.MODELS["hippocampus"], smallest_region=0.0)
     return uh.Segmentation(nifti(pixels, (1.0, 1.0, 2.0)), card, probabilities, 0.5)
 
 

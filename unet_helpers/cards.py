@@ -31,7 +31,7 @@ class ModelCard:
     depth: int = 4
     threshold: float = 0.5
     separate: str = "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
-    keep_largest: bool = False  # only the largest connected region of a volume counts
+    smallest_region: float = 0.0  # share of a volume's largest region, below which others are dropped; 1: all others
     flips: int = 1  # answers averaged: 1 as is, 4 flips, 8 flips and quarter turns
     file: str = ""
     sha256: str = ""
@@ -60,7 +60,7 @@ MODELS = {
             colors=("#56B4E9",),
             reading=Reading(channels="green", intensities="local", scale="field of view", size=1000, sigma=25),
             flips=4,
-            sha256="06241d9be3c0a07ff1af2c6cbf97902fb804a3263f41c3196eabd67c4fbe337f",
+            sha256="b734f5b939e0f800bf7886e8aaa06d8a6577460e4807a3fbee8305c1b56770cf",
             data="CHASE_DB1 (children 01-08) and HRF (eyes of persons 01-08, at half size)",
             licence="CC BY 4.0 and CC BY 4.0, as commonly stated: see the data sets' pages",
             citation="Fraz et al. 2012, IEEE TBME 59(9); Budai et al. 2013, Int. J. Biomed. Imaging",
@@ -130,7 +130,7 @@ MODELS = {
             classes=("abnormality",),
             colors=("#E69F00",),
             reading=Reading(channels="green", intensities="head", scale="square", size=192),
-            keep_largest=True,
+            smallest_region=0.1,
             sha256="89969557e3ac4c717fb6b1859879e2b117309452ca46e4f03a202de8786b88a7",
             data="TCGA-LGG, FLAIR channel",
             licence="TCIA CC BY 3.0, masks CC BY-NC-SA 4.0, as commonly stated: see the data set's page",
@@ -145,7 +145,7 @@ MODELS = {
             classes=("anterior", "posterior"),
             colors=("#E69F00", "#56B4E9"),
             reading=Reading(planes="three"),
-            keep_largest=True,
+            smallest_region=1.0,
             out_channels=3,
             sha256="33aa7712d44211faa6cf2e4a258fcaf53506f4b5de671f6d22820e22b2e572d3",
             data="Medical Segmentation Decathlon, Task04",
@@ -162,7 +162,7 @@ MODELS = {
             colors=("#E69F00",),
             reading=Reading(channels="rgb", percentiles=(10, 99), size=256, planes="published"),
             features=32,
-            keep_largest=True,
+            smallest_region=1.0,
             sha256="e012d006",  # as far as the file's own name gives it
             url="https://github.com/mateuszbuda/brain-segmentation-pytorch/releases/download/v1.0/unet-e012d006.pt",
             data="TCGA-LGG, 100 patients",

@@ -85,7 +85,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int) ->
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
         threshold=0.5,
         flips=1,
-        keep_largest=False,
+        smallest_region=0.0,
         data="your own images",
         licence="yours",
         citation="",

@@ -50,7 +50,7 @@ class MedicalImage:
 
         finite = self.pixels[np.isfinite(self.pixels)] if self.pixels.dtype.kind == "f" else self.pixels
         facts = {
-            "image": str(self.path or "array"),
+            "image": self.path.name if self.path else "array",  # without its folders: notebooks are shared
             "size": " × ".join(map(str, self.spatial_shape)) + f" ({', '.join(self.axes.rstrip('C').lower())})",
             "values": f"{self.pixels.dtype}, {finite.min():g} to {finite.max():g}" if finite.size else "none finite",
             "channels": str(self.channels),

@@ -52,10 +52,14 @@ def drop_small(objects: np.ndarray, area: float) -> np.ndarray:
     return np.where(sizes[objects] >= area, objects, 0)
 
 
-def keep_largest(labels: np.ndarray) -> np.ndarray:
-    """Only the largest connected region of all classes together; the rest becomes background."""
+def drop_minor(labels: np.ndarray, share: float) -> np.ndarray:
+    """Without the connected regions (of all classes together) smaller than ``share`` of the largest; 1 keeps one."""
     regions = label(labels > 0)
-    return labels if regions.max() < 2 else np.where(regions == 1 + np.bincount(regions.flat)[1:].argmax(), labels, 0)
+    sizes = np.bincount(regions.reshape(-1))[1:]
+    if sizes.size < 2:
+        return labels
+    kept = sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax()
+    return np.where(np.append(False, kept)[regions], labels, 0).astype(labels.dtype)
 
 
 def measure(result):

@@ -117,7 +117,15 @@ RECIPES = {
         nucleus_examples, steps=3600, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
     ),
     "em_membranes": Recipe(slice_examples("em_membranes"), steps=1600, elastic=60.0),
-    "lungs": Recipe(slice_examples("lungs"), steps=1300, symmetry="none", mirror=False, zoom=(0.85, 1.2), rotation=12),
+    "lungs": Recipe(
+        slice_examples("lungs"),
+        steps=5000,
+        coarse=0.6,
+        symmetry="none",
+        mirror=False,
+        zoom=(0.85, 1.2),
+        rotation=12,
+    ),
     "brain_flair": Recipe(
         slice_examples("brain_flair"), steps=7000, coarse=0.5, crop=192, batch=8, symmetry="left-right", mirror=False
     ),

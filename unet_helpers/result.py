@@ -33,10 +33,10 @@ class Segmentation:
                 labels[i] = answer[0] >= self.threshold
             else:
                 labels[i] = np.where(1 - answer[0] >= self.threshold, 1 + answer[1:].argmax(0), 0)
-        if self.card.keep_largest and labels.ndim == 3:
-            from .objects import keep_largest
+        if self.card.smallest_region and labels.ndim == 3:
+            from .objects import drop_minor
 
-            labels = keep_largest(labels)
+            labels = drop_minor(labels, self.card.smallest_region)
         return labels
 
     @cached_property
