@@ -120,6 +120,13 @@ def test_arrays_that_are_no_images(pixels, tmp_path):
     assert refused_or_read(tmp_path / "a.npy")
 
 
+def test_an_archive_of_something_else(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.docx", "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    with pytest.raises(uh.ImageError, match="without an array. Unpack it"):
+        uh.read_image(tmp_path / "a.docx")
+
+
 def npy(shape, dtype="<f8", data=b"") -> bytes:
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})

@@ -31,6 +31,12 @@ def test_a_folder_gives_its_images_and_names_what_it_left_out(folder, capsys):
     assert "notes.txt" in capsys.readouterr().out
 
 
+def test_one_wrong_file_is_said_once(folder, capsys):
+    with pytest.raises(uh.ImageError, match="looks like text"):
+        uh.segment_many(folder / "notes.txt", make_network())
+    assert "left out" not in capsys.readouterr().out
+
+
 def test_threads_give_the_same_answers_in_the_same_order(folder):
     network = make_network()
     one = uh.segment_many(folder, network)

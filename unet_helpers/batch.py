@@ -44,6 +44,8 @@ def segment_many(
     for answer in tqdm(answers, total=len(images), desc="images", disable=not progress or len(images) == 1):
         if isinstance(answer, Segmentation):
             results.append(answer)
+        elif len(images) == 1:
+            raise answer
         else:
             tqdm.write(f"left out: {answer}")
             last = answer

@@ -68,6 +68,8 @@ def read_npz(path: Path, **_) -> MedicalImage:
     """The only array of an archive, or the one named 'image' or 'arr_0'."""
     with zipfile.ZipFile(path) as archive:
         held = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if not any(info.filename.endswith(".npy") for info in held.values()):
+            raise ImageError(f"{path}: a zip archive without an array. Unpack it (or export the image it holds).")
         names = [name for name in ("image", "arr_0") if name in held] or list(held)
         if len(names) != 1:
             raise ImageError(f"{path}: holds {', '.join(held)[:200] or 'nothing'}. Save one array, or call it 'image'.")
