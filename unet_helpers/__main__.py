@@ -23,7 +23,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, choices=sorted(MODELS), metavar="CARD", help="one of those below")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     parser.add_argument("--threshold", type=probability, metavar="P", help="0 to 1; default: the card's own")
-    parser.add_argument("--flips", type=int, choices=(1, 4, 8), help="answers averaged; default: the card's own")
+    parser.add_argument("--flips", type=int, choices=(1, 2, 4, 8), help="answers averaged; default: the card's own")
     parser.add_argument(
         "--zoom", type=float, metavar="Z", help="working px per image px; default: found from the image"
     )

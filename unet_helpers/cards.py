@@ -32,7 +32,7 @@ class ModelCard:
     threshold: float = 0.5
     separate: str = "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
     smallest_region: float = 0.0  # share of a volume's largest region, below which others are dropped; 1: all others
-    flips: int = 1  # answers averaged: 1 as is, 4 flips, 8 flips and quarter turns
+    flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
     file: str = ""
     sha256: str = ""
     url: str = ""
@@ -81,6 +81,7 @@ MODELS = {
             out_channels=3,
             threshold=0.65,
             separate="interiors",
+            flips=4,
             sha256="2339e8fbf86e271766ca4b6ded705483ead2e6c2da634682dbd1faf6d364ad1e",
             data="2018 Data Science Bowl, stage 1 (BBBC038), with community fixes",
             licence="CC0",
@@ -131,7 +132,8 @@ MODELS = {
             colors=("#E69F00",),
             reading=Reading(channels="green", intensities="head", scale="square", size=192),
             smallest_region=0.1,
-            sha256="89969557e3ac4c717fb6b1859879e2b117309452ca46e4f03a202de8786b88a7",
+            flips=2,
+            sha256="af92845e2293f8aea70697a130442e06b6e1295f6dacc03395927b253d78fddc",
             data="TCGA-LGG, FLAIR channel",
             licence="TCIA CC BY 3.0, masks CC BY-NC-SA 4.0, as commonly stated: see the data set's page",
             citation="Buda, Saha, Mazurowski 2019, Comput. Biol. Med. 109; Mazurowski et al. 2017, J. Neurooncol.",

@@ -26,7 +26,7 @@ def segment(
 ) -> Segmentation:
     """Segment an image (path, array or MedicalImage) with a network (name or UNet of ``load_model``).
 
-    ``threshold`` (0 to 1) and ``flips`` (1, 4 or 8 answers averaged) replace the card's own; ``zoom`` (working
+    ``threshold`` (0 to 1) and ``flips`` (1, 2, 4 or 8 answers averaged) replace the card's own; ``zoom`` (working
     px per image px) replaces the scale found from the image. ``progress`` shows a bar where it takes longer.
     Raises ImageError for a file that is no image, ModelError and DownloadError for the network.
     """

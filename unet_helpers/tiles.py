@@ -63,7 +63,7 @@ def spans(length: int, tile: float, overlap: float) -> Iterator[tuple[slice, np.
 
 @torch.inference_mode()
 def flip_average(model: UNet, planes: np.ndarray, flips: int) -> np.ndarray:
-    """(K, h, w): the mean answer for (C, h, w) planes as they are (1), flipped (4), and turned as well (8)."""
+    """(K, h, w): the mean answer for (C, h, w) planes as is (1), mirrored (2), half-turned (4), turned (8)."""
     x = torch.from_numpy(planes)[None]
     total = torch.zeros(model.out_channels, *planes.shape[1:])
     for way in FLIPS[:flips]:

@@ -36,7 +36,7 @@ def skin(data: Path, minutes: float, start: str) -> None:
         print(f"{head:22} {minutes:g} min: mean {np.mean(scores):.4f}, median {np.median(scores):.4f} of {len(scores)}")
 
 
-def camera(data: Path, minutes: float, steps: int) -> None:
+def camera(data: Path, minutes: float, steps: int, half: bool) -> None:
     cases = list(read_cases("retinal_vessels", data / "retinal_vessels"))
     chase = [case for case in cases if case.kind == "chase"]
     learn = [c for c in cases if c.name in ("hrf_01_h", "hrf_02_g", "hrf_03_dr")]
@@ -47,7 +47,7 @@ def camera(data: Path, minutes: float, steps: int) -> None:
     network.card = card
     parts = {p: [e for c in chase if c.part == p for e in recipe.examples(c)] for p in ("train", "validation")}
     with TemporaryDirectory() as folder:
-        fit(network, parts["train"], parts["validation"], recipe, Path(folder))
+        fit(network, parts["train"], parts["validation"], recipe, Path(folder), half=half)
         start = Path(folder) / "best.safetensors"
         images, masks = [c.image.pixels for c in learn], [c.truth for c in learn]
         student = uh.fine_tune(start, images, masks, minutes=minutes)
@@ -62,10 +62,11 @@ if __name__ == "__main__":
     parser.add_argument("test", choices=("skin", "camera"))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--start", default="nuclei", help="skin: the card to start from")
+    parser.add_argument("--start", default="brain_flair", help="skin: the card to start from")
     parser.add_argument("--steps", type=int, default=1000, help="camera: of the training on CHASE_DB1")
+    parser.add_argument("--half", action="store_true", help="camera: that training in bfloat16, as in train.py")
     chosen = parser.parse_args()
     if chosen.test == "skin":
         skin(chosen.data, chosen.minutes, chosen.start)
     else:
-        camera(chosen.data, chosen.minutes, chosen.steps)
+        camera(chosen.data, chosen.minutes, chosen.steps, chosen.half)
