@@ -31,7 +31,7 @@ class ModelCard:
     depth: int = 4
     threshold: float = 0.5
     separate: str = "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
-    smallest_region: float = 0.0  # share of a volume's largest region, below which others are dropped; 1: all others
+    smallest_region: float = 0.0  # share of the largest region's size, below which others are dropped; 1: all others
     flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
     file: str = ""
     sha256: str = ""
@@ -116,7 +116,9 @@ MODELS = {
             classes=("lung",),
             colors=("#56B4E9",),
             reading=Reading(scale="square", size=256),
-            sha256="565734981a1a95668fa2f692c68c2cc6b446f4f056f7dcad67a6547d1c693655",
+            flips=2,
+            smallest_region=0.1,
+            sha256="651f037bc018b46dca297fd1a69d8c89536097b6dd6c87b091ca4d7e534a21a2",
             data="Montgomery (MCUCXR) and Shenzhen (CHNCXR) chest X-rays",
             licence="US NLM public data, please cite: see the data sets' pages",
             citation="Jaeger et al. 2014, Quant. Imaging Med. Surg. 4(6); Candemir et al. 2014, IEEE TMI 33(2); "

@@ -33,7 +33,7 @@ class Segmentation:
                 labels[i] = answer[0] >= self.threshold
             else:
                 labels[i] = np.where(1 - answer[0] >= self.threshold, 1 + answer[1:].argmax(0), 0)
-        if self.card.smallest_region and labels.ndim == 3:
+        if self.card.smallest_region:
             from .objects import drop_minor
 
             labels = drop_minor(labels, self.card.smallest_region)
