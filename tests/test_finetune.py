@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest import make_network
 
 import unet_helpers as uh
 from unet_helpers import finetune
+from unet_helpers.recipes import Example, Recipe
 from unet_helpers.segment import segment
 
 
@@ -63,3 +65,13 @@ def test_mistakes_are_named(images, masks, words):
 def test_masks_with_more_classes_than_named_are_refused():
     with pytest.raises(uh.TrainingError, match="3"):
         uh.fine_tune("nuclei", [np.zeros((32, 32), np.uint8)], [np.full((32, 32), 3)], classes=["a", "b"])
+
+
+def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
+    """Steps of 10, 2 and 2 seconds: the first one is not typical."""
+    clock = iter([0, 10, 10, 12, 12, 14])
+    monkeypatch.setattr(finetune.time, "monotonic", lambda: next(clock))
+    network = make_network(1)
+    example = Example(np.zeros((1, 32, 32), np.float16), np.ones((32, 32), np.uint8))
+    recipe = Recipe(None, steps=1, crop=32, batch=1)
+    assert finetune.steps_within(1, recipe, network, [example]) == 27  # 60 s of 2 s and a tenth each

@@ -103,3 +103,11 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
 def test_nothing_to_learn_from_is_said(tmp_path):
     with pytest.raises(TrainingError, match="training examples"):
         fit(UNet(1, 1, 2, 1), [], [], RECIPE, tmp_path)
+
+
+def test_the_first_steps_see_the_same_at_half_the_resolution():
+    recipe = replace(RECIPE, steps=10, coarse=0.5, batch=16, rotation=0)
+    (coarse, small), (fine, large) = (batch_at(step, discs(5), torch.ones(5), recipe) for step in (4, 5))
+    assert coarse.shape[-2:] == (16, 16) and fine.shape[-2:] == (32, 32)
+    share = [float((target == 1).float().mean()) for target in (small, large)]
+    assert share[0] == pytest.approx(share[1], abs=0.08)

@@ -61,9 +61,9 @@ def fine_tune(
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
     recipe = recipe_for(network.card.name, examples, classes is None, pretrained, seed)
     recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
-    card = network.card
+    card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
     with TemporaryDirectory() as folder:
-        tuned = fit(network, examples, [], recipe, Path(folder) / name, every=max(1, recipe.steps // 4))
+        tuned = fit(network, examples, [], recipe, Path(folder) / name, max(1, recipe.steps // 4), limit)
     tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
     if save_to is not None:
         save_model(tuned, Path(save_to))
@@ -140,13 +140,12 @@ def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrain
 
 def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
     """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
-    state, tries = copy.deepcopy(network.state_dict()), 2
-    started = time.monotonic()
-    for step in range(tries):
-        weights = torch.ones(len(examples))
-        images, targets = batch_at(-1 - step, examples, weights, recipe)
+    state, weights, seconds = copy.deepcopy(network.state_dict()), torch.ones(len(examples)), []
+    for step in range(3):
+        started = time.monotonic()
+        images, targets = batch_at(10**6 + step, examples, weights, recipe)
         loss_of(network.train().logits(images), targets).backward()
-    seconds = (time.monotonic() - started) / tries
+        seconds.append(time.monotonic() - started)
     network.zero_grad()
     network.load_state_dict(state)  # batch normalisation counts what it sees
-    return max(2, int(60 * minutes / (1.05 * seconds)))
+    return max(2, int(60 * minutes / (1.1 * np.median(seconds))))  # the first one is slow; the optimiser takes a little
