@@ -13,7 +13,7 @@ from unet_helpers.inside import as_seen
 from unet_helpers.quality import disagreement, disagreement_figure, score_table, threshold_curve, threshold_scores
 
 
-def result_of(probabilities, card="lungs", spacing=None, threshold=0.5) -> uh.Segmentation:
+def result_of(probabilities, card="retinal_vessels", spacing=None, threshold=0.5) -> uh.Segmentation:
     shape = probabilities.shape[1:]
     image = uh.MedicalImage(np.zeros(shape, np.uint8), "YX" if len(shape) == 2 else "ZYX", spacing=spacing)
     return uh.Segmentation(image, uh.MODELS[card], probabilities.astype(np.float32), threshold)

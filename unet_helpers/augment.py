@@ -64,12 +64,13 @@ def augmentation(recipe: Recipe) -> v2.Compose:
 
 
 def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Gamma, contrast, brightness and noise, each drawn anew; works for one channel or three."""
+    """Gamma, contrast, brightness, noise and a hidden box, each drawn anew; works for one channel or three."""
     g, c, b, n = torch.randn(4).tolist()
     image = image.clamp(0, 1.5) ** float(np.exp(recipe.gamma * g))
     middle = image.mean()
     image = (image - middle) * float(np.exp(recipe.contrast * c)) + middle + 0.08 * b
-    return image + torch.randn_like(image) * abs(n) * recipe.noise
+    image = image + torch.randn_like(image) * abs(n) * recipe.noise
+    return v2.RandomErasing(recipe.erase, scale=(0.002, 0.02), value=float(torch.rand(())))(image)
 
 
 def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, recipe: Recipe) -> tuple:

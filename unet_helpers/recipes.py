@@ -45,6 +45,7 @@ class Recipe:
     contrast: float = 0.3
     colour: float = 0.0  # saturation jitter; hue moves by a fifth of it
     noise: float = 0.04
+    erase: float = 0.0  # how often a small box of even grey hides what is there, so that its surroundings must tell
     class_weights: tuple[float, ...] = ()
 
     def at(self, step: int) -> "Recipe":
@@ -116,7 +117,7 @@ RECIPES = {
     "nuclei": Recipe(
         nucleus_examples, steps=3600, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
     ),
-    "em_membranes": Recipe(slice_examples("em_membranes"), steps=1600, elastic=60.0),
+    "em_membranes": Recipe(slice_examples("em_membranes"), steps=6000, elastic=60.0, erase=0.5),
     "lungs": Recipe(
         slice_examples("lungs"),
         steps=5000,
@@ -127,7 +128,18 @@ RECIPES = {
         rotation=12,
     ),
     "brain_flair": Recipe(
-        slice_examples("brain_flair"), steps=7000, coarse=0.5, crop=192, batch=8, symmetry="left-right", mirror=False
+        slice_examples("brain_flair"),
+        steps=7000,
+        coarse=0.5,
+        crop=192,
+        batch=8,
+        weight_decay=5e-2,
+        symmetry="left-right",
+        mirror=False,
+        zoom=(0.75, 1.3),
+        rotation=25,
+        gamma=0.4,
+        erase=0.5,
     ),
     "hippocampus": Recipe(
         slice_examples("hippocampus"), steps=4000, crop=48, batch=40, symmetry="none", mirror=False, rotation=20
