@@ -5,7 +5,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from cases import STACK16, series
+from cases import STACK16, dicom, series
 from conftest import make_network
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
@@ -161,6 +161,19 @@ def test_a_dicom_series_lies_where_its_slices_say(tmp_path):
     np.testing.assert_array_equal(np.asarray(saved.dataobj).T, result.labels)
     assert saved.header.get_xyzt_units()[0] == "mm"
     assert result.measure()["volume_mL"].sum() == pytest.approx(result.labels.sum() * 0.5 * 0.7 * 1.5 / 1000)
+
+
+def test_an_enhanced_dicom_says_its_spacing_and_scale_once_for_all_frames(tmp_path):
+    from pydicom import Dataset
+
+    measures, scale, group = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness, measures.SpacingBetweenSlices = [0.7, 0.5], 2.0, 1.5
+    scale.RescaleSlope, scale.RescaleIntercept = 2, -100
+    group.PixelMeasuresSequence, group.PixelValueTransformationSequence = [measures], [scale]
+    dicom(STACK16, SharedFunctionalGroupsSequence=[group])(tmp_path / "enhanced.dcm")
+    image = uh.read_image(tmp_path / "enhanced.dcm")
+    assert image.axes == "ZYX" and image.spacing == (1.5, 0.7, 0.5)
+    np.testing.assert_array_equal(image.pixels, STACK16 * 2.0 - 100)
 
 
 def test_one_of_several_series_must_be_chosen(tmp_path):

@@ -123,17 +123,25 @@ def from_dataset(data, path: Path) -> MedicalImage:
         top = -1 if data.PixelRepresentation else 2**data.BitsStored - 1
         pixels = pixels.dtype.type(top) - pixels  # the same in every slice of a series
         notes.append("inverted: the file stores white as the lowest value")
-    slope, shift = float(getattr(data, "RescaleSlope", 1) or 1), float(getattr(data, "RescaleIntercept", 0) or 0)
+    slope, shift = float(attribute(data, "RescaleSlope") or 1), float(attribute(data, "RescaleIntercept") or 0)
     if (slope, shift) != (1, 0):
         pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(shift)
         notes.append(f"values scaled by {slope:g} and shifted by {shift:g}, as the file says")
-    across = getattr(data, "PixelSpacing", None) or getattr(data, "ImagerPixelSpacing", None)
+    across = attribute(data, "PixelSpacing", "ImagerPixelSpacing")
     spacing = tuple(float(s) for s in across) if across else None
     axes = ("Z" if frames > 1 else "") + "YX" + ("C" if colour else "")
     if spacing and frames > 1:
-        depth = getattr(data, "SpacingBetweenSlices", None) or getattr(data, "SliceThickness", None)
+        depth = attribute(data, "SpacingBetweenSlices", "SliceThickness")
         spacing = (float(depth), *spacing) if depth else None
     return MedicalImage(pixels, axes, spacing, path=path, notes=tuple(notes))
+
+
+def attribute(data, *names: str):
+    """The first of ``names`` that a file gives, an enhanced one in the groups that all its frames share; else None."""
+    groups = getattr(data, "SharedFunctionalGroupsSequence", None) or ()
+    shared = [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
+    values = (getattr(place, name, None) for name in names for place in (data, *shared))
+    return next((value for value in values if value), None)
 
 
 def read_dicom_folder(folder: Path, series: str | None = None, **_) -> MedicalImage:
