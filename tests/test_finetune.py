@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from conftest import make_network
 
 import unet_helpers as uh
@@ -35,6 +36,19 @@ def test_a_few_seconds_teach_a_new_structure(tmp_path):
     assert again.card.classes == ("disc",) and again.card.name == "fine_tuned"
     labels = uh.segment(pixels, again, progress=False).labels
     assert uh.dice(result.labels, labels) > 0.98  # half precision moves a pixel or two
+
+
+@pytest.mark.parametrize(("sign", "kept"), [(1, True), (-1, False)])
+def test_the_old_last_layer_stays_where_it_already_does_better(sign, kept):
+    """One that answers the green channel fits a mask of the bright pixels, and not one of the dark ones."""
+    network = make_network(out_channels=1)
+    network.logits = lambda x: network.conv(x[:, :1].expand(-1, network.features, -1, -1))
+    old, new = torch.nn.Conv2d(network.features, 1, 1), network.conv
+    with torch.no_grad():
+        old.weight.fill_(20 * sign), old.bias.fill_(-10 * sign * network.features)
+    pixels = np.random.default_rng(0).random((network.in_channels, 32, 32)).astype(np.float16)
+    finetune.keep_better_head(network, old, [Example(pixels, (pixels[0] > 0.5).astype(np.uint8))])
+    assert network.conv is (old if kept else new)
 
 
 def test_two_classes_give_two_answers():

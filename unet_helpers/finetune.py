@@ -44,8 +44,8 @@ def fine_tune(
 
     ``start``: a card's name, or a file of ``save_model``. ``images``: 2D paths or arrays; ``masks``: paths or (H, W)
     arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
-    ``classes`` the network gets a new last layer for them and sees each image at ``size`` x ``size`` px; without, it
-    goes on with the card's own task and scale.
+    ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
+    image at ``size`` x ``size`` px; without, it goes on with the card's own task and scale.
     ``minutes`` of training on this machine, or so many ``steps`` on any; ``pretrained=False`` starts from random
     weights, to compare. ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
     """
@@ -53,12 +53,15 @@ def fine_tune(
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
     torch.manual_seed(seed)
     network = load_model(start, trainable=True)
+    head = network.conv
     if classes is not None:
         network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
     if not pretrained:
         card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
         network.card = card
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
+    if pretrained and classes is not None:
+        keep_better_head(network, head, examples)
     recipe = recipe_for(network.card.name, examples, classes is None, pretrained, seed)
     recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
     card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
@@ -98,6 +101,24 @@ def with_new_head(network: UNet, card: ModelCard) -> UNet:
     network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
     network.out_channels, network.card = card.out_channels, card
     return network
+
+
+@torch.inference_mode()
+def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> None:
+    """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one.
+
+    Who outlines dark lungs in a bright chest already outlines many a dark spot on the skin.
+    """
+
+    def loss(head: nn.Conv2d) -> float:
+        network.conv = head
+        answers = (network.logits(torch.from_numpy(e.pixels.astype(np.float32))[None]) for e in examples)
+        targets = (torch.from_numpy(e.target)[None].long() for e in examples)
+        return float(np.mean([loss_of(*pair) for pair in zip(answers, targets, strict=True)]))
+
+    network.eval()
+    fitting = [head for head in (network.conv, old) if head.out_channels == network.out_channels]
+    network.conv = min(fitting, key=loss)
 
 
 def make_example(network: UNet, image, mask) -> Example:

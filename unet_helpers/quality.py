@@ -58,7 +58,8 @@ def score_table(result: Segmentation, truth: np.ndarray):
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
     """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
 
-    Of the pixels alone, before a card's small regions are dropped. One pass over the pixels: each is counted in the interval between thresholds that its probability falls into.
+    Of the pixels alone, before a card's small regions are dropped. One pass over the pixels: each is counted in the
+    interval between thresholds that its probability falls into.
     """
     import pandas as pd
 

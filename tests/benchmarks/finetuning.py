@@ -62,7 +62,7 @@ if __name__ == "__main__":
     parser.add_argument("test", choices=("skin", "camera"))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--start", default="brain_flair", help="skin: the card to start from")
+    parser.add_argument("--start", default="lungs", help="skin: the card to start from")
     parser.add_argument("--steps", type=int, default=1000, help="camera: of the training on CHASE_DB1")
     parser.add_argument("--half", action="store_true", help="camera: that training in bfloat16, as in train.py")
     chosen = parser.parse_args()
