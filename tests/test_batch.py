@@ -77,6 +77,13 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path):
         uh.segment_many([], make_network())
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_path_is_not_the_current_folder(folder, empty, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(uh.ImageError, match="the path is empty"):
+        find_images(empty)
+
+
 def test_take_away_packs_everything_once(tmp_path):
     results = tmp_path / "results"
     uh.segment(np.eye(20, dtype=np.uint8), make_network()).save(results)

@@ -20,6 +20,8 @@ def find_images(source) -> list:
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         return [fetch(source)]
     if isinstance(source, str | Path):
+        if not str(source).strip():  # pathlib would take it for the current folder
+            raise ImageError("No image given: the path is empty. Write the path of a file or of a folder.")
         path = Path(source)
         inside = sorted(p for p in path.glob("[!.]*") if p.is_file())  # empty where the path is a file
         slices = [p for p in inside if p.suffix.lower() == ".dcm" or not p.suffix]

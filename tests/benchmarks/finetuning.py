@@ -23,11 +23,12 @@ from unet_helpers.recipes import RECIPES  # noqa: E402
 from unet_helpers.train import fit  # noqa: E402
 
 
-def skin(data: Path, minutes: float, start: str) -> None:
+def skin(data: Path, minutes: float, start: str, seed: int) -> None:
     train, test = data / "skin_lesions/train", data / "skin_lesions/test"
     images, masks = (sorted((train / part).iterdir()) for part in ("images", "masks"))
     for pretrained in (True, False):
-        student = uh.fine_tune(start, images, masks, classes=["lesion"], minutes=minutes, pretrained=pretrained)
+        options = {"classes": ["lesion"], "minutes": minutes, "pretrained": pretrained, "seed": seed}
+        student = uh.fine_tune(start, images, masks, **options)
         scores = []
         for path in sorted((test / "images").iterdir()):
             truth = uh.read_image(test / "masks" / f"{path.stem}.png").pixels
@@ -63,10 +64,11 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--start", default="lungs", help="skin: the card to start from")
+    parser.add_argument("--seed", type=int, default=0, help="skin: of the crops and of the random weights")
     parser.add_argument("--steps", type=int, default=1000, help="camera: of the training on CHASE_DB1")
     parser.add_argument("--half", action="store_true", help="camera: that training in bfloat16, as in train.py")
     chosen = parser.parse_args()
     if chosen.test == "skin":
-        skin(chosen.data, chosen.minutes, chosen.start)
+        skin(chosen.data, chosen.minutes, chosen.start, chosen.seed)
     else:
         camera(chosen.data, chosen.minutes, chosen.steps, chosen.half)
