@@ -63,6 +63,17 @@ def test_cells_lie_between_membranes():
     assert cells[20, 20] != cells[20, 60]
 
 
+def test_a_gap_in_a_membrane_joins_no_cells():
+    membrane = (np.abs(X - 60) <= 1).astype(float)
+    membrane[38:42] = 0
+    for gap, count in ((membrane, 2), (membrane * (Y < 20), 1)):
+        cells = find_objects(gap[None], None, "membranes")
+        assert len(np.unique(cells[cells > 0])) == count
+    stack = np.stack([membrane] * 3)
+    cells = find_objects(stack[None], None, "membranes")
+    assert cells.shape == stack.shape and len(np.unique(cells[cells > 0])) == 2
+
+
 @pytest.mark.parametrize("share, kept", [(1.0, [15]), (0.5, [15]), (0.3, [10, 15]), (0.05, [4, 10, 15])])
 def test_regions_much_smaller_than_the_largest_are_dropped(share, kept):
     discs = {4: disc(60, 15, 4), 10: disc(20, 20, 10), 15: disc(50, 60, 15)}

@@ -117,7 +117,9 @@ RECIPES = {
     "nuclei": Recipe(
         nucleus_examples, steps=3600, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
     ),
-    "em_membranes": Recipe(slice_examples("em_membranes"), steps=6000, weight_decay=5e-2, ema=0.998, elastic=60.0, erase=0.5),
+    "em_membranes": Recipe(
+        slice_examples("em_membranes"), steps=6000, weight_decay=5e-2, ema=0.998, elastic=60.0, erase=0.5
+    ),
     "lungs": Recipe(
         slice_examples("lungs"),
         steps=5000,
