@@ -115,7 +115,15 @@ def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
 RECIPES = {
     "retinal_vessels": Recipe(vessel_examples, steps=2600, zoom=(0.7, 1.4), noise=0.03),
     "nuclei": Recipe(
-        nucleus_examples, steps=3600, zoom=(0.6, 1.7), colour=0.4, gamma=0.35, class_weights=(1.0, 1.0, 2.5)
+        nucleus_examples,
+        steps=4000,
+        weight_decay=5e-2,
+        ema=0.998,
+        zoom=(0.55, 1.8),
+        colour=0.5,
+        gamma=0.45,
+        erase=0.3,
+        class_weights=(1.0, 1.0, 2.5),
     ),
     "em_membranes": Recipe(
         slice_examples("em_membranes"), steps=6000, weight_decay=5e-2, ema=0.998, elastic=60.0, erase=0.5
