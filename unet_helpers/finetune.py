@@ -32,7 +32,7 @@ def fine_tune(
     masks: Sequence,
     *,
     classes: Sequence[str] | None = None,
-    size: int = 128,
+    size: int | None = None,
     minutes: float = 3.0,
     steps: int | None = None,
     name: str = "fine_tuned",
@@ -45,7 +45,8 @@ def fine_tune(
     ``start``: a card's name, or a file of ``save_model``. ``images``: 2D paths or arrays; ``masks``: paths or (H, W)
     arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
     ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
-    image at ``size`` x ``size`` px; without, it goes on with the card's own task and scale.
+    image at ``size`` x ``size`` px (the card's own where it has one, else 128); without, it goes on with the card's
+    own task and scale.
     ``minutes`` of training on this machine, or so many ``steps`` on any; ``pretrained=False`` starts from random
     weights, to compare. ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
     """
@@ -60,9 +61,8 @@ def fine_tune(
         card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
         network.card = card
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
-    if pretrained and classes is not None:
-        keep_better_head(network, head, examples)
-    recipe = recipe_for(network.card.name, examples, classes is None, pretrained, seed)
+    kept = pretrained and classes is not None and keep_better_head(network, head, examples)
+    recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
     recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
     card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
     with TemporaryDirectory() as folder:
@@ -74,8 +74,9 @@ def fine_tune(
     return fold_batch_norm(tuned)
 
 
-def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int) -> ModelCard:
+def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
     """The card of a new task: what the old one says of its own data no longer holds."""
+    size = size or (card.reading.size if card.reading.scale == "square" else 128)
     channels = "rgb" if card.in_channels == 3 else card.reading.channels  # the new structure may be the brown dye
     reading = Reading(channels=channels, scale="square", size=size)
     return replace(
@@ -87,7 +88,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int) ->
         separate="components",
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
         threshold=0.5,
-        flips=1,
+        flips=4,
         smallest_region=0.0,
         data="your own images",
         licence="yours",
@@ -104,8 +105,8 @@ def with_new_head(network: UNet, card: ModelCard) -> UNet:
 
 
 @torch.inference_mode()
-def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> None:
-    """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one.
+def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> bool:
+    """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one; did it?
 
     Who outlines dark lungs in a bright chest already outlines many a dark spot on the skin.
     """
@@ -119,6 +120,7 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
     network.eval()
     fitting = [head for head in (network.conv, old) if head.out_channels == network.out_channels]
     network.conv = min(fitting, key=loss)
+    return network.conv is old
 
 
 def make_example(network: UNet, image, mask) -> Example:
@@ -138,17 +140,19 @@ def make_example(network: UNet, image, mask) -> Example:
     return Example(prepared.tile(slice(None), slice(None), network.in_channels).astype(np.float16), target)
 
 
-def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, seed: int) -> Recipe:
+def recipe_for(
+    card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool, seed: int
+) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
     if same_task:
         return replace(RECIPES[card], learning_rate=5e-4 if pretrained else 2e-3, crop=192, seed=seed)
-    crop = min(128, 16 * (max(16, min(examples[0].target.shape)) // 16))
+    crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
         None,
         steps=1,
         crop=crop,
-        batch=8,
-        learning_rate=3e-3,  # a new last layer learns too slowly at the 1e-3 of long trainings
+        batch=min(8, max(4, 8 * 128**2 // crop**2)),
+        learning_rate=1e-3 if kept_head else 3e-3,  # a new last layer would learn too slowly at 1e-3
         ema=0.98,
         seed=seed,
         zoom=(0.9, 1.4),
@@ -161,12 +165,13 @@ def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrain
 
 def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
     """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
+    network.to(memory_format=torch.channels_last)  # as it will be trained
     state, weights, seconds = copy.deepcopy(network.state_dict()), torch.ones(len(examples)), []
-    for step in range(3):
+    for step in range(5):
         started = time.monotonic()
         images, targets = batch_at(10**6 + step, examples, weights, recipe)
         loss_of(network.train().logits(images), targets).backward()
         seconds.append(time.monotonic() - started)
     network.zero_grad()
     network.load_state_dict(state)  # batch normalisation counts what it sees
-    return max(2, int(60 * minutes / (1.1 * np.median(seconds))))  # the first one is slow; the optimiser takes a little
+    return max(2, int(60 * minutes / (1.1 * np.median(seconds[1:]))))  # the first is slow; the optimiser takes a little
