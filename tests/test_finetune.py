@@ -82,8 +82,8 @@ def test_masks_with_more_classes_than_named_are_refused():
 
 
 def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
-    """Steps of 10, 2 and 2 seconds: the first one is not typical."""
-    clock = iter([0, 10, 10, 12, 12, 14])
+    """Steps of 10, 2, 2, 2 and 2 seconds: the first one is not typical."""
+    clock = iter([0, 10, 10, 12, 12, 14, 14, 16, 16, 18])
     monkeypatch.setattr(finetune.time, "monotonic", lambda: next(clock))
     network = make_network(1)
     example = Example(np.zeros((1, 32, 32), np.float16), np.ones((32, 32), np.uint8))
