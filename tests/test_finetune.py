@@ -47,8 +47,8 @@ def test_the_old_last_layer_stays_where_it_already_does_better(sign, kept):
     with torch.no_grad():
         old.weight.fill_(20 * sign), old.bias.fill_(-10 * sign * network.features)
     pixels = np.random.default_rng(0).random((network.in_channels, 32, 32)).astype(np.float16)
-    finetune.keep_better_head(network, old, [Example(pixels, (pixels[0] > 0.5).astype(np.uint8))])
-    assert network.conv is (old if kept else new)
+    answer = finetune.keep_better_head(network, old, [Example(pixels, (pixels[0] > 0.5).astype(np.uint8))])
+    assert answer == kept and network.conv is (old if kept else new)
 
 
 def test_two_classes_give_two_answers():
@@ -79,6 +79,12 @@ def test_mistakes_are_named(images, masks, words):
 def test_masks_with_more_classes_than_named_are_refused():
     with pytest.raises(uh.TrainingError, match="3"):
         uh.fine_tune("nuclei", [np.zeros((32, 32), np.uint8)], [np.full((32, 32), 3)], classes=["a", "b"])
+
+
+@pytest.mark.parametrize("start, size, expected", [("lungs", None, 256), ("nuclei", None, 128), ("lungs", 96, 96)])
+def test_a_new_task_is_seen_at_the_scale_of_the_starting_card(start, size, expected):
+    reading = finetune.new_card(uh.MODELS[start], "mine", ("x",), size).reading
+    assert (reading.scale, reading.size) == ("square", expected)
 
 
 def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
