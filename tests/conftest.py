@@ -26,8 +26,8 @@ def make_network(out_channels: int = 1, in_channels: int = 1, features: int = 4,
             torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
     classes = tuple(f"class {i}" for i in range(1, max(2, out_channels)))
     colors = ("#E69F00", "#56B4E9", "#009E73")[: len(classes)]
-    channels = "rgb" if in_channels == 3 else "grey"
-    network.card = ModelCard("small", "Small", "test", classes, colors, Reading(channels=channels, **reading),
+    reading = {"channels": "rgb" if in_channels == 3 else "grey"} | reading
+    network.card = ModelCard("small", "Small", "test", classes, colors, Reading(**reading),
                              out_channels=out_channels, features=features, depth=depth)  # fmt: skip
     network.weights_sha256 = ""
     return network.eval()

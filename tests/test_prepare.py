@@ -10,6 +10,7 @@ from unet_helpers.prepare import (
     intensity_range,
     prepare_slice,
     resize,
+    resize_labels,
     select_channels,
     width_of,
 )
@@ -26,6 +27,17 @@ def read(pixels, reading=GREY, shape=None):
 def test_the_type_of_the_file_does_not_matter(dtype):
     ramp = np.linspace(0, 100, 64).reshape(8, 8)
     np.testing.assert_allclose(read(ramp.astype(dtype))[0], ramp.astype(dtype) / 100, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [48, 96, 150, 256])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_labels_stay_where_they_are_at_any_size(side, dtype):
+    y, x = np.mgrid[:128, :128]
+    disc = (np.hypot(y - 70, x - 45) < 30).astype(dtype) * 7
+    smaller = resize_labels(disc, (side, side))
+    assert smaller.dtype == dtype and set(np.unique(smaller)) == {0, 7}
+    centre = (np.argwhere(smaller == 7).mean(0) + 0.5) / side * 128 - 0.5
+    np.testing.assert_allclose(centre, (70, 45), atol=0.2 * 128 / side)
 
 
 def test_sixteen_bits_are_not_flattened_to_white():

@@ -8,10 +8,10 @@ import torch
 from conftest import make_network
 
 from unet_helpers import load_model, segment
-from unet_helpers.augment import batch_at
+from unet_helpers.augment import batch_at, cut, swap_sides, vary_neighbours
 from unet_helpers.errors import TrainingError
 from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
-from unet_helpers.train import fit, loss_of
+from unet_helpers.train import fit, loss_of, reading_as
 from unet_helpers.unet import UNet
 
 RECIPE = Recipe(None, steps=40, crop=32, batch=4, learning_rate=1e-2, ema=0.9, noise=0.01, rotation=10)
@@ -68,6 +68,48 @@ def test_image_and_mask_move_together(elastic):
     inside, outside = images[:, 0][targets == 1], images[:, 0][targets == 0]
     assert inside.mean() - outside.mean() > 0.4
     assert (torch.sum(targets == 1, (1, 2)) > 0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("zoom", [0.6, 0.93, 1.2, 1.7])
+def test_image_and_mask_do_not_part_when_zoomed(zoom):
+    """Half a pixel would cost a hippocampus a hundredth of its Dice."""
+    y, x = np.mgrid[:64, :64]
+    target = (np.hypot(y - 30.3, x - 33.6) < 15).astype(np.uint8)
+    image, mask = cut(Example(target[None].astype(np.float16), target), replace(RECIPE, crop=48, zoom=(zoom, zoom)))
+    centre = lambda m: np.argwhere(np.asarray(m) > 0.5).mean(0)  # noqa: E731
+    np.testing.assert_allclose(centre(image[0]), centre(mask), atol=0.1)
+
+
+def test_a_mirrored_body_has_mirrored_slices_or_their_order_reversed():
+    image, target = torch.arange(12).reshape(3, 2, 2), torch.tensor([[0, 1], [0, 0]])
+    columns, slices = swap_sides(image, target, 2), swap_sides(image, target, 0)
+    assert columns[0][1].tolist() == [[5, 4], [7, 6]] and columns[1].tolist() == [[1, 0], [0, 0]]
+    assert slices[0][0].tolist() == [[8, 9], [10, 11]] and slices[1].tolist() == target.tolist()
+
+
+def test_sides_are_swapped_in_half_of_the_examples():
+    recipe = replace(
+        RECIPE, symmetry="left-right", batch=64, rotation=0, zoom=(1, 1), crop=8, noise=0, contrast=0, gamma=0
+    )
+    ramp = np.broadcast_to(np.arange(8), (1, 8, 8)).astype(np.float16) / 8
+    images, _ = batch_at(0, [Example(ramp, np.ones((8, 8), np.uint8))], torch.ones(1), replace(recipe, mirror=False))
+    rising = (images[:, 0, 4, 6] > images[:, 0, 4, 1]).float().mean()
+    assert 0.3 < rising < 0.7
+
+
+def test_a_network_that_gets_neighbours_answers_as_before():
+    network, image = make_network(), torch.rand(1, 3, 32, 32)
+    before = network.logits(image[:, 1:2])
+    wider = make_network(in_channels=3, channels="grey", context=1).card
+    torch.testing.assert_close(reading_as(wider, network).logits(image), before)
+    assert network.in_channels == 3 and network.card == wider
+
+
+def test_neighbours_are_hidden_or_swapped_now_and_then():
+    recipe = Recipe(None, steps=1, alone=0.3)
+    drawn = [vary_neighbours(torch.tensor([1, 2, 3])[:, None, None], recipe).flatten().tolist() for _ in range(100)]
+    assert {tuple(d) for d in drawn} == {(1, 2, 3), (3, 2, 1), (2, 2, 2)}
+    assert 15 < drawn.count([2, 2, 2]) < 45
 
 
 def test_borders_are_drawn_where_nuclei_touch():

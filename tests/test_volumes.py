@@ -40,7 +40,9 @@ def written(file, path):
 
 def segmented(image, planes="first", **reading):
     """With a threshold that parts a random network's answer in halves."""
-    result = uh.segment(image, make_network(planes=planes, **reading), progress=False)
+    channels = 1 + 2 * reading.get("context", 0)
+    network = make_network(in_channels=channels, channels="grey", planes=planes, **reading)
+    result = uh.segment(image, network, progress=False)
     return replace(result, threshold=float(np.median(result.probabilities)))
 
 
@@ -67,14 +69,25 @@ def test_a_stack_is_displayed_like_a_radiologist_does_and_has_a_way_back(codes, 
 
 
 @each_orientation
-@pytest.mark.parametrize("planes", ["first", "three"])
-def test_the_same_body_has_the_same_labels_however_it_was_stored(codes, planes, tmp_path):
+@pytest.mark.parametrize("reading", [{}, {"planes": "three"}, {"planes": "three", "context": 1}], ids=str)
+def test_the_same_body_has_the_same_labels_however_it_was_stored(codes, reading, tmp_path):
     """The answer follows the body, not the file."""
-    there = segmented(written(lying("RAS"), tmp_path / "ras.nii"), planes)
-    other = segmented(written(lying(codes), tmp_path / "other.nii"), planes)
+    there = segmented(written(lying("RAS"), tmp_path / "ras.nii"), **reading)
+    other = segmented(written(lying(codes), tmp_path / "other.nii"), **reading)
     assert 0.3 < there.labels.mean() < 0.7
     np.testing.assert_array_equal(to_canonical(replace(other.image, pixels=other.labels)).pixels, there.labels)
     assert other.measure()["volume_mL"].sum() == pytest.approx(there.labels.sum() * np.prod(ZOOMS) / 1000)
+
+
+def test_a_slice_is_read_between_its_neighbours():
+    """A network that answers with what lies above answers each slice with the next one, the last with itself."""
+    network = make_network(in_channels=3, channels="grey", context=1, percentiles=(0, 100))
+    network.forward = lambda x: x[:, 2:]
+    values = np.linspace(0, 1, 5 * 6 * 7).reshape(5, 6, 7)
+    answer = uh.segment(uh.read_image(values), network, progress=False).probabilities
+    np.testing.assert_allclose(answer[0], values[[1, 2, 3, 4, 4]], atol=1e-6)
+    alone = uh.segment(values[3], network).probabilities[0]
+    np.testing.assert_allclose(alone, (values[3] - values[3].min()) / np.ptp(values[3]), atol=1e-6)
 
 
 @each_orientation

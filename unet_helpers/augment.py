@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from .prepare import resize
+from .prepare import resize, resize_labels
 from .recipes import IGNORED, Example, Recipe
 
 MARGIN = 1.25  # crops are cut this much larger, so that rotating and bending them pulls in no blank corners
@@ -37,7 +36,7 @@ def cut(example: Example, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
         pixels = np.pad(pixels, [(0, 0), *around])
         target = np.pad(target, around, constant_values=IGNORED)
     planes = resize(np.moveaxis(pixels, 0, -1), (size, size))
-    target = cv2.resize(target, (size, size), interpolation=cv2.INTER_NEAREST)
+    target = resize_labels(target, (size, size))
     return torch.from_numpy(planes).reshape(size, size, -1).permute(2, 0, 1), torch.from_numpy(target)
 
 
@@ -55,12 +54,25 @@ def augmentation(recipe: Recipe) -> v2.Compose:
         bend = v2.ElasticTransform(recipe.elastic, sigma=6.0, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED})
         steps.append(v2.RandomApply([bend], p=0.3))
     steps.append(v2.CenterCrop(recipe.crop))
-    steps += [v2.RandomHorizontalFlip()] if recipe.symmetry != "none" else []
-    steps += [v2.RandomVerticalFlip()] if recipe.symmetry == "all" else []
+    steps += [v2.RandomHorizontalFlip()] if recipe.symmetry == "all" else []  # with quarter turns, all eight
     if recipe.colour:
         steps += [v2.ColorJitter(saturation=recipe.colour, hue=recipe.colour / 5), v2.RandomGrayscale(0.1)]
     steps += [v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.2)]
     return v2.Compose(steps)
+
+
+def vary_neighbours(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """(C, H, W): a slice of a volume between its neighbours, these swapped or hidden now and then."""
+    if not recipe.alone:
+        return image
+    if torch.rand(()) < recipe.alone:
+        return image[[len(image) // 2]].expand_as(image)
+    return image.flip(0) if torch.rand(()) < 0.5 else image
+
+
+def swap_sides(image: torch.Tensor, target: torch.Tensor, left_right: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(C, H, W) and (H, W) of a mirrored body, whose slices are mirrored or come in the other order."""
+    return image.flip(left_right), target.flip(left_right - 1) if left_right else target
 
 
 def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -80,6 +92,9 @@ def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, reci
     augment, images, targets = augmentation(recipe), [], []
     for i in torch.multinomial(weights, recipe.batch, replacement=True).tolist():
         image, target = cut(examples[i], recipe)
+        image = vary_neighbours(image, recipe)
+        if recipe.symmetry == "left-right" and torch.rand(()) < 0.5:
+            image, target = swap_sides(image, target, examples[i].left_right)
         image, target = augment(tv_tensors.Image(image), tv_tensors.Mask(target))
         turns = int(torch.randint(4, ())) if recipe.symmetry == "all" else 0
         images.append(vary_intensities(torch.rot90(image.as_subclass(torch.Tensor), turns, (1, 2)), recipe))

@@ -37,7 +37,7 @@ def check_channels(image: MedicalImage, card) -> list[str]:
     reads, photograph = card.reading.channels, "colour" in card.modality
     if reads == "green" and photograph and image.channels == 1:
         return ["a grey image, but the network reads the green channel of a colour photograph: used as it is."]
-    if image.channels == 3 and card.in_channels == 1 and not photograph:
+    if image.channels == 3 and reads in ("grey", "green") and not photograph:
         sample = image.pixels.reshape(-1, 3)[:: max(1, image.pixels.size // SAMPLE)]
         if (sample != sample[:, :1]).any():
             used = "its brightness" if reads == "grey" else "the second of its three channels (the FLAIR of TCGA files)"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -17,7 +16,7 @@ from .cards import ModelCard, Reading
 from .errors import TrainingError
 from .images import read_image
 from .models import load_model, save_model
-from .prepare import prepare_slice
+from .prepare import prepare_slice, resize_labels
 from .recipes import RECIPES, Example, Recipe
 from .segment import working_shape
 from .train import fit, loss_of
@@ -77,8 +76,9 @@ def fine_tune(
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
     """The card of a new task: what the old one says of its own data no longer holds."""
     size = size or (card.reading.size if card.reading.scale == "square" else 128)
-    channels = "rgb" if card.in_channels == 3 else card.reading.channels  # the new structure may be the brown dye
-    reading = Reading(channels=channels, scale="square", size=size)
+    colours = {"channels": "rgb"}  # the new structure may be the brown dye
+    as_before = {"channels": card.reading.channels, "context": card.reading.context}
+    reading = Reading(scale="square", size=size, **(colours if card.in_channels == 3 else as_before))
     return replace(
         card,
         name=name,
@@ -136,7 +136,7 @@ def make_example(network: UNet, image, mask) -> Example:
         raise TrainingError(f"{image.name}: the mask holds class {target.max()}, but the classes are {names}.")
     shape = working_shape(image.pixels, None, network)
     prepared = prepare_slice(image.pixels, network.card.reading, shape)
-    target = cv2.resize(target.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    target = resize_labels(target.astype(np.uint8), shape)
     return Example(prepared.tile(slice(None), slice(None), network.in_channels).astype(np.float16), target)
 
 

@@ -48,12 +48,12 @@ def overlay(result: Segmentation, index: int | None = None, alpha: float = 0.35,
     """(H, W, 3) uint8: each class in its colour over the image, every object outlined in full colour."""
     index = busiest_slice(result) if index is None else index
     shown = shrink(picture(result.image, index), cv2.INTER_AREA)
-    labels = shrink(plane(result.image, result.labels, index), cv2.INTER_NEAREST)
+    labels = shrink(plane(result.image, result.labels, index), cv2.INTER_NEAREST_EXACT)
     masks = torch.from_numpy(np.stack([labels == i for i in range(1, len(result.card.classes) + 1)]))
     painted = draw_segmentation_masks(torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(result.card.colors))
     painted = np.ascontiguousarray(painted.permute(1, 2, 0).numpy())
     if contours:
-        edges = outlines(shrink(plane(result.image, result.objects, index), cv2.INTER_NEAREST))
+        edges = outlines(shrink(plane(result.image, result.objects, index), cv2.INTER_NEAREST_EXACT))
         ink = np.array([(255, 255, 255), *map(ImageColor.getrgb, result.card.colors)], np.uint8)
         painted[edges] = ink[labels[edges]]
     return painted

@@ -4,6 +4,7 @@ The same functions prepare training images and a user's own, so that both look a
 Arrays are (H, W) or (H, W, 3).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +17,7 @@ RESIZABLE = ("uint8", "uint16", "int16", "float32", "float64")  # what cv2.resiz
 class Prepared:
     """A slice ready to be cut into tiles; the network reads ``(pixels - offset) * gain`` at working scale."""
 
-    pixels: np.ndarray  # (h, w) or (h, w, 3)
+    pixels: np.ndarray  # (h, w) or (h, w, C): colours, or a slice between its neighbours
     offset: float = 0.0
     gain: float = 1.0
     zoom: tuple[float, float] = (1.0, 1.0)  # working px per px, still to be applied to a tile
@@ -24,7 +25,7 @@ class Prepared:
     brown: bool = False  # is the brown dye to be taken out?
 
     def tile(self, rows: slice, columns: slice, in_channels: int) -> np.ndarray:
-        """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; grey is repeated for colour networks."""
+        """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; a lone grey plane is repeated."""
         cut = self.pixels[rows, columns]
         cut = resize(cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False)))
         cut = remove_brown(cut) if self.brown else cut
@@ -76,6 +77,11 @@ def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(pixels, tuple(shape[::-1]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """To (h, w), each pixel the label that lies at its centre; cv2's INTER_NEAREST would shift all by half a pixel."""
+    return cv2.resize(labels, tuple(shape[::-1]), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """The lit disc of a fundus photograph, (H, W) bool; all True where there is no dark surround."""
     light = np.nan_to_num((pixels.max(-1) if pixels.ndim == 3 else pixels).astype(np.float32))
@@ -89,7 +95,7 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     edges, _ = cv2.findContours(disc, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros_like(disc), edges, -1, 1, thickness=cv2.FILLED)  # dark vessels are inside too
     filled = cv2.erode(filled, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
-    return cv2.resize(filled, light.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    return resize_labels(filled, light.shape) > 0
 
 
 def width_of(inside: np.ndarray) -> int:
@@ -128,8 +134,19 @@ def intensity_levels(pixels: np.ndarray, reading) -> tuple[float, float]:
     return intensity_range(pixels, *reading.percentiles, inside=head)
 
 
-def prepare_slice(pixels: np.ndarray, reading, shape: tuple[int, int], levels: tuple | None = None) -> Prepared:
-    """One slice for the network, at the working ``shape``; ``levels`` holds a volume's own (offset, gain)."""
+def neighbours(slices: np.ndarray, index: int, reading) -> list[np.ndarray]:
+    """The slices around slice ``index`` of (N, H, W[, C]) that the card reads along; at an end, the last one again."""
+    around = [index + i for i in range(-reading.context, reading.context + 1) if i]
+    return [slices[min(max(i, 0), len(slices) - 1)] for i in around]
+
+
+def prepare_slice(
+    pixels: np.ndarray, reading, shape: tuple[int, int], levels: tuple | None = None, around: Sequence[np.ndarray] = ()
+) -> Prepared:
+    """One slice for the network, at the working ``shape``.
+
+    Of a volume, ``levels`` holds its own (offset, gain) and ``around`` the ``neighbours`` of the slice.
+    """
     pixels = select_channels(pixels, reading.channels)
     if reading.intensities == "local":
         inside = resize(field_of_view(pixels).astype(np.uint8), shape) > 0
@@ -139,4 +156,8 @@ def prepare_slice(pixels: np.ndarray, reading, shape: tuple[int, int], levels: t
     if brown:
         sample = pixels.reshape(-1, 3)[:: max(1, pixels.size // 2_000_000)]
         levels = intensity_levels(remove_brown(sample), reading)
-    return Prepared(pixels, *(levels or intensity_levels(pixels, reading)), zoom=zoom, brown=brown)
+    levels = levels or intensity_levels(pixels, reading)
+    if around:
+        below, above = np.split(np.stack([select_channels(other, reading.channels) for other in around], -1), 2, -1)
+        pixels = np.concatenate((below, pixels[..., None], above), -1)
+    return Prepared(pixels, *levels, zoom=zoom, brown=brown)

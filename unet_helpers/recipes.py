@@ -8,7 +8,7 @@ import numpy as np
 
 from .cards import MODELS
 from .datasets import Case
-from .prepare import field_of_view, intensity_levels, prepare_slice, resize, width_of
+from .prepare import field_of_view, intensity_levels, neighbours, prepare_slice, resize, resize_labels, width_of
 from .stacks import to_stack
 
 IGNORED = 255  # a target pixel that no loss and no score counts
@@ -21,6 +21,7 @@ class Example:
     pixels: np.ndarray
     target: np.ndarray
     weight: float = 1.0  # how often it is drawn, relative to the others
+    left_right: int = 2  # which axis of ``pixels`` runs from left to right
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Recipe:
     zoom: tuple[float, float] = (0.8, 1.25)
     rotation: float = 15.0  # degrees, on top of quarter turns
     mirror: bool = True  # beyond a small image its mirror image, for textures; else black, for whole organs
-    symmetry: str = "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips only, or 'none'
+    symmetry: str = "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips, or 'none'
+    alone: float = 0.0  # how often a slice of a volume is shown without its neighbours, as a single image is
     elastic: float = 0.0  # px, as torchvision's alpha; slow on a CPU
     gamma: float = 0.3  # standard deviation of log gamma
     contrast: float = 0.3
@@ -55,9 +57,11 @@ class Recipe:
         return replace(self, crop=self.crop // 2, zoom=tuple(z / 2 for z in self.zoom))
 
 
-def make_example(card: str, pixels: np.ndarray, target: np.ndarray, levels=None, weight: float = 1.0) -> Example:
+def make_example(
+    card: str, pixels: np.ndarray, target: np.ndarray, levels=None, around=(), weight: float = 1.0
+) -> Example:
     """Prepare ``pixels`` at the target's shape just as inference does."""
-    prepared = prepare_slice(pixels, MODELS[card].reading, target.shape, levels)
+    prepared = prepare_slice(pixels, MODELS[card].reading, target.shape, levels, around)
     planes = prepared.tile(slice(None), slice(None), MODELS[card].in_channels).astype(np.float16)
     if prepared.inside is not None:
         target = np.where(prepared.inside, target, IGNORED)
@@ -78,7 +82,7 @@ def nucleus_examples(case: Case) -> Iterator[Example]:
     diameter = 2 * np.sqrt(np.median(areas[areas > 0]) / np.pi) if areas.any() else 24
     zoom = np.clip(MODELS["nuclei"].reading.size / diameter, 0.2, 4)
     shape = tuple(max(16, round(n * zoom)) for n in case.truth.shape)
-    labels = cv2.resize(case.truth.astype(np.uint16), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    labels = resize_labels(case.truth.astype(np.uint16), shape)
     yield make_example("nuclei", case.image.pixels, interiors_and_borders(labels, 2), weight=often[case.kind])
 
 
@@ -102,18 +106,21 @@ def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
             stack, truth = stack[None], truth[None]
         levels = None if reading.intensities == "head" else intensity_levels(stack, reading)
         for axis in (0, 1, 2) if reading.planes == "three" else (0,):
-            slices = zip(np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0), strict=True)
-            for i, (pixels, mask) in enumerate(slices):
+            slices = np.moveaxis(stack, axis, 0)
+            for i, mask in enumerate(np.moveaxis(truth, axis, 0)):
                 if mask.any() or i % 3 == 0:
                     shape = (reading.size,) * 2 if reading.scale == "square" else mask.shape
-                    target = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
-                    yield make_example(card, pixels, target, levels)
+                    around = neighbours(slices, i, reading)
+                    example = make_example(card, slices[i], resize_labels(mask, shape), levels, around)
+                    yield replace(example, left_right=0 if axis == 2 else 2)  # slices from left to right, or columns
 
     return examples
 
 
 RECIPES = {
-    "retinal_vessels": Recipe(vessel_examples, steps=2600, zoom=(0.7, 1.4), noise=0.03),
+    "retinal_vessels": Recipe(
+        vessel_examples, steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.03, erase=0.3
+    ),
     "nuclei": Recipe(
         nucleus_examples,
         steps=4000,
@@ -143,13 +150,14 @@ RECIPES = {
     ),
     "brain_flair": Recipe(
         slice_examples("brain_flair"),
-        steps=7000,
-        coarse=0.5,
+        steps=9000,
+        coarse=0.4,
         crop=192,
         batch=8,
         weight_decay=5e-2,
         ema=0.998,
         symmetry="left-right",
+        alone=0.15,
         mirror=False,
         zoom=(0.75, 1.3),
         rotation=25,
@@ -157,6 +165,15 @@ RECIPES = {
         erase=0.5,
     ),
     "hippocampus": Recipe(
-        slice_examples("hippocampus"), steps=4000, crop=48, batch=40, symmetry="none", mirror=False, rotation=20
+        slice_examples("hippocampus"),
+        steps=5000,
+        crop=48,
+        batch=40,
+        weight_decay=5e-2,
+        ema=0.998,
+        symmetry="left-right",
+        alone=0.1,
+        mirror=False,
+        rotation=20,
     ),
 }

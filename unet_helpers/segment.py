@@ -7,7 +7,7 @@ from .checks import check_input
 from .hub import notes_for, predict_published
 from .images import MedicalImage, read_image
 from .models import load_model
-from .prepare import field_of_view, intensity_levels, prepare_slice, select_channels, width_of
+from .prepare import field_of_view, intensity_levels, neighbours, prepare_slice, select_channels, width_of
 from .result import Segmentation
 from .scale import zoom_for_objects
 from .stacks import from_stack, to_stack
@@ -75,7 +75,7 @@ def predict_volume(model: UNet, image: MedicalImage, flips: int, zoom: float | N
         slices, answers = np.moveaxis(stack.pixels, axis, 0), np.moveaxis(total, axis + 1, 1)
         shape = working_shape(slices[len(slices) // 2], zoom, model)
         for i, pixels in enumerate(slices):
-            prepared = prepare_slice(pixels, reading, shape, levels)
+            prepared = prepare_slice(pixels, reading, shape, levels, neighbours(slices, i, reading))
             answers[:, i] += predict(model, prepared, pixels.shape[:2], flips) / len(axes)
             bar.update()
     bar.close()

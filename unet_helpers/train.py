@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from .augment import batch_at
-from .cards import MODELS
+from .cards import MODELS, ModelCard
 from .datasets import read_cases
 from .errors import TrainingError
 from .models import load_model, save_model
@@ -140,6 +141,15 @@ def fit(
     return average.module
 
 
+def reading_as(card: ModelCard, model: UNet) -> UNet:
+    """``model`` for a ``card`` that reads more neighbours of a slice: it answers as before, until it learns."""
+    first = model.encoder1.enc1conv1
+    more = card.in_channels - model.in_channels
+    first.weight = nn.Parameter(F.pad(first.weight, (0, 0, 0, 0, more // 2, more // 2)))
+    model.in_channels, first.in_channels, model.card = card.in_channels, card.in_channels, card
+    return model
+
+
 def write_curve(curve: list, path: Path) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("step", "loss", "validation_dice"), *curve])
@@ -163,13 +173,13 @@ def main(arguments: list[str] | None = None) -> None:
     recipe, card = RECIPES[chosen.card], MODELS[chosen.card]
     card = replace(card, features=chosen.features or card.features)
     recipe = replace(recipe, steps=chosen.steps or recipe.steps, learning_rate=chosen.rate or recipe.learning_rate)
+    recipe = replace(recipe, coarse=0) if chosen.start else recipe  # only the first steps of all are coarse
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
     torch.manual_seed(recipe.seed)
     model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-    model = load_model(chosen.start, trainable=True) if chosen.start else model
-    model.card = card
+    model = reading_as(card, load_model(chosen.start, trainable=True) if chosen.start else model)
     folder = chosen.out / chosen.card
     fit(model, parts["train"], parts["validation"], recipe, folder, minutes=chosen.minutes, half=chosen.half)
 
