@@ -54,13 +54,12 @@ class Misbehaving(BaseHTTPRequestHandler):
     def do_GET(self):
         self.wanted, self.sent = self.headers["Range"], 0
         self.earlier = sum(path == self.path for path, _, _ in self.server.seen)
+        self.mine = len(self.server.seen)
         self.server.seen.append((self.path, self.wanted, 0))
-        mine = len(self.server.seen) - 1
         try:
             getattr(self, "do_" + self.path.split("/")[1])()
         except (BrokenPipeError, ConnectionResetError):
             pass
-        self.server.seen[mine] = (self.path, self.wanted, self.sent)
 
     def log_message(self, *_):
         pass
@@ -73,8 +72,9 @@ class Misbehaving(BaseHTTPRequestHandler):
 
     def send(self, data):
         for start in range(0, len(data), 10_000):
-            self.wfile.write(data[start : start + 10_000])
             self.sent += len(data[start : start + 10_000])
+            self.server.seen[self.mine] = (self.path, self.wanted, self.sent)  # told before the client has it all
+            self.wfile.write(data[start : start + 10_000])
 
     def do_good(self, body=BODY, limit=None):
         """As a server should: whole, or from where it is asked to; the connection breaks after ``limit`` bytes."""
