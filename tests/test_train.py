@@ -8,7 +8,7 @@ import torch
 from conftest import make_network
 
 from unet_helpers import load_model, segment
-from unet_helpers.augment import batch_at, cut, swap_sides, vary_neighbours
+from unet_helpers.augment import batch_at, cut, swap_sides, vary_intensities, vary_neighbours
 from unet_helpers.errors import TrainingError
 from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
 from unet_helpers.train import fit, loss_of, reading_as
@@ -103,6 +103,16 @@ def test_a_network_that_gets_neighbours_answers_as_before():
     wider = make_network(in_channels=3, channels="grey", context=1).card
     torch.testing.assert_close(reading_as(wider, network).logits(image), before)
     assert network.in_channels == 3 and network.card == wider
+
+
+def test_a_softer_camera_blurs_and_keeps_its_place():
+    recipe = Recipe(None, steps=1, soft=1.0, gamma=0, contrast=0, noise=0)
+    sharp = torch.zeros(1, 32, 32)
+    sharp[:, 8:24, 4:20] = 1
+    soft = vary_intensities(sharp, recipe)
+    assert soft.shape == sharp.shape and (soft - sharp - (soft - sharp).median()).abs().max() > 0.05
+    centre = lambda x: (torch.argwhere(x[0] > (x.min() + x.max()) / 2).float()).mean(0)  # noqa: E731
+    torch.testing.assert_close(centre(soft), centre(sharp), atol=0.3, rtol=0)
 
 
 def test_neighbours_are_hidden_or_swapped_now_and_then():

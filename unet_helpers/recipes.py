@@ -47,6 +47,7 @@ class Recipe:
     contrast: float = 0.3
     colour: float = 0.0  # saturation jitter; hue moves by a fifth of it
     noise: float = 0.04
+    soft: float = 0.0  # how often an image is shown as from a camera of fewer pixels, down to half as many a side
     erase: float = 0.0  # how often a small box of even grey hides what is there, so that its surroundings must tell
     class_weights: tuple[float, ...] = ()
 
@@ -119,7 +120,7 @@ def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
 
 RECIPES = {
     "retinal_vessels": Recipe(
-        vessel_examples, steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.03, erase=0.3
+        vessel_examples, steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.03, soft=0.3, erase=0.3
     ),
     "nuclei": Recipe(
         nucleus_examples,
