@@ -9,7 +9,10 @@ from conftest import make_network
 
 from unet_helpers import load_model, segment
 from unet_helpers.augment import batch_at, cut, swap_sides, vary_intensities, vary_neighbours
+from unet_helpers.average import average_weights
+from unet_helpers.average import main as average
 from unet_helpers.errors import TrainingError
+from unet_helpers.models import WEIGHTS, save_model
 from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
 from unet_helpers.train import fit, loss_of, reading_as
 from unet_helpers.unet import UNet
@@ -137,7 +140,8 @@ def test_it_learns(tmp_path):
     rows = [line.split(",") for line in (tmp_path / "curve.csv").read_text().splitlines()]
     assert rows[0] == ["step", "loss", "validation_dice"]
     assert float(rows[-1][2]) > 0.85
-    assert {p.name for p in tmp_path.iterdir()} == {"curve.csv", "checkpoint.pt", "best.safetensors"}
+    expected = {"curve.csv", "checkpoint.pt", "best.safetensors", "last.safetensors"}
+    assert {p.name for p in tmp_path.iterdir()} == expected
     answer = segment(np.pad(np.full((20, 20), 200, np.uint8), 14), load_model(tmp_path / "best.safetensors"))
     assert answer.labels[24, 24] == 1 and answer.labels[2, 2] == 0
 
@@ -163,3 +167,27 @@ def test_the_first_steps_see_the_same_at_half_the_resolution():
     assert coarse.shape[-2:] == (16, 16) and fine.shape[-2:] == (32, 32)
     share = [float((target == 1).float().mean()) for target in (small, large)]
     assert share[0] == pytest.approx(share[1], abs=0.08)
+
+
+def test_the_mean_of_rounds(tmp_path):
+    paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    for path in paths:
+        network = make_network()
+        torch.manual_seed(int(path.stem))
+        for values in network.state_dict().values():
+            values.copy_(values + torch.rand(values.shape) if values.is_floating_point() else values)
+        save_model(network, path)
+    average([str(tmp_path / "mean.safetensors"), *map(str, paths)])
+    found = load_model(tmp_path / "mean.safetensors", trainable=True).state_dict()
+    parts = [load_model(path, trainable=True).state_dict() for path in paths]
+    for name in ("conv.weight", "encoder1.enc1norm1.running_mean", "encoder1.enc1conv1.weight"):
+        expected = torch.stack([part[name] for part in parts]).mean(0)
+        torch.testing.assert_close(found[name], expected, atol=1e-3, rtol=1e-3)  # half precision
+    with pytest.raises(TrainingError, match="mean.safetensors is there already"):
+        average([str(tmp_path / "mean.safetensors"), *map(str, paths)])
+
+
+def test_different_networks_have_no_mean(tmp_path):
+    save_model(make_network(), tmp_path / "mine.safetensors")
+    with pytest.raises(TrainingError, match="lungs.safetensors is another network"):
+        average_weights([tmp_path / "mine.safetensors", WEIGHTS / "lungs.safetensors"])

@@ -79,7 +79,7 @@ def fit(
     minutes: float | None = None,
     half: bool = False,
 ) -> UNet:
-    """Train ``model``; returns its moving average. ``folder`` gets checkpoint.pt, curve.csv and best.safetensors.
+    """Train ``model``; returns its moving average. ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors.
 
     Goes on from ``folder/checkpoint.pt`` where there is one; ends after ``recipe.steps`` or ``minutes``.
     ``half`` convolves in bfloat16, 1.7 times as fast on processors that have it, and slower on others.
@@ -132,6 +132,7 @@ def fit(
             if score > best or not validation:
                 best = score
                 save_model(average.module, folder / "best.safetensors")
+            save_model(average.module, folder / "last.safetensors")
             state = {name: part.state_dict() for name, part in parts.items()}
             state |= {"step": step + 1, "best": best, "curve": curve}
             write_atomically(folder / "checkpoint.pt", partial(torch.save, state))
@@ -164,6 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--start", help="begin with these weights (a .safetensors file), not with random ones")
     parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
     parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
+    parser.add_argument("--seed", type=int, help="another order of images and augmentations than the recipe's")
     parser.add_argument("--features", type=int, help="channels at full resolution, where not the card's 16")
     parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -173,6 +175,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe, card = RECIPES[chosen.card], MODELS[chosen.card]
     card = replace(card, features=chosen.features or card.features)
     recipe = replace(recipe, steps=chosen.steps or recipe.steps, learning_rate=chosen.rate or recipe.learning_rate)
+    recipe = replace(recipe, seed=chosen.seed or recipe.seed)
     recipe = replace(recipe, coarse=0) if chosen.start else recipe  # only the first steps of all are coarse
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
