@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from unet_helpers.errors import TrainingError
 from unet_helpers.models import WEIGHTS, save_model
 from unet_helpers.recipes import IGNORED, Example, Recipe, interiors_and_borders
 from unet_helpers.train import fit, loss_of, reading_as
+from unet_helpers.train import main as train
 from unet_helpers.unet import UNet
 
 RECIPE = Recipe(None, steps=40, crop=32, batch=4, learning_rate=1e-2, ema=0.9, noise=0.01, rotation=10)
@@ -169,6 +171,21 @@ def test_the_first_steps_see_the_same_at_half_the_resolution():
     assert share[0] == pytest.approx(share[1], abs=0.08)
 
 
+def test_the_command_trains_with_any_seed(tmp_path):
+    disc = cv2.circle(np.zeros((64, 64), np.uint8), (32, 32), 20, 200, thickness=-1)
+    for folder in (tmp_path / "images", tmp_path / "masks"):
+        folder.mkdir()
+        for number in range(2):  # the first one is for the test
+            cv2.imwrite(str(folder / f"CHNCXR_{number}.png"), disc)
+    curves = []
+    for out, seed in enumerate((["--seed", "0"], ["--seed", "0"], [])):
+        folders = ["--data", str(tmp_path), "--out", str(tmp_path / str(out))]
+        train(["lungs", *folders, "--features", "4", "--steps", "2", *seed])
+        curves.append((tmp_path / str(out) / "lungs" / "curve.csv").read_text())
+    assert curves[0] == curves[1] != curves[2]
+    assert load_model(tmp_path / "0" / "lungs" / "last.safetensors").features == 4
+
+
 def test_the_mean_of_rounds(tmp_path):
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
     for path in paths:
@@ -187,7 +204,6 @@ def test_the_mean_of_rounds(tmp_path):
         average([str(tmp_path / "mean.safetensors"), *map(str, paths)])
 
 
-def test_different_networks_have_no_mean(tmp_path):
-    save_model(make_network(), tmp_path / "mine.safetensors")
-    with pytest.raises(TrainingError, match="lungs.safetensors is another network"):
-        average_weights([tmp_path / "mine.safetensors", WEIGHTS / "lungs.safetensors"])
+def test_networks_of_different_cards_have_no_mean():
+    with pytest.raises(TrainingError, match="em_membranes.safetensors is another network"):  # of the same shape
+        average_weights([WEIGHTS / "lungs.safetensors", WEIGHTS / "em_membranes.safetensors"])

@@ -174,8 +174,8 @@ def main(arguments: list[str] | None = None) -> None:
     cv2.setNumThreads(chosen.threads)
     recipe, card = RECIPES[chosen.card], MODELS[chosen.card]
     card = replace(card, features=chosen.features or card.features)
-    recipe = replace(recipe, steps=chosen.steps or recipe.steps, learning_rate=chosen.rate or recipe.learning_rate)
-    recipe = replace(recipe, seed=chosen.seed or recipe.seed)
+    asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
+    recipe = replace(recipe, **{name: value for name, value in asked.items() if value is not None})
     recipe = replace(recipe, coarse=0) if chosen.start else recipe  # only the first steps of all are coarse
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
