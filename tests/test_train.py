@@ -186,6 +186,18 @@ def test_the_command_trains_with_any_seed(tmp_path):
     assert load_model(tmp_path / "0" / "lungs" / "last.safetensors").features == 4
 
 
+def test_a_refit_learns_from_the_validation_part_and_never_from_the_test(tmp_path, monkeypatch):
+    for folder in (tmp_path / "images", tmp_path / "masks"):
+        folder.mkdir()
+        for number in range(21):  # 0, 10 and 20 are for the test, 9 and 19 for validation
+            cv2.imwrite(str(folder / f"CHNCXR_{number:02}.png"), np.full((8, 8), 255, np.uint8))
+    asked = []
+    monkeypatch.setattr("unet_helpers.train.fit", lambda model, train, check, *_, **__: asked.append((train, check)))
+    for refit in ([], ["--refit"]):
+        train(["lungs", "--data", str(tmp_path), "--features", "2", *refit])
+    assert [[len(part) for part in parts] for parts in asked] == [[16, 2], [18, 0]]
+
+
 def test_the_mean_of_rounds(tmp_path):
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
     for path in paths:

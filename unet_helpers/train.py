@@ -96,7 +96,7 @@ def fit(
         [
             torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, total_iters=warm),
             torch.optim.lr_scheduler.CosineAnnealingLR(
-                optimiser, recipe.steps - warm, eta_min=recipe.learning_rate / 100
+                optimiser, max(1, recipe.steps - warm), eta_min=recipe.learning_rate / 100
             ),
         ],
         milestones=[warm],
@@ -166,6 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
     parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
     parser.add_argument("--seed", type=int, help="another order of images and augmentations than the recipe's")
+    parser.add_argument("--refit", action="store_true", help="learn from the validation part too, once all is chosen")
     parser.add_argument("--features", type=int, help="channels at full resolution, where not the card's 16")
     parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -180,11 +181,14 @@ def main(arguments: list[str] | None = None) -> None:
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
+    if chosen.refit:
+        parts["train"] += parts.pop("validation")
     torch.manual_seed(recipe.seed)
     model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     model = reading_as(card, load_model(chosen.start, trainable=True) if chosen.start else model)
     folder = chosen.out / chosen.card
-    fit(model, parts["train"], parts["validation"], recipe, folder, minutes=chosen.minutes, half=chosen.half)
+    seen = parts.get("validation", ())
+    fit(model, parts["train"], seen, recipe, folder, minutes=chosen.minutes, half=chosen.half)
 
 
 if __name__ == "__main__":
