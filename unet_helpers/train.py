@@ -182,13 +182,12 @@ def main(arguments: list[str] | None = None) -> None:
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
     if chosen.refit:
-        parts["train"] += parts.pop("validation")
+        parts["train"], parts["validation"] = parts["train"] + parts["validation"], []
     torch.manual_seed(recipe.seed)
     model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     model = reading_as(card, load_model(chosen.start, trainable=True) if chosen.start else model)
     folder = chosen.out / chosen.card
-    seen = parts.get("validation", ())
-    fit(model, parts["train"], seen, recipe, folder, minutes=chosen.minutes, half=chosen.half)
+    fit(model, parts["train"], parts["validation"], recipe, folder, minutes=chosen.minutes, half=chosen.half)
 
 
 if __name__ == "__main__":
