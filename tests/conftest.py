@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from unet_helpers.cards import ModelCard, Reading
+from unet_helpers.recipes import Example
 from unet_helpers.unet import UNet
 
 
@@ -31,3 +32,15 @@ def make_network(out_channels: int = 1, in_channels: int = 1, features: int = 4,
                              out_channels=out_channels, features=features, depth=depth)  # fmt: skip
     network.weights_sha256 = ""
     return network.eval()
+
+
+def discs(count: int, seed: int = 0) -> list[Example]:
+    """Bright discs on a dark, noisy ground; the target is the disc."""
+    random, (y, x) = np.random.default_rng(seed), np.mgrid[:48, :48]
+    examples = []
+    for _ in range(count):
+        cy, cx, r = *random.integers(14, 34, 2), random.integers(6, 12)
+        target = ((y - cy) ** 2 + (x - cx) ** 2 < r**2).astype(np.uint8)
+        pixels = 0.2 + 0.5 * target + random.normal(0, 0.1, target.shape)
+        examples.append(Example(pixels[None].astype(np.float16), target))
+    return examples

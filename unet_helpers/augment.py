@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
@@ -88,6 +90,32 @@ def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return v2.RandomErasing(recipe.erase, scale=(0.002, 0.02), value=float(torch.rand(())))(image)
 
 
+def carve_mix(image: torch.Tensor, target: torch.Tensor, other: torch.Tensor, other_target: torch.Tensor) -> tuple:
+    """(C, H, W) and (H, W): the structure of ``other``, with a margin of up to its own depth, set into ``image``.
+
+    CarveMix (Zhang et al. 2021, MICCAI, LNCS 12901:196), where both show tissue, feathered over 3 px, and as bright
+    against its new surroundings as it was against its old ones. Both come back unchanged where little can be carved.
+    """
+    structure = ((other_target > 0) & (other_target != IGNORED)).numpy().astype(np.uint8)
+    tissue = (image.amin(0) > 0.05) & (other.amin(0) > 0.05)
+    away = torch.from_numpy(cv2.distanceTransform(1 - structure, cv2.DIST_L2, 5))
+    ring = tissue & (away > 2) & (away < 12)
+    if structure.sum() < 30 or ring.sum() < 50:
+        return image, target
+    margin = 1 + float(cv2.distanceTransform(structure, cv2.DIST_L2, 5).max() * torch.rand(()))
+    share = ((margin + 1.5 - away) / 3).clamp(0, 1) * tissue
+    other = other * (image[:, ring].mean() / other[:, ring].mean()).clamp(0.4, 2.5)
+    return image * (1 - share) + other * share, torch.where(share > 0.5, other_target, target)
+
+
+def vary_gain(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """(C, H, W): now and then brighter on one side than on another, all channels alike."""
+    if not recipe.bias_field or torch.rand(()) < 0.5:
+        return image
+    gain = F.interpolate(torch.randn(1, 1, 4, 4), image.shape[1:], mode="bicubic", align_corners=True)[0]
+    return image * (recipe.bias_field * gain).exp()
+
+
 def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, recipe: Recipe) -> tuple:
     """The batch of a step: (N, C, s, s) float32 and (N, s, s) int64; the same whenever it is asked for."""
     torch.manual_seed(recipe.seed * 1_000_003 + step)
@@ -100,6 +128,10 @@ def batch_at(step: int, examples: Sequence[Example], weights: torch.Tensor, reci
             image, target = swap_sides(image, target, examples[i].left_right)
         image, target = augment(tv_tensors.Image(image), tv_tensors.Mask(target))
         turns = int(torch.randint(4, ())) if recipe.symmetry == "all" else 0
-        images.append(vary_intensities(torch.rot90(image.as_subclass(torch.Tensor), turns, (1, 2)), recipe))
+        images.append(torch.rot90(image.as_subclass(torch.Tensor), turns, (1, 2)))
         targets.append(torch.rot90(target.as_subclass(torch.Tensor), turns, (0, 1)).long())
+    for i, (image, target) in enumerate(pairs := list(zip(images, targets))):
+        if torch.rand(()) < recipe.carve_mix:
+            image, target = carve_mix(image, target, *pairs[i - 1])
+        images[i], targets[i] = vary_intensities(vary_gain(image, recipe), recipe), target
     return torch.stack(images).contiguous(memory_format=torch.channels_last), torch.stack(targets)

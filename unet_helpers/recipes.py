@@ -49,6 +49,8 @@ class Recipe:
     noise: float = 0.04
     soft: float = 0.0  # how often an image is shown as from a camera of fewer pixels, down to half as many a side
     erase: float = 0.0  # how often a small box of even grey hides what is there, so that its surroundings must tell
+    carve_mix: float = 0.0  # how often the structure of another image of the batch is set into this one
+    bias_field: float = 0.0  # standard deviation of the log of a gain that varies slowly, as with the coils of an MRI
     class_weights: tuple[float, ...] = ()
 
     def at(self, step: int) -> "Recipe":
@@ -166,6 +168,8 @@ RECIPES = {
         contrast=0.4,
         soft=0.3,
         erase=0.7,
+        carve_mix=0.35,
+        bias_field=0.25,
     ),
     "hippocampus": Recipe(
         slice_examples("hippocampus"),
