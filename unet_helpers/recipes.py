@@ -168,7 +168,7 @@ RECIPES = {
         contrast=0.4,
         soft=0.3,
         erase=0.7,
-        carve_mix=0.35,
+        carve_mix=0.7,
         bias_field=0.25,
     ),
     "hippocampus": Recipe(
