@@ -124,3 +124,8 @@ def test_a_bias_field_varies_slowly_and_alike_in_all_channels():
     assert 0.15 < varied.log().std() < 0.3
     assert varied.log().diff(dim=-1).abs().max() < 0.06
     assert torch.equal(vary_gain(torch.ones(1, 8, 8), RECIPE), torch.ones(1, 8, 8))
+
+
+def test_a_batch_gets_the_bias_field_of_its_recipe():
+    plain, uneven = (batch_at(0, discs(4), torch.ones(4), replace(RECIPE, bias_field=b))[0] for b in (0.0, 0.25))
+    assert not torch.equal(plain, uneven)

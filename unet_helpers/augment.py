@@ -93,11 +93,12 @@ def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 def carve_mix(image: torch.Tensor, target: torch.Tensor, other: torch.Tensor, other_target: torch.Tensor) -> tuple:
     """(C, H, W) and (H, W): the structure of ``other``, with a margin of up to its own depth, set into ``image``.
 
-    CarveMix (Zhang et al. 2021, MICCAI, LNCS 12901:196), where both show tissue, feathered over 3 px, and as bright
-    against its new surroundings as it was against its old ones. Both come back unchanged where little can be carved.
+    After CarveMix (Zhang et al. 2021, MICCAI, arXiv:2108.06883), but never less than the whole structure, only where
+    both show tissue, feathered over 3 px, and as bright against its new surroundings as it was against its old ones.
+    ``image`` and ``target`` come back unchanged where there is little to carve.
     """
     structure = ((other_target > 0) & (other_target != IGNORED)).numpy().astype(np.uint8)
-    tissue = (image.amin(0) > 0.05) & (other.amin(0) > 0.05)
+    tissue = (image.amin(0) > 0.05) & (other.amin(0) > 0.05)  # neither air nor the blank beyond an image
     away = torch.from_numpy(cv2.distanceTransform(1 - structure, cv2.DIST_L2, 5))
     ring = tissue & (away > 2) & (away < 12)
     if structure.sum() < 30 or ring.sum() < 50:
