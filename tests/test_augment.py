@@ -81,6 +81,19 @@ def test_the_first_steps_see_the_same_at_half_the_resolution():
     assert share[0] == pytest.approx(share[1], abs=0.08)
 
 
+def test_the_last_steps_have_half_the_augmentation():
+    recipe = replace(RECIPE, steps=10, calm=0.5, gamma=0, noise=0)
+    assert recipe.at(4) == recipe and recipe.at(5) == recipe.at(9) != recipe
+    assert replace(recipe, calm=0).at(9).contrast == recipe.contrast
+
+    def contrasts(step: int) -> torch.Tensor:
+        drawn = [vary_intensities(torch.tensor([[[0.4, 0.6]]]), recipe.at(step)) for _ in range(300)]
+        return torch.stack([(image.max() - image.min()).log() for image in drawn])
+
+    assert contrasts(5).std().item() == pytest.approx(contrasts(4).std().item() / 2, rel=0.2)
+    assert recipe.at(5).zoom == pytest.approx([z**0.5 for z in recipe.zoom])  # half as far, as a ratio
+
+
 def lesion(ground: float, bright: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Three alike slices of a head of 64 px, with a disc in its middle."""
     y, x = np.mgrid[:96, :96]

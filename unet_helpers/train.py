@@ -166,6 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
     parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
     parser.add_argument("--seed", type=int, help="another order of images and augmentations than the recipe's")
+    parser.add_argument("--calm", action="store_true", help="half the augmentation, for a last round of training")
     parser.add_argument("--refit", action="store_true", help="learn from the validation part too, once all is chosen")
     parser.add_argument("--features", type=int, help="channels at full resolution, where not the card's 16")
     parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
@@ -177,7 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     card = replace(card, features=chosen.features or card.features)
     asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
     recipe = replace(recipe, **{name: value for name, value in asked.items() if value is not None})
-    recipe = replace(recipe, coarse=0) if chosen.start else recipe  # only the first steps of all are coarse
+    recipe = replace(recipe, coarse=0) if chosen.start or chosen.calm else recipe  # only the first steps are coarse
+    recipe = replace(recipe, calm=1) if chosen.calm else recipe
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
