@@ -56,12 +56,16 @@ def test_touching_nuclei_are_told_apart_by_their_border():
     assert len(np.unique(without)) - 1 == 2  # the border made the difference
 
 
-@pytest.mark.parametrize("threshold, kept", [(0.65, [1]), (0.3, [1, 2])])
-def test_a_clear_speck_is_a_nucleus_and_a_doubtful_blob_is_none_unless_the_threshold_is_low(threshold, kept):
-    speck, blob, grain = disc(20, 20, 3), disc(40, 74, 15), disc(60, 20, 1)
-    interior = speck * 0.98 + blob * 0.7 + grain * 0.9
-    objects = find_objects(np.stack([1 - interior, interior, interior * 0]), None, "interiors", threshold)
-    assert [i for i, where in enumerate((speck, blob, grain), 1) if objects[where].any()] == kept
+def test_a_clear_speck_is_a_nucleus_and_a_doubtful_blob_is_none_unless_all_are_pale():
+    nucleus, speck, blob, grain = disc(40, 40, 18), disc(20, 80, 3), disc(60, 90, 10), disc(70, 20, 1)
+
+    def found(sure: float) -> list[bool]:
+        interior = (nucleus | speck | grain) * sure + blob * 0.7
+        objects = find_objects(np.stack([1 - interior, interior, interior * 0]), None, "interiors", 0.6)
+        return [bool(objects[where].any()) for where in (nucleus, speck, blob, grain)]
+
+    assert found(0.98) == [True, True, False, False]
+    assert found(0.75) == [True, True, True, False]
 
 
 def test_cells_lie_between_membranes():

@@ -8,8 +8,8 @@ from skimage.morphology import local_minima
 from skimage.segmentation import watershed
 
 # tuned on training and validation images of the nuclei card: how sure an interior is the seed of an object of its own,
-# the fewest working px of a seed, and the least evidence for an object
-SEED, SEED_AREA, EVIDENCE = 0.7, 25, 3.0
+# the fewest working px of a seed, and how much evidence makes an object, beyond which share of the image's certainty
+SEED, SEED_AREA, EVIDENCE, USUAL = 0.7, 25, 4.0, 0.8
 # tuned on training and validation slices of the membranes card: below this mean probability a boundary is no membrane
 OPEN = 0.6
 
@@ -39,15 +39,16 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float) ->
     seeded = np.isin(regions, np.unique(regions[seeds > 0]))
     seeds = np.where(foreground & ~seeded, regions + seeds.max(), seeds)  # too small for a seed, a nucleus all the same
     objects = watershed(-interior, seeds, mask=foreground)
-    return drop_doubtful(objects, 1 - background, (1 + threshold) / 2, EVIDENCE / zoom**2).astype(np.int32)
+    return drop_doubtful(objects, 1 - background, EVIDENCE / zoom**2).astype(np.int32)
 
 
-def drop_doubtful(objects: np.ndarray, certainty: np.ndarray, sure: float, evidence: float) -> np.ndarray:
-    """Without the objects whose pixels' ``certainty`` beyond ``sure`` sums to less than ``evidence``; ids stay.
+def drop_doubtful(objects: np.ndarray, certainty: np.ndarray, evidence: float) -> np.ndarray:
+    """Without the objects whose pixels' ``certainty`` beyond most of the usual sums to less than ``evidence``.
 
-    A speck may be small if it is clear, a large object may be a little doubtful, none may be doubtful all over.
+    A clear speck counts, a doubtful blob among clear objects does not; in a pale image all are doubtful, and stay.
     """
-    found = np.bincount(objects.reshape(-1), (certainty - sure).reshape(-1))
+    usual = certainty[objects > 0].mean() if objects.any() else 1
+    found = np.bincount(objects.reshape(-1), (certainty - USUAL * usual).reshape(-1))
     return np.where(found[objects] >= evidence, objects, 0)
 
 
