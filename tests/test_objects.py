@@ -57,15 +57,16 @@ def test_touching_nuclei_are_told_apart_by_their_border():
 
 
 def test_a_clear_speck_is_a_nucleus_and_a_doubtful_blob_is_none_unless_all_are_pale():
-    nucleus, speck, blob, grain = disc(40, 40, 18), disc(20, 80, 3), disc(60, 90, 10), disc(70, 20, 1)
+    nucleus, speck, blob, grain = disc(40, 40, 18), disc(20, 80, 3), disc(60, 90, 10), disc(70, 20, 1.5)
 
-    def found(sure: float) -> list[bool]:
+    def found(sure: float, zoom: float = 1) -> list[bool]:
         interior = (nucleus | speck | grain) * sure + blob * 0.7
-        objects = find_objects(np.stack([1 - interior, interior, interior * 0]), None, "interiors", 0.6)
+        objects = find_objects(np.stack([1 - interior, interior, interior * 0]), None, "interiors", 0.6, zoom)
         return [bool(objects[where].any()) for where in (nucleus, speck, blob, grain)]
 
     assert found(0.98) == [True, True, False, False]
     assert found(0.75) == [True, True, True, False]
+    assert found(0.98, zoom=2) == [True, True, False, True]  # four times as many working px
 
 
 def test_cells_lie_between_membranes():
