@@ -13,7 +13,7 @@ from unet_helpers.average import average_weights
 from unet_helpers.average import main as average
 from unet_helpers.errors import TrainingError
 from unet_helpers.models import WEIGHTS, save_model
-from unet_helpers.recipes import IGNORED, Recipe, interiors_and_borders
+from unet_helpers.recipes import IGNORED, RECIPES, Recipe, interiors_and_borders
 from unet_helpers.train import fit, loss_of, reading_as
 from unet_helpers.train import main as train
 from unet_helpers.unet import UNet
@@ -113,11 +113,11 @@ def test_a_refit_learns_from_validation_never_from_the_test_and_a_calm_round_is_
     asked = []
 
     def fit(model, train, check, recipe, folder, **_):
-        asked.append((len(train), len(check), recipe.at(0) == recipe.halved()))
+        asked.append((len(train), len(check), recipe == RECIPES["lungs"].calm()))
 
     monkeypatch.setattr("unet_helpers.train.fit", fit)
-    for round in ([], ["--refit"], ["--calm"]):
-        train(["lungs", "--data", str(tmp_path), "--features", "2", *round])
+    for asked_for in ([], ["--refit"], ["--calm"]):
+        train(["lungs", "--data", str(tmp_path), "--features", "2", *asked_for])
     assert asked == [(16, 2, False), (18, 0, False), (16, 2, True)]
 
 

@@ -31,7 +31,6 @@ class Recipe:
     examples: Callable[[Case], Iterator[Example]]
     steps: int
     coarse: float = 0.0  # the share of the steps, at first, that see half the resolution: four times as fast
-    calm: float = 0.0  # the share of the steps, at last, with half the augmentation: nearer to the images as they are
     crop: int = 256
     batch: int = 4
     learning_rate: float = 2e-3
@@ -56,15 +55,15 @@ class Recipe:
 
     def at(self, step: int) -> "Recipe":
         """The recipe of one step."""
-        if step < self.coarse * self.steps:
-            return replace(self, crop=self.crop // 2, zoom=tuple(z / 2 for z in self.zoom))
-        return self.halved() if step >= (1 - self.calm) * self.steps else self
+        if step >= self.coarse * self.steps:
+            return self
+        return replace(self, crop=self.crop // 2, zoom=tuple(z / 2 for z in self.zoom))
 
-    def halved(self) -> "Recipe":
-        """With half the augmentation."""
+    def calm(self) -> "Recipe":
+        """With half the augmentation and no coarse steps: for a last round, nearer to the images as they are."""
         ranges = ("rotation", "gamma", "contrast", "colour", "noise", "soft", "erase", "bias_field")
         return replace(
-            self, zoom=tuple(z**0.5 for z in self.zoom), **{name: getattr(self, name) / 2 for name in ranges}
+            self, coarse=0, zoom=tuple(z**0.5 for z in self.zoom), **{name: getattr(self, name) / 2 for name in ranges}
         )
 
 

@@ -10,8 +10,8 @@ from .tiles import predict
 from .unet import UNet
 
 LOOK = 512  # working px: side of the window that is looked at, at each scale
-# chosen on validation images: the zooms that are tried, what certainty weighs against a fitting size, and how much
-# larger the median over the area of all objects is than the plain one (but specks hardly move it)
+# chosen on training and validation images: the zooms that are tried, what certainty weighs against a fitting size, and
+# how much larger the median over the area of all objects is than the plain one (but specks hardly move it)
 LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
 
 

@@ -178,8 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     card = replace(card, features=chosen.features or card.features)
     asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
     recipe = replace(recipe, **{name: value for name, value in asked.items() if value is not None})
-    recipe = replace(recipe, coarse=0) if chosen.start or chosen.calm else recipe  # only the first steps are coarse
-    recipe = replace(recipe, calm=1) if chosen.calm else recipe
+    recipe = replace(recipe, coarse=0) if chosen.start else recipe  # only the first steps of all are coarse
+    recipe = recipe.calm() if chosen.calm else recipe
     parts = {"train": [], "validation": [], "test": []}
     for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
         parts[case.part] += recipe.examples(case) if case.part != "test" else ()
