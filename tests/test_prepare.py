@@ -7,11 +7,13 @@ from unet_helpers.cards import MODELS, Reading
 from unet_helpers.prepare import (
     field_of_view,
     flatten_illumination,
+    intensity_levels,
     intensity_range,
     prepare_slice,
     resize,
     resize_labels,
     select_channels,
+    slice_levels,
     width_of,
 )
 
@@ -105,3 +107,22 @@ def test_outside_the_field_of_view_nothing_is_asked_of_the_network():
     pixels, inside = photograph()
     prepared = prepare_slice(np.repeat(pixels[..., None], 3, -1), MODELS["retinal_vessels"].reading, (500, 500))
     assert 0.4 < prepared.inside.mean() < 0.5
+
+
+def test_air_above_the_head_is_not_stretched_until_it_looks_like_a_brain():
+    """Each slice of a head has its own levels, also a dimmer one; a slice of noise and an empty one stay dark."""
+    reading = MODELS["brain_flair"].reading
+    brightness = np.array([200, 160, 200, 100, 180, 4, 0])
+    y, x = np.mgrid[:64, :64]
+    head = np.random.default_rng(0).uniform(0.2, 1, (7, 64, 64)) * (np.hypot(y - 32, x - 32) < 28)
+    volume = (head * brightness[:, None, None]).astype(np.uint8)
+    levels = slice_levels(volume, reading)
+    seen = [
+        prepare_slice(pixels, reading, (64, 64), level).tile(slice(None), slice(None), 1)
+        for pixels, level in zip(volume, levels, strict=True)
+    ]
+    brightest = [np.percentile(planes, 99) for planes in seen]
+    assert min(brightest[:5]) > 0.9 and max(brightest[5:]) < 0.2
+    for alone in (0, 3, 5):
+        assert slice_levels(volume[[alone]], reading) == [intensity_levels(volume[alone], reading)]
+    assert slice_levels(volume, GREY) == [intensity_levels(volume, GREY)] * 7  # other networks: those of the volume

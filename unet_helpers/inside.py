@@ -15,7 +15,7 @@ from .images import read_image
 from .metrics import dice
 from .models import load_model
 from .plots import busiest_slice, plane
-from .prepare import intensity_levels, neighbours, prepare_slice
+from .prepare import neighbours, prepare_slice, slice_levels
 from .quality import foreground
 from .result import Segmentation
 from .scale import zoom_for_objects
@@ -33,8 +33,8 @@ def as_seen(image, model, index: int | None = None) -> torch.Tensor:
     image, model = to_stack(read_image(image)), load_model(model)
     reading, pixels, levels, around = model.card.reading, image.pixels, None, ()
     if image.axes not in ("YX", "YXC"):
-        levels = None if reading.intensities == "head" else intensity_levels(pixels, reading)
         index = len(pixels) // 2 if index is None else index
+        levels = slice_levels(pixels, reading)[index]
         around, pixels = neighbours(pixels, index, reading), pixels[index]
     prepared = prepare_slice(pixels, reading, working_shape(pixels, None, model), levels, around)
     margins = [max(0, int(n - TILE / z) // 2) for n, z in zip(prepared.pixels.shape, prepared.zoom, strict=False)]

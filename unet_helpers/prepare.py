@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+FAINT = 3.0  # how much more than usual a slice of a volume may be brightened; air above the head stays dark
 RESIZABLE = ("uint8", "uint16", "int16", "float32", "float64")  # what cv2.resize accepts
 
 
@@ -134,6 +135,18 @@ def intensity_levels(pixels: np.ndarray, reading) -> tuple[float, float]:
     return intensity_range(pixels, *reading.percentiles, inside=head)
 
 
+def slice_levels(slices: np.ndarray, reading) -> list[tuple[float, float]]:
+    """(offset, gain) of each slice of a volume (N, H, W[, C]): the volume's, or with 'head' each slice's own.
+
+    A slice beyond the head would then be stretched until its noise is as bright as a brain: gains are bounded.
+    """
+    if reading.intensities != "head":
+        return [intensity_levels(slices, reading)] * len(slices)
+    levels = [intensity_levels(select_channels(pixels, reading.channels), reading) for pixels in slices]
+    highest = FAINT * float(np.median([gain for _, gain in levels if gain] or [0]))
+    return [(offset, min(gain, highest)) for offset, gain in levels]
+
+
 def neighbours(slices: np.ndarray, index: int, reading) -> list[np.ndarray]:
     """The slices around slice ``index`` of (N, H, W[, C]) that the card reads along; at an end, the last one again."""
     around = [index + i for i in range(-reading.context, reading.context + 1) if i]
@@ -145,7 +158,7 @@ def prepare_slice(
 ) -> Prepared:
     """One slice for the network, at the working ``shape``.
 
-    Of a volume, ``levels`` holds its own (offset, gain) and ``around`` the ``neighbours`` of the slice.
+    Of a volume, ``levels`` is the slice's of ``slice_levels`` and ``around`` its ``neighbours``.
     """
     pixels = select_channels(pixels, reading.channels)
     if reading.intensities == "local":

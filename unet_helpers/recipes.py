@@ -8,7 +8,7 @@ import numpy as np
 
 from .cards import MODELS
 from .datasets import Case
-from .prepare import field_of_view, intensity_levels, neighbours, prepare_slice, resize, resize_labels, width_of
+from .prepare import field_of_view, neighbours, prepare_slice, resize, resize_labels, slice_levels, width_of
 from .stacks import to_stack
 
 IGNORED = 255  # a target pixel that no loss and no score counts
@@ -114,14 +114,14 @@ def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
             stack, truth = (to_stack(replace(case.image, pixels=a)).pixels for a in (stack, truth))
         if stack.ndim == 2:
             stack, truth = stack[None], truth[None]
-        levels = None if reading.intensities == "head" else intensity_levels(stack, reading)
         for axis in (0, 1, 2) if reading.planes == "three" else (0,):
             slices = np.moveaxis(stack, axis, 0)
+            levels = slice_levels(slices, reading)
             for i, mask in enumerate(np.moveaxis(truth, axis, 0)):
                 if mask.any() or i % 3 == 0:
                     shape = (reading.size,) * 2 if reading.scale == "square" else mask.shape
                     around = neighbours(slices, i, reading)
-                    example = make_example(card, slices[i], resize_labels(mask, shape), levels, around)
+                    example = make_example(card, slices[i], resize_labels(mask, shape), levels[i], around)
                     yield replace(example, left_right=0 if axis == 2 else 2)  # slices from left to right, or columns
 
     return examples

@@ -7,7 +7,7 @@ from .checks import check_input
 from .hub import notes_for, predict_published
 from .images import MedicalImage, read_image
 from .models import load_model
-from .prepare import field_of_view, intensity_levels, neighbours, prepare_slice, select_channels, width_of
+from .prepare import field_of_view, neighbours, prepare_slice, select_channels, slice_levels, width_of
 from .result import Segmentation
 from .scale import zoom_for_objects
 from .stacks import from_stack, to_stack
@@ -67,15 +67,14 @@ def predict_volume(model: UNet, image: MedicalImage, flips: int, zoom: float | N
     """(K, *spatial) float32: each slice on its own, along one axis or the average over all three."""
     reading = model.card.reading
     stack = to_stack(image)  # (Z, Y, X[, C]), top anterior, left the patient's right
-    levels = None if reading.intensities == "head" else intensity_levels(stack.pixels, reading)
     axes = (0, 1, 2) if reading.planes == "three" else (0,)
     total = np.zeros((model.out_channels, *stack.spatial_shape), np.float32)
     bar = tqdm(total=sum(stack.spatial_shape[axis] for axis in axes), desc="slices", disable=not progress)
     for axis in axes:
         slices, answers = np.moveaxis(stack.pixels, axis, 0), np.moveaxis(total, axis + 1, 1)
-        shape = working_shape(slices[len(slices) // 2], zoom, model)
+        shape, levels = working_shape(slices[len(slices) // 2], zoom, model), slice_levels(slices, reading)
         for i, pixels in enumerate(slices):
-            prepared = prepare_slice(pixels, reading, shape, levels, neighbours(slices, i, reading))
+            prepared = prepare_slice(pixels, reading, shape, levels[i], neighbours(slices, i, reading))
             answers[:, i] += predict(model, prepared, pixels.shape[:2], flips) / len(axes)
             bar.update()
     bar.close()
