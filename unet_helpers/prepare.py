@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FAINT = 3.0  # how much more than usual a slice of a volume may be brightened; air above the head stays dark
+FAINT = 3.0  # how much more than its brighter slices one of a volume is brightened; air above the head stays dark
 RESIZABLE = ("uint8", "uint16", "int16", "float32", "float64")  # what cv2.resize accepts
 
 
@@ -143,7 +143,7 @@ def slice_levels(slices: np.ndarray, reading) -> list[tuple[float, float]]:
     if reading.intensities != "head":
         return [intensity_levels(slices, reading)] * len(slices)
     levels = [intensity_levels(select_channels(pixels, reading.channels), reading) for pixels in slices]
-    highest = FAINT * float(np.median([gain for _, gain in levels if gain] or [0]))
+    highest = FAINT * float(np.percentile([gain for _, gain in levels if gain] or [0], 25))
     return [(offset, min(gain, highest)) for offset, gain in levels]
 
 
