@@ -78,15 +78,17 @@ def swap_sides(image: torch.Tensor, target: torch.Tensor, left_right: int) -> tu
 
 
 def vary_intensities(image: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Gamma, contrast, brightness, noise, fewer pixels and a hidden box, each drawn anew; for one channel or three."""
+    """Gamma, contrast, brightness, fewer pixels, noise and a hidden box, each drawn anew; for one channel or three."""
     g, c, b, n = torch.randn(4).tolist()
     image = image.clamp(0, 1.5) ** float(np.exp(recipe.gamma * g))
     middle = image.mean()
     image = (image - middle) * float(np.exp(recipe.contrast * c)) + middle + 0.08 * b
-    image = image + torch.randn_like(image) * abs(n) * recipe.noise
+    full, share = list(image.shape[1:]), 1.0
     if torch.rand(()) < recipe.soft:
-        fewer = round(image.shape[-1] * float(torch.empty(()).uniform_(0.5, 1)))
-        image = v2.functional.resize(v2.functional.resize(image, [fewer, fewer]), list(image.shape[1:]))
+        share = float(torch.empty(()).uniform_(0.5, 1))
+    image = v2.functional.resize(image, [round(side * share) for side in full])
+    image = image + torch.randn_like(image) * abs(n) * recipe.noise  # of the camera's pixels, few or many
+    image = v2.functional.resize(image, full)
     return v2.RandomErasing(recipe.erase, scale=(0.002, 0.02), value=float(torch.rand(())))(image)
 
 

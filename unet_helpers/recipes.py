@@ -129,7 +129,7 @@ def slice_examples(card: str) -> Callable[[Case], Iterator[Example]]:
 
 RECIPES = {
     "retinal_vessels": Recipe(
-        vessel_examples, steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.03, soft=0.3, erase=0.3
+        vessel_examples, steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.08, soft=0.3, erase=0.3
     ),
     "nuclei": Recipe(
         nucleus_examples,
