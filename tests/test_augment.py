@@ -68,12 +68,12 @@ def test_a_softer_camera_blurs_and_keeps_its_place():
 
 @pytest.mark.parametrize("soft, least, most", [(0.0, -0.05, 0.05), (1.0, 0.3, 1.0)])
 def test_noise_is_of_the_cameras_own_pixels(soft, least, most):
-    """With fewer pixels its grain is coarser than the image's: neighbouring pixels are alike."""
+    """With fewer pixels its grain is coarser than the image's, and not averaged away when they were made fewer."""
     torch.manual_seed(0)
     recipe = Recipe(None, steps=1, soft=soft, gamma=0, contrast=0, noise=0.2)
-    grain = [vary_intensities(torch.full((1, 96, 96), 0.5), recipe)[0] for _ in range(8)]
+    grain = [vary_intensities(torch.full((1, 96, 96), 0.5), recipe)[0] for _ in range(64)]
     alike = np.mean([np.corrcoef(g[:, :-1].flatten(), g[:, 1:].flatten())[0, 1] for g in grain])
-    assert least < alike < most and np.median([g.std() for g in grain]) > 0.05
+    assert least < alike < most and np.mean([g.std() for g in grain]) > 0.08
 
 
 def test_neighbours_are_hidden_or_swapped_now_and_then():
