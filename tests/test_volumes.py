@@ -10,6 +10,7 @@ from conftest import make_network
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 import unet_helpers as uh
+from unet_helpers.inside import as_seen
 from unet_helpers.stacks import as_displayed, from_stack, to_stack
 from unet_helpers.volumes import from_canonical, to_canonical
 
@@ -88,6 +89,17 @@ def test_a_slice_is_read_between_its_neighbours():
     np.testing.assert_allclose(answer[0], values[[1, 2, 3, 4, 4]], atol=1e-6)
     alone = uh.segment(values[3], network).probabilities[0]
     np.testing.assert_allclose(alone, (values[3] - values[3].min()) / np.ptp(values[3]), atol=1e-6)
+
+
+def test_a_slice_beyond_the_head_stays_dark_and_a_dim_one_does_not():
+    """A network that answers with what it sees: each slice of a head at its own levels, noise not stretched."""
+    network = make_network(channels="grey", intensities="head", percentiles=(0, 100))
+    network.forward = lambda x: x[:, :1]
+    ramp = np.linspace(0, 1, 6 * 7).reshape(6, 7)
+    volume = uh.read_image(np.stack([ramp * top for top in (200, 100, 200, 160, 2)]))
+    brightest = uh.segment(volume, network, progress=False).probabilities[0].max((1, 2))
+    np.testing.assert_allclose(brightest, [1, 1, 1, 1, 0.03], atol=0.005)
+    np.testing.assert_allclose([as_seen(volume, network, i).max() for i in range(5)], brightest, atol=1e-6)
 
 
 @each_orientation

@@ -62,9 +62,9 @@ def main() -> None:
             continue
         case = shrink(case, chosen.longest) if chosen.longest else case
         for look, pixels in looks(case.image.pixels, random):
-            seen = replace(case, image=replace(case.image, pixels=pixels))
+            image = replace(case.image, pixels=pixels)
             for path, model in zip(chosen.weights, models):
-                scores = score(seen, segment(seen.image, model, progress=False))
+                scores = score(case, segment(image, model, progress=False))  # inside the field of view of the original
                 rows.append({"look": look, "weights": path, **scores})
     print(pd.DataFrame(rows).groupby(["look", "weights"], sort=False).mean().unstack().round(3).to_string())
 
