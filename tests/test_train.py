@@ -8,10 +8,12 @@ import pytest
 import torch
 from conftest import discs, make_network
 
-from unet_helpers import load_model, segment
+from unet_helpers import load_model, read_image, segment
 from unet_helpers.average import average_weights
 from unet_helpers.average import main as average
+from unet_helpers.datasets import Case
 from unet_helpers.errors import TrainingError
+from unet_helpers.inside import as_seen
 from unet_helpers.models import WEIGHTS, save_model
 from unet_helpers.recipes import IGNORED, RECIPES, Recipe, interiors_and_borders
 from unet_helpers.train import fit, loss_of, reading_as
@@ -62,6 +64,17 @@ def test_borders_are_drawn_where_nuclei_touch():
     assert ((target > 0) == (labels > 0)).all()
     alone = interiors_and_borders((labels == 1).astype(np.uint16), 1)
     assert (alone == 2).sum() == 0
+
+
+@pytest.mark.parametrize("card", ["brain_flair", "hippocampus"])
+def test_a_slice_is_learnt_from_as_it_will_be_seen(card):
+    """Levels, neighbours and working scale of inference; bright, dim and faint slices, the structure in each."""
+    tops = np.array([200, 100, 180, 150, 3])
+    volume = np.random.default_rng(0).uniform(0.2, 1, (5, 40, 36)) * tops[:, None, None]
+    image = read_image(volume.astype(np.uint8))
+    case = Case("a", "train", card, image, np.ones(volume.shape, np.uint8))
+    for i, example in zip(range(5), RECIPES[card].examples(case)):
+        np.testing.assert_allclose(example.pixels, as_seen(image, card, i)[0], atol=2e-3)
 
 
 def test_it_learns(tmp_path):
