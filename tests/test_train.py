@@ -72,9 +72,12 @@ def test_a_slice_is_learnt_from_as_it_will_be_seen(card):
     tops = np.array([200, 100, 180, 150, 3])
     volume = np.random.default_rng(0).uniform(0.2, 1, (5, 40, 36)) * tops[:, None, None]
     image = read_image(volume.astype(np.uint8))
-    case = Case("a", "train", card, image, np.ones(volume.shape, np.uint8))
-    for i, example in zip(range(5), RECIPES[card].examples(case)):
+    truth = np.broadcast_to(np.arange(1, 6, dtype=np.uint8)[:, None, None], volume.shape)
+    examples = list(RECIPES[card].examples(Case("a", "train", card, image, truth)))
+    assert len(examples) >= 5
+    for i, example in enumerate(examples[:5]):  # those of the first axis
         np.testing.assert_allclose(example.pixels, as_seen(image, card, i)[0], atol=2e-3)
+        assert (example.target == i + 1).all()
 
 
 def test_it_learns(tmp_path):
