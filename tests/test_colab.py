@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 NAME = "Medical_Image_Segmentation.ipynb"
 PYTHON = os.environ.get("COLAB_PYTHON")
 pytestmark = [

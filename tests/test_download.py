@@ -11,16 +11,15 @@ import re
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import pooch
 import pytest
+from helpers.servers import closed_port, serve
 
 from unet_helpers import DownloadError, download
 from unet_helpers.download import Unreachable, cached_path, fetch, home_url
@@ -29,23 +28,6 @@ BODY = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 HALF = 150_000
 processes = multiprocessing.get_context("fork")  # the child inherits shortened pauses, and need not load torch
-
-
-@contextmanager
-def serve(handler):
-    """The address of a server on this computer, and the server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    server.seen, server.over = [], threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Misbehaving(BaseHTTPRequestHandler):
@@ -287,7 +269,7 @@ def test_places(monkeypatch, tmp_path):
 
 
 def test_downloaders_are_not_loaded_before_they_are_needed():
-    for path in Path(download.__file__).parent.glob("*.py"):
+    for path in Path(download.__file__).parent.rglob("*.py"):
         at_once = [node for node in ast.parse(path.read_text("utf-8")).body if "import" in type(node).__name__.lower()]
         assert not re.search("pooch|requests|filelock", " ".join(map(ast.unparse, at_once))), path
 
@@ -461,11 +443,6 @@ def test_mirrors_that_fail_are_all_named(server):
         get(server, "missing", mirrors=mirrors)
     assert all(word in str(failure.value) for word in ("404", "sha256 differs", "only http and https", *mirrors))
     assert not isinstance(failure.value, Unreachable)
-
-
-def closed_port():
-    with serve(Misbehaving) as (address, _):
-        return address
 
 
 def test_without_a_network(folder):

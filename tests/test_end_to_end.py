@@ -11,7 +11,7 @@ from PIL import Image
 
 import unet_helpers as uh
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 REFERENCE = Path(__file__).parent / "reference"
 SAMPLES = {"retina.jpg": "retinal_vessels", "ihc.png": "nuclei"}
 

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 from unet_helpers import LATER
-from unet_helpers.cards import MODELS
 from unet_helpers.download import HOME_URL
+from unet_helpers.networks.cards import MODELS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 NOTEBOOK = json.loads((ROOT / "Medical_Image_Segmentation.ipynb").read_text())
 SOURCES = ["".join(cell["source"]) for cell in NOTEBOOK["cells"]]

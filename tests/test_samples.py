@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from test_download import closed_port, serve
+from helpers.servers import closed_port, serve
 
 from unet_helpers import (
     MODELS,

@@ -11,49 +11,61 @@ Research and teaching, not diagnosis.
 
 from importlib import import_module
 
-from .cards import MODELS, ModelCard
-from .errors import DownloadError, ImageError, ModelError, SaveError, TrainingError, UNetHelpersError
-from .images import MedicalImage, read_image
-from .models import list_models, load_model, save_model
-from .result import Segmentation
+from .errors import (
+    ArgumentError,
+    DownloadError,
+    ImageError,
+    ModelError,
+    SaveError,
+    TrainingError,
+    UNetHelpersError,
+)
+from .images.image import MedicalImage
+from .images.read import read_image
+from .inference.segment import segment
+from .networks.cards import MODELS, ModelCard
+from .networks.load import list_models, load_model
+from .networks.unet import UNet
+from .networks.weights import save_model
+from .results.segmentation import Segmentation
 from .samples import list_samples, sample, samples_at_hand
-from .segment import segment
-from .unet import UNet
-
-__version__ = "0.1.0"
+from .version import __version__
 
 LATER = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
-    "show": "plots",
-    "overlay": "plots",
-    "compare": "plots",
-    "dice": "metrics",
-    "iou": "metrics",
-    "fine_tune": "finetune",
-    "diagram": "drawing",
-    "feature_maps": "inside",
-    "without_skips": "inside",
-    "compare_skips": "inside",
-    "as_if_misread": "inside",
-    "score_table": "quality",
-    "threshold_curve": "quality",
-    "disagreement_figure": "quality",
-    "gallery": "viewer",
-    "slices": "viewer",
-    "three_planes": "viewer",
-    "draw_nuclei": "phantom",
-    "segment_many": "batch",
+    "show": "figures.show",
+    "overlay": "figures.show",
+    "compare": "figures.show",
+    "dice": "results.metrics",
+    "iou": "results.metrics",
+    "fine_tune": "training.finetune",
+    "diagram": "figures.unet_diagram",
+    "feature_maps": "figures.feature_maps",
+    "without_skips": "figures.skips",
+    "compare_skips": "figures.skips",
+    "as_if_misread": "figures.skips",
+    "score_table": "figures.scores",
+    "threshold_curve": "figures.scores",
+    "disagreement_figure": "figures.disagreement",
+    "gallery": "figures.gallery",
+    "slices": "figures.volumes",
+    "three_planes": "figures.volumes",
+    "draw_nuclei": "figures.phantom",
+    "segment_many": "inference.batch",
     "take_away": "session",
     "upload": "session",
 }
-
 __all__ = [
-    "MODELS", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError", "Segmentation",
-    "TrainingError", "UNet", "UNetHelpersError", "list_models", "list_samples", "load_model", "read_image", "sample",
-    "samples_at_hand", "save_model", "segment", *LATER,
+    "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
+    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "list_models", "list_samples",
+    "load_model", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
 ]  # fmt: skip
 
 
 def __getattr__(name: str):
     if name in LATER:
-        return getattr(import_module(f".{LATER[name]}", __name__), name)  # no module has the name of its function
+        return getattr(import_module(f".{LATER[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

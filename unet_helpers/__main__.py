@@ -1,4 +1,4 @@
-"""The same from a shell: ``python -m unet_helpers IMAGE... --model CARD --out DIR``."""
+"""The same from a shell: ``python -m unet_helpers IMAGE... --model CARD --out DIR``, or one of ``COMMANDS`` first."""
 
 import argparse
 import sys
@@ -6,7 +6,10 @@ from pathlib import Path
 
 from . import MODELS, UNetHelpersError, load_model, read_image, segment
 
+COMMANDS = {"train": "train", "evaluate": "evaluate", "average": "average", "fit-ood": "fit_ood"}
 EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved), 2 nothing could be done
+
+other commands, each with its own --help: train, evaluate, average, fit-ood
 
 models:
 """ + "\n".join(f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values())

@@ -17,7 +17,6 @@ from .errors import DownloadError
 
 # where this repository lives: the one line to change when it gets its home
 HOME_URL = "https://raw.githubusercontent.com/OWNER/Medical-Image-Segmentation-using-U-Net/main/"
-
 CONNECT_SECONDS, READ_SECONDS, LOCK_SECONDS = 5.0, 20.0, 3600.0
 TRIES, PAUSE_SECONDS = 3, 0.5
 MAX_BYTES = 2 * 1024**3

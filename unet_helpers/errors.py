@@ -23,3 +23,7 @@ class SaveError(UNetHelpersError):
 
 class TrainingError(UNetHelpersError):
     """Training data or settings that a network cannot be trained with."""
+
+
+class ArgumentError(UNetHelpersError, ValueError):
+    """An argument that makes no sense: a threshold of 2, a level that the network does not have."""

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from .errors import SaveError, UNetHelpersError
+from .files import written_whole
 
 
 def upload(folder="uploads") -> list[Path]:
@@ -32,11 +33,9 @@ def take_away(folder="results", name: str = "results.zip") -> Path:
     if not files:
         raise SaveError(f"{folder}: nothing to take away yet. Save a result first: result.save('{folder}').")
     target = folder.parent / name
-    part = target.with_name(f".{name}.part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+    with written_whole(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
             archive.write(path, path.relative_to(folder.parent))
-    part.replace(target)
     if "google.colab" in sys.modules:
         from google.colab import files as browser
 

@@ -16,11 +16,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import unet_helpers as uh  # noqa: E402
-from unet_helpers.cards import MODELS  # noqa: E402
-from unet_helpers.datasets import read_cases  # noqa: E402
-from unet_helpers.evaluate import score_vessels  # noqa: E402
-from unet_helpers.recipes import RECIPES  # noqa: E402
-from unet_helpers.train import fit  # noqa: E402
+from unet_helpers.networks.cards import MODELS  # noqa: E402
+from unet_helpers.training.datasets import read_cases  # noqa: E402
+from unet_helpers.training.evaluate import score_vessels  # noqa: E402
+from unet_helpers.training.fit import fit  # noqa: E402
+from unet_helpers.training.recipes import RECIPES  # noqa: E402
 
 
 def skin(data: Path, minutes: float, start: str, seed: int) -> None:

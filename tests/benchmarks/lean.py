@@ -10,7 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.unet import UNet, fold_batch_norm  # noqa: E402
+from unet_helpers.networks.unet import UNet, fold_batch_norm  # noqa: E402
 
 features = int(sys.argv[1]) if len(sys.argv) > 1 else 16
 plain = UNet(3, 1, features).eval()

@@ -13,9 +13,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.datasets import READERS  # noqa: E402
-from unet_helpers.evaluate import evaluate  # noqa: E402
-from unet_helpers.models import load_model  # noqa: E402
+from unet_helpers.networks.load import load_model  # noqa: E402
+from unet_helpers.training.datasets import READERS  # noqa: E402
+from unet_helpers.training.evaluate import evaluate  # noqa: E402
 
 REPEATS = 15
 

@@ -15,11 +15,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.datasets import READERS, Case, read_cases  # noqa: E402
-from unet_helpers.evaluate import SCORES, score_classes  # noqa: E402
-from unet_helpers.models import load_model  # noqa: E402
-from unet_helpers.prepare import resize, resize_labels  # noqa: E402
-from unet_helpers.segment import segment  # noqa: E402
+from unet_helpers.inference.segment import segment  # noqa: E402
+from unet_helpers.networks.load import load_model  # noqa: E402
+from unet_helpers.preprocessing.resize import resize, resize_labels  # noqa: E402
+from unet_helpers.training.datasets import READERS, Case, read_cases  # noqa: E402
+from unet_helpers.training.evaluate import SCORES, score_classes  # noqa: E402
 
 
 def shrink(case: Case, longest: int) -> Case:

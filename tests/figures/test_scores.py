@@ -1,0 +1,139 @@
+"""Scores agree with metrics.py, and the disagreement with eight answers computed one by one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers.networks import make_network
+
+import unet_helpers as uh
+from unet_helpers import metrics
+from unet_helpers.figures.disagreement import disagreement, disagreement_figure
+from unet_helpers.figures.feature_maps import as_seen
+from unet_helpers.figures.scores import score_table, threshold_curve, threshold_scores
+
+
+def result_of(probabilities, card="retinal_vessels", spacing=None, threshold=0.5) -> uh.Segmentation:
+    shape = probabilities.shape[1:]
+    image = uh.MedicalImage(np.zeros(shape, np.uint8), "YX" if len(shape) == 2 else "ZYX", spacing=spacing)
+    return uh.Segmentation(image, uh.MODELS[card], probabilities.astype(np.float32), threshold)
+
+
+@pytest.fixture
+def binary():
+    rng = np.random.default_rng(5)
+    probabilities = rng.random((1, 40, 50)).astype(np.float32)
+    probabilities[0, :10] = np.float32(0.35)  # exactly on a threshold: counts as found
+    truth = (rng.random((40, 50)) < probabilities[0]).astype(np.uint8) * 255
+    return result_of(probabilities), truth
+
+
+def softmax(shape, seed=6) -> np.ndarray:
+    weights = np.random.default_rng(seed).random((3, *shape)) ** 3
+    return weights / weights.sum(0)
+
+
+def test_threshold_scores_equal_metrics_at_every_threshold(binary):
+    result, truth = binary
+    scores = threshold_scores(result, truth)
+    assert len(scores) == 19
+    for threshold, row in scores.iterrows():
+        found = replace(result, threshold=threshold).labels
+        assert row.Dice == pytest.approx(metrics.dice(truth, found), abs=1e-12)
+        assert row.sensitivity == pytest.approx(metrics.sensitivity(truth, found), abs=1e-12)
+        assert row.precision == pytest.approx(metrics.sensitivity(found, truth), abs=1e-12)
+
+
+def test_threshold_scores_of_several_classes_are_those_of_the_foreground():
+    result = result_of(softmax((20, 30)), "nuclei")
+    truth = np.random.default_rng(7).integers(0, 5, (20, 30))
+    scores = threshold_scores(result, truth, [0.3, 0.7])
+    for threshold in (0.3, 0.7):
+        found = replace(result, threshold=threshold).labels
+        assert scores.Dice[threshold] == pytest.approx(metrics.dice(truth, found), abs=1e-12)
+
+
+@pytest.mark.parametrize(("filled", "dice"), [(0.0, 1.0), (1.0, 0.0)])
+def test_threshold_scores_where_there_is_nothing_to_find(filled, dice):
+    scores = threshold_scores(result_of(np.full((1, 4, 4), filled)), np.zeros((4, 4)))
+    assert (scores.Dice == dice).all() and (scores.sensitivity == 1).all() and (scores.precision == dice).all()
+
+
+def test_threshold_curve_marks_the_threshold_in_use_and_the_best(binary):
+    result, truth = binary
+    result = replace(result, threshold=0.62)
+    figure = threshold_curve(result, truth)
+    entries = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    scores = threshold_scores(result, truth)
+    assert f"in use: 0.62, Dice {metrics.dice(truth, result.labels):.3f}" in entries
+    assert f"best: {scores.Dice.idxmax():g}, Dice {scores.Dice.max():.3f}" in entries
+    assert "other images" in figure.get_supxlabel()
+
+
+def test_score_table_has_a_row_for_each_class_and_mm_where_known():
+    result = result_of(softmax((6, 20, 30)), "hippocampus", spacing=(3.0, 1.0, 0.5))
+    truth = np.roll(result.labels, 2, axis=1)
+    table = score_table(result, truth)
+    assert list(table.index) == ["anterior", "posterior", "together"]
+    row = table.loc["posterior"]
+    assert row.Dice == metrics.dice(truth == 2, result.labels == 2)
+    assert row.IoU == metrics.iou(truth == 2, result.labels == 2)
+    assert row.precision == metrics.sensitivity(result.labels == 2, truth == 2)
+    expected = metrics.surface_distance(truth == 2, result.labels == 2, (3.0, 1.0, 0.5))
+    assert row["surface distance 95 %, mm"] == expected
+    assert table.loc["together"].Dice == metrics.dice(truth, result.labels)
+    assert "surface distance 95 %, px" in score_table(result_of(softmax((6, 20, 30)), "hippocampus"), truth)
+
+
+def test_score_table_takes_any_marking_of_a_single_structure(binary):
+    result, truth = binary
+    assert len(score_table(result, truth)) == 1
+    ids = np.random.default_rng(8).integers(0, 9, (20, 30))
+    nuclei = result_of(softmax((20, 30)), "nuclei")
+    assert score_table(nuclei, ids).Dice.tolist() == [metrics.dice(ids, nuclei.labels)]
+    with pytest.raises(ValueError, match="resize"):
+        score_table(nuclei, ids[1:])
+
+
+@pytest.fixture
+def model() -> uh.UNet:
+    return make_network()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("flips", [4, 8])
+def test_disagreement_is_that_of_the_turned_and_mirrored_answers(model, flips):
+    image = np.random.default_rng(10).integers(0, 255, (18, 27), dtype=np.uint8)
+    seen, answers = as_seen(image, model)[0, 0].numpy(), []
+    for mirror in (False, True):
+        for turn in ((0, 2), (0, 1, 2, 3))[flips == 8]:
+            turned = np.rot90(
+                seen.T if mirror else seen, turn
+            )  # eight ways, enumerated in another way than in tiles.py
+            if flips == 4:
+                turned = np.rot90(np.flipud(seen) if mirror else seen, turn)
+            answer = np.rot90(model(torch.from_numpy(turned.copy())[None, None])[0, 0].numpy(), -turn)
+            answers.append((np.flipud(answer) if flips == 4 else answer.T) if mirror else answer)
+    mean, spread = disagreement(image, model, flips)
+    np.testing.assert_allclose(mean, np.mean(answers, axis=0), atol=1e-5)
+    np.testing.assert_allclose(spread, np.std(answers, axis=0), atol=1e-5)
+    assert spread.max() > 1e-3
+    np.testing.assert_allclose(mean, uh.segment(image, model, flips=flips, progress=False).probabilities[0], atol=1e-5)
+    assert not model._forward_hooks and not model._forward_pre_hooks
+
+
+def test_a_network_without_preference_agrees_with_itself(model):
+    torch.nn.init.zeros_(model.conv.weight)
+    mean, spread = disagreement(np.random.default_rng(11).integers(0, 255, (4, 16, 20), dtype=np.uint8), model)
+    assert mean.shape == spread.shape == (4, 16, 20)
+    assert np.ptp(mean) == 0 and spread.max() == 0
+
+
+def test_disagreement_figure_opens_where_the_answers_differ_most(model):
+    volume = np.full((5, 16, 20), 100, np.uint8)
+    volume[3] = np.random.default_rng(12).integers(0, 255, (16, 20))  # the only slice with anything to see
+    figure = disagreement_figure(volume, model, flips=4)
+    assert figure.axes[0].get_title() == "array, slice 3"
+    _, spread = disagreement(volume, model, flips=4)
+    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), spread[3])

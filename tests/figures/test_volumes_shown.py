@@ -1,0 +1,140 @@
+"""Volumes are shown the right way up, in their true proportions, and the slider moves the picture."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import unet_helpers as uh
+from unet_helpers.figures.gallery import gallery
+from unet_helpers.figures.volumes import amounts, centre, facing, slices, three_planes, view
+
+
+def nifti(pixels, spacing=(1.0, 1.0, 1.0), directions=(1, 1, 1)) -> uh.MedicalImage:
+    return uh.MedicalImage(pixels, "XYZ", spacing, np.diag([s * d for s, d in zip(spacing, directions)] + [1.0]))
+
+
+@pytest.fixture
+def result() -> uh.Segmentation:
+    """A small and a large box in a NIfTI volume, of the classes anterior and posterior."""
+    labels = np.zeros((12, 16, 10), np.uint8)
+    labels[1:3, 1:3, 1:3] = 1
+    labels[5:9, 8:15, 4:9] = 2
+    pixels = np.random.default_rng(13).integers(0, 200, labels.shape).astype(np.int16)
+    probabilities = np.stack([labels == i for i in range(3)]).astype(np.float32)
+    card = replace(uh.MODELS["hippocampus"], min_component_share=0.0)
+    return uh.Segmentation(nifti(pixels, (1.0, 1.0, 2.0)), card, probabilities, 0.5)
+
+
+@pytest.mark.parametrize("directions", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_right_is_left_front_and_head_are_on_top(axis, directions):
+    pixels = np.zeros((4, 5, 6), np.int16)
+    corner = tuple(n - 1 if d > 0 else 0 for n, d in zip(pixels.shape, directions))
+    pixels[corner] = 1000  # the rightmost, foremost, topmost voxel
+    shown = facing(nifti(pixels, directions=directions), axis).pixels
+    assert shown.shape == [(6, 5, 4), (5, 6, 4), (4, 6, 5)][axis]
+    assert shown[(5, 0, 0)[axis], 0, 0] == 255  # axial: front, right; coronal: head, right; sagittal: head, front
+
+
+def test_a_stack_of_unknown_directions_is_not_turned():
+    pixels = np.random.default_rng(14).integers(0, 255, (4, 5, 6), dtype=np.uint8)
+    image = uh.read_image(pixels)
+    for axis in range(3):
+        np.testing.assert_array_equal(facing(image, axis).pixels, np.moveaxis(pixels, axis, 0))
+
+
+def test_the_answer_is_turned_with_the_image(result):
+    for axis in range(3):
+        turned = facing(result, axis)
+        assert turned.labels.shape == turned.image.pixels.shape == turned.probabilities.shape[1:]
+        np.testing.assert_array_equal(turned.labels, replace(turned).labels)  # found once more from the probabilities
+        assert (np.bincount(turned.objects.flat) == np.bincount(result.objects.flat)).all()
+
+
+def test_all_slices_share_one_range_of_brightness():
+    pixels = np.full((3, 20, 20), 100, np.int16)
+    pixels[:, :10], pixels[1], pixels[2, :10] = 50, 75, 0
+    shown = facing(uh.read_image(pixels), 0)
+    assert view(shown, 0)[0, 0, 0] == pytest.approx(int(view(shown, 1)[0, 0, 0]) * 50 / 75, abs=2)
+
+
+def test_proportions_are_those_of_the_body(result):
+    shapes = [view(facing(result, axis), 3).shape[:2] for axis in range(3)]
+    for (height, width), (tall, wide) in zip(shapes, [(16, 12), (20, 12), (20, 16)]):  # mm
+        assert height / width == pytest.approx(tall / wide, rel=0.01)
+    assert view(facing(replace(result.image, spacing=None), 1), 3).shape[0] < shapes[1][0]
+
+
+def test_centre_is_in_the_largest_object(result):
+    z, y, x = centre(result)
+    assert facing(result, 0).labels[z, y, x] == 2
+    assert centre(result.image) == (5, 8, 6)
+    nothing = replace(result, probabilities=np.eye(3, dtype=np.float32)[0][:, None, None, None] * np.ones((12, 16, 10)))
+    assert centre(nothing) == (5, 8, 6)
+
+
+def test_amounts_in_ml_where_the_spacing_is_known(result):
+    assert list(amounts(result)) == ["anterior 0.016 mL", "posterior 0.28 mL"]
+    unknown = replace(result, image=replace(result.image, spacing=None))
+    assert list(amounts(unknown)) == ["anterior 8 voxels", "posterior 140 voxels"]
+
+
+def test_three_planes_cross_at_the_voxel_asked_for(result):
+    figure = three_planes(result, at=(2, 13, 7))  # x from the left, y from the back, z from the feet
+    assert [ax.get_title() for ax in figure.axes] == ["axial, slice 7", "coronal, slice 2", "sagittal, slice 9"]
+    for ax, (row, column) in zip(figure.axes, [(2.5, 9.5), (5, 9.5), (5, 2.5)]):  # mm from the top, from the left
+        assert ax.lines[0].get_ydata()[0] == pytest.approx(row) and ax.lines[1].get_xdata()[0] == pytest.approx(column)
+    assert [text.get_text() for text in figure.axes[2].texts] == list("APS")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(amounts(result))
+
+
+def test_without_a_kernel_the_slider_is_three_still_planes(result):
+    assert isinstance(slices(result), Figure)
+    assert len(slices(result.image.pixels).axes) == 3
+
+
+@pytest.mark.parametrize("axes", ["YX", "YXC"])
+def test_a_single_image_has_no_slices(axes):
+    with pytest.raises(ValueError, match="without slices"):
+        slices(np.zeros((8, 8, 3)[: len(axes)], np.uint8))
+
+
+def test_the_slider_moves_the_picture(result):
+    pytest.importorskip("ipywidgets")
+    planes, slider, screen, words = slices(result, interactive=True).children
+    assert (slider.value, slider.max) == (centre(result)[0], 9)
+    seen = [screen.value]
+    slider.value = 0
+    seen.append(screen.value)
+    planes.value = 1  # coronal: the slider goes to the largest object again
+    assert (slider.value, slider.max) == (centre(result)[1], 15)
+    seen.append(screen.value)
+    slider.value = 15
+    planes.value = 2  # fewer slices than 15: the slider comes back into range
+    assert (slider.value, slider.max) == (centre(result)[2], 11)
+    seen.append(screen.value)
+    assert len(set(seen)) == 4
+    shown = cv2.cvtColor(cv2.imdecode(np.frombuffer(screen.value, np.uint8), 1), cv2.COLOR_BGR2RGB)
+    np.testing.assert_array_equal(shown, view(facing(result, 2), slider.value))
+    assert "0.28 mL" in words.value
+
+
+def test_gallery_has_three_a_row_with_names_and_numbers(result):
+    image = np.random.default_rng(15).integers(0, 255, (40, 60), dtype=np.uint8)
+    found = np.zeros((1, 40, 60), np.float32)
+    found[0, 2:8, 2:8] = found[0, 20:30, 20:30] = found[0, 35:38, 50:55] = 1
+    flat = uh.Segmentation(uh.read_image(image), uh.MODELS["lungs"], found, 0.5)
+    figure = gallery([flat, result, flat, flat])
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == [
+        "array\nlung fields: 3 objects",
+        "array, slice 4\nhippocampus: 2 objects",
+        *titles[:1] * 2,
+        "",
+        "",
+    ]
+    assert figure.axes[0].get_gridspec().get_geometry() == (2, 3)
+    assert len(gallery([flat]).axes) == 1

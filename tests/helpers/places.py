@@ -1,0 +1,7 @@
+"""Where things lie: the repository, and the data sets beside it, which a user does not have."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+DATA, SAMPLES = SHARED / "data", SHARED / "samples"

@@ -1,0 +1,72 @@
+"""Coverage-guided fuzzing of ``read_image`` (atheris); not collected by pytest.
+
+    pip install atheris
+    python tests/images/fuzz_readers.py CORPUS_DIR -max_total_time=600 [other options of libFuzzer]
+
+Starts from a valid file of every format. A crash is any error but the package's own; libFuzzer prints it and keeps
+the file as crash-*.
+"""
+
+import logging
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import atheris
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+import pydicom.pixels  # noqa: E402, F401  its dictionaries take minutes to instrument
+
+with atheris.instrument_imports(include=["unet_helpers", "PIL", "tifffile", "nibabel"]):
+    import nibabel  # noqa: F401
+    import tifffile  # noqa: F401
+    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+    from unet_helpers import UNetHelpersError, images  # noqa: F401
+    from unet_helpers.images import read  # noqa: F401
+
+ENDINGS = [".png", ".nii", ".nii.gz", ".img", ".dcm"]  # only pairs are found by name; the others must not matter
+
+
+def fill(corpus: Path) -> None:
+    """One small valid file of each format, with the byte before it that picks the name's ending."""
+    from helpers.files import FILES
+
+    corpus.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for i, case in enumerate(case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")):
+            case.write(Path(folder) / case.name)
+            (corpus / f"seed{i}").write_bytes(bytes([i % len(ENDINGS)]) + (Path(folder) / case.name).read_bytes())
+
+
+def main() -> None:
+    corpus = Path(sys.argv[1])
+    fill(corpus)
+    warnings.simplefilter("ignore")
+    logging.disable()
+    folder = tempfile.TemporaryDirectory()
+
+    def read(data: bytes) -> None:
+        if len(data) < 2:
+            return
+        path = Path(folder.name) / f"fuzz{ENDINGS[data[0] % len(ENDINGS)]}"
+        path.write_bytes(data[1:])
+        try:
+            image = images.read_image(path)
+        except UNetHelpersError as error:
+            assert path.stem in str(error)
+            return
+        finally:
+            path.unlink()
+        assert image.pixels.size and image.pixels.dtype.kind in "uif" and image.channels in (1, 3)
+        assert stacks.from_stack(image, stacks.to_stack(image).pixels[None])[0].shape == image.pixels.shape
+
+    limits = ["-max_len=40000", "-rss_limit_mb=4096", "-timeout=20"]  # the options given come last and win
+    atheris.Setup([sys.argv[0], str(corpus), *limits, *sys.argv[2:]], read)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

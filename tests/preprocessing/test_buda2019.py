@@ -1,0 +1,503 @@
+"""hub.py: the published network is loaded safely, fed as its author fed it, and answers in the image's own place.
+
+The expected values come from a literal re-statement of the author's code (dataset.py, utils.py, unet.py and
+inference.py of github.com/mateuszbuda/brain-segmentation-pytorch), written here without any function of hub.py.
+"""
+
+import hashlib
+import os
+import pickle
+import threading
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import places
+from scipy import ndimage
+from skimage.exposure import rescale_intensity
+from skimage.transform import resize
+
+from unet_helpers import download, hub
+from unet_helpers.errors import DownloadError, ModelError
+from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.read import read_image
+from unet_helpers.networks.cards import MODELS, Preprocessing
+from unet_helpers.networks.unet import UNet, fold_batch_norm
+
+CARD = MODELS["brain_flair_buda2019"]
+READING = CARD.reading
+SMALL = replace(READING, size=48)
+SAMPLES = sorted((places.SAMPLES / "brain_flair").glob("*.tif"))
+
+
+def head(shape, seed=0, dtype=np.uint8) -> np.ndarray:
+    """(Z, Y, X, 3) noise in an ellipsoid off the centre, three different channels, dark noise around it."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.ogrid[tuple(map(slice, shape))]
+    centre, radius = np.array(shape) * (0.55, 0.45, 0.52), np.array(shape) * (0.4, 0.42, 0.3)
+    inside = sum(((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radius)) < 1
+    texture = ndimage.gaussian_filter(rng.random((*shape, 3)), (0, 1, 1, 0))
+    volume = np.where(inside[..., None], (0.3 + texture) * (0.5, 0.9, 0.6), rng.random((*shape, 3)) * 0.03)
+    return (volume * (200 if np.dtype(dtype).kind in "ui" else 3.7)).astype(dtype)
+
+
+def literal(slices: np.ndarray, size: int, resized=None, drop: bool = True):
+    """The author's steps, one by one, for slices as read from the files: (z, 3, size, size) float32."""
+    volume = np.array(slices[1:-1] if drop else slices)  # dataset.py
+    volume[volume < np.max(volume) * 0.1] = 0  # crop_sample
+    z_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=-1), axis=-1), axis=-1))
+    y_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=0), axis=-1), axis=-1))
+    x_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=0), axis=0), axis=-1))
+    volume = volume[
+        np.min(z_nonzero) : np.max(z_nonzero) + 1,
+        np.min(y_nonzero) : np.max(y_nonzero) + 1,
+        np.min(x_nonzero) : np.max(x_nonzero) + 1,
+    ]
+    a, b = volume.shape[1:3]  # pad_sample
+    if a != b:
+        diff = (max(a, b) - min(a, b)) / 2.0
+        pad = (int(np.floor(diff)), int(np.ceil(diff)))
+        volume = np.pad(volume, ((0, 0), (0, 0), pad, (0, 0)) if a > b else ((0, 0), pad, (0, 0), (0, 0)))
+    shape = (volume.shape[0], size, size, 3)  # resize_sample
+    if resized is None:
+        volume = resize(volume, output_shape=shape, order=2, mode="constant", cval=0, anti_aliasing=False)
+    else:
+        volume = resized(volume, shape)
+    p10, p99 = np.percentile(volume, 10), np.percentile(volume, 99)  # normalize_volume
+    volume = rescale_intensity(volume, in_range=(p10, p99))
+    volume = (volume - np.mean(volume, axis=(0, 1, 2))) / np.std(volume, axis=(0, 1, 2))
+    return np.stack([image.transpose(2, 0, 1) for image in volume]).astype(np.float32)  # __getitem__
+
+
+def resize_2019(volume: np.ndarray, shape) -> np.ndarray:
+    """What scikit-image 0.14.2, the author's version, did for four axes."""
+    at = np.meshgrid(*[n / m * (np.arange(m) + 0.5) - 0.5 for n, m in zip(volume.shape, shape)], indexing="ij")
+    image = volume / 255
+    return np.clip(ndimage.map_coordinates(image, at, order=2, mode="constant", cval=0), image.min(), image.max())
+
+
+class Stub(torch.nn.Module):
+    """A network that answers by a rule, to see where its answer ends up."""
+
+    out_channels, in_channels, depth = 1, 3, 4
+
+    def __init__(self, rule, size=64):
+        super().__init__()
+        self.rule, self.seen = rule, []
+        self.card = SimpleNamespace(preprocessing=Preprocessing(channels="rgb", percentiles=(10, 99), size=size))
+
+    def forward(self, x):
+        self.seen.append(x.clone())
+        return self.rule(x)
+
+
+# ---------------------------------------------------------------------------------- the network and its file
+
+
+def published_shapes() -> dict[str, tuple]:
+    """Name and shape of each tensor of the author's ``UNet(3, 1, init_features=32)``, listed by hand."""
+    blocks = [
+        ("encoder1.enc1", 3, 32), ("encoder2.enc2", 32, 64), ("encoder3.enc3", 64, 128), ("encoder4.enc4", 128, 256),
+        ("bottleneck.bottleneck", 256, 512),
+        ("decoder4.dec4", 512, 256), ("decoder3.dec3", 256, 128), ("decoder2.dec2", 128, 64), ("decoder1.dec1", 64, 32),
+    ]  # fmt: skip
+    shapes = {}
+    for name, below, width in blocks:
+        for i, channels in (("1", below), ("2", width)):
+            shapes[f"{name}conv{i}.weight"] = (width, channels, 3, 3)
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{name}norm{i}.{part}"] = (width,)
+            shapes[f"{name}norm{i}.num_batches_tracked"] = ()
+    for name, below, width in (("4", 512, 256), ("3", 256, 128), ("2", 128, 64), ("1", 64, 32)):
+        shapes |= {f"upconv{name}.weight": (below, width, 2, 2), f"upconv{name}.bias": (width,)}
+    return shapes | {"conv.weight": (1, 32, 1, 1), "conv.bias": (1,)}
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, torch.Tensor]:
+    """A file's content of the published structure: seeded noise, with batch norms that are not the identity."""
+    torch.manual_seed(0)
+    tensors = UNet(3, 1, 32).state_dict()
+    for name, tensor in tensors.items():
+        if "norm" in name and tensor.is_floating_point():
+            tensor.copy_(torch.rand_like(tensor) + 0.5)
+    return tensors
+
+
+def test_names_and_shapes_are_those_of_the_published_network(tensors):
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == published_shapes()
+    learnt = [
+        np.prod(shape) for name, shape in published_shapes().items() if not name.endswith(("mean", "var", "tracked"))
+    ]
+    assert sum(map(int, learnt)) == 7_763_041  # as the published network has
+
+
+def test_the_network_computes_what_the_published_one_computes(tensors):
+    x = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+
+    def block(x, name):
+        for i in "12":
+            x = F.conv2d(x, tensors[f"{name}conv{i}.weight"], padding=1)
+            norm = [tensors[f"{name}norm{i}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+            x = F.relu(F.batch_norm(x, *norm))
+        return x
+
+    enc1 = block(x, "encoder1.enc1")
+    enc2 = block(F.max_pool2d(enc1, 2), "encoder2.enc2")
+    enc3 = block(F.max_pool2d(enc2, 2), "encoder3.enc3")
+    enc4 = block(F.max_pool2d(enc3, 2), "encoder4.enc4")
+    y = block(F.max_pool2d(enc4, 2), "bottleneck.bottleneck")
+    for i, skip in (("4", enc4), ("3", enc3), ("2", enc2), ("1", enc1)):
+        y = F.conv_transpose2d(y, tensors[f"upconv{i}.weight"], tensors[f"upconv{i}.bias"], stride=2)
+        y = block(torch.cat((y, skip), dim=1), f"decoder{i}.dec{i}")
+    expected = torch.sigmoid(F.conv2d(y, tensors["conv.weight"], tensors["conv.bias"]))
+    network = UNet(3, 1, 32).eval()
+    network.load_state_dict(tensors)
+    with torch.inference_mode():
+        assert torch.allclose(network(x), expected, atol=1e-5)
+        assert torch.allclose(fold_batch_norm(network)(x), expected, atol=1e-4)
+    assert expected.std() > 1e-3  # the comparison is not of two constants
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A folder served on this computer, and an empty cache: (folder, address)."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=folder))
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
+    yield folder, f"http://127.0.0.1:{serving.server_port}"
+    serving.shutdown()
+    serving.server_close()
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["today's format", "the format of 2019"])
+def test_weights_come_from_a_server_and_only_if_their_hash_begins_as_the_card_says(tensors, server, zipped):
+    folder, address = server
+    torch.save(tensors, folder / "unet.pt", _use_new_zipfile_serialization=zipped)
+    digest = hashlib.sha256((folder / "unet.pt").read_bytes()).hexdigest()
+    path = download.fetch(f"{address}/unet.pt", digest[:8], progress=False)
+    network = hub.read_published(path, CARD)
+    assert path.suffix == ".pt" and network.weights_sha256 == digest and network.card is CARD and not network.training
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
+    with pytest.raises(DownloadError, match="sha256"):
+        download.fetch(f"{address}/unet.pt", "e012d006", progress=False)
+
+
+class Payload:
+    """Unpickled, it runs a shell command; the stand-in for a file that someone tampered with."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch '{self.target}'",)
+
+
+@pytest.mark.parametrize("kind", ["torch.save", "torch.save of 2019", "bare pickle", "beside good tensors"])
+def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
+    path, target = tmp_path / "unet.pt", tmp_path / "owned"
+    content = Payload(target) if kind != "beside good tensors" else {**tensors, "conv.bias": Payload(target)}
+    if kind == "bare pickle":
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=kind != "torch.save of 2019")
+    with pytest.raises(ModelError, match="Nothing in it was run") as caught:
+        hub.read_published(path, CARD)
+    assert not target.exists()
+    assert "weights_only" not in str(caught.value)  # torch's own advice to load it all the same is not passed on
+    if kind == "bare pickle":  # the payload is a live one
+        pickle.loads(path.read_bytes())
+        assert target.exists()
+
+
+def test_damaged_files_are_refused_with_clear_words(tmp_path, tensors):
+    torch.save(tensors, tmp_path / "good.pt")
+    good = (tmp_path / "good.pt").read_bytes()
+    for content in (b"", b"<html>404</html>", good[: len(good) // 2], b"PK\x03\x04" + bytes(100)):
+        (tmp_path / "bad.pt").write_bytes(content)
+        with pytest.raises(ModelError, match=r"bad\.pt is no file of tensors"):
+            hub.read_published(tmp_path / "bad.pt", CARD)
+    with pytest.raises(ModelError, match="missing"):
+        hub.read_published(tmp_path / "none.pt", CARD)
+
+
+@pytest.mark.parametrize("change", ["width", "missing", "extra", "a list", "a number", "numbers as names"])
+def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
+    content = {
+        "width": UNet(3, 1, 8).state_dict(),
+        "missing": {name: tensor for name, tensor in tensors.items() if name != "conv.bias"},
+        "extra": {**tensors, "another": torch.zeros(3)},
+        "a list": list(tensors.values()),
+        "a number": {**tensors, "conv.bias": 1.5},
+        "numbers as names": {1: torch.zeros(3)},
+    }[change]
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(ModelError, match="another network") as caught:
+        hub.read_published(tmp_path / "other.pt", CARD)
+    assert len(str(caught.value)) < 600
+
+
+# -------------------------------------------------------------------------------------------- the way in
+
+
+@pytest.mark.parametrize("shape", [(6, 40, 31), (5, 37, 58), (5, 70, 61)], ids=["tall", "wide", "shrunk"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_preprocessing_is_the_authors(shape, dtype):
+    volume = head(shape, dtype=dtype)
+    before = volume.copy()
+    prepared = hub.prepare_volume(volume, SMALL)
+    expected = literal(volume, 48)
+    assert prepared.planes.dtype == np.float32 and prepared.planes.shape == expected.shape
+    np.testing.assert_allclose(prepared.planes, expected, atol=1e-6)
+    assert np.array_equal(volume, before)  # the author's code overwrites its input, this one must not
+    assert expected.std() == pytest.approx(1, abs=1e-3) and np.unique(expected).size > 1000
+
+
+def test_preprocessing_is_the_authors_where_nothing_is_dark():
+    volume = np.random.default_rng(3).integers(100, 200, (5, 40, 40, 3)).astype(np.uint8)  # no zero anywhere
+    for size in (24, 48):  # smaller, and larger so that resizing reaches beyond the rim
+        expected = literal(volume, size)
+        np.testing.assert_allclose(
+            hub.prepare_volume(volume, Preprocessing(percentiles=(10, 99), size=size)).planes, expected, atol=1e-6
+        )
+
+
+def test_empty_outer_slices_are_cut_off_as_in_the_original():
+    volume = head((9, 40, 31))
+    volume[:3] = volume[7:] = 2
+    prepared = hub.prepare_volume(volume, SMALL)
+    assert prepared.box[0] == slice(3, 7)
+    np.testing.assert_allclose(prepared.planes, literal(volume, 48), atol=1e-6)
+
+
+def test_the_dropped_slices_do_not_set_the_threshold():
+    volume = head((6, 40, 31))
+    bright = volume.copy()
+    bright[0] = bright[-1] = 255  # brighter than all the rest
+    np.testing.assert_array_equal(hub.prepare_volume(bright, SMALL).planes, hub.prepare_volume(volume, SMALL).planes)
+
+
+def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
+    volume = head((5, 60, 51))
+    prepared = hub.prepare_volume(
+        volume, Preprocessing(percentiles=(10, 99), size=64)
+    )  # enlarged as little as 240 to 256
+    difference = np.abs(prepared.planes - literal(volume, 64, resized=resize_2019))
+    assert difference[..., 4:-4, 4:-4].max() < 0.02
+    assert 0 < (difference > 0.05).mean() < 0.01
+
+
+def test_a_single_image_is_a_volume_of_one_slice():
+    stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]), size=256)
+    picture = head((5, 90, 71))[2]
+    answer = hub.predict_published(stub, from_array(picture), progress=False)
+    np.testing.assert_allclose(stub.seen[0].numpy(), literal(picture[None], 256, drop=False), atol=1e-6)
+    assert answer.shape == (1, 90, 71) and answer.dtype == np.float32 and answer.max() > 0.8
+
+
+def test_a_grey_image_is_read_as_all_three_channels():
+    grey = head((5, 50, 41))[..., 1]
+    stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]))
+    hub.predict_published(stub, from_array(grey), progress=False)
+    expected = literal(np.repeat(grey[..., None], 3, axis=-1), 64)
+    assert len(stub.seen) == len(expected) > 1
+    np.testing.assert_allclose(torch.cat(stub.seen).numpy(), expected, atol=1e-6)
+
+
+def test_the_hub_example_feeds_a_near_constant_image():
+    picture = head((5, 90, 71))[2]
+    pixels = picture.astype(np.float64)
+    example = (pixels / 255 - pixels.mean((0, 1))) / pixels.std((0, 1))  # ToTensor, then Normalize(mean=m, std=s)
+    ours = hub.prepare_volume(picture[None], READING).planes
+    np.testing.assert_allclose(example.std((0, 1)), 1 / 255, rtol=1e-6)  # 255 times too flat
+    np.testing.assert_allclose(ours.std((0, 2, 3)), 1, atol=1e-4)
+
+
+# -------------------------------------------------------------------------------------------- the way back
+
+
+def ramps(x):
+    """(column + 0.5) / width, at every pixel: a straight line stays one under bilinear interpolation."""
+    n, _, height, width = x.shape
+    return ((torch.arange(width) + 0.5) / width).expand(n, 1, height, width).contiguous()
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["columns", "rows"])
+@pytest.mark.parametrize("shape", [(6, 40, 31), (4, 30, 57), (3, 300, 271)])
+def test_answers_come_back_to_the_pixels_they_are_about(shape, turned):
+    volume = head(shape)
+    rule = (lambda x: ramps(x).transpose(2, 3).contiguous()) if turned else ramps
+    answer = hub.predict_published(Stub(rule), from_array(volume), progress=False)
+    inner = volume[1:-1].copy()
+    found = np.nonzero((inner >= inner.max() * 0.1).any(-1))
+    (z0, y0, x0), (z1, y1, x1) = [i.min() for i in found], [i.max() + 1 for i in found]
+    side = max(y1 - y0, x1 - x0)
+    start, length = (y0, y1 - y0) if turned else (x0, x1 - x0)
+    line = (np.arange(start, start + length) - start + (side - length) // 2 + 0.5) / side
+    box = answer[0, z0 + 1 : z1 + 1, y0:y1, x0:x1]
+    expected = np.broadcast_to(line[:, None] if turned else line, box.shape)
+    certain = (expected > 0.5 / 64) & (expected < 1 - 0.5 / 64)  # beyond the outer centres bilinear stays level
+    np.testing.assert_allclose(box[certain], expected[certain], atol=1e-5)
+    assert certain.mean() > 0.9
+    outside = np.ones(volume.shape[:3], bool)
+    outside[z0 + 1 : z1 + 1, y0:y1, x0:x1] = False
+    assert not answer[0][outside].any() and outside[0].all() and outside[-1].all()
+
+
+def lesion(shape=(7, 60, 44)) -> tuple[np.ndarray, np.ndarray]:
+    """A grey head with one bright block off every centre line, and the block's mask."""
+    volume, mask = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+    volume[:, 5:55, 8:40] = 60
+    mask[2:5, 12:24, 26:38] = True
+    volume[mask] = 200
+    return volume, mask
+
+
+def bright(x):
+    return (x[:, 1:2] > 1.0).float()
+
+
+def overlap(answer: np.ndarray, mask: np.ndarray) -> float:
+    found = answer[0] >= 0.5
+    return 2 * (found & mask).sum() / (found.sum() + mask.sum())
+
+
+def test_a_bright_block_is_found_where_it_is_in_every_kind_of_image():
+    volume, mask = lesion()
+    colour = np.repeat(volume[..., None], 3, axis=-1)
+    cases = {"ZYX": (volume, mask), "ZYXC": (colour, mask), "YX": (volume[3], mask[3]), "YXC": (colour[3], mask[3])}
+    for axes, (pixels, expected) in cases.items():
+        image = from_array(pixels)
+        assert image.axes == axes
+        answer = hub.predict_published(Stub(bright), image, progress=False)
+        assert answer.shape == (1, *image.spatial_shape)
+        assert overlap(answer, expected) > 0.95, axes
+
+
+@pytest.mark.parametrize("order", ["RAS", "LPS", "PIR", "SLA"])
+def test_nifti_volumes_are_answered_in_their_own_orientation(order):
+    volume, mask = lesion()
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(tuple(order))
+    )
+    pixels, expected = (nib.orientations.apply_orientation(a.transpose(2, 1, 0), turn) for a in (volume, mask))
+    affine = nib.orientations.inv_ornt_aff(turn, volume.shape[::-1])
+    assert "".join(nib.aff2axcodes(affine)) == order
+    stub = Stub(bright)
+    answer = hub.predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine), progress=False)
+    assert answer.shape == (1, *pixels.shape) and overlap(answer, expected) > 0.95
+    assert len(stub.seen) == 5  # axial slices, whatever the file's order; two of seven are dropped
+
+
+def test_flips_average_the_answer_over_mirrored_slices():
+    volume, mask = lesion()
+    right = Stub(lambda x: ramps(x))
+    plain = hub.predict_published(right, from_array(volume), progress=False)
+    flipped = hub.predict_published(right, from_array(volume), progress=False, flips=4)
+    assert np.ptp(plain[0, 3, 30, 8:40]) > 0.5 and np.ptp(flipped[0, 3, 30, 8:40]) < 1e-5
+
+
+# ------------------------------------------------------------------------------------- nothing to see, and notes
+
+
+def never(x):
+    raise AssertionError("the network was asked about nothing")
+
+
+@pytest.mark.parametrize(
+    "shape", [(6, 40, 30, 3), (40, 30, 3), (40, 30), (6, 40, 30), (9, 8, 8), (2, 20, 20), (1, 20, 20)]
+)
+@pytest.mark.parametrize("value", [0, 7, -3.5, np.nan, np.inf])
+def test_images_without_content_get_an_empty_answer(shape, value):
+    dtype = np.uint8 if value in (0, 7) else np.float32
+    image = from_array(np.full(shape, value, dtype))
+    answer = hub.predict_published(Stub(never), image, progress=False)
+    assert answer.shape == (1, *image.spatial_shape) and not answer.any()
+
+
+def test_a_volume_with_content_only_in_the_dropped_slices_is_empty():
+    volume = np.zeros((5, 30, 30, 3), np.uint8)
+    volume[0] = head((5, 30, 30))[2]
+    assert not hub.predict_published(Stub(never), from_array(volume), progress=False).any()
+
+
+def test_nearly_empty_volumes_give_numbers_all_the_same():
+    speck = np.zeros((5, 90, 90), np.float32)
+    speck[2, 3, 4], speck[2, 80, 81] = 5, 3  # fewer than one pixel in a hundred: 10th and 99th percentile are equal
+    assert hub.prepare_volume(speck[..., None], Preprocessing(percentiles=(10, 99), size=78)) is None
+    answer = hub.predict_published(Stub(bright), from_array(speck), progress=False)
+    assert np.isfinite(answer).all() and not answer[0, [0, 1, 3, 4]].any()
+    holes = head((5, 40, 31), dtype=np.float32)
+    holes[2, 10:12, 10:12] = np.nan
+    filled = np.where(np.isnan(holes), 0, holes)
+    np.testing.assert_array_equal(hub.prepare_volume(holes, SMALL).planes, hub.prepare_volume(filled, SMALL).planes)
+
+
+def test_a_constant_channel_reads_as_zeros_and_is_noted():
+    volume = head((5, 40, 31))
+    volume[..., 2] = 0
+    planes = hub.prepare_volume(volume, SMALL).planes
+    assert np.isfinite(planes).all() and not planes[:, 2].any() and planes[:, 1].std() > 0.9
+    assert any("post-contrast channel is constant" in note for note in hub.notes_for(from_array(volume)))
+
+
+def test_notes_say_what_is_unlike_the_training():
+    volume = head((5, 40, 31))
+
+    def notes(pixels):
+        return " | ".join(hub.notes_for(from_array(pixels)))
+
+    assert "first and the last slice" in notes(volume) and "pre- and post-contrast" not in notes(volume)
+    assert "a single slice" in notes(volume[2]) and "first and the last" not in notes(volume[2])
+    assert "two slices only" in notes(volume[:2])
+    for grey in (volume[..., 0], np.repeat(volume[..., :1], 3, axis=-1), volume[2, :, :, 0]):
+        assert "pre- and post-contrast images are missing" in notes(grey)
+
+
+def test_two_slices_are_both_answered():
+    answer = hub.predict_published(Stub(bright), from_array(lesion()[0][3:5]), progress=False)
+    assert answer[0, 0].any() and answer[0, 1].any()
+
+
+# -------------------------------------------------------------------------------------------------- as a whole
+
+
+def test_the_whole_network_answers_a_picture(tensors):
+    network = UNet(3, 1, 32)
+    network.load_state_dict(tensors)
+    network = fold_batch_norm(network)
+    network.card = SimpleNamespace(
+        preprocessing=Preprocessing(percentiles=(10, 99), size=64)
+    )  # 256 would take 16 times as long
+    picture = read_image(SAMPLES[0]).pixels if SAMPLES else head((5, 90, 71))[2]
+    answer = hub.predict_published(network, from_array(picture), progress=False)
+    planes = torch.from_numpy(literal(picture[None], 64, drop=False))
+    with torch.inference_mode():
+        direct = network(planes)[0, 0].numpy()
+    assert answer.shape == (1, *picture.shape[:2]) and np.isfinite(answer).all()
+    assert answer.max() == pytest.approx(direct.max(), abs=0.02) and np.ptp(direct) > 1e-3
+
+
+@pytest.mark.skipif(not SAMPLES, reason="needs ../shared/samples, the sample images that a user's computer downloads")
+def test_a_real_slice_is_read_as_three_different_channels():
+    image = read_image(SAMPLES[0])
+    assert (
+        image.axes == "YXC" and hub.notes_for(image)[0].startswith("a single slice") and len(hub.notes_for(image)) == 1
+    )
+    prepared = hub.prepare_volume(image.pixels[None], READING)
+    np.testing.assert_allclose(prepared.planes.std((0, 2, 3)), 1, atol=1e-4)
+    flair, box = prepared.planes[0, 1], prepared.box
+    back = prepared.undo(flair)
+    stored = image.pixels[box[1], box[2], 1].astype(float)
+    assert np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98  # the same picture, in the same place

@@ -1,0 +1,121 @@
+"""From stored pixels to what a network reads."""
+
+import numpy as np
+import pytest
+
+from unet_helpers.networks.cards import MODELS, Preprocessing
+from unet_helpers.preprocessing.channels import select_channels
+from unet_helpers.preprocessing.field_of_view import field_of_view, flatten_illumination, width_of
+from unet_helpers.preprocessing.intensities import intensity_levels, intensity_range, slice_levels
+from unet_helpers.preprocessing.resize import resize, resize_labels
+from unet_helpers.preprocessing.slices import prepare_slice
+
+GREY = Preprocessing(percentiles=(0, 100))
+
+
+def read(pixels, preprocessing=GREY, shape=None):
+    prepared = prepare_slice(pixels, reading, shape or pixels.shape[:2])
+    return prepared.tile(slice(None), slice(None), 3 if reading.channels == "rgb" else 1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "uint32", "float32", "float64"])
+def test_the_type_of_the_file_does_not_matter(dtype):
+    ramp = np.linspace(0, 100, 64).reshape(8, 8)
+    np.testing.assert_allclose(read(ramp.astype(dtype))[0], ramp.astype(dtype) / 100, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [48, 96, 150, 256])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_labels_stay_where_they_are_at_any_size(side, dtype):
+    y, x = np.mgrid[:128, :128]
+    disc = (np.hypot(y - 70, x - 45) < 30).astype(dtype) * 7
+    smaller = resize_labels(disc, (side, side))
+    assert smaller.dtype == dtype and set(np.unique(smaller)) == {0, 7}
+    centre = (np.argwhere(smaller == 7).mean(0) + 0.5) / side * 128 - 0.5
+    np.testing.assert_allclose(centre, (70, 45), atol=0.2 * 128 / side)
+
+
+def test_sixteen_bits_are_not_flattened_to_white():
+    dim = np.random.default_rng(0).integers(300, 900, (32, 32)).astype(np.uint16)
+    seen = read(dim)
+    assert seen.std() > 0.2 and (seen == 1).mean() < 0.02
+
+
+def test_constant_and_not_finite_values():
+    assert np.isfinite(read(np.full((8, 8), 7.0))).all() and np.ptp(read(np.full((8, 8), 7))) == 0
+    holes = np.linspace(0, 1, 64).reshape(8, 8)
+    holes[0, 0], holes[1, 1] = np.nan, np.inf
+    seen = read(holes)
+    assert np.isfinite(seen).all() and seen.max() <= 2
+    assert intensity_range(np.full(5, np.nan), 0, 100) == (0.0, 0.0)
+
+
+def test_outliers_do_not_set_the_range():
+    pixels = np.random.default_rng(0).normal(100, 10, (100, 100))
+    pixels[0, 0] = 1e9
+    bottom, gain = intensity_range(pixels, 0.5, 99.5)
+    assert 60 < bottom < 80 and 40 < 1 / gain < 70
+
+
+def test_channels():
+    colour = np.stack([np.full((4, 4), v, np.uint8) for v in (10, 200, 60)], -1)
+    assert (select_channels(colour, "green") == 200).all()
+    np.testing.assert_allclose(select_channels(colour, "grey"), 0.299 * 10 + 0.587 * 200 + 0.114 * 60, rtol=1e-5)
+    assert select_channels(colour, "rgb").shape == (4, 4, 3)
+    ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    assert read(ramp, Preprocessing(channels="rgb")).shape == (3, 4, 4)  # grey is repeated
+
+
+@pytest.mark.parametrize("pixels", [np.ones((9, 7)), np.ones((9, 7, 3), np.uint8), np.ones((1, 1), np.uint16)])
+def test_resize_gives_the_asked_shape(pixels):
+    assert resize(pixels, (5, 11)).shape == (5, 11, *pixels.shape[2:])
+
+
+def photograph(radius=150, side=400):
+    y, x = np.mgrid[:side, :side]
+    inside = (y - side / 2) ** 2 + (x - side / 2) ** 2 <= radius**2
+    pixels = np.random.default_rng(0).normal(120, 15, (side, side)) * inside
+    return np.clip(pixels, 0, 255).astype(np.uint8), inside
+
+
+def test_the_field_of_view_is_found():
+    pixels, inside = photograph()
+    pixels[:12, -40:] = 255  # a label in the corner
+    found = field_of_view(pixels)
+    assert abs(width_of(found) - 301) <= 6
+    assert (found == inside).mean() > 0.98
+    full = np.random.default_rng(0).integers(60, 200, (50, 80, 3)).astype(np.uint8)
+    assert field_of_view(full).all() and width_of(field_of_view(full)) == 80
+
+
+def test_cameras_of_other_brightness_look_alike():
+    pixels, inside = photograph()
+    one = flatten_illumination(pixels, inside, 10)
+    two = flatten_illumination(pixels * 0.5 + 20.0 * inside, inside, 10)
+    np.testing.assert_allclose(one[inside], two[inside], atol=0.02)
+    assert (one[~inside] == 0.5).all()
+
+
+def test_outside_the_field_of_view_nothing_is_asked_of_the_network():
+    pixels, inside = photograph()
+    prepared = prepare_slice(np.repeat(pixels[..., None], 3, -1), MODELS["retinal_vessels"].reading, (500, 500))
+    assert 0.4 < prepared.inside.mean() < 0.5
+
+
+def test_air_above_the_head_is_not_stretched_until_it_looks_like_a_brain():
+    """Each slice of a head has its own levels, also a dimmer one; slices of noise and empty ones stay dark."""
+    reading = MODELS["brain_flair"].reading
+    brightness = np.array([200, 160, 200, 100, 180, *[4] * 6, 0])
+    y, x = np.mgrid[:64, :64]
+    head = np.random.default_rng(0).uniform(0.2, 1, (12, 64, 64)) * (np.hypot(y - 32, x - 32) < 28)
+    volume = (head * brightness[:, None, None]).astype(np.uint8)
+    levels = slice_levels(volume, reading)
+    seen = [
+        prepare_slice(pixels, reading, (64, 64), level).tile(slice(None), slice(None), 1)
+        for pixels, level in zip(volume, levels, strict=True)
+    ]
+    brightest = [np.percentile(planes, 99) for planes in seen]
+    assert min(brightest[:5]) > 0.9 and max(brightest[5:]) < 0.2
+    for alone in (0, 3, 5):
+        assert slice_levels(volume[[alone]], reading) == [intensity_levels(volume[alone], reading)]
+    assert slice_levels(volume, GREY) == [intensity_levels(volume, GREY)] * 12  # other networks: those of the volume

@@ -1,0 +1,97 @@
+"""Fine-tuning: a new structure is learnt in seconds, kept in a file, and mistakes are named."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.networks import make_network
+
+import unet_helpers as uh
+from unet_helpers import finetune
+from unet_helpers.inference.segment import segment
+from unet_helpers.training.recipes import Example, Recipe
+
+
+def discs(seed: int, side: int = 96):
+    """A colour picture of two kinds of discs on noise, and the mask of the bright ones."""
+    random = np.random.default_rng(seed)
+    pixels, mask = random.normal(60, 12, (side, side, 3)), np.zeros((side, side), np.uint8)
+    rows, columns = np.mgrid[:side, :side]
+    for i in range(6):
+        y, x, r = *random.integers(10, side - 10, 2), random.integers(6, 12)
+        inside = (rows - y) ** 2 + (columns - x) ** 2 < r * r
+        pixels[inside] = random.normal((200, 190, 40) if i % 2 else (30, 30, 90), 12, (inside.sum(), 3))
+        mask[inside] = 255 if i % 2 else 0
+    return pixels.clip(0, 255).astype(np.uint8), mask
+
+
+def test_a_few_seconds_teach_a_new_structure(tmp_path):
+    images, masks = zip(*(discs(i) for i in range(4)))
+    student = uh.fine_tune(
+        "nuclei", images, masks, classes=["disc"], size=64, steps=60, save_to=tmp_path / "m.safetensors"
+    )
+    pixels, truth = discs(9)
+    result = uh.segment(pixels, student, progress=False)
+    assert uh.dice(truth, result.labels) > 0.7
+    again = uh.load_model(tmp_path / "m.safetensors")
+    assert again.card.classes == ("disc",) and again.card.name == "fine_tuned"
+    labels = uh.segment(pixels, again, progress=False).labels
+    assert uh.dice(result.labels, labels) > 0.98  # half precision moves a pixel or two
+
+
+@pytest.mark.parametrize(("sign", "kept"), [(1, True), (-1, False)])
+def test_the_old_last_layer_stays_where_it_already_does_better(sign, kept):
+    """One that answers the green channel fits a mask of the bright pixels, and not one of the dark ones."""
+    network = make_network(out_channels=1)
+    network.logits = lambda x: network.conv(x[:, :1].expand(-1, network.features, -1, -1))
+    old, new = torch.nn.Conv2d(network.features, 1, 1), network.conv
+    with torch.no_grad():
+        old.weight.fill_(20 * sign), old.bias.fill_(-10 * sign * network.features)
+    pixels = np.random.default_rng(0).random((network.in_channels, 32, 32)).astype(np.float16)
+    answer = finetune.keep_better_head(network, old, [Example(pixels, (pixels[0] > 0.5).astype(np.uint8))])
+    assert answer == kept and network.conv is (old if kept else new)
+
+
+def test_two_classes_give_two_answers():
+    images, masks = zip(*(discs(i) for i in range(2)))
+    masks = [np.where(m > 0, 2, 0) + (i[..., 2] > 80) * (m == 0) for i, m in zip(images, masks)]
+    student = uh.fine_tune("nuclei", images, masks, classes=["dark", "bright"], size=96, steps=3)
+    assert student.out_channels == 3 and segment(images[0], student, progress=False).probabilities.shape[0] == 3
+
+
+def test_its_own_task_keeps_the_card():
+    pixels, truth = discs(0, 300)
+    student = uh.fine_tune("retinal_vessels", [pixels], [truth], minutes=0.02, name="my_camera")
+    assert student.card.preprocessing == uh.MODELS["retinal_vessels"].reading and student.card.name == "my_camera"
+    assert student.card.scores == ()  # measured with other weights
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "words"),
+    [([], [], "0 images"), ([np.zeros((9, 9))], [], "1 images and 0 masks"),
+     ([np.zeros((9, 9))], [np.zeros((8, 9))], "make them alike"),
+     ([np.zeros((4, 9, 9))], [np.zeros((4, 9, 9))], "alike")],
+)  # fmt: skip
+def test_mistakes_are_named(images, masks, words):
+    with pytest.raises(uh.TrainingError, match=words):
+        finetune.fine_tune("nuclei", images, masks, classes=["x"])
+
+
+def test_masks_with_more_classes_than_named_are_refused():
+    with pytest.raises(uh.TrainingError, match="3"):
+        uh.fine_tune("nuclei", [np.zeros((32, 32), np.uint8)], [np.full((32, 32), 3)], classes=["a", "b"])
+
+
+@pytest.mark.parametrize("start, size, expected", [("lungs", None, 256), ("nuclei", None, 128), ("lungs", 96, 96)])
+def test_a_new_task_is_seen_at_the_scale_of_the_starting_card(start, size, expected):
+    reading = finetune.new_card(uh.MODELS[start], "mine", ("x",), size).reading
+    assert (reading.scale, reading.size) == ("square", expected)
+
+
+def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
+    """Steps of 10, 2, 2, 2 and 2 seconds: the first one is not typical."""
+    clock = iter([0, 10, 10, 12, 12, 14, 14, 16, 16, 18])
+    monkeypatch.setattr(finetune.time, "monotonic", lambda: next(clock))
+    network = make_network(1)
+    example = Example(np.zeros((1, 32, 32), np.float16), np.ones((32, 32), np.uint8))
+    recipe = Recipe(None, steps=1, crop=32, batch=1)
+    assert finetune.steps_within(1, recipe, network, [example]) == 27  # 60 s of 2 s and a tenth each

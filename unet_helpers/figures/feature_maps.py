@@ -1,0 +1,83 @@
+"""What the channels of a network respond to, watched by PyTorch hooks on a real forward pass."""
+
+from contextlib import ExitStack
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from ..errors import ArgumentError
+from ..images.orientation import to_stack
+from ..images.read import read_image
+from ..inference.scale import working_shape
+from ..inference.tiles import TILE
+from ..networks.load import load_model
+from ..networks.unet import UNet
+from ..preprocessing.prepare import prepare
+
+
+def as_seen(image, model, index: int | None = None) -> torch.Tensor:
+    """(1, C, h, w): an image, or slice ``index`` (default: the middle one) of a volume, as the network reads it.
+
+    Of an image larger than one tile, the centre.
+    """
+    slices, model = to_stack(read_image(image)).pixels, load_model(model)
+    index = len(slices) // 2 if index is None else index
+    prepared = prepare(slices, model.card.preprocessing, working_shape(model, slices[index]))[index]
+    margins = [max(0, int(n - TILE / z) // 2) for n, z in zip(prepared.pixels.shape, prepared.zoom, strict=False)]
+    rows, columns = (slice(m, n - m) for m, n in zip(margins, prepared.pixels.shape, strict=False))
+    return torch.tensor(prepared.tile(rows, columns, model.in_channels))[None]
+
+
+@torch.inference_mode()
+def activations(model: UNet, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """(C, h, w) output of each block in one forward pass of (1, C, h, w), in that order; last the 'answer'."""
+    seen, training = {}, model.training
+
+    def keep(name: str):
+        return lambda block, inputs, output: seen.update({name: output[0]})
+
+    with ExitStack() as hooks:
+        for name, block in model.named_children():
+            if name != "pool":
+                hooks.enter_context(block.register_forward_hook(keep(name)))
+        seen["answer"] = model.eval()(x)[0]
+    model.train(training)
+    return seen
+
+
+def blocks_of(model: UNet) -> dict[str, int]:
+    """Each block's level, in the order of computation; 1 is full resolution, the bottleneck is depth + 1."""
+    down = {f"encoder{i}": i for i in range(1, model.depth + 1)}
+    return down | {"bottleneck": model.depth + 1} | {f"decoder{i}": i for i in range(model.depth, 0, -1)}
+
+
+def sizes(block: torch.Tensor) -> str:
+    """'16 × 512 × 512': channels, height, width."""
+    return " × ".join(str(n) for n in block.shape)
+
+
+def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = None):
+    """The ``maps`` channels that vary most, of each block; ``levels`` (1: full resolution) picks some. The figure."""
+    model = load_model(model)
+    blocks = blocks_of(model)
+    chosen = [name for name, level in blocks.items() if levels is None or level in levels]
+    if not chosen:
+        raise ArgumentError(f"Levels are 1 (full resolution) to {model.depth + 1} (the bottleneck), not {levels}.")
+    seen = activations(model, as_seen(image, model, index))
+    _, height, width = seen[chosen[0]].shape
+    side = min(12.8 / len(chosen), 2.6)
+    size = (max(6.5, side * len(chosen) + 0.2), maps * side * height / width + 1.3)
+    figure, axes = plt.subplots(maps, len(chosen), figsize=size, layout="compressed", squeeze=False)
+    for column, name in zip(axes.T, chosen, strict=True):
+        block = seen[name].float()
+        strongest = block.var(dim=(1, 2)).topk(min(maps, len(block))).indices
+        for ax, channel in zip(column, block[strongest].numpy(), strict=False):
+            low, high = np.percentile(channel, [1, 99])
+            ax.imshow(channel, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+        column[0].set_title(f"{name.replace('coder', 'coder ')}\n{sizes(block)}", fontsize=10)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    figure.supxlabel(f"The {maps} channels that vary most at each level, strongest on top; bright: strong", fontsize=11)
+    plt.close(figure)
+    return figure

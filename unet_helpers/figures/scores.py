@@ -1,0 +1,90 @@
+"""How good is an answer? Scores against the truth, and what the threshold does."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from ..palette import FALSE_ALARM, HIT, MISS
+from ..results.metrics import dice, iou, same_shape, sensitivity, surface_distance
+from ..results.segmentation import Segmentation
+from .show import headline
+
+THRESHOLDS = np.arange(5, 100, 5) / 100
+
+
+def score_table(result: Segmentation, truth: np.ndarray):
+    """Dice, IoU, sensitivity, precision, 95 % surface distance: a pandas.DataFrame, one row per class.
+
+    ``truth`` has the image's shape. Of a card with several classes it holds their ids, 0 background; of any other
+    (and of nuclei, whose classes only serve to tell objects apart) whatever is not 0 counts.
+    """
+    import pandas as pd
+
+    truth, labels = same_shape(truth, result.labels)
+    classes, spacing = result.card.classes, result.image.spacing
+    if len(classes) == 1 or result.card.instance_method == "interiors":
+        masks = {result.card.title.lower(): (truth > 0, labels > 0)}
+    else:
+        masks = {name: (truth == i, labels == i) for i, name in enumerate(classes, 1)}
+        masks["together"] = (truth > 0, labels > 0)
+    step = None if spacing is None else spacing[: truth.ndim]
+    rows = {
+        name: {
+            "Dice": dice(real, found),
+            "IoU": iou(real, found),
+            "sensitivity": sensitivity(real, found),
+            "precision": sensitivity(found, real),
+            f"surface distance 95 %, {'px' if step is None else 'mm'}": surface_distance(real, found, step),
+        }
+        for name, (real, found) in masks.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+
+
+def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
+    """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
+
+    Of the pixels alone, before a card's small regions are dropped. One pass over the pixels: each is counted in the
+    interval between thresholds that its probability falls into.
+    """
+    import pandas as pd
+
+    probability = result.foreground
+    real, probability = same_shape(np.asarray(truth) > 0, probability)
+    passed = np.searchsorted(np.asarray(thresholds, np.float32), probability.reshape(-1), side="right")
+    counts = np.bincount(2 * passed + real.reshape(-1), minlength=2 * len(thresholds) + 2).reshape(-1, 2)
+    false_alarms, hits = counts[::-1].cumsum(0)[::-1][1:].T  # pixels that reach each threshold
+    found, total = hits + false_alarms, np.count_nonzero(real)
+
+    def share(part, of):
+        return np.where(of > 0, part / np.maximum(of, 1), 1.0)  # nothing to find, nothing found: perfect
+
+    scores = {
+        "Dice": share(2 * hits, found + total),
+        "sensitivity": share(hits, total),
+        "precision": share(hits, found),
+    }
+    return pd.DataFrame(scores, index=pd.Index(thresholds, name="threshold"))
+
+
+def threshold_curve(result: Segmentation, truth: np.ndarray):
+    """Dice, sensitivity and precision over the threshold; the one in use and the best marked. Returns the figure."""
+    scores = threshold_scores(result, truth, np.union1d(THRESHOLDS, result.threshold))
+    used, best = result.threshold, scores.Dice.idxmax()
+    figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    for (name, values), color, style in zip(scores.items(), (HIT, MISS, FALSE_ALARM), ("-", "--", "-."), strict=True):
+        ax.plot(scores.index, values, style, color=color, lw=2.5, label=name)
+    ax.axvline(used, color="black", lw=1, ls=":")
+    ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"in use: {used:g}, Dice {scores.Dice[used]:.3f}")
+    ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"best: {best:g}, Dice {scores.Dice[best]:.3f}")
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        xlabel="threshold",
+        title=f"{headline(result.image)}: what the threshold does",
+    )
+    ax.legend(loc="lower center")
+    ax.grid(alpha=0.3)
+    note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
+    figure.supxlabel(note, fontsize=11)
+    plt.close(figure)
+    return figure

@@ -1,0 +1,70 @@
+"""What a person looks at: overlays, comparisons, probabilities. Colours are safe for the colour-blind."""
+
+from textwrap import fill
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.patches import Patch
+from torchvision.utils import draw_segmentation_masks
+
+from ..images.image import MedicalImage
+from ..palette import FALSE_ALARM, HIT, MISS
+from ..results.metrics import dice
+from ..results.overlay import picture, shrink, slice_of
+from ..results.segmentation import Segmentation
+
+
+def headline(image: MedicalImage, index: int | None = None) -> str:
+    """'name, slice 12' of a volume, 'name' of a single image; a long name cut."""
+    name = image.name if len(image.name) <= 28 else f"{image.name[:27]}…"
+    return name if index is None or image.is_single else f"{name}, slice {index}"
+
+
+def overlay(result: Segmentation, index: int | None = None, alpha: float = 0.35, contours: bool = True) -> np.ndarray:
+    """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour."""
+    return result.overlay(index, alpha, contours)
+
+
+def show(result: Segmentation, index: int | None = None):
+    """Image, overlay and probability side by side; ``index`` picks the slice of a volume. Returns the figure."""
+    index = result.busiest_slice() if index is None else index
+    card, probability = result.card, slice_of(result.image, result.foreground, index)
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
+    axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA))
+    axes[0].set_title(headline(result.image, index))
+    axes[1].imshow(result.overlay(index))
+    axes[1].set_title(f"{card.title.lower()}: {result.objects.max()} objects")
+    axes[1].legend(
+        handles=[Patch(color=c, label=n) for c, n in zip(card.colors, card.classes, strict=True)],
+        loc="lower right",
+        framealpha=0.8,
+    )
+    heat = axes[2].imshow(probability, cmap="cividis", vmin=0, vmax=1)
+    axes[2].contour(probability, levels=[result.threshold], colors="white", linewidths=0.6)
+    axes[2].set_title(f"probability, threshold {result.threshold:g}")
+    figure.colorbar(heat, ax=axes[2], shrink=0.8)
+    for ax in axes:
+        ax.set_axis_off()
+    if caution := result.explain() or " ".join(result.warnings):
+        figure.supxlabel(fill(caution, 150), fontsize=10, color=FALSE_ALARM)
+    plt.close(figure)  # a cell shows the returned figure once, not twice
+    return figure
+
+
+def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
+    """Hits, misses and false alarms against the true labels (the image's shape). Returns the figure."""
+    index = result.busiest_slice() if index is None else index
+    real, found = (slice_of(result.image, mask, index) > 0 for mask in (truth, result.labels))
+    image = torch.from_numpy(picture(result.image, index)).permute(2, 0, 1)
+    masks = torch.from_numpy(np.stack([real & found, real & ~found, found & ~real]))
+    painted = draw_segmentation_masks(image, masks, 0.7, [HIT, MISS, FALSE_ALARM]).permute(1, 2, 0)
+    figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
+    ax.imshow(painted)
+    ax.set_title(f"Dice {dice(truth, result.labels):.3f}")
+    names = {"hit": HIT, "miss": MISS, "false alarm": FALSE_ALARM}
+    ax.legend(handles=[Patch(color=c, label=n) for n, c in names.items()], loc="lower right")
+    ax.set_axis_off()
+    plt.close(figure)
+    return figure

@@ -1,0 +1,98 @@
+"""What the skip connections carry, and what wrongly scaled values do to an answer; by PyTorch hooks."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import matplotlib.pyplot as plt
+import torch
+
+from ..errors import ArgumentError
+from ..images.image import MedicalImage
+from ..images.orientation import to_stack
+from ..images.read import read_image
+from ..inference.scale import zoom_for_objects
+from ..inference.segment import segment
+from ..networks.load import load_model
+from ..networks.unet import UNet
+from ..results.metrics import dice
+from ..results.overlay import slice_of
+from ..results.segmentation import Segmentation
+
+
+@contextmanager
+def cut_skips(model: UNet, levels) -> Iterator[None]:
+    """Within the block, zeros arrive over the skip connections of these levels (1: full resolution)."""
+    if unknown := set(levels) - set(range(1, model.depth + 1)):
+        raise ArgumentError(f"Skip connections are at levels 1 to {model.depth}, not at {sorted(unknown)}.")
+
+    def silence(decoder, inputs):
+        from_below, over_skip = inputs[0].chunk(2, dim=1)
+        return torch.cat((from_below, torch.zeros_like(over_skip)), dim=1)
+
+    with ExitStack() as hooks:
+        for level in set(levels):
+            hooks.enter_context(model.get_submodule(f"decoder{level}").register_forward_pre_hook(silence))
+        yield
+
+
+def fixed_zoom(image: MedicalImage, model: UNet, zoom: float | None) -> dict:
+    """The ``zoom`` that a card for objects finds while its network is whole; nothing for other cards."""
+    if model.card.preprocessing.scale != "objects" or zoom is not None:
+        return {}
+    slices = to_stack(image).pixels
+    return {"zoom": zoom_for_objects(model, slices[len(slices) // 2])}
+
+
+def without_skips(image, model, levels=None, **options) -> Segmentation:
+    """The answer with the skip connections of these levels (default: all) cut; ``options`` go to ``segment``."""
+    image, model = read_image(image), load_model(model)
+    options |= fixed_zoom(image, model, options.get("zoom"))
+    with cut_skips(model, range(1, model.depth + 1) if levels is None else levels):
+        return segment(image, model, **options)
+
+
+def compare_skips(image, model, index: int | None = None):
+    """The probability with all skip connections, with each one cut, and with none. Returns the figure."""
+    image, model = read_image(image), load_model(model)
+    whole = segment(image, model, flips=1, progress=False)
+    zoom = whole.zoom if model.card.preprocessing.scale == "objects" else None
+    index = whole.busiest_slice() if index is None else index
+    answers = {"all skip connections": whole}
+    cuts = {f"without skip {i}": (i,) for i in range(1, model.depth + 1)} | {"without any": None}
+    for name, levels in cuts.items():
+        answers[name] = without_skips(image, model, levels, flips=1, zoom=zoom, progress=False)
+    rows, (height, width) = -(-len(answers) // 3), slice_of(image, whole.labels, index).shape
+    size = (13, min(5.0, 3.9 * height / width + 0.4) * rows + 0.5)
+    figure, axes = plt.subplots(rows, 3, figsize=size, layout="constrained", squeeze=False)
+    for ax, (name, answer) in zip(axes.flat, answers.items(), strict=False):
+        heat = ax.imshow(slice_of(image, answer.foreground, index), cmap="cividis", vmin=0, vmax=1)
+        ax.set_title(name if answer is whole else f"{name}: Dice {dice(whole.labels, answer.labels):.2f}")
+    for ax in axes.flat:
+        ax.set_axis_off()
+    figure.colorbar(heat, ax=axes, shrink=0.6, pad=0.02, label="probability")
+    figure.supxlabel("Level 1 is full resolution; Dice: the overlap with the whole network's answer", fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+@contextmanager
+def misread(model: UNet, divisor: float) -> Iterator[None]:
+    """Within the block the network gets every image divided by ``divisor`` once too often."""
+
+    def divide(network, inputs):
+        return inputs[0] / divisor
+
+    with model.register_forward_pre_hook(divide):
+        yield
+
+
+def as_if_misread(image, model, divisor: float = 255, **options) -> Segmentation:
+    """The answer to values of 0 to 1 that were once more divided by 255: a near-constant image to the network.
+
+    The commonest mistake around pretrained networks, also the other way round (statistics of 0 to 255 for values of
+    0 to 1, as in a published example): everything runs, and the answer is meaningless. ``options`` go to ``segment``.
+    """
+    image, model = read_image(image), load_model(model)
+    options |= fixed_zoom(image, model, options.get("zoom"))
+    with misread(model, divisor):
+        return segment(image, model, **options)

@@ -1,0 +1,171 @@
+"""Volumes to look at: a slice slider and three planes."""
+
+from dataclasses import replace
+from functools import cache
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Patch
+
+from ..errors import ImageError
+from ..images.image import MedicalImage
+from ..images.orientation import as_displayed, to_stack
+from ..images.read import read_image
+from ..palette import YELLOW
+from ..results.overlay import picture, png, to_8_bits
+from ..results.segmentation import Segmentation
+from .show import headline
+
+BODY = {"axial": "RLA", "coronal": "RLS", "sagittal": "APS"}  # and what is left, right and on top of each plane
+STACK = {"along the stack": "", "across its rows": "", "across its columns": ""}  # where directions are not known
+VIEW = 480  # px: longer side of a slice as shown
+
+
+def slices(shown, interactive: bool | None = None):
+    """A slider through a volume (Segmentation, MedicalImage, path or array), with buttons for the plane.
+
+    Returns a widget in a notebook and three still planes elsewhere; ``interactive`` decides it otherwise.
+    """
+    shown = volume(shown)
+    if not (has_kernel() if interactive is None else interactive):
+        return three_planes(shown)
+    import ipywidgets as widgets
+
+    turned, start = cache(lambda axis: facing(shown, axis)), centre(shown)
+    planes = widgets.ToggleButtons(options=[(name, axis) for axis, name in enumerate(directions(shown))], value=0)
+    length = image_of(turned(0)).pixels.shape[0]
+    slider = widgets.IntSlider(value=start[0], min=0, max=length - 1, description="slice")
+    screen = widgets.Image(format="png", layout=widgets.Layout(width="max-content"))
+
+    def draw(change=None) -> None:
+        stack = turned(planes.value)
+        screen.value = png(view(stack, min(slider.value, len(image_of(stack).pixels) - 1)))
+
+    def turn(change) -> None:
+        slider.max = len(image_of(turned(planes.value)).pixels) - 1
+        slider.value = start[planes.value]
+        draw()
+
+    draw()
+    slider.observe(draw, names="value")
+    planes.observe(turn, names="value")
+    words = [f'<span style="color: {color}">■</span> {words}' for words, color in amounts(shown).items()]
+    return widgets.VBox([planes, slider, screen, widgets.HTML(" &nbsp; ".join(words))])
+
+
+def has_kernel() -> bool:
+    """Is this a notebook, and are its widgets installed?"""
+    try:
+        import ipywidgets  # noqa: F401
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return hasattr(get_ipython(), "kernel")
+
+
+def volume(shown) -> Segmentation | MedicalImage:
+    """As given, or read; ImageError for an image without slices."""
+    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
+    if image_of(shown).is_single:
+        raise ImageError(f"{image_of(shown).name} is a single image, without slices: look at it with show(result).")
+    return shown
+
+
+def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
+    return shown.image if isinstance(shown, Segmentation) else shown
+
+
+def directions(shown: Segmentation | MedicalImage) -> dict[str, str]:
+    return BODY if image_of(shown).lies_in_space else STACK
+
+
+def facing(shown: Segmentation | MedicalImage, axis: int):
+    """The volume as a stack of its axial (0), coronal (1) or sagittal (2) slices, the head up, in 8 bits."""
+    image, names = image_of(shown), directions(shown)
+
+    def turn(values: np.ndarray) -> np.ndarray:
+        values = np.moveaxis(as_displayed(image, values), axis, 0)
+        return values[:, ::-1] if axis and names is BODY else values
+
+    stack, pixels = to_stack(image), turn(image.pixels)
+    pixels = to_8_bits(pixels)  # one range for all slices, or the brightness would jump from one to the next
+    spacing = stack.spacing and (stack.spacing[axis], *np.delete(stack.spacing, axis))
+    turned = replace(stack, pixels=pixels, spacing=spacing)
+    if shown is image:
+        return turned
+    result = replace(shown, image=turned, probabilities=np.stack([turn(p) for p in shown.probabilities]))
+    vars(result).update(labels=turn(shown.labels), objects=turn(shown.objects))  # as found, not found once more
+    return result
+
+
+def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
+    if isinstance(shown, Segmentation):  # outlines only where touching objects are to be told apart
+        painted = shown.overlay(index, alpha=0.6, contours=shown.card.instance_method != "components")
+    else:
+        painted = picture(shown, index)
+    height, width = extent(shown, painted.shape)
+    zoom = VIEW / max(height, width)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    return cv2.resize(painted, size, interpolation=cv2.INTER_AREA if size[0] < painted.shape[1] else cv2.INTER_LINEAR)
+
+
+def extent(shown, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Height and width of a slice of ``shape`` in mm, or px where the spacing is not known."""
+    steps = image_of(shown).spacing or (1.0, 1.0)
+    return shape[0] * steps[-2], shape[1] * steps[-1]
+
+
+def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
+    """(z, y, x) in the stack as displayed: a voxel in the midst of the largest object, or else of the volume."""
+    if isinstance(shown, Segmentation) and shown.objects.any():
+        objects = as_displayed(shown.image, shown.objects)
+        voxels = np.argwhere(objects == 1 + np.bincount(objects.reshape(-1))[1:].argmax())
+        return tuple(int(i) for i in voxels[((voxels - voxels.mean(0)) ** 2).sum(1).argmin()])
+    return tuple(n // 2 for n in to_stack(image_of(shown)).spatial_shape)
+
+
+def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
+    """{'anterior 1.55 mL': its color, ...}, in voxels where the spacing is not known; empty without an answer."""
+    if not isinstance(shown, Segmentation):
+        return {}
+    card, spacing = shown.card, shown.image.spacing
+    counts = np.bincount(shown.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
+    sizes = [f"{n:,} voxels" if spacing is None else f"{n * np.prod(spacing) / 1000:.3g} mL" for n in counts]
+    return {f"{name} {size}": color for name, size, color in zip(card.classes, sizes, card.colors, strict=True)}
+
+
+def three_planes(shown, at: tuple[int, int, int] | None = None):
+    """The three planes through voxel ``at`` (in the file's order; default: the largest object's centre). The figure."""
+    shown = volume(shown)
+    image, point = image_of(shown), centre(shown)
+    if at is not None:
+        marker = np.zeros(image.spatial_shape, bool)
+        marker[at] = True
+        point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
+    stacks = [facing(shown, axis) for axis in range(3)]
+    shapes = [image_of(stack).spatial_shape[1:] for stack in stacks]
+    sizes = [extent(stack, shape) for stack, shape in zip(stacks, shapes, strict=True)]
+    widths = [width for _, width in sizes]  # one scale for all three
+    tall = max(height for height, _ in sizes) * 12.5 / sum(widths) + 1.2
+    figure, axes = plt.subplots(1, 3, figsize=(13, min(tall, 8)), layout="constrained", width_ratios=widths)
+    for axis, (ax, (name, sides)) in enumerate(zip(axes, directions(shown).items(), strict=True)):
+        (rows, columns), (height, width) = shapes[axis], sizes[axis]
+        row, column = (i + 0.5 for i in np.delete(point, axis))
+        row = rows - row if axis and sides else row  # the head is up
+        ax.imshow(view(stacks[axis], point[axis]), extent=(0, width, height, 0))
+        ax.axhline(row / rows * height, color=YELLOW, lw=1, ls=":")
+        ax.axvline(column / columns * width, color=YELLOW, lw=1, ls=":")
+        for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
+            box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
+            ax.text(
+                x, y, letter, color="white", fontsize=12, ha="center", va="center", transform=ax.transAxes, bbox=box
+            )
+        ax.set_title(f"{name}, slice {point[axis]}")
+        ax.set_axis_off()
+    figure.suptitle(headline(image))
+    if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:
+        figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=11)
+    plt.close(figure)
+    return figure

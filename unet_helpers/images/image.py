@@ -1,0 +1,140 @@
+"""``MedicalImage``: pixels, axes, spacing and affine as stored; and the checks that every reader shares."""
+
+import html
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+
+MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
+BOMB_BYTES, BOMB_RATIO = 2**30, 100  # so many bytes from a file so many times smaller are zeros made to fill the memory
+
+
+@dataclass(frozen=True, eq=False)
+class MedicalImage:
+    """An image, stack or volume as stored in its file."""
+
+    pixels: np.ndarray  # native dtype; nothing is rescaled silently
+    axes: str  # 'YX', 'ZYX', 'TYX' or 'TZYX', with a last 'C' where colour; 'XYZ' as nibabel gives NIfTI
+    spacing: tuple[float, ...] | None = None  # mm per step along each spatial axis, None where the file does not say
+    affine: np.ndarray | None = None  # (4, 4) indices (x, y, z) to the header's unit (mm), to right, front and head
+    header: object | None = None  # of a NIfTI file
+    path: Path | None = None
+    notes: tuple[str, ...] = ()  # what the reader saw and did
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        return self.pixels.shape[: len(self.axes.rstrip("C"))]
+
+    @property
+    def channels(self) -> int:
+        return self.pixels.shape[-1] if self.axes.endswith("C") else 1
+
+    @property
+    def is_single(self) -> bool:
+        """One slice, as a photograph is, and not a stack, volume or movie."""
+        return self.axes in ("YX", "YXC")
+
+    @property
+    def lies_in_space(self) -> bool:
+        """A volume whose axes have a place in the body, or the order of NIfTI at least."""
+        return self.affine is not None or self.axes.startswith("XYZ")
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending(s), for naming results."""
+        if self.path is None:
+            return "array"
+        name = self.path.name
+        for ending in (".nii.gz", ".ome.tiff", ".ome.tif", self.path.suffix):
+            if ending and name.lower().endswith(ending.lower()):
+                return name[: -len(ending)]
+        return name
+
+    def facts(self) -> dict[str, str]:
+        """What a person wants to know first; what a cell shows."""
+        from .pixel_checks import check_pixels
+
+        finite = self.pixels[np.isfinite(self.pixels)] if self.pixels.dtype.kind == "f" else self.pixels
+        facts = {
+            "image": self.path.name if self.path else "array",  # without its folders: notebooks are shared
+            "size": " × ".join(map(str, self.spatial_shape)) + f" ({', '.join(self.axes.rstrip('C').lower())})",
+            "values": f"{self.pixels.dtype}, {finite.min():g} to {finite.max():g}" if finite.size else "none finite",
+            "channels": str(self.channels),
+            "spacing": " × ".join(f"{s:.4g}" for s in self.spacing) + " mm" if self.spacing else "not in the file",
+        }
+        facts |= {f"note {i}": note for i, note in enumerate(self.notes, 1)}
+        return facts | {
+            f"warning {i}": warning for i, warning in enumerate(check_pixels(self.pixels, self.spatial_shape), 1)
+        }
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{key:10} {value}" for key, value in self.facts().items())
+
+    def _repr_html_(self) -> str:
+        row = "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</td></tr>".format
+        return f"<table>{''.join(row(html.escape(k), html.escape(v)) for k, v in self.facts().items())}</table>"
+
+
+def from_array(pixels: np.ndarray, notes: tuple[str, ...] = (), name="The array") -> MedicalImage:
+    """Axes by shape: two are 'YX', a third of 3 or 4 is colour, else 'ZYX'."""
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim == 2:
+        return MedicalImage(pixels, "YX", notes=notes)
+    if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
+        return MedicalImage(pixels, "YXC", notes=notes)
+    if pixels.ndim == 3:
+        return MedicalImage(pixels, "ZYX", notes=notes)
+    if pixels.ndim == 4 and pixels.shape[-1] in (3, 4):
+        return MedicalImage(pixels, "ZYXC", notes=notes)
+    raise ImageError(
+        f"{name} has the shape {pixels.shape}, not that of an image: (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)."
+    )
+
+
+def drop_alpha(image: MedicalImage) -> MedicalImage:
+    """Without the last channel of two or four; says whether anything was transparent."""
+    if image.channels not in (2, 4):
+        return image
+    alpha, colour = image.pixels[..., -1], image.pixels[..., :-1]
+    clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
+    note = "dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else "")
+    grey = colour.shape[-1] == 1
+    pixels, axes = (colour[..., 0], image.axes[:-1]) if grey else (colour, image.axes)
+    return replace(image, pixels=np.ascontiguousarray(pixels), axes=axes, notes=(*image.notes, note))
+
+
+def checked(image: MedicalImage) -> MedicalImage:
+    """Only numbers, some of them, without alpha; booleans become 0 and 1, long double and half precision single."""
+    pixels, name = image.pixels, image.path or "The array"
+    if pixels.dtype.kind not in "buif":
+        raise ImageError(f"{name} holds {pixels.dtype} values, not numbers. Convert it to integers or floats.")
+    if pixels.size == 0:
+        raise ImageError(f"{name} has no pixels (shape {pixels.shape}).")
+    if pixels.size > MAX_VALUES:
+        raise ImageError(f"{name} has {pixels.size:,} values, more than {MAX_VALUES:,}. Cut or shrink it first.")
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8)
+    if pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8):
+        pixels = pixels.astype(np.float32)
+    if image.spacing is not None and not all(np.isfinite(step) and step > 0 for step in image.spacing):
+        notes = (*image.notes, f"ignored an impossible spacing of {image.spacing}")
+        image = replace(image, spacing=None, notes=notes)
+    return drop_alpha(replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False)))
+
+
+def refuse_if_huge(path: Path, shape) -> None:
+    """Before decoding: a header of a few bytes can promise more than a computer holds."""
+    size = int(np.prod([int(n) for n in shape], dtype=object)) if len(shape) else 0
+    if size > MAX_VALUES:
+        sizes = " × ".join(map(str, shape))
+        raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")
+
+
+def refuse_if_bomb(path: Path, promised: int, held: int) -> None:
+    """Before unpacking ``promised`` bytes from the ``held`` bytes of a file."""
+    if promised > max(BOMB_BYTES, held * BOMB_RATIO):
+        raise ImageError(f"{path}: unpacks to {promised:,} bytes of almost nothing. Cut or shrink it first.")

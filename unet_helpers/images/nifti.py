@@ -1,0 +1,81 @@
+"""NIfTI and Analyze: a reader that keeps the geometry, and its writer."""
+
+import gzip
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+from .image import MedicalImage, refuse_if_bomb, refuse_if_huge
+
+LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
+DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
+
+
+def read_nifti(path: Path, volume: int = 0, **_) -> MedicalImage:
+    """.nii, .nii.gz, .hdr/.img; 'XYZ' in the file's own orientation, scaled as its header says."""
+    with path.open("rb") as start:
+        packed = start.read(2) == b"\x1f\x8b"
+    with closing(gzip.open(path) if packed else path.open("rb")) as opened:
+        return from_nifti(open_nifti(opened, path), path, volume, packed)
+
+
+def open_nifti(opened, path: Path):
+    """nibabel's image: of this file whatever it is called, or with its other half, which is found by its name."""
+    import nibabel as nib
+
+    start = opened.read(348)
+    opened.seek(0)
+    kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
+    kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))
+    return nib.load(path) if kind is None else kind.from_stream(opened)
+
+
+def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
+    shape, notes = tuple(int(n) for n in file.shape), []
+    if len(shape) < 2 or min(shape) < 1:
+        raise ImageError(f"{path}: an image of shape {shape} has no slices.")
+    refuse_if_huge(path, shape[:3])
+    promised = int(np.prod(shape, dtype=object)) * file.header.get_data_dtype().itemsize
+    holder = Path(file.file_map["image"].filename or path)
+    held = holder.stat().st_size
+    if promised > held * (DEFLATE_LIMIT if packed else 1):
+        raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
+    refuse_if_bomb(path, promised, held)
+    data = file.dataobj
+    if len(shape) > 3:
+        count = int(np.prod(shape[3:]))
+        if not 0 <= volume < count:
+            raise ImageError(f"{path}: has volumes 0 to {count - 1}, there is no volume {volume}.")
+        pixels = np.asanyarray(data[(..., *np.unravel_index(volume, shape[3:], order="F"))])
+        if count > 1:
+            notes.append(f"took volume {volume} of {count}")
+    else:
+        pixels = np.asanyarray(data)
+    if getattr(data, "slope", 1) != 1 or getattr(data, "inter", 0) != 0:
+        notes.append(f"values scaled by {data.slope:g} and shifted by {data.inter:g}, as the header says")
+        pixels = pixels.astype(np.float32)
+    pixels = np.array(pixels.reshape(pixels.shape + (1,) * (3 - pixels.ndim)))
+    unit = file.header.get_xyzt_units()[0] if hasattr(file.header, "get_xyzt_units") else "unknown"
+    zooms = (*file.header.get_zooms()[:3], 1.0)[:3]
+    spacing = tuple(float(z) * LENGTHS[unit] for z in zooms)
+    return MedicalImage(pixels, "XYZ", spacing, file.affine, file.header, notes=tuple(notes))
+
+
+def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
+    import nibabel as nib
+
+    if image.axes == "XYZ":
+        stored = tuple(int(n) for n in image.header.get_data_shape()[:3])
+        kind = nib.Nifti2Image if isinstance(image.header, nib.Nifti2Header) else nib.Nifti1Image
+        header = kind.header_class.from_header(image.header)
+        header.set_data_dtype(values.dtype)
+        header.set_slope_inter(1, 0)
+        sound = np.isfinite(image.affine).all()  # nibabel cannot write another one; the header's own stays as it is
+        file = kind(values.reshape(stored), image.affine if sound else None, header)
+    else:
+        file = nib.Nifti1Image(values.transpose(2, 1, 0), image.affine)
+        file.header.set_xyzt_units("mm")
+    nib.save(file, path)
+    return path

@@ -1,0 +1,40 @@
+"""NumPy's own files, .npy and .npz; never a pickle."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+from .image import MedicalImage, from_array, refuse_if_bomb, refuse_if_huge
+
+
+def read_npy(path: Path, **_) -> MedicalImage:
+    """One array; never a pickle."""
+    with path.open("rb") as file:
+        npy_size(file, path)
+    return from_array(np.load(path, allow_pickle=False), name=path)
+
+
+def npy_size(file, path: Path) -> int:
+    """Bytes of the array, from its header."""
+    version = np.lib.format.read_magic(file)
+    header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+    shape, _, dtype = header(file)
+    refuse_if_huge(path, shape)
+    return int(np.prod(shape, dtype=object)) * dtype.itemsize
+
+
+def read_npz(path: Path, **_) -> MedicalImage:
+    """The only array of an archive, or the one named 'image' or 'arr_0'."""
+    with zipfile.ZipFile(path) as archive:
+        held = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if not any(info.filename.endswith(".npy") for info in held.values()):
+            raise ImageError(f"{path}: a zip archive without an array. Unpack it (or export the image it holds).")
+        names = [name for name in ("image", "arr_0") if name in held] or list(held)
+        if len(names) != 1:
+            raise ImageError(f"{path}: holds {', '.join(held)[:200] or 'nothing'}. Save one array, or call it 'image'.")
+        with archive.open(held[names[0]]) as file:
+            refuse_if_bomb(path, npy_size(file, path), held[names[0]].compress_size)
+    with np.load(path, allow_pickle=False) as arrays:
+        return from_array(arrays[names[0]], (f"took the array '{names[0]}'",), path)

@@ -1,0 +1,73 @@
+"""PNG, JPEG, BMP, GIF and WebP: pictures of everyday programs, with Pillow."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+from .image import MedicalImage, from_array, refuse_if_huge
+
+
+def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
+    """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
+    import cv2
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of our own
+        try:
+            opened = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{path}: {error} Cut or shrink it first.") from error
+        with opened as picture:
+            refuse_if_huge(path, (*picture.size, len(picture.getbands())))
+            frames, notes = getattr(picture, "n_frames", 1), []
+            if frames > 1:
+                if page is not None and not 0 <= page < frames:
+                    raise ImageError(f"{path}: has frames 0 to {frames - 1}, there is no frame {page}.")
+                picture.seek(page or 0)
+                notes.append(f"took frame {page or 0} of {frames}")
+            picture.load()
+            depth, grey = png_header(path)
+            if depth == 16:
+                pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+                pixels = pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
+                return with_alpha(pixels, grey, notes)
+            if depth in (2, 4) and grey:
+                notes.append(f"greys of {depth} bit spread over 0 to 255")
+            if picture.getexif().get(0x0112, 1) != 1:
+                notes.append("turned as the camera's EXIF orientation says")
+                picture = ImageOps.exif_transpose(picture)
+            palette = picture.mode in ("P", "PA") or picture.format == "GIF"  # later frames of a GIF come as RGB
+            if palette:
+                picture = picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
+                notes.append("expanded the colour palette")
+            elif picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and not picture.mode.startswith("I;16"):
+                notes.append(f"converted from {picture.mode} to RGB")
+                picture = picture.convert("RGB")
+            pixels = np.array(picture)
+    return with_alpha(pixels, palette and (pixels[..., :1] == pixels[..., :3]).all(), notes)
+
+
+def with_alpha(pixels: np.ndarray, grey: bool, notes: list[str]) -> MedicalImage:
+    """(H, W) or (H, W, 1 to 4) as it is, or with just one of three equal colours."""
+    if grey and pixels.ndim == 3:
+        pixels = pixels[..., [0, 3][: pixels.shape[-1] - 2]]
+    if pixels.ndim == 3 and pixels.shape[-1] == 2:
+        return MedicalImage(pixels, "YXC", notes=tuple(notes))
+    return from_array(pixels, tuple(notes))
+
+
+def png_header(path: Path) -> tuple[int, bool]:
+    """Bits a channel, and whether it is grey, from bytes 24 and 25; 0 bits where the file is no PNG."""
+    with path.open("rb") as file:
+        start = file.read(26)
+    return (start[24], start[25] in (0, 4)) if start[:4] == b"\x89PNG" else (0, False)
+
+
+def write_png(values: np.ndarray, path: Path) -> Path:
+    from PIL import Image
+
+    Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(path)
+    return path

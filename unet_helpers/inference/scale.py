@@ -1,0 +1,58 @@
+"""The working scale: how many px the network is to see of an image, from its card or from the objects in it."""
+
+import numpy as np
+
+from ..networks.unet import UNet
+from ..preprocessing.channels import select_channels
+from ..preprocessing.field_of_view import field_of_view, width_of
+from ..preprocessing.prepare import prepare
+from ..preprocessing.resize import highest_contrast_window
+from .tiles import predict, resize_channels
+
+LOOK = 512  # working px: side of the window that is looked at, at each scale
+# chosen on training and validation images: the zooms that are tried, what certainty weighs against a fitting size, and
+# how much larger the median over the area of all objects is than the plain one (but specks hardly move it)
+LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
+
+
+def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None) -> tuple[int, int]:
+    """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained."""
+    preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
+    if preprocessing.scale == "square":
+        return preprocessing.size, preprocessing.size
+    if zoom is None and preprocessing.scale == "field of view":
+        grey = select_channels(pixels, preprocessing.channels, pixels.ndim == 3)
+        zoom = preprocessing.size / width_of(field_of_view(grey))
+    elif zoom is None and preprocessing.scale == "objects":
+        zoom = zoom_for_objects(model, pixels)
+    return tuple(max(1, round(n * (zoom or 1.0))) for n in shape)
+
+
+def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
+    """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best."""
+    size, found = model.card.preprocessing.size, []
+    for zoom in LOOKS:
+        window = highest_contrast_window(pixels, round(LOOK / zoom))
+        diameter, certainty = typical_object(model, window, zoom)
+        if diameter:
+            found.append((abs(np.log(diameter * zoom / size)) - TRUST * certainty, diameter))
+    if not found:
+        return 1.0
+    return float(np.clip(size / min(found)[1], 0.2, 4))
+
+
+def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float, float]:
+    """(typical diameter of the objects in image px, mean probability inside them) as seen at that zoom."""
+    from ..results.objects import split_interiors  # loads scikit-image, which `import unet_helpers` must not
+
+    shape = tuple(max(1, round(n * zoom)) for n in window.shape[:2])
+    answer = np.zeros((model.out_channels, *window.shape[:2]), np.float32)
+    predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
+    answer = resize_channels(answer, shape)
+    foreground = 1 - answer[0]
+    areas = np.bincount(split_interiors(answer, model.card.threshold, 1.0).reshape(-1))[1:]
+    areas = np.sort(areas[areas > 0])  # ids have gaps
+    if not areas.size:
+        return 0.0, 0.0
+    middle = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
+    return 2 * float(np.sqrt(middle / np.pi)) / OVER_AREA / zoom, float(foreground[foreground > 0.5].mean())

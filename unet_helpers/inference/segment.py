@@ -1,0 +1,75 @@
+"""``segment(image, model)``: the one way from any image and a network to a ``Segmentation``."""
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import ArgumentError
+from ..images.orientation import frames, from_stack, to_stack
+from ..images.read import read_image
+from ..networks.load import load_model
+from ..networks.unet import UNet
+from ..preprocessing.checks import check_input
+from ..preprocessing.prepare import prepare
+from ..results.segmentation import Segmentation
+from .averaging import FLIPS
+from .scale import working_shape
+from .tiles import predict
+
+
+def segment(
+    image,
+    model="retinal_vessels",
+    *,
+    threshold: float | None = None,
+    flips: int | None = None,
+    zoom: float | None = None,
+    progress: bool = True,
+) -> Segmentation:
+    """Segment an image (path, array or MedicalImage) with a network (name or UNet of ``load_model``).
+
+    ``threshold`` (0 to 1) and ``flips`` (1, 2, 4 or 8 answers averaged) replace the card's own; ``zoom`` (working
+    px per image px) replaces the scale found from the image. ``progress`` shows a bar where it takes longer.
+    Raises ImageError for a file that is no image, ModelError and DownloadError for the network, ArgumentError for a
+    setting that makes no sense.
+    """
+    image, model = read_image(image), load_model(model)
+    threshold = model.card.threshold if threshold is None else threshold
+    flips = model.card.flips if flips is None else flips
+    check_settings(threshold, flips, zoom)
+    warnings = tuple(check_input(image, model.card))
+    answers = [predict_volume(model, frame, flips, zoom, progress) for frame in frames(image)]
+    values = np.stack([answer for answer, _ in answers], axis=1) if len(answers) > 1 else answers[0][0]
+    values = values.reshape(len(values), *image.spatial_shape)
+    spread = values[-1] if flips > 1 else None
+    found = (threshold, answers[0][1], flips, model.weights_sha256, warnings, spread)
+    return Segmentation(image, model.card, values[: model.out_channels], *found)
+
+
+def check_settings(threshold: float, flips: int, zoom: float | None) -> None:
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise ArgumentError(f"threshold={threshold!r} is no probability: give a number from 0 to 1.")
+    if flips not in (1, 2, 4, len(FLIPS)):
+        raise ArgumentError(f"flips={flips!r} is not among 1, 2, 4 and 8, the numbers of copies that are averaged.")
+    if zoom is not None and (not isinstance(zoom, int | float) or not 0 < zoom < 100):
+        raise ArgumentError(f"zoom={zoom!r} is no scale: give working px per image px, for example 0.5 or 2.")
+
+
+def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple[np.ndarray, float]:
+    """(K, *spatial) float32 in the image's own order, and the zoom: each slice on its own, averaged over the axes.
+
+    With ``flips`` > 1 one more channel holds the standard deviation over the copies.
+    """
+    stack = to_stack(image).pixels  # (Z, Y, X[, C]), the front at the top, the patient's right on the left
+    preprocessing, shape = model.card.preprocessing, stack.shape[:3]
+    axes = preprocessing.axes if len(stack) > 1 else (0,)
+    total, zooms = np.zeros((model.out_channels + (flips > 1), *shape), np.float32), []
+    count = sum(shape[axis] for axis in axes)
+    with tqdm(total=count, desc="slices", disable=not progress or count < 4) as bar:
+        for axis in axes:
+            slices, out = np.moveaxis(stack, axis, 0), np.moveaxis(total, axis + 1, 1)
+            size = working_shape(model, slices[len(slices) // 2], zoom)
+            zooms.append(size[0] / slices.shape[1])
+            for i, prepared in enumerate(prepare(slices, preprocessing, size)):
+                predict(model, prepared, out[:, i], flips, 1 / len(axes), progress and count == 1)
+                bar.update()
+    return from_stack(image, total), zooms[0]

@@ -1,0 +1,75 @@
+"""Images of any size: cut into overlapping tiles, predict each, blend with Gaussian weights.
+
+The weights fall off towards a tile's rim, where the network sees least of the surroundings, as in nnU-Net
+(Isensee et al. 2021, Nat. Methods 18:203, online methods).
+"""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..networks.unet import UNet
+from ..preprocessing.resize import resize
+from ..preprocessing.slices import Prepared
+from .averaging import averaged
+
+TILE = 1024  # working px, the longest side predicted at once: a compromise between memory and speed
+OVERLAP = 256  # working px shared by neighbouring tiles
+
+
+def predict(
+    model: UNet,
+    prepared: Prepared,
+    out: np.ndarray,
+    flips: int = 1,
+    share: float = 1.0,
+    progress: bool = False,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
+) -> None:
+    """Add ``share`` times the probabilities of a slice to ``out``, (K, H, W) float32 of the slice as stored.
+
+    With ``flips`` > 1, ``out`` has one more channel, for the disagreement of the copies (see ``averaged``). Memory
+    beyond ``out`` is bounded by one tile where the slice is prepared at its stored size.
+    """
+    height, width = prepared.pixels.shape[:2]
+    if prepared.undo is None and np.ptp(prepared.pixels) == 0:  # nothing to see: background, without the network
+        out[0] += share * (model.out_channels > 1)
+        return
+    direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
+    total = out if direct else np.zeros((len(out), height, width), np.float32)
+    zoom_y, zoom_x = prepared.zoom
+    pieces = list(
+        product(spans(height, tile / zoom_y, overlap / zoom_y), spans(width, tile / zoom_x, overlap / zoom_x))
+    )
+    quiet = not progress or len(pieces) < 4
+    for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
+        answer = averaged(model, prepared.tile(row, column, model.in_channels), flips)
+        answer = resize_channels(answer, (len(row_weights), len(column_weights)))
+        total[:, row, column] += answer * (share * row_weights[:, None]) * column_weights
+    if prepared.inside is not None:
+        total *= prepared.inside
+    if not direct:
+        out += resize_channels(total, out.shape[1:]) if prepared.undo is None else prepared.undo(total)
+
+
+def spans(length: int, tile: float, overlap: float) -> Iterator[tuple[slice, np.ndarray]]:
+    """Evenly spread tiles along one axis, each with its share of the blend; shares sum to 1 at every pixel."""
+    count = max(1, int(np.ceil((length - overlap) / max(1, tile - overlap))))
+    size = min(length, int(np.ceil((length + (count - 1) * overlap) / count)))
+    starts = np.linspace(0, length - size, count).round().astype(int)
+    window = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / (size / 8)) ** 2) + 1e-6
+    total = np.zeros(length)
+    for start in starts:
+        total[start : start + size] += window
+    for start in starts:
+        yield slice(start, start + size), (window / total[start : start + size]).astype(np.float32)
+
+
+def resize_channels(channels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(K, h, w) to (K, *shape), each channel on its own."""
+    return (
+        channels if channels.shape[1:] == tuple(shape) else np.stack([resize(channel, shape) for channel in channels])
+    )

@@ -1,0 +1,187 @@
+"""The pretrained networks: everything there is to know about each one, in one frozen card."""
+
+from dataclasses import dataclass
+
+from ..palette import GREEN, ORANGE, SKY, YELLOW
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a network reads an image."""
+
+    method: str = "slices"  # 'slices': slice by slice; 'buda2019': a volume at a time, as the published network does
+    channels: str = "grey"  # 'grey', 'green' of a photograph, 'flair' (second of three), 'rgb', 'stain' (without brown)
+    intensities: str = "percentile"  # over the image or volume; 'head': without the air; 'local': flat illumination
+    percentiles: tuple[float, float] = (0.5, 99.5)  # brought onto 0 and 1
+    sigma: float = 30.0  # working px, of the local z-score
+    scale: str = "native"  # 'native', 'square', 'field of view' or 'objects': what is brought to ``size``
+    size: int = 0  # working px: side of the square, width of the field of view, diameter of an object
+    context: int = 0  # slices of a volume on each side that are read along; a single image is its own neighbour
+    axes: tuple[int, ...] = (0,)  # of a volume (Z, Y, X): those along which it is sliced; the answers are averaged
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One pretrained network: its task, how it reads, what it answers, how well, and under which terms."""
+
+    name: str
+    title: str
+    modality: str
+    classes: tuple[str, ...]
+    colors: tuple[str, ...]  # one a class, from the colour-blind-safe palette of Okabe and Ito
+    preprocessing: Preprocessing = Preprocessing()
+    out_channels: int = 1
+    features: int = 16
+    depth: int = 4
+    threshold: float = 0.5
+    instance_method: str = "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
+    objects: str = "volumes"  # 'volumes' are joined through the depth of a stack, 'slices' are not
+    min_component_share: float = 0.0  # of the largest component's size; smaller components are dropped; 1: all others
+    flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
+    file: str = ""
+    sha256: str = ""
+    url: str = ""
+    mirrors: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    citation: str = ""
+    scores: tuple[str, ...] = ()
+    intended_use: str = "Research and teaching, not diagnosis."
+    limits: str = ""
+
+    @property
+    def in_channels(self) -> int:
+        return 3 if self.preprocessing.channels in ("rgb", "stain") else 1 + 2 * self.preprocessing.context
+
+
+MODELS = {
+    card.name: card
+    for card in (
+        ModelCard(
+            name="retinal_vessels",
+            title="Blood vessels of the retina",
+            modality="colour fundus photograph",
+            classes=("vessel",),
+            colors=(SKY,),
+            preprocessing=Preprocessing(
+                channels="green", intensities="local", scale="field of view", size=1000, sigma=25
+            ),
+            flips=4,
+            sha256="b2153439171c6fb41c98be053c0b936fddad6a5154525bb753d2e44d2fa748f7",
+            data="CHASE_DB1 (children 01-09) and HRF (eyes of persons 01-09, at half size)",
+            licence="CC BY 4.0 and CC BY 4.0, as commonly stated: see the data sets' pages",
+            citation="Fraz et al. 2012, IEEE TBME 59(9); Budai et al. 2013, Int. J. Biomed. Imaging",
+            scores=(
+                "Dice 0.799 on CHASE_DB1 (child 10, 2 eyes)",
+                "0.814 on HRF (person 10, 3 eyes)",
+            ),
+            limits="Fundus photographs only; thin vessels fade where the photograph is blurred, and the rim of the "
+            "disc, scars and haemorrhages can look like vessels.",
+        ),
+        ModelCard(
+            name="nuclei",
+            title="Cell nuclei",
+            modality="fluorescence, stained tissue, bright field",
+            classes=("interior", "border"),
+            colors=(GREEN, YELLOW),
+            preprocessing=Preprocessing(channels="stain", percentiles=(0.1, 99.9), scale="objects", size=24),
+            out_channels=3,
+            threshold=0.6,
+            instance_method="interiors",
+            flips=4,
+            sha256="f55fcd4d49ca7dd8a4618ab14b4b8320094e13cb1f5f27193277bbff93fabca5",
+            data="2018 Data Science Bowl, stage 1 (BBBC038), with community fixes",
+            licence="CC0",
+            citation="Caicedo et al. 2019, Nat. Methods 16:1247",
+            scores=(
+                "mean AP 0.58, AP50 0.83, Dice 0.91 (55 images)",
+                "fluorescence alone: AP50 0.86",
+            ),
+            limits="Finds the size of the nuclei by itself; where sizes differ more than threefold in one image, "
+            "give zoom. Densely packed nuclei in thick tissue run together.",
+        ),
+        ModelCard(
+            name="em_membranes",
+            title="Membranes of nerve cells",
+            modality="electron microscopy",
+            classes=("membrane",),
+            colors=(SKY,),
+            threshold=0.3,
+            instance_method="membranes",
+            objects="slices",
+            flips=8,
+            sha256="77743fce2a5aca95f9abe374b9a80ea0bf0ba72eed48bd18ceb9df6163b7bebf",
+            data="ISBI 2012 EM segmentation challenge, slices 00-18 (Drosophila ventral nerve cord, 4 x 4 x 50 nm)",
+            licence="research use, please cite: see the data set's page",
+            citation="Arganda-Carreras et al. 2015, Front. Neuroanat. 9:142; Cardona et al. 2010, PLoS Biol. 8(10)",
+            scores=("Rand V 0.981 (slices 22 to 24)",),
+            limits="One animal, one microscope; other tissue and stains need fine-tuning.",
+        ),
+        ModelCard(
+            name="lungs",
+            title="Lung fields",
+            modality="chest X-ray, frontal",
+            classes=("lung",),
+            colors=(SKY,),
+            preprocessing=Preprocessing(scale="square", size=256),
+            flips=2,
+            min_component_share=0.1,
+            sha256="b6f05e9c441d8704dace01ed1e2158301ae52876ab2cfabd96457819865ed0f1",
+            data="Montgomery (MCUCXR) and Shenzhen (CHNCXR) chest X-rays",
+            licence="US NLM public data, please cite: see the data sets' pages",
+            citation="Jaeger et al. 2014, Quant. Imaging Med. Surg. 4(6); Candemir et al. 2014, IEEE TMI 33(2); "
+            "Stirenko et al. 2018",
+            scores=("Dice 0.962, worst image 0.89 (57 images)",),
+            limits="Frontal views of adults; the part of the lung behind the heart is left out, as in the data.",
+        ),
+        ModelCard(
+            name="brain_flair",
+            title="FLAIR abnormality",
+            modality="brain MRI, FLAIR",
+            classes=("abnormality",),
+            colors=(ORANGE,),
+            preprocessing=Preprocessing(channels="flair", intensities="head", scale="square", size=192, context=1),
+            min_component_share=0.1,
+            flips=2,
+            sha256="c0c09903531f5b90be6b7adf4acc8caf0e7c96991171ce6eb4ae37ab58bf77a3",
+            data="TCGA-LGG, FLAIR channel",
+            licence="TCIA CC BY 3.0, masks CC BY-NC-SA 4.0, as commonly stated: see the data set's page",
+            citation="Buda, Saha, Mazurowski 2019, Comput. Biol. Med. 109; Mazurowski et al. 2017, J. Neurooncol.",
+            scores=("Dice 0.854 mean, 0.857 median (10 patients)",),
+            limits="Lower-grade glioma before treatment; other bright spots (stroke, inflammation) were not learnt.",
+        ),
+        ModelCard(
+            name="hippocampus",
+            title="Hippocampus",
+            modality="T1 MRI around the hippocampus",
+            classes=("anterior", "posterior"),
+            colors=(ORANGE, SKY),
+            preprocessing=Preprocessing(axes=(0, 1, 2), context=1),
+            min_component_share=1.0,
+            out_channels=3,
+            sha256="6009729a4b57792adead04194cbf010135e6d103adb652c9062b4ea12e8a3437",
+            data="Medical Segmentation Decathlon, Task04",
+            licence="CC BY-SA 4.0",
+            citation="Antonelli et al. 2022, Nat. Commun. 13:4128; Simpson et al. 2019, arXiv:1902.09063",
+            scores=("Dice 0.898 anterior, 0.876 posterior (21 volumes)",),
+            limits="Small crops around one hippocampus with voxels of 1 mm; a whole head must be cropped first.",
+        ),
+        ModelCard(
+            name="brain_flair_buda2019",
+            title="FLAIR abnormality (published network)",
+            modality="brain MRI volume: pre-contrast, FLAIR, post-contrast",
+            classes=("abnormality",),
+            colors=(ORANGE,),
+            preprocessing=Preprocessing(channels="rgb", percentiles=(10, 99), size=256, method="buda2019"),
+            features=32,
+            min_component_share=1.0,
+            sha256="e012d006",  # as far as the file's own name gives it
+            url="https://github.com/mateuszbuda/brain-segmentation-pytorch/releases/download/v1.0/unet-e012d006.pt",
+            data="TCGA-LGG, 100 patients",
+            licence="weights MIT; data TCIA CC BY 3.0, masks CC BY-NC-SA 4.0",
+            citation="Buda, Saha, Mazurowski 2019, Comput. Biol. Med. 109:218",
+            limits="Whole volumes of three sequences; 31 MB, fetched on first use. The paper reports a "
+            "median Dice of 0.82, its repository 0.91 on the ten patients it was selected on.",
+        ),
+    )
+}

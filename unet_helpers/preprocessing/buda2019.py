@@ -1,0 +1,127 @@
+"""The network that Buda, Saha and Mazurowski published (2019), read and used as its author's own code does.
+
+https://github.com/mateuszbuda/brain-segmentation-pytorch: ``dataset.py`` and ``utils.py`` for the way from a volume
+to the network, ``inference.py`` for the way back; the task is that of Comput. Biol. Med. 109:218,
+doi:10.1016/j.compbiomed.2019.05.002. Everything is done per volume, not per slice: one threshold, one box and one
+pair of percentiles for all slices and channels together, then one mean and deviation per channel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from ..images.image import MedicalImage
+from ..images.orientation import to_stack
+from ..networks.cards import Preprocessing
+from .slices import Prepared
+
+CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of the training images
+
+
+class Buda2019Stack(Sequence[Prepared]):
+    """Slices (Z, Y, X[, 3]) as the published network reads them; it answers 0 where that method does not look.
+
+    That is the first and last slice of a volume, and outside the head. A single image is a volume of one slice, none
+    of it dropped; a grey one is read as all three channels (``check_volume`` says so).
+    """
+
+    def __init__(self, slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]):
+        self.slices = slices
+        self.cropped = prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing)
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, index: int) -> Prepared:
+        shape, cropped = self.slices.shape[1:3], self.cropped
+        if cropped is None or not cropped.box[0].start <= index < cropped.box[0].stop:
+            return Prepared(np.zeros(shape, np.uint8))
+        pixels = cropped.pixels[index - cropped.box[0].start]
+        return Prepared(pixels, limits=(-np.inf, np.inf), undo=lambda answer: cropped.undo(answer, shape))
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """A volume as the published network reads it, and where it was cut from."""
+
+    pixels: np.ndarray  # (z, size, size, 3) float32: the slices of ``box``, z-scored
+    box: tuple[slice, slice, slice]  # slices, rows and columns of the whole volume
+    side: int  # px, of the square around the box's rows and columns
+    margins: tuple[int, int]  # px, of padding above and to the left of the box in that square
+
+    def undo(self, answer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box."""
+        square = interpolate(torch.from_numpy(answer)[None], (self.side,) * 2, mode="bilinear")[0].numpy()
+        rows, columns = (slice(m, m + b.stop - b.start) for m, b in zip(self.margins, self.box[1:], strict=True))
+        whole = np.zeros((len(answer), *shape), np.float32)
+        whole[(slice(None), *self.box[1:])] = square[:, rows, columns]
+        return whole
+
+
+def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped | None:
+    """(Z, Y, X, 3) or (Z, Y, X, 1) of any dtype, as ``dataset.py`` prepares it; None where there is nothing to see.
+
+    The order matters: slices are dropped before the maximum is taken, and intensities rescaled after resizing, so
+    that the padding counts in percentiles, means and deviations.
+    """
+    from skimage.exposure import rescale_intensity
+
+    first = 1 if len(volume) > 2 else 0
+    volume = volume[first : len(volume) - first]
+    volume = np.nan_to_num(volume, nan=0, posinf=0, neginf=0)
+    volume = volume * (volume >= float(volume.max()) * 0.1)
+    filled = [np.flatnonzero(volume.any(axis=tuple({0, 1, 2, 3} - {axis}))) for axis in range(3)]
+    if filled[0].size == 0:
+        return None
+    z, y, x = (slice(int(f[0]), int(f[-1]) + 1) for f in filled)
+    volume = volume[z, y, x]
+    if volume.min() == volume.max():
+        return None
+    side = max(volume.shape[1:3])
+    padding = [((side - n) // 2, (side - n + 1) // 2) for n in volume.shape[1:3]]  # an odd pixel goes below or right
+    volume = resize_volume(np.pad(volume, ((0, 0), *padding, (0, 0))), preprocessing.size)
+    if volume.shape[-1] == 1:
+        volume = np.repeat(volume, 3, axis=-1)
+    low, high = np.percentile(volume, preprocessing.percentiles)  # over all slices and channels together
+    if high <= low:
+        return None
+    volume = rescale_intensity(volume, in_range=(low, high))  # clipped, to 0 to 1
+    volume -= volume.mean(axis=(0, 1, 2))
+    deviation = volume.std(axis=(0, 1, 2))
+    volume /= np.where(deviation > 1e-6, deviation, np.inf)  # a constant channel becomes 0, not NaN
+    z = slice(z.start + first, z.stop + first)
+    return Cropped(volume.astype(np.float32), (z, y, x), side, (padding[0][0], padding[1][0]))
+
+
+def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
+    """(Z, S, S, C) to (Z, size, size, C) float64, with the arguments of the original ``resize_sample``.
+
+    That is one call for all four axes; as slices and channels keep their number, plane by plane gives the same (to
+    1e-15) in a thirtieth of the time. Clipped to the volume's own range. scikit-image 0.14, with which the network was
+    trained, differs in the outermost row of pixels: until 0.19 it took 0 for what lies beyond the last pixel's centre.
+    """
+    from skimage.transform import resize
+
+    resized = np.empty((len(volume), size, size, volume.shape[-1]))
+    options = {"order": 2, "mode": "constant", "cval": 0, "anti_aliasing": False, "clip": False}
+    for z, c in np.ndindex(len(volume), volume.shape[-1]):
+        resized[z, :, :, c] = resize(volume[z, :, :, c].astype(np.float64), (size, size), **options)
+    low = 0.0 if resized.min() <= 0 else volume.min()
+    return np.clip(resized, low, volume.max(), out=resized)
+
+
+def check_volume(image: MedicalImage) -> list[str]:
+    """Warnings: how an image differs from the volumes of three sequences that the network was trained on."""
+    slices = to_stack(image).spatial_shape[0]
+    warnings = ["the first and the last slice are answered with 0, as in the published method"]
+    if slices < 3:
+        count = "a single slice" if slices == 1 else "two slices only"
+        warnings = [f"{count}: the network was trained on whole volumes, and intensities are scaled over what there is"]
+    channels = np.moveaxis(image.pixels, -1, 0) if image.channels > 1 else [image.pixels] * 3
+    if all(np.array_equal(channels[0], channel) for channel in channels[1:]):
+        return [*warnings, "one channel, read as FLAIR three times: the pre- and post-contrast images are missing"]
+    constant = [name for name, channel in zip(CHANNELS, channels) if channel.min() == channel.max()]
+    return warnings + [f"the {name} channel is constant: there is nothing to see in it" for name in constant]

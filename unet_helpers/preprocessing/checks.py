@@ -1,0 +1,48 @@
+"""The input check: does the image suit the network that is to read it?"""
+
+from ..images.image import MedicalImage
+from ..images.pixel_checks import SAMPLE, check_pixels, shows_something, sides
+from .buda2019 import check_volume
+from .out_of_distribution import ood_warning
+
+
+def check_channels(image: MedicalImage, card) -> list[str]:
+    """Warnings about channels that the card's network was not trained on."""
+    reads = card.preprocessing.channels
+    if reads == "green" and image.channels == 1:
+        return ["a grey image, but the network reads the green channel of a colour photograph: used as it is."]
+    if image.channels == 3 and reads in ("grey", "flair"):
+        sample = image.pixels.reshape(-1, 3)[:: max(1, image.pixels.size // SAMPLE)]
+        if (sample != sample[:, :1]).any():
+            used = "its brightness" if reads == "grey" else "the second of its three channels (the FLAIR of TCGA files)"
+            return [f"a colour image, but {card.name} reads grey ones: {used} is used."]
+    return []
+
+
+def check_scale(image: MedicalImage, card) -> list[str]:
+    """Warnings about an image far smaller or larger than the card's working scale."""
+    side, size = max(sides(image.spatial_shape)), card.preprocessing.size
+    if card.preprocessing.scale in ("square", "field of view") and side < size / 4:
+        return [f"only {side} px wide, while the network works at {size} px: enlarged, it shows no more detail."]
+    if card.preprocessing.scale == "native" and len(card.preprocessing.axes) > 1 and side > 128:
+        return [f"{side} voxels wide; the network knows small crops around the structure. Cut one out first."]
+    return []
+
+
+def check_distribution(image: MedicalImage, card) -> list[str]:
+    """A warning about an image unlike those that the card's network learnt from."""
+    if not shows_something(image.pixels, image.spatial_shape):
+        return []  # which check_pixels says
+    warning = ood_warning(image, card)
+    return [warning] if warning else []
+
+
+def check_method(image: MedicalImage, card) -> list[str]:
+    """Warnings of the published network's own preprocessing."""
+    return check_volume(image) if card.preprocessing.method == "buda2019" else []
+
+
+def check_input(image: MedicalImage, card) -> list[str]:
+    """All warnings for an image and the network that is to read it, before the network runs."""
+    checks = (check_channels, check_scale, check_distribution, check_method)
+    return [*check_pixels(image.pixels, image.spatial_shape), *(w for check in checks for w in check(image, card))]

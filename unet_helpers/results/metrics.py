@@ -1,0 +1,79 @@
+"""How good is a mask? Thin functions on scikit-image and SciPy; every one takes (truth, answer).
+
+Where both are empty the answer is perfect, and the score 1: there was nothing to find and nothing was found.
+"""
+
+from scipy.spatial import cKDTree
+from skimage.metrics import adapted_rand_error
+from skimage.metrics import contingency_table
+from skimage.segmentation import find_boundaries
+import numpy as np
+
+from ..errors import ArgumentError
+
+AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+
+
+def dice(truth: np.ndarray, answer: np.ndarray) -> float:
+    """2 |A and B| / (|A| + |B|) of two masks, 0 to 1 (Dice 1945)."""
+    truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
+    total = np.count_nonzero(truth) + np.count_nonzero(answer)
+    return 2 * np.count_nonzero(truth & answer) / total if total else 1.0
+
+
+def iou(truth: np.ndarray, answer: np.ndarray) -> float:
+    """|A and B| / |A or B| of two masks, 0 to 1 (Jaccard)."""
+    d = dice(truth, answer)
+    return d / (2 - d)
+
+
+def sensitivity(truth: np.ndarray, answer: np.ndarray) -> float:
+    """The share of the true pixels that were found, 0 to 1."""
+    truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
+    total = np.count_nonzero(truth)
+    return np.count_nonzero(truth & answer) / total if total else 1.0
+
+
+def surface_distance(truth: np.ndarray, answer: np.ndarray, spacing=None, percentile: float = 95) -> float:
+    """Hausdorff distance of the outlines at a percentile (100 for the largest), in units of ``spacing`` (else px).
+
+    nan where just one mask is empty, 0 where both are.
+    """
+    truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
+    if not truth.any() and not answer.any():
+        return 0.0
+    if not truth.any() or not answer.any():
+        return float("nan")
+    step = np.ones(truth.ndim) if spacing is None else np.asarray(spacing, float)
+    a, b = (np.argwhere(find_boundaries(np.pad(m, 1), mode="inner")) * step for m in (truth, answer))
+    there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
+    return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
+
+
+def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
+    """Foreground-restricted Rand F-score of two label images (Arganda-Carreras et al. 2015); 1 is perfect."""
+    truth, answer = same_shape(truth, answer)
+    score = 1 - adapted_rand_error(truth, answer, ignore_labels=(0,))[0]
+    return float(np.array_equal(truth, answer)) if np.isnan(score) else float(score)  # no two pixels share an object
+
+
+def average_precision(truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS) -> np.ndarray:
+    """TP / (TP + FP + FN) of objects matched at each IoU threshold, as in the 2018 Data Science Bowl.
+
+    ``truth`` and ``answer`` are instance ids, 0 background. From IoU 0.5 on no object can match two others;
+    a pair counts where its IoU exceeds the threshold.
+    """
+    truth, answer = same_shape(truth, answer)
+    overlap = contingency_table(truth, answer).toarray().astype(float)
+    areas = overlap.sum(1, keepdims=True) + overlap.sum(0, keepdims=True) - overlap
+    ious = (overlap / np.maximum(areas, 1))[1:, 1:]
+    real, found = (len(np.unique(m[m > 0])) for m in (truth, answer))
+    hits = np.array([np.count_nonzero(ious > t) for t in thresholds])
+    return hits / (real + found - hits) if real + found else np.ones(len(thresholds))
+
+
+def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    truth, answer = np.asarray(truth), np.asarray(answer)
+    if truth.shape != answer.shape:
+        raise ArgumentError(f"The truth is {truth.shape} and the answer {answer.shape}: resize one of them first.")
+    return truth, answer

@@ -1,0 +1,88 @@
+"""A result on disk: for people (mask, overlay), for programs (labels, objects, CSV) and for the record (JSON)."""
+
+from PIL import Image
+from PIL import ImageColor
+from datetime import datetime
+from datetime import timezone
+from pathlib import Path
+import hashlib
+import json
+import numpy as np
+import tempfile
+
+from ..errors import SaveError
+from ..images.write import write_like
+from ..version import __version__
+from .overlay import png
+
+
+def save(result, folder: Path, overwrite: bool = False) -> dict[str, Path]:
+    """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
+
+    Raises SaveError where the folder cannot be written, or holds such a file and ``overwrite`` is False.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
+            written = write_all(result, Path(aside))
+            final = {kind: folder / path.name for kind, path in written.items()}
+            present = [path.name for path in final.values() if path.exists()]
+            if present and not overwrite:
+                raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
+            for kind, path in written.items():
+                path.replace(final[kind])
+    except OSError as error:
+        raise SaveError(f"{folder}: nothing was saved ({error}). Is the disk full or protected?") from error
+    return final
+
+
+def write_all(result, folder: Path) -> dict[str, Path]:
+    name = f"{result.image.name}_{result.card.name}"
+    paths = {
+        "labels": write_like(result.image, result.labels, folder / f"{name}_labels"),
+        "objects": write_like(result.image, result.objects, folder / f"{name}_objects"),
+        "overlay": folder / f"{name}_overlay.png",
+        "measurements": folder / f"{name}_measurements.csv",
+        "manifest": folder / f"{name}.json",
+    }
+    paths["overlay"].write_bytes(png(result.overlay()))
+    table = result.measure()
+    table.to_csv(paths["measurements"], index=False)
+    if result.labels.ndim == 2:
+        paths["mask"] = folder / f"{name}_mask.png"
+        visible_mask(result).save(paths["mask"])
+    paths["manifest"].write_text(json.dumps(manifest(result, len(table)), indent=2) + "\n")
+    return paths
+
+
+def visible_mask(result) -> Image.Image:
+    """A palette image: class ids for a program, the card's colours for the eye."""
+    mask = Image.fromarray(result.labels)
+    colors = ["#000000", *result.card.colors]
+    mask.putpalette([value for color in colors for value in ImageColor.getrgb(color)])
+    return mask
+
+
+def manifest(result, objects: int) -> dict:
+    """Everything needed to know how this answer came about, and to get it again."""
+    image, card = result.image, result.card
+    source = image.path.read_bytes() if image.path is not None and image.path.is_file() else image.pixels.tobytes()
+    return {
+        "model": card.name,
+        "weights_sha256": result.weights_sha256,
+        "unet_helpers": __version__,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "input": str(image.path or "array"),
+        "input_sha256": hashlib.sha256(source).hexdigest(),
+        "shape": list(image.spatial_shape),
+        "spacing_mm": image.spacing and [float(step) for step in image.spacing],
+        "threshold": result.threshold,
+        "zoom": round(result.zoom, 6),
+        "flips": result.flips,
+        "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
+        "objects": objects,
+        "notes": list(image.notes),
+        "warnings": list(result.warnings),
+        "citation": card.citation,
+        "use": card.intended_use,
+    }

@@ -1,0 +1,112 @@
+"""What comes back: a ``Segmentation`` that can be looked at, measured and saved."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..images.image import MedicalImage
+from ..images.orientation import as_displayed
+from ..networks.cards import ModelCard
+
+
+def foreground_of(probabilities: np.ndarray) -> np.ndarray:
+    """(*spatial): the probability of any class but background, of (K, *spatial)."""
+    return probabilities[0] if len(probabilities) == 1 else 1 - probabilities[0]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation:
+    """The answer of a network for one image, in the image's own shape and order."""
+
+    image: MedicalImage
+    card: ModelCard
+    probabilities: np.ndarray  # (K, *spatial) float32; K = 1 yes or no, K > 1 background and classes, summing to 1
+    threshold: float  # foreground is where the probability of it reaches this
+    zoom: float = 1.0  # working px per image px, as the network saw it
+    flips: int = 1  # answers averaged
+    weights_sha256: str = ""
+    warnings: tuple[str, ...] = ()  # of the input check, before the network ran
+    spread: np.ndarray | None = None  # (*spatial) standard deviation over the answers averaged; None of a single one
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """(*spatial) float32: the probability of any class but background."""
+        return foreground_of(self.probabilities)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(*spatial) uint8: 0 background, then the card's classes in their order."""
+        labels = np.zeros(self.probabilities.shape[1:], np.uint8)
+        for i in range(len(labels)):  # row by row (or slice by slice), so that huge images need no huge copies
+            answer = self.probabilities[:, i]
+            classes = 1 if len(answer) == 1 else 1 + answer[1:].argmax(0)
+            labels[i] = np.where(foreground_of(answer) >= self.threshold, classes, 0)
+        if share := self.card.min_component_share:
+            from .objects import drop_small_components
+
+            for volume in labels if self.image.axes.startswith("T") else [labels]:
+                volume[:] = drop_small_components(volume, share)
+        return labels
+
+    @cached_property
+    def objects(self) -> np.ndarray:
+        """(*spatial) int32: one id per object from 1 on, without gaps; 0 background."""
+        from .objects import find_objects
+
+        return find_objects(self)
+
+    def explain(self) -> str:
+        """Why the answer is empty or full, and what to try; '' where it is neither."""
+        share = np.count_nonzero(self.labels) / self.labels.size
+        if 0 < share < 1:
+            return ""
+        what, low, high = "everything" if share else "nothing", self.foreground.min(), self.foreground.max()
+        found = f"{what} reaches the threshold {self.threshold:g}: probabilities go from {low:.3g} to {high:.3g}."
+        if not share and high > 0:
+            found += f" threshold={0.9 * high:.2g} would show something."
+        tries = f"is it a {self.card.modality}, with the whole structure in view? zoom=0.5 or zoom=2 may help."
+        return " ".join([found, *self.warnings, tries])
+
+    def busiest_slice(self) -> int:
+        """The displayed slice with most of the structure; the middle one where there is nothing; 0 of a single image."""
+        amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
+        return int(amounts.argmax()) if amounts.any() else len(amounts) // 2
+
+    def overlay(self, index: int | None = None, alpha: float = 0.35, contours: bool = True) -> np.ndarray:
+        """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour."""
+        from .overlay import paint, picture, slice_of
+
+        index = self.busiest_slice() if index is None else index
+        labels = slice_of(self.image, self.labels, index)
+        objects = slice_of(self.image, self.objects, index) if contours else None
+        return paint(picture(self.image, index), labels, self.card.colors, objects, alpha)
+
+    def measure(self):
+        """A pandas.DataFrame, one row per object: size and shape in px, and in mm where the spacing is known."""
+        from .measurements import measure
+
+        return measure(self)
+
+    def confidence(self) -> np.ndarray:
+        """(*spatial) float32: the probability of the more likely answer, 0.5 (a guess) to 1 (sure)."""
+        return np.maximum(self.foreground, 1 - self.foreground)
+
+    def save(self, folder, *, overwrite: bool = False) -> dict[str, Path]:
+        """Write mask, labels, overlay, measurements and a manifest to ``folder``; returns their paths by kind.
+
+        Raises SaveError where a file of an earlier result would be overwritten and ``overwrite`` is False.
+        """
+        from .save import save
+
+        return save(self, Path(folder), overwrite)
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.image.spatial_shape))
+        return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {(self.labels > 0).mean():.1%} found"
+
+    def _repr_png_(self) -> bytes:
+        from .overlay import png
+
+        return png(self.overlay())

@@ -1,0 +1,44 @@
+"""A case of a data set: what one person, eye or field of view gave; and what the readers of data sets share.
+
+Parts are split by patient, child, eye, field or block of slices, never by slice.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..images.image import MedicalImage
+from ..images.read import read_image
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image or volume with its truth: class ids (or instance ids for nuclei) of the image's spatial shape."""
+
+    name: str
+    part: str  # 'train', 'validation' or 'test'
+    kind: str  # data set or stain, for scores by kind and for balanced drawing
+    image: MedicalImage
+    truth: np.ndarray
+
+
+def tenths(number: int) -> str:
+    """Every ninth patient, child or image is for validation, every tenth for the test."""
+    return {9: "validation", 0: "test"}.get(number % 10, "train")
+
+
+def first_number(name: str) -> int:
+    return int(re.search(r"\d+", name).group())
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
+
+
+def read_truth(path: Path) -> np.ndarray:
+    """A mask or label image as stored, (H, W)."""
+    return read_image(path).pixels

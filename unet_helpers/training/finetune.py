@@ -1,0 +1,178 @@
+"""Teach a pretrained network your own structure, from a few images with masks, in minutes on a CPU."""
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import palette
+from ..errors import TrainingError
+from ..images.read import read_image
+from ..inference.scale import working_shape
+from ..networks.cards import ModelCard, Preprocessing
+from ..networks.load import load_model
+from ..networks.unet import UNet, fold_batch_norm
+from ..networks.weights import save_model
+from ..preprocessing.prepare import prepare
+from ..preprocessing.resize import resize_labels
+from .augment import batch_at
+from .fit import fit
+from .loss import loss_of
+from .recipes import Example, Recipe, example_of
+from .tasks import TASKS
+
+
+def fine_tune(
+    start: str | Path,
+    images: Sequence,
+    masks: Sequence,
+    *,
+    classes: Sequence[str] | None = None,
+    size: int | None = None,
+    minutes: float = 3.0,
+    steps: int | None = None,
+    name: str = "fine_tuned",
+    pretrained: bool = True,
+    save_to: str | Path | None = None,
+    seed: int = 0,
+) -> UNet:
+    """A network that has learnt from ``images`` and ``masks``, starting from ``start``.
+
+    ``start``: a card's name, or a file of ``save_model``. ``images``: 2D paths or arrays; ``masks``: paths or (H, W)
+    arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
+    ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
+    image at ``size`` x ``size`` px (the card's own where it has one, else 128); without, it goes on with the card's
+    own task and scale.
+    ``minutes`` of training on this machine, or so many ``steps`` on any; ``pretrained=False`` starts from random
+    weights, to compare. ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
+    """
+    if not images or len(images) != len(masks):
+        raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
+    torch.manual_seed(seed)
+    network = load_model(start, trainable=True)
+    head = network.conv
+    if classes is not None:
+        network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
+    if not pretrained:
+        card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
+        network.card = card
+    examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
+    kept = pretrained and classes is not None and keep_better_head(network, head, examples)
+    recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
+    recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
+    card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
+    with TemporaryDirectory() as folder:
+        tuned = fit(network, examples, [], recipe, Path(folder) / name, max(1, recipe.steps // 4), limit)
+    tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
+    if save_to is not None:
+        save_model(tuned, Path(save_to))
+    tuned.weights_sha256 = ""
+    return fold_batch_norm(tuned)
+
+
+def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
+    """The card of a new task: what the old one says of its own data no longer holds."""
+    size = size or (card.preprocessing.size if card.preprocessing.scale == "square" else 128)
+    colours = {"channels": "rgb"}  # the new structure may be the brown dye
+    as_before = {"channels": card.preprocessing.channels, "context": card.preprocessing.context}
+    preprocessing = Preprocessing(scale="square", size=size, **(colours if card.in_channels == 3 else as_before))
+    return replace(
+        card,
+        name=name,
+        classes=classes,
+        colors=palette.CLASSES[: len(classes)],
+        preprocessing=preprocessing,
+        instance_method="components",
+        out_channels=1 if len(classes) == 1 else 1 + len(classes),
+        threshold=0.5,
+        flips=4,
+        min_component_share=0.0,
+        data="your own images",
+        licence="yours",
+        citation="",
+        limits="as good as the masks it learnt from",
+    )
+
+
+def with_new_head(network: UNet, card: ModelCard) -> UNet:
+    """The same layers with another last one, for the classes of ``card``."""
+    network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
+    network.out_channels, network.card = card.out_channels, card
+    return network
+
+
+@torch.inference_mode()
+def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> bool:
+    """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one; did it?
+
+    Who outlines dark lungs in a bright chest already outlines many a dark spot on the skin.
+    """
+
+    def loss(head: nn.Conv2d) -> float:
+        network.conv = head
+        answers = (network.logits(torch.from_numpy(e.pixels.astype(np.float32))[None]) for e in examples)
+        targets = (torch.from_numpy(e.target)[None].long() for e in examples)
+        return float(np.mean([loss_of(*pair) for pair in zip(answers, targets, strict=True)]))
+
+    network.eval()
+    fitting = [head for head in (network.conv, old) if head.out_channels == network.out_channels]
+    network.conv = min(fitting, key=loss)
+    return network.conv is old
+
+
+def make_example(network: UNet, image, mask) -> Example:
+    image, mask = read_image(image), read_image(mask).pixels
+    if not image.is_single or mask.shape[:2] != image.spatial_shape:
+        raise TrainingError(
+            f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; make them alike."
+        )
+    mask = mask if mask.ndim == 2 else mask.max(-1)
+    target = (mask > 0) if network.out_channels == 1 else mask
+    if target.max() >= max(2, network.out_channels):
+        names = ", ".join(network.card.classes)
+        raise TrainingError(f"{image.name}: the mask holds class {target.max()}, but the classes are {names}.")
+    shape = working_shape(network, image.pixels)
+    prepared = prepare(image.pixels[None], network.card.preprocessing, shape)[0]
+    return example_of(prepared, resize_labels(target.astype(np.uint8), shape), network.card)
+
+
+def recipe_for(
+    card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool, seed: int
+) -> Recipe:
+    """The card's own augmentation for its own task, a gentle general one for a new task."""
+    if same_task:
+        return replace(TASKS[card].recipe, learning_rate=5e-4 if pretrained else 2e-3, crop=192, seed=seed)
+    crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
+    return Recipe(
+        steps=1,
+        crop=crop,
+        batch=min(8, max(4, 8 * 128**2 // crop**2)),
+        learning_rate=1e-3 if kept_head else 3e-3,  # a new last layer would learn too slowly at 1e-3
+        ema=0.98,
+        seed=seed,
+        zoom=(0.9, 1.4),
+        rotation=30,
+        colour=0.2 if len(examples[0].pixels) == 3 else 0.0,
+        gamma=0.2,
+        contrast=0.2,
+    )
+
+
+def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
+    """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
+    network.to(memory_format=torch.channels_last)  # as it will be trained
+    state, weights, seconds = copy.deepcopy(network.state_dict()), torch.ones(len(examples)), []
+    for step in range(5):
+        started = time.monotonic()
+        images, targets = batch_at(10**6 + step, examples, weights, recipe)
+        loss_of(network.train().logits(images), targets).backward()
+        seconds.append(time.monotonic() - started)
+    network.zero_grad()
+    network.load_state_dict(state)  # batch normalisation counts what it sees
+    return max(2, int(60 * minutes / (1.1 * np.median(seconds[1:]))))  # the first is slow; the optimiser takes a little

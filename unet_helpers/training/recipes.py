@@ -1,0 +1,111 @@
+"""How a network is trained: examples at working scale, augmentation and schedule; and what a task of its own is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..images.orientation import as_displayed, to_stack
+from ..networks.cards import MODELS, ModelCard
+from ..preprocessing.prepare import prepare
+from ..preprocessing.resize import resize_labels
+from ..preprocessing.slices import Prepared
+from .cases import Case
+
+IGNORED = 255  # a target pixel that no loss and no score counts
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One slice at working scale: pixels (C, h, w) float16, about 0 to 1; target (h, w) uint8 class ids."""
+
+    pixels: np.ndarray
+    target: np.ndarray
+    weight: float = 1.0  # how often it is drawn, relative to the others
+    left_right: int = 2  # which axis of ``pixels`` runs from left to right
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Augmentation and schedule of the training of one card."""
+
+    steps: int
+    low_resolution_share: float = 0.0  # of the steps, the first ones, that see half the resolution: four times as fast
+    crop: int = 256
+    batch: int = 4
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    ema: float = 0.995  # the shipped weights are this moving average of the trained ones
+    seed: int = 2015
+    zoom: tuple[float, float] = (0.8, 1.25)
+    rotation: float = 15.0  # degrees, on top of quarter turns
+    mirror: bool = True  # beyond a small image its mirror image, for textures; else black, for whole organs
+    symmetry: str = "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips, or 'none'
+    hide_neighbours: float = 0.0  # how often a slice of a volume is shown without its neighbours, as a single image is
+    elastic: float = 0.0  # px, as torchvision's alpha; slow on a CPU
+    gamma: float = 0.3  # standard deviation of log gamma
+    contrast: float = 0.3
+    colour: float = 0.0  # saturation jitter; hue moves by a fifth of it
+    noise: float = 0.04
+    downsample: float = 0.0  # how often an image is shown as from a camera of fewer pixels, down to half as many a side
+    erase: float = 0.0  # how often a small box of even grey hides what is there, so that its surroundings must tell
+    carve_mix: float = 0.0  # how often the structure of another image of the batch is set into this one
+    bias_field: float = 0.0  # standard deviation of the log of a gain that varies slowly, as with the coils of an MRI
+    class_weights: tuple[float, ...] = ()
+
+    def at(self, step: int) -> "Recipe":
+        """The recipe of one step."""
+        if step >= self.low_resolution_share * self.steps:
+            return self
+        return replace(self, crop=self.crop // 2, zoom=tuple(z / 2 for z in self.zoom))
+
+    def with_less_augmentation(self) -> "Recipe":
+        """Half of it, and all steps at full resolution: for a last round, nearer to the images as they are."""
+        ranges = ("rotation", "gamma", "contrast", "colour", "noise", "downsample", "erase", "bias_field")
+        halves = {name: getattr(self, name) / 2 for name in ranges}
+        return replace(self, low_resolution_share=0, zoom=tuple(z**0.5 for z in self.zoom), **halves)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a card's network learns: its data set, how examples are made of it, how it is trained and scored."""
+
+    card: str
+    read: Callable[[Path], Iterator[Case]]  # all cases of a folder
+    examples: Callable[[Case], Iterator[Example]]
+    recipe: Recipe
+    score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
+
+
+def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields) -> Example:
+    """A prepared slice as the network reads it, with its target at working scale; outside the field of view ignored."""
+    pixels = prepared.tile(slice(None), slice(None), card.in_channels).astype(np.float16)
+    if prepared.inside is not None:
+        target = np.where(prepared.inside, target, IGNORED)
+    return Example(pixels, target.astype(np.uint8), **fields)
+
+
+def single_example(name: str, pixels: np.ndarray, target: np.ndarray, **fields) -> Iterator[Example]:
+    """The one example of a single image (H, W[, 3]), prepared at the target's shape just as inference does."""
+    card = MODELS[name]
+    yield example_of(prepare(pixels[None], card.preprocessing, target.shape)[0], target, card, **fields)
+
+
+def slice_examples(name: str) -> Callable[[Case], Iterator[Example]]:
+    """For single images and volumes: each slice that shows the structure, and every third of the others."""
+
+    def examples(case: Case) -> Iterator[Example]:
+        card = MODELS[name]
+        preprocessing, side = card.preprocessing, card.preprocessing.size
+        stack, truth = to_stack(case.image).pixels, as_displayed(case.image, case.truth)
+        for axis in preprocessing.axes if len(stack) > 1 else (0,):
+            slices, masks = np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0)
+            shape = (side, side) if preprocessing.scale == "square" else masks.shape[1:]
+            prepared = prepare(slices, preprocessing, shape)
+            for i, mask in enumerate(masks):
+                if mask.any() or i % 3 == 0:
+                    left_right = 0 if axis == 2 else 2  # slices from left to right, or columns
+                    yield example_of(prepared[i], resize_labels(mask, shape), card, left_right=left_right)
+
+    return examples

@@ -1,0 +1,43 @@
+"""FLAIR abnormality: TCGA-LGG."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...images.image import MedicalImage
+from ...images.read import read_image
+from ..cases import Case, files, read_truth, tenths
+from ..recipes import Recipe, Task, slice_examples
+from ..scores import score_classes
+
+
+def read_brains(folder: Path) -> Iterator[Case]:
+    """TCGA-LGG, FLAIR: images/PATIENT/NN.jpg and masks/PATIENT/NN.png, read as one (Z, Y, X) stack a patient."""
+    for number, patient in enumerate(sorted(p for p in (folder / "images").glob("*") if p.is_dir())):
+        slices = files(patient)
+        stack = np.stack([read_image(path).pixels for path in slices])
+        truth = np.stack([read_truth(folder / "masks" / patient.name / f"{path.stem}.png") for path in slices])
+        yield Case(patient.name, tenths(number), "TCGA-LGG", MedicalImage(stack, "ZYX"), (truth > 0).astype(np.uint8))
+
+
+RECIPE = Recipe(
+    steps=9000,
+    low_resolution_share=0.4,
+    crop=192,
+    batch=8,
+    weight_decay=5e-2,
+    ema=0.998,
+    symmetry="left-right",
+    hide_neighbours=0.15,
+    mirror=False,
+    zoom=(0.7, 1.35),
+    rotation=25,
+    gamma=0.5,
+    contrast=0.4,
+    downsample=0.3,
+    erase=0.7,
+    carve_mix=0.7,
+    bias_field=0.25,
+)
+TASK = Task("brain_flair", read_brains, slice_examples("brain_flair"), RECIPE, score_classes)

@@ -1,0 +1,41 @@
+"""Blood vessels of the retina: CHASE_DB1 and HRF."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...images.read import read_image
+from ...networks.cards import MODELS
+from ...preprocessing.field_of_view import field_of_view, width_of
+from ...preprocessing.resize import resize
+from ...results.metrics import dice, sensitivity
+from ...results.segmentation import Segmentation
+from ..cases import Case, files, first_number, read_truth, tenths
+from ..recipes import Example, Recipe, Task, single_example
+
+
+def read_vessels(folder: Path) -> Iterator[Case]:
+    """CHASE_DB1 by child and HRF by person: images/chase_*.jpg and hrf_*.jpg, masks/*.png."""
+    for path in files(folder / "images"):
+        truth = read_truth(folder / "masks" / f"{path.stem}.png") > 0
+        kind = path.stem.split("_")[0]
+        yield Case(path.stem, tenths(first_number(path.stem)), kind, read_image(path), truth.astype(np.uint8))
+
+
+def vessel_examples(case: Case) -> Iterator[Example]:
+    zoom = MODELS["retinal_vessels"].preprocessing.size / width_of(field_of_view(case.image.pixels))
+    shape = tuple(round(n * zoom) for n in case.truth.shape)
+    target = resize(case.truth.astype(np.float32), shape) > 0.45  # a thin vessel covers less than half of a shrunken px
+    yield from single_example("retinal_vessels", case.image.pixels, target)
+
+
+def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
+    """Inside the field of view, where there is one."""
+    inside = field_of_view(case.image.pixels)
+    truth, answer = case.truth[inside], result.labels[inside]
+    return {"Dice": dice(truth, answer), "sensitivity": sensitivity(truth, answer)}
+
+
+RECIPE = Recipe(steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.08, downsample=0.3, erase=0.3)
+TASK = Task("retinal_vessels", read_vessels, vessel_examples, RECIPE, score_vessels)
