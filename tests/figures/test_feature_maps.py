@@ -113,7 +113,7 @@ def test_an_unknown_level_is_named(model, image, levels):
 def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
     model.card = replace(model.card, preprocessing=replace(model.card.preprocessing, scale="objects", size=24))
     seen = []
-    monkeypatch.setattr("unet_helpers.inside.zoom_for_objects", lambda m, pixels: seen.append(hooks(m)) or 0.5)
+    monkeypatch.setattr("unet_helpers.figures.skips.zoom_for_objects", lambda m, pixels: seen.append(hooks(m)) or 0.5)
     assert without_skips(image, model, flips=1, progress=False).zoom == 0.5
     assert seen == [0]
 

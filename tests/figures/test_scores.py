@@ -8,10 +8,10 @@ import torch
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers import metrics
-from unet_helpers.figures.disagreement import disagreement, disagreement_figure
+from unet_helpers.figures.disagreement import disagreement_figure
 from unet_helpers.figures.feature_maps import as_seen
 from unet_helpers.figures.scores import score_table, threshold_curve, threshold_scores
+from unet_helpers.results import metrics
 
 
 def result_of(probabilities, card="retinal_vessels", spacing=None, threshold=0.5) -> uh.Segmentation:
@@ -110,22 +110,23 @@ def test_disagreement_is_that_of_the_turned_and_mirrored_answers(model, flips):
         for turn in ((0, 2), (0, 1, 2, 3))[flips == 8]:
             turned = np.rot90(
                 seen.T if mirror else seen, turn
-            )  # eight ways, enumerated in another way than in tiles.py
+            )  # eight ways, enumerated in another way than in averaging.py
             if flips == 4:
                 turned = np.rot90(np.flipud(seen) if mirror else seen, turn)
             answer = np.rot90(model(torch.from_numpy(turned.copy())[None, None])[0, 0].numpy(), -turn)
             answers.append((np.flipud(answer) if flips == 4 else answer.T) if mirror else answer)
-    mean, spread = disagreement(image, model, flips)
+    result = uh.segment(image, model, flips=flips, progress=False)
+    mean, spread = result.foreground, result.spread
     np.testing.assert_allclose(mean, np.mean(answers, axis=0), atol=1e-5)
     np.testing.assert_allclose(spread, np.std(answers, axis=0), atol=1e-5)
     assert spread.max() > 1e-3
-    np.testing.assert_allclose(mean, uh.segment(image, model, flips=flips, progress=False).probabilities[0], atol=1e-5)
-    assert not model._forward_hooks and not model._forward_pre_hooks
 
 
 def test_a_network_without_preference_agrees_with_itself(model):
     torch.nn.init.zeros_(model.conv.weight)
-    mean, spread = disagreement(np.random.default_rng(11).integers(0, 255, (4, 16, 20), dtype=np.uint8), model)
+    volume = np.random.default_rng(11).integers(0, 255, (4, 16, 20), dtype=np.uint8)
+    result = uh.segment(volume, model, flips=8, progress=False)
+    mean, spread = result.foreground, result.spread
     assert mean.shape == spread.shape == (4, 16, 20)
     assert np.ptp(mean) == 0 and spread.max() == 0
 
@@ -135,5 +136,5 @@ def test_disagreement_figure_opens_where_the_answers_differ_most(model):
     volume[3] = np.random.default_rng(12).integers(0, 255, (16, 20))  # the only slice with anything to see
     figure = disagreement_figure(volume, model, flips=4)
     assert figure.axes[0].get_title() == "array, slice 3"
-    _, spread = disagreement(volume, model, flips=4)
+    spread = uh.segment(volume, model, flips=4, progress=False).spread
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), spread[3])

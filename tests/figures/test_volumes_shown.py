@@ -98,7 +98,7 @@ def test_without_a_kernel_the_slider_is_three_still_planes(result):
 
 @pytest.mark.parametrize("axes", ["YX", "YXC"])
 def test_a_single_image_has_no_slices(axes):
-    with pytest.raises(ValueError, match="without slices"):
+    with pytest.raises(uh.ImageError, match="without slices"):
         slices(np.zeros((8, 8, 3)[: len(axes)], np.uint8))
 
 

@@ -6,9 +6,18 @@ import torch
 from helpers.networks import make_network
 
 from unet_helpers import load_model, read_image
-from unet_helpers.inference.segment import working_shape
-from unet_helpers.inference.tiles import flip_average, predict, spans
-from unet_helpers.preprocessing.slices import Prepared, prepare_slice
+from unet_helpers.inference.averaging import averaged
+from unet_helpers.inference.scale import working_shape
+from unet_helpers.inference.tiles import predict as add_prediction
+from unet_helpers.inference.tiles import spans
+from unet_helpers.preprocessing.prepare import prepare
+from unet_helpers.preprocessing.slices import Prepared
+
+
+def predict(model, prepared, shape, **options) -> np.ndarray:
+    out = np.zeros((model.out_channels, *shape), np.float32)
+    add_prediction(model, prepared, out, **options)
+    return out
 
 
 @pytest.mark.parametrize(
@@ -27,8 +36,7 @@ def photograph():
     """The prepared retina at working scale, and its answer in one piece."""
     model = load_model("retinal_vessels")
     image = read_image("sample_images/retina.jpg")
-    shape = working_shape(image.pixels, None, model)
-    prepared = prepare_slice(image.pixels, model.card.preprocessing, shape)
+    prepared = prepare(image.pixels[None], model.card.preprocessing, working_shape(model, image.pixels))[0]
     crop = (slice(200, 712), slice(200, 712))
     prepared = Prepared(prepared.pixels[crop])
     return model, prepared, predict(model, prepared, (512, 512), tile=4096)
@@ -60,9 +68,10 @@ def test_agrees_with_monai(photograph):
 @pytest.mark.parametrize("flips", [4, 8])
 def test_a_flipped_image_gives_the_flipped_answer(flips):
     model, planes = make_network(), np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
-    straight, flipped = flip_average(model, planes, flips), flip_average(model, planes[:, ::-1].copy(), flips)
-    np.testing.assert_allclose(flipped, straight[:, ::-1], atol=1e-5)
-    assert np.abs(flip_average(model, planes, 1) - straight).max() > 1e-4  # averaging did something
+    straight, flipped = averaged(model, planes, flips), averaged(model, planes[:, ::-1].copy(), flips)
+    np.testing.assert_allclose(flipped, straight[:, ::-1], atol=1e-5)  # the mean, and the spread behind it
+    assert len(straight) == 2 and straight[1].max() > 1e-4
+    assert np.abs(averaged(model, planes, 1) - straight[:1]).max() > 1e-4  # averaging did something
 
 
 def test_a_working_scale_of_its_own_gives_the_images_shape():

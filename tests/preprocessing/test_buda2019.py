@@ -1,7 +1,7 @@
-"""hub.py: the published network is loaded safely, fed as its author fed it, and answers in the image's own place.
+"""The published network is loaded safely, fed as its author fed it, and answers in the image's own place.
 
 The expected values come from a literal re-statement of the author's code (dataset.py, utils.py, unet.py and
-inference.py of github.com/mateuszbuda/brain-segmentation-pytorch), written here without any function of hub.py.
+inference.py of github.com/mateuszbuda/brain-segmentation-pytorch), without any function of preprocessing/buda2019.py.
 """
 
 import hashlib
@@ -24,16 +24,19 @@ from scipy import ndimage
 from skimage.exposure import rescale_intensity
 from skimage.transform import resize
 
-from unet_helpers import download, hub
+from unet_helpers import download
 from unet_helpers.errors import DownloadError, ModelError
 from unet_helpers.images.image import MedicalImage, from_array
 from unet_helpers.images.read import read_image
-from unet_helpers.networks.cards import MODELS, Preprocessing
+from unet_helpers.inference.segment import predict_volume
+from unet_helpers.networks.cards import MODELS
 from unet_helpers.networks.unet import UNet, fold_batch_norm
+from unet_helpers.networks.weights import read_published
+from unet_helpers.preprocessing.buda2019 import check_volume, prepare_volume
 
 CARD = MODELS["brain_flair_buda2019"]
-READING = CARD.reading
-SMALL = replace(READING, size=48)
+PUBLISHED = CARD.preprocessing
+SMALL = replace(PUBLISHED, size=48)
 SAMPLES = sorted((places.SAMPLES / "brain_flair").glob("*.tif"))
 
 
@@ -91,11 +94,20 @@ class Stub(torch.nn.Module):
     def __init__(self, rule, size=64):
         super().__init__()
         self.rule, self.seen = rule, []
-        self.card = SimpleNamespace(preprocessing=Preprocessing(channels="rgb", percentiles=(10, 99), size=size))
+        self.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=size))
 
     def forward(self, x):
         self.seen.append(x.clone())
         return self.rule(x)
+
+
+def channels_first(cropped) -> np.ndarray:
+    """(z, 3, size, size), as the network gets it."""
+    return np.ascontiguousarray(np.moveaxis(cropped.pixels, -1, 1))
+
+
+def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
+    return predict_volume(model, image, flips, None, progress)[0][:1]
 
 
 # ---------------------------------------------------------------------------------- the network and its file
@@ -187,7 +199,7 @@ def test_weights_come_from_a_server_and_only_if_their_hash_begins_as_the_card_sa
     torch.save(tensors, folder / "unet.pt", _use_new_zipfile_serialization=zipped)
     digest = hashlib.sha256((folder / "unet.pt").read_bytes()).hexdigest()
     path = download.fetch(f"{address}/unet.pt", digest[:8], progress=False)
-    network = hub.read_published(path, CARD)
+    network = read_published(path, CARD)
     assert path.suffix == ".pt" and network.weights_sha256 == digest and network.card is CARD and not network.training
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
     with pytest.raises(DownloadError, match="sha256"):
@@ -213,7 +225,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind != "torch.save of 2019")
     with pytest.raises(ModelError, match="Nothing in it was run") as caught:
-        hub.read_published(path, CARD)
+        read_published(path, CARD)
     assert not target.exists()
     assert "weights_only" not in str(caught.value)  # torch's own advice to load it all the same is not passed on
     if kind == "bare pickle":  # the payload is a live one
@@ -227,9 +239,9 @@ def test_damaged_files_are_refused_with_clear_words(tmp_path, tensors):
     for content in (b"", b"<html>404</html>", good[: len(good) // 2], b"PK\x03\x04" + bytes(100)):
         (tmp_path / "bad.pt").write_bytes(content)
         with pytest.raises(ModelError, match=r"bad\.pt is no file of tensors"):
-            hub.read_published(tmp_path / "bad.pt", CARD)
+            read_published(tmp_path / "bad.pt", CARD)
     with pytest.raises(ModelError, match="missing"):
-        hub.read_published(tmp_path / "none.pt", CARD)
+        read_published(tmp_path / "none.pt", CARD)
 
 
 @pytest.mark.parametrize("change", ["width", "missing", "extra", "a list", "a number", "numbers as names"])
@@ -244,7 +256,7 @@ def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
     }[change]
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ModelError, match="another network") as caught:
-        hub.read_published(tmp_path / "other.pt", CARD)
+        read_published(tmp_path / "other.pt", CARD)
     assert len(str(caught.value)) < 600
 
 
@@ -256,10 +268,10 @@ def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
 def test_preprocessing_is_the_authors(shape, dtype):
     volume = head(shape, dtype=dtype)
     before = volume.copy()
-    prepared = hub.prepare_volume(volume, SMALL)
+    prepared = prepare_volume(volume, SMALL)
     expected = literal(volume, 48)
-    assert prepared.planes.dtype == np.float32 and prepared.planes.shape == expected.shape
-    np.testing.assert_allclose(prepared.planes, expected, atol=1e-6)
+    assert channels_first(prepared).dtype == np.float32 and channels_first(prepared).shape == expected.shape
+    np.testing.assert_allclose(channels_first(prepared), expected, atol=1e-6)
     assert np.array_equal(volume, before)  # the author's code overwrites its input, this one must not
     assert expected.std() == pytest.approx(1, abs=1e-3) and np.unique(expected).size > 1000
 
@@ -269,31 +281,31 @@ def test_preprocessing_is_the_authors_where_nothing_is_dark():
     for size in (24, 48):  # smaller, and larger so that resizing reaches beyond the rim
         expected = literal(volume, size)
         np.testing.assert_allclose(
-            hub.prepare_volume(volume, Preprocessing(percentiles=(10, 99), size=size)).planes, expected, atol=1e-6
+            channels_first(prepare_volume(volume, replace(PUBLISHED, size=size))), expected, atol=1e-6
         )
 
 
 def test_empty_outer_slices_are_cut_off_as_in_the_original():
     volume = head((9, 40, 31))
     volume[:3] = volume[7:] = 2
-    prepared = hub.prepare_volume(volume, SMALL)
+    prepared = prepare_volume(volume, SMALL)
     assert prepared.box[0] == slice(3, 7)
-    np.testing.assert_allclose(prepared.planes, literal(volume, 48), atol=1e-6)
+    np.testing.assert_allclose(channels_first(prepared), literal(volume, 48), atol=1e-6)
 
 
 def test_the_dropped_slices_do_not_set_the_threshold():
     volume = head((6, 40, 31))
     bright = volume.copy()
     bright[0] = bright[-1] = 255  # brighter than all the rest
-    np.testing.assert_array_equal(hub.prepare_volume(bright, SMALL).planes, hub.prepare_volume(volume, SMALL).planes)
+    np.testing.assert_array_equal(
+        channels_first(prepare_volume(bright, SMALL)), channels_first(prepare_volume(volume, SMALL))
+    )
 
 
 def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
     volume = head((5, 60, 51))
-    prepared = hub.prepare_volume(
-        volume, Preprocessing(percentiles=(10, 99), size=64)
-    )  # enlarged as little as 240 to 256
-    difference = np.abs(prepared.planes - literal(volume, 64, resized=resize_2019))
+    prepared = prepare_volume(volume, replace(PUBLISHED, size=64))  # enlarged as little as 240 to 256
+    difference = np.abs(channels_first(prepared) - literal(volume, 64, resized=resize_2019))
     assert difference[..., 4:-4, 4:-4].max() < 0.02
     assert 0 < (difference > 0.05).mean() < 0.01
 
@@ -301,7 +313,7 @@ def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
 def test_a_single_image_is_a_volume_of_one_slice():
     stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]), size=256)
     picture = head((5, 90, 71))[2]
-    answer = hub.predict_published(stub, from_array(picture), progress=False)
+    answer = predict_published(stub, from_array(picture), progress=False)
     np.testing.assert_allclose(stub.seen[0].numpy(), literal(picture[None], 256, drop=False), atol=1e-6)
     assert answer.shape == (1, 90, 71) and answer.dtype == np.float32 and answer.max() > 0.8
 
@@ -309,7 +321,7 @@ def test_a_single_image_is_a_volume_of_one_slice():
 def test_a_grey_image_is_read_as_all_three_channels():
     grey = head((5, 50, 41))[..., 1]
     stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]))
-    hub.predict_published(stub, from_array(grey), progress=False)
+    predict_published(stub, from_array(grey), progress=False)
     expected = literal(np.repeat(grey[..., None], 3, axis=-1), 64)
     assert len(stub.seen) == len(expected) > 1
     np.testing.assert_allclose(torch.cat(stub.seen).numpy(), expected, atol=1e-6)
@@ -319,7 +331,7 @@ def test_the_hub_example_feeds_a_near_constant_image():
     picture = head((5, 90, 71))[2]
     pixels = picture.astype(np.float64)
     example = (pixels / 255 - pixels.mean((0, 1))) / pixels.std((0, 1))  # ToTensor, then Normalize(mean=m, std=s)
-    ours = hub.prepare_volume(picture[None], READING).planes
+    ours = channels_first(prepare_volume(picture[None], PUBLISHED))
     np.testing.assert_allclose(example.std((0, 1)), 1 / 255, rtol=1e-6)  # 255 times too flat
     np.testing.assert_allclose(ours.std((0, 2, 3)), 1, atol=1e-4)
 
@@ -338,7 +350,7 @@ def ramps(x):
 def test_answers_come_back_to_the_pixels_they_are_about(shape, turned):
     volume = head(shape)
     rule = (lambda x: ramps(x).transpose(2, 3).contiguous()) if turned else ramps
-    answer = hub.predict_published(Stub(rule), from_array(volume), progress=False)
+    answer = predict_published(Stub(rule), from_array(volume), progress=False)
     inner = volume[1:-1].copy()
     found = np.nonzero((inner >= inner.max() * 0.1).any(-1))
     (z0, y0, x0), (z1, y1, x1) = [i.min() for i in found], [i.max() + 1 for i in found]
@@ -380,7 +392,7 @@ def test_a_bright_block_is_found_where_it_is_in_every_kind_of_image():
     for axes, (pixels, expected) in cases.items():
         image = from_array(pixels)
         assert image.axes == axes
-        answer = hub.predict_published(Stub(bright), image, progress=False)
+        answer = predict_published(Stub(bright), image, progress=False)
         assert answer.shape == (1, *image.spatial_shape)
         assert overlap(answer, expected) > 0.95, axes
 
@@ -395,7 +407,7 @@ def test_nifti_volumes_are_answered_in_their_own_orientation(order):
     affine = nib.orientations.inv_ornt_aff(turn, volume.shape[::-1])
     assert "".join(nib.aff2axcodes(affine)) == order
     stub = Stub(bright)
-    answer = hub.predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine), progress=False)
+    answer = predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine), progress=False)
     assert answer.shape == (1, *pixels.shape) and overlap(answer, expected) > 0.95
     assert len(stub.seen) == 5  # axial slices, whatever the file's order; two of seven are dropped
 
@@ -403,8 +415,8 @@ def test_nifti_volumes_are_answered_in_their_own_orientation(order):
 def test_flips_average_the_answer_over_mirrored_slices():
     volume, mask = lesion()
     right = Stub(lambda x: ramps(x))
-    plain = hub.predict_published(right, from_array(volume), progress=False)
-    flipped = hub.predict_published(right, from_array(volume), progress=False, flips=4)
+    plain = predict_published(right, from_array(volume), progress=False)
+    flipped = predict_published(right, from_array(volume), progress=False, flips=4)
     assert np.ptp(plain[0, 3, 30, 8:40]) > 0.5 and np.ptp(flipped[0, 3, 30, 8:40]) < 1e-5
 
 
@@ -422,41 +434,41 @@ def never(x):
 def test_images_without_content_get_an_empty_answer(shape, value):
     dtype = np.uint8 if value in (0, 7) else np.float32
     image = from_array(np.full(shape, value, dtype))
-    answer = hub.predict_published(Stub(never), image, progress=False)
+    answer = predict_published(Stub(never), image, progress=False)
     assert answer.shape == (1, *image.spatial_shape) and not answer.any()
 
 
 def test_a_volume_with_content_only_in_the_dropped_slices_is_empty():
     volume = np.zeros((5, 30, 30, 3), np.uint8)
     volume[0] = head((5, 30, 30))[2]
-    assert not hub.predict_published(Stub(never), from_array(volume), progress=False).any()
+    assert not predict_published(Stub(never), from_array(volume), progress=False).any()
 
 
 def test_nearly_empty_volumes_give_numbers_all_the_same():
     speck = np.zeros((5, 90, 90), np.float32)
     speck[2, 3, 4], speck[2, 80, 81] = 5, 3  # fewer than one pixel in a hundred: 10th and 99th percentile are equal
-    assert hub.prepare_volume(speck[..., None], Preprocessing(percentiles=(10, 99), size=78)) is None
-    answer = hub.predict_published(Stub(bright), from_array(speck), progress=False)
+    assert prepare_volume(speck[..., None], replace(PUBLISHED, size=78)) is None
+    answer = predict_published(Stub(bright), from_array(speck), progress=False)
     assert np.isfinite(answer).all() and not answer[0, [0, 1, 3, 4]].any()
     holes = head((5, 40, 31), dtype=np.float32)
     holes[2, 10:12, 10:12] = np.nan
     filled = np.where(np.isnan(holes), 0, holes)
-    np.testing.assert_array_equal(hub.prepare_volume(holes, SMALL).planes, hub.prepare_volume(filled, SMALL).planes)
+    np.testing.assert_array_equal(prepare_volume(holes, SMALL).pixels, prepare_volume(filled, SMALL).pixels)
 
 
 def test_a_constant_channel_reads_as_zeros_and_is_noted():
     volume = head((5, 40, 31))
     volume[..., 2] = 0
-    planes = hub.prepare_volume(volume, SMALL).planes
+    planes = channels_first(prepare_volume(volume, SMALL))
     assert np.isfinite(planes).all() and not planes[:, 2].any() and planes[:, 1].std() > 0.9
-    assert any("post-contrast channel is constant" in note for note in hub.notes_for(from_array(volume)))
+    assert any("post-contrast channel is constant" in note for note in check_volume(from_array(volume)))
 
 
 def test_notes_say_what_is_unlike_the_training():
     volume = head((5, 40, 31))
 
     def notes(pixels):
-        return " | ".join(hub.notes_for(from_array(pixels)))
+        return " | ".join(check_volume(from_array(pixels)))
 
     assert "first and the last slice" in notes(volume) and "pre- and post-contrast" not in notes(volume)
     assert "a single slice" in notes(volume[2]) and "first and the last" not in notes(volume[2])
@@ -466,7 +478,7 @@ def test_notes_say_what_is_unlike_the_training():
 
 
 def test_two_slices_are_both_answered():
-    answer = hub.predict_published(Stub(bright), from_array(lesion()[0][3:5]), progress=False)
+    answer = predict_published(Stub(bright), from_array(lesion()[0][3:5]), progress=False)
     assert answer[0, 0].any() and answer[0, 1].any()
 
 
@@ -477,11 +489,9 @@ def test_the_whole_network_answers_a_picture(tensors):
     network = UNet(3, 1, 32)
     network.load_state_dict(tensors)
     network = fold_batch_norm(network)
-    network.card = SimpleNamespace(
-        preprocessing=Preprocessing(percentiles=(10, 99), size=64)
-    )  # 256 would take 16 times as long
+    network.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=64))  # 256 would take 16 times as long
     picture = read_image(SAMPLES[0]).pixels if SAMPLES else head((5, 90, 71))[2]
-    answer = hub.predict_published(network, from_array(picture), progress=False)
+    answer = predict_published(network, from_array(picture), progress=False)
     planes = torch.from_numpy(literal(picture[None], 64, drop=False))
     with torch.inference_mode():
         direct = network(planes)[0, 0].numpy()
@@ -492,12 +502,10 @@ def test_the_whole_network_answers_a_picture(tensors):
 @pytest.mark.skipif(not SAMPLES, reason="needs ../shared/samples, the sample images that a user's computer downloads")
 def test_a_real_slice_is_read_as_three_different_channels():
     image = read_image(SAMPLES[0])
-    assert (
-        image.axes == "YXC" and hub.notes_for(image)[0].startswith("a single slice") and len(hub.notes_for(image)) == 1
-    )
-    prepared = hub.prepare_volume(image.pixels[None], READING)
-    np.testing.assert_allclose(prepared.planes.std((0, 2, 3)), 1, atol=1e-4)
-    flair, box = prepared.planes[0, 1], prepared.box
-    back = prepared.undo(flair)
+    assert image.axes == "YXC" and check_volume(image)[0].startswith("a single slice") and len(check_volume(image)) == 1
+    prepared = prepare_volume(image.pixels[None], PUBLISHED)
+    np.testing.assert_allclose(channels_first(prepared).std((0, 2, 3)), 1, atol=1e-4)
+    flair, box = channels_first(prepared)[0, 1], prepared.box
+    back = prepared.undo(flair[None], image.spatial_shape)[0][box[1:]]
     stored = image.pixels[box[1], box[2], 1].astype(float)
     assert np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98  # the same picture, in the same place

@@ -13,10 +13,11 @@ from helpers.places import DATA, ROOT, SAMPLES
 
 import unet_helpers as uh
 from unet_helpers.images.image import from_array
-from unet_helpers.preprocessing.checks import check_familiarity, check_input
+from unet_helpers.preprocessing.checks import check_distribution, check_input
 from unet_helpers.preprocessing.image_statistics import features
-from unet_helpers.preprocessing.out_of_distribution import statistics, unfamiliarity, warn_unfamiliar
-from unet_helpers.training.datasets import READERS, read_cases
+from unet_helpers.preprocessing.out_of_distribution import ood_score, ood_warning, statistics
+from unet_helpers.training.datasets import read_cases
+from unet_helpers.training.tasks import TASKS
 
 HERE = ROOT / "sample_images"
 SHIPPED = {"retinal_vessels": "retina.jpg", "nuclei": "ihc.png", "hippocampus": "hippocampus_mni.nii.gz"}
@@ -35,61 +36,61 @@ def tissue() -> np.ndarray:
 
 
 def test_every_network_trained_here_has_statistics():
-    assert set(statistics()) == set(uh.MODELS) - {"brain_flair_buda2019"} == set(READERS)
+    assert set(statistics()) == set(uh.MODELS) - {"brain_flair_buda2019"} == set(TASKS)
     for card in statistics().values():
         assert card["limit"] > 0 and all(np.isfinite(part).all() for cluster in card["clusters"] for part in cluster)
 
 
 @pytest.mark.parametrize("file", SHIPPED.values())
-@pytest.mark.parametrize("card", READERS)
+@pytest.mark.parametrize("card", TASKS)
 def test_shipped_samples_are_familiar_to_their_own_card_only(file, card):
     image = uh.read_image(HERE / file)
-    warning = warn_unfamiliar(image, card)
+    warning = ood_warning(image, card)
     assert (warning is None) == (SHIPPED.get(card) == file), warning
-    assert (unfamiliarity(image, card) > 1) == (warning is not None)
+    assert (ood_score(image, card) > 1) == (warning is not None)
 
 
 @needs_samples
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*/*.*")), ids=lambda path: path.name)
 def test_samples_to_download_are_familiar_to_their_own_card_only(path):
     image = uh.read_image(path)
-    assert [card for card in READERS if unfamiliarity(image, card) <= 1] == [path.parent.name]
+    assert [card for card in TASKS if ood_score(image, card) <= 1] == [path.parent.name]
 
 
 def test_the_warning_names_what_is_expected_and_a_better_network():
-    warning = warn_unfamiliar(uh.read_image(HERE / "retina.jpg"), uh.MODELS["lungs"])
+    warning = ood_warning(uh.read_image(HERE / "retina.jpg"), uh.MODELS["lungs"])
     assert uh.MODELS["lungs"].modality in warning and "'retinal_vessels'" in warning
 
 
 @pytest.mark.parametrize("shape", [(565, 584), (605, 700), (2822, 2822), (352, 352)])
 def test_retinas_of_other_sizes_are_familiar(retina, shape):
     resized = cv2.resize(retina, shape[::-1], interpolation=cv2.INTER_AREA)
-    assert warn_unfamiliar(from_array(resized), "retinal_vessels") is None
+    assert ood_warning(from_array(resized), "retinal_vessels") is None
 
 
 def test_parts_of_a_retina_and_its_green_channel_are_familiar(retina):
     for part in (retina[300:1100, 300:1100], retina[150:, :1200], retina[..., 1]):
-        assert warn_unfamiliar(from_array(part), "retinal_vessels") is None
+        assert ood_warning(from_array(part), "retinal_vessels") is None
 
 
 def test_tissue_of_other_sizes_colours_and_none_is_familiar(tissue):
     double, half = cv2.resize(tissue, (1024, 1024)), cv2.resize(tissue, (256, 256), interpolation=cv2.INTER_AREA)
     dim = (tissue * [0.8, 0.7, 0.75]).astype(np.uint8)
     for other in (double, half, dim, tissue[100:350, 50:400], tissue[..., 1]):
-        assert warn_unfamiliar(from_array(other), "nuclei") is None
+        assert ood_warning(from_array(other), "nuclei") is None
 
 
-@pytest.mark.parametrize("card", READERS)
+@pytest.mark.parametrize("card", TASKS)
 def test_the_unit_of_the_intensities_does_not_matter(retina, tissue, card):
     for pixels in (retina, tissue, tissue[..., 0]):
         units = (pixels, pixels.astype(np.uint16) * 257, pixels / 255, (pixels / 255).astype(np.float32) * 1e-6)
-        values = [unfamiliarity(from_array(unit), card) for unit in units]
+        values = [ood_score(from_array(unit), card) for unit in units]
         np.testing.assert_allclose(values, values[0], rtol=1e-2)
 
 
 def test_cards_without_statistics_never_warn(retina):
     for card in (uh.MODELS["brain_flair_buda2019"], replace(uh.MODELS["lungs"], name="fine_tuned")):
-        assert np.isnan(unfamiliarity(from_array(retina), card)) and check_familiarity(from_array(retina), card) == []
+        assert np.isnan(ood_score(from_array(retina), card)) and check_distribution(from_array(retina), card) == []
 
 
 def odd_images() -> list[np.ndarray]:
@@ -109,7 +110,7 @@ def test_no_image_is_too_odd(card):
     for pixels in odd_images():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert isinstance(unfamiliarity(from_array(pixels), card), float)
+            assert isinstance(ood_score(from_array(pixels), card), float)
         assert all(isinstance(warning, str) for warning in check_input(from_array(pixels), card))
 
 
@@ -118,20 +119,20 @@ def test_no_image_is_too_odd(card):
 )
 def test_empty_tiny_images_and_masks_get_no_second_warning(pixels):
     image = from_array(pixels)
-    assert check_input(image, uh.MODELS["lungs"]) and check_familiarity(image, uh.MODELS["lungs"]) == []
+    assert check_input(image, uh.MODELS["lungs"]) and check_distribution(image, uh.MODELS["lungs"]) == []
 
 
 def test_segment_passes_the_warning_on(retina):
     image = from_array(retina[::4, ::4])
-    assert check_familiarity(image, uh.MODELS["lungs"])[0] in check_input(image, uh.MODELS["lungs"])
-    assert not check_familiarity(image, uh.MODELS["retinal_vessels"])
+    assert check_distribution(image, uh.MODELS["lungs"])[0] in check_input(image, uh.MODELS["lungs"])
+    assert not check_distribution(image, uh.MODELS["retinal_vessels"])
 
 
 def test_it_takes_milliseconds(retina):
     image, seconds = from_array(np.ascontiguousarray(retina[:1000, :1000])), []
     for _ in range(5):
         started = time.process_time()
-        warn_unfamiliar(image, "nuclei")
+        ood_warning(image, "nuclei")
         seconds.append(time.process_time() - started)
     assert min(seconds) < 0.1  # 0.03 on an idle core; 0.05 is what it may take
 
@@ -143,7 +144,7 @@ def test_importing_the_package_does_not_load_it():
 
 def test_features_do_not_change_the_image(tissue):
     before = tissue.copy()
-    for card in READERS:
+    for card in TASKS:
         features(tissue, card)
     np.testing.assert_array_equal(tissue, before)
 
@@ -153,10 +154,10 @@ def test_features_do_not_change_the_image(tissue):
 def test_the_calibrated_figures_hold_on_the_test_part():
     """Under 2 % of a card's own unseen images are flagged, over 90 % of the other cards' (12 images of each)."""
     own, others = [], []
-    for card in READERS:
+    for card in TASKS:
         cases = [case for case in read_cases(card, DATA / card) if case.part == "test"]
         for case in cases[:: max(1, len(cases) // 12)]:
-            unfamiliar = {name: unfamiliarity(case.image, name) > 1 for name in READERS}
+            unfamiliar = {name: ood_score(case.image, name) > 1 for name in TASKS}
             own.append(unfamiliar.pop(card))
             others.extend(unfamiliar.values())
     assert np.mean(own) < 0.02 + 1.5 / len(own) and np.mean(others) > 0.9

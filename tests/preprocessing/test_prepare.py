@@ -6,16 +6,16 @@ import pytest
 from unet_helpers.networks.cards import MODELS, Preprocessing
 from unet_helpers.preprocessing.channels import select_channels
 from unet_helpers.preprocessing.field_of_view import field_of_view, flatten_illumination, width_of
-from unet_helpers.preprocessing.intensities import intensity_levels, intensity_range, slice_levels
-from unet_helpers.preprocessing.resize import resize, resize_labels
-from unet_helpers.preprocessing.slices import prepare_slice
+from unet_helpers.preprocessing.intensities import intensity_range
+from unet_helpers.preprocessing.resize import contrast, highest_contrast_window, resize, resize_labels
+from unet_helpers.preprocessing.slices import PreparedStack
 
 GREY = Preprocessing(percentiles=(0, 100))
 
 
 def read(pixels, preprocessing=GREY, shape=None):
-    prepared = prepare_slice(pixels, reading, shape or pixels.shape[:2])
-    return prepared.tile(slice(None), slice(None), 3 if reading.channels == "rgb" else 1)
+    prepared = PreparedStack(pixels[None], preprocessing, shape or pixels.shape[:2])[0]
+    return prepared.tile(slice(None), slice(None), 3 if preprocessing.channels in ("rgb", "stain") else 1)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "uint32", "float32", "float64"])
@@ -59,9 +59,11 @@ def test_outliers_do_not_set_the_range():
 
 def test_channels():
     colour = np.stack([np.full((4, 4), v, np.uint8) for v in (10, 200, 60)], -1)
-    assert (select_channels(colour, "green") == 200).all()
-    np.testing.assert_allclose(select_channels(colour, "grey"), 0.299 * 10 + 0.587 * 200 + 0.114 * 60, rtol=1e-5)
-    assert select_channels(colour, "rgb").shape == (4, 4, 3)
+    assert (select_channels(colour, "green", colour=True) == 200).all()
+    np.testing.assert_allclose(
+        select_channels(colour, "grey", colour=True), 0.299 * 10 + 0.587 * 200 + 0.114 * 60, rtol=1e-5
+    )
+    assert select_channels(colour, "rgb", colour=True).shape == (4, 4, 3)
     ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
     assert read(ramp, Preprocessing(channels="rgb")).shape == (3, 4, 4)  # grey is repeated
 
@@ -98,24 +100,43 @@ def test_cameras_of_other_brightness_look_alike():
 
 def test_outside_the_field_of_view_nothing_is_asked_of_the_network():
     pixels, inside = photograph()
-    prepared = prepare_slice(np.repeat(pixels[..., None], 3, -1), MODELS["retinal_vessels"].reading, (500, 500))
+    colour = np.repeat(pixels[None, ..., None], 3, -1)
+    prepared = PreparedStack(colour, MODELS["retinal_vessels"].preprocessing, (500, 500))[0]
     assert 0.4 < prepared.inside.mean() < 0.5
 
 
 def test_air_above_the_head_is_not_stretched_until_it_looks_like_a_brain():
     """Each slice of a head has its own levels, also a dimmer one; slices of noise and empty ones stay dark."""
-    reading = MODELS["brain_flair"].reading
+    preprocessing = MODELS["brain_flair"].preprocessing
     brightness = np.array([200, 160, 200, 100, 180, *[4] * 6, 0])
     y, x = np.mgrid[:64, :64]
     head = np.random.default_rng(0).uniform(0.2, 1, (12, 64, 64)) * (np.hypot(y - 32, x - 32) < 28)
     volume = (head * brightness[:, None, None]).astype(np.uint8)
-    levels = slice_levels(volume, reading)
-    seen = [
-        prepare_slice(pixels, reading, (64, 64), level).tile(slice(None), slice(None), 1)
-        for pixels, level in zip(volume, levels, strict=True)
-    ]
-    brightest = [np.percentile(planes, 99) for planes in seen]
+    stack = PreparedStack(volume, preprocessing, (64, 64))
+    brightest = [np.percentile(prepared.tile(slice(None), slice(None), 3)[1], 99) for prepared in stack]
     assert min(brightest[:5]) > 0.9 and max(brightest[5:]) < 0.2
-    for alone in (0, 3, 5):
-        assert slice_levels(volume[[alone]], reading) == [intensity_levels(volume[alone], reading)]
-    assert slice_levels(volume, GREY) == [intensity_levels(volume, GREY)] * 12  # other networks: those of the volume
+    for alone in (0, 3, 5):  # a slice on its own has nothing to be dimmer than
+        assert PreparedStack(volume[[alone]], preprocessing, (64, 64)).levels[0][0] == stack.levels[alone][0]
+    others = PreparedStack(volume, GREY, (64, 64)).levels
+    assert others == [intensity_range(volume, *GREY.percentiles)] * 12  # other networks: those of the volume
+
+
+@pytest.mark.parametrize("name", ["nuclei", "lungs", "retinal_vessels", "brain_flair"])
+def test_a_colour_slice_is_read_alike_alone_and_in_a_stack(name):
+    """The levels of a stack ignored the card's channels."""
+    card = MODELS[name]
+    rng = np.random.default_rng(4)
+    pixels = np.clip(rng.normal((60, 130, 200), 25, (96, 96, 3)), 0, 255).astype(np.uint8)
+    alone = PreparedStack(pixels[None], card.preprocessing, (96, 96))[0]
+    stacked = PreparedStack(np.stack([pixels] * 3), card.preprocessing, (96, 96))[1]
+    tiles = [p.tile(slice(None), slice(None), card.in_channels) for p in (alone, stacked)]
+    np.testing.assert_allclose(tiles[1], tiles[0], atol=1e-6)
+    assert tiles[0].std() > 0.05
+
+
+def test_the_window_of_highest_contrast_is_found_in_any_type():
+    slide = np.full((700, 900), 200, np.uint32)
+    slide[300:340, 500:560] = np.random.default_rng(0).integers(0, 200, (40, 60))
+    window = highest_contrast_window(slide, 256)
+    assert window.shape == (256, 256) and contrast(window) > 20
+    assert highest_contrast_window(slide[:100, :100], 256).shape == (100, 100)

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 
 from .. import palette
 from ..networks.load import load_model
+from ..networks.unet import UNet
 from ..results.segmentation import foreground_of
 from .feature_maps import activations, as_seen, blocks_of
 
@@ -24,7 +25,7 @@ CONVOLVE, SKIP, POOL, GROW, ANSWER = ARROWS.values()
 
 def diagram(model, image=None):
     """The U of the paper's figure 1, with the sizes of a real forward pass (of zeros where there is no image)."""
-    model = load_model(model)
+    model = model if isinstance(model, UNet) else load_model(model)  # a network without a card can be drawn too
     x = torch.zeros(1, model.in_channels, 256, 256) if image is None else as_seen(image, model)
     seen, depth = activations(model, x), model.depth
     heights = 1.7 * 0.72 ** np.arange(depth + 1)  # as drawn, from level 1 to the bottleneck

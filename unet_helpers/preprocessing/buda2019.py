@@ -36,7 +36,7 @@ class Buda2019Stack(Sequence[Prepared]):
         return len(self.slices)
 
     def __getitem__(self, index: int) -> Prepared:
-        shape, cropped = self.slices.shape[1:3], self.cropped
+        shape, cropped = self.slices[index].shape[:2], self.cropped
         if cropped is None or not cropped.box[0].start <= index < cropped.box[0].stop:
             return Prepared(np.zeros(shape, np.uint8))
         pixels = cropped.pixels[index - cropped.box[0].start]
