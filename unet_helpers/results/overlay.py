@@ -1,0 +1,74 @@
+"""Pixels as a person sees them, and labels painted over them. Works on arrays and colours."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from PIL import ImageColor
+from torchvision.utils import draw_segmentation_masks
+
+from ..images.image import MedicalImage
+from ..images.orientation import as_displayed
+from ..preprocessing.intensities import intensity_range
+
+LONGEST = 1600  # px: larger images are shrunk for display
+
+
+def slice_of(image: MedicalImage, values: np.ndarray, index: int | None = None) -> np.ndarray:
+    """(H, W[, C]): slice ``index`` (default: the middle one) of an array of the image's shape, as it is displayed."""
+    stack = as_displayed(image, values)
+    return stack[len(stack) // 2 if index is None else index]
+
+
+def picture(image: MedicalImage, index: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 of an image or one slice of it."""
+    pixels = to_8_bits(slice_of(image, image.pixels, index))
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint8 as it is; of other types the 0.5th to 99.5th percentile from black to white."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    offset, gain = intensity_range(pixels, 0.5, 99.5)
+    return (np.clip((np.nan_to_num(pixels.astype(np.float32)) - offset) * gain, 0, 1) * 255).astype(np.uint8)
+
+
+def paint(
+    shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects: np.ndarray | None = None, alpha: float = 0.35
+) -> np.ndarray:
+    """(h, w, 3) uint8: each class of ``labels`` (H, W) in its colour over ``shown`` (H, W, 3), at most ``LONGEST`` px.
+
+    With ``objects``, the ids of (H, W), each of them is outlined in its full colour.
+    """
+    shown, labels = shrink(shown, cv2.INTER_AREA), shrink(labels, cv2.INTER_NEAREST_EXACT)
+    masks = torch.from_numpy(np.stack([labels == i for i in range(1, len(colors) + 1)]))
+    painted = draw_segmentation_masks(torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(colors))
+    painted = np.ascontiguousarray(painted.permute(1, 2, 0).numpy())
+    if objects is not None:
+        edges = outlines(shrink(objects, cv2.INTER_NEAREST_EXACT))
+        ink = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)
+        painted[edges] = ink[labels[edges]]
+    return painted
+
+
+def outlines(objects: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the pixels of an object that touch another one or the background."""
+    values = objects.astype(np.float32)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    return (objects > 0) & (cv2.dilate(values, cross) != cv2.erode(values, cross))
+
+
+def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
+    """At most ``LONGEST`` px on the longer side."""
+    zoom = LONGEST / max(values.shape[:2])
+    if zoom >= 1:
+        return values
+    values = values.astype(np.float32) if values.dtype == np.int32 else values  # exact for ids below 2**24
+    return cv2.resize(values, None, fx=zoom, fy=zoom, interpolation=interpolation)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 RGB as the bytes of a PNG file."""
+    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
