@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from . import MODELS, UNetHelpersError, load_model, read_image, segment
@@ -42,6 +43,10 @@ def probability(text: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COMMANDS:
+        import_module(f".training.{COMMANDS[arguments[0]]}", __package__).main(arguments[1:])
+        return 0
     chosen = parse(arguments)
     try:
         model = load_model(chosen.model)

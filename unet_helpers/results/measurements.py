@@ -1,7 +1,7 @@
 """Measurements of objects with scikit-image, in px and in physical units."""
 
-from skimage.measure import regionprops_table
 import numpy as np
+from skimage.measure import regionprops_table
 
 
 def measure(result):

@@ -1,14 +1,13 @@
 """A result on disk: for people (mask, overlay), for programs (labels, objects, CSV) and for the record (JSON)."""
 
-from PIL import Image
-from PIL import ImageColor
-from datetime import datetime
-from datetime import timezone
-from pathlib import Path
 import hashlib
 import json
-import numpy as np
 import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor
 
 from ..errors import SaveError
 from ..images.write import write_like

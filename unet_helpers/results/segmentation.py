@@ -70,7 +70,7 @@ class Segmentation:
         return " ".join([found, *self.warnings, tries])
 
     def busiest_slice(self) -> int:
-        """The displayed slice with most of the structure; the middle one where there is nothing; 0 of a single image."""
+        """The displayed slice with most of the structure; the middle one where there is nothing."""
         amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
         return int(amounts.argmax()) if amounts.any() else len(amounts) // 2
 
