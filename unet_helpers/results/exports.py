@@ -78,6 +78,7 @@ def write_rois(result, path: Path):
     for number, frame, index, shapes in outlined(result):
         lines = [np.array(ring[:-1], np.int32) for polygon in shapes for ring in polygon]
         roi = ImagejRoi.frompoints(lines[0])
+        roi.right, roi.bottom = roi.right - 1, roi.bottom - 1  # roifile takes corners for pixels
         if len(lines) > 1:  # ImageJ's shape path: 0 moves, 1 draws a line, 4 closes
             corners = np.concatenate(lines)
             (left, top), (right, bottom) = corners.min(0), corners.max(0)

@@ -18,9 +18,7 @@ def polygons(mask: np.ndarray) -> list[list[Ring]]:
     found = []
     for number, box in enumerate(find_objects(pieces), 1):
         y, x = (part.start for part in box)
-        loops = sorted(
-            rings(np.pad(pieces[box] == number, 1)), key=signed_area, reverse=True
-        )  # holes run the other way
+        loops = sorted(rings(np.pad(pieces[box] == number, 1)), key=signed_area, reverse=True)  # holes are below 0
         found.append([[(a + x, b + y) for a, b in ring] for ring in loops])
     return found
 
