@@ -80,13 +80,14 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     spacing = to_stack(image).spacing or (1.0, 1.0, 1.0)
     order = np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape)
     order = as_displayed(image, order)  # where each displayed pixel lies in the image's own order
-    first = [int(order[tuple(np.eye(3, dtype=int)[i])] - order[0, 0, 0]) if order.shape[i] > 1 else 0 for i in range(3)]
+    corner, units = int(order[0, 0, 0]), np.eye(3, dtype=int)
+    first = [(int(order[tuple(unit)]) - corner) if n > 1 else 0 for unit, n in zip(units, order.shape, strict=True)]
     facts = {
         "shape": levels.shape, "shown": shown.shape[1:3], "channels": 1 if shown.ndim == 3 else shown.shape[3],
         "steps": [float(step) for step in steps], "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
         "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:], "wide": bool(objects.max() > 65535),
         "frame": depth // len(image.pixels) if image.axes.startswith("T") else depth,
-        "own": {"shape": result.labels.shape, "start": int(order[0, 0, 0]), "steps": first},
+        "own": {"shape": result.labels.shape, "start": corner, "steps": first},
         "planes": not image.axes.startswith("T") and depth > 1,
     }  # fmt: skip
     return arrays, facts, notes
