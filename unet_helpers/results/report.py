@@ -84,7 +84,7 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     first = [(int(order[tuple(unit)]) - corner) if n > 1 else 0 for unit, n in zip(units, order.shape, strict=True)]
     facts = {
         "shape": levels.shape, "shown": shown.shape[1:3], "channels": 1 if shown.ndim == 3 else shown.shape[3],
-        "steps": [float(step) for step in steps], "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
+        "steps": steps.tolist(), "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
         "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:], "wide": bool(objects.max() > 65535),
         "frame": depth // len(image.pixels) if image.axes.startswith("T") else depth,
         "own": {"shape": result.labels.shape, "start": corner, "steps": first},
