@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from unet_helpers import LATER
+from unet_helpers import LATER, __version__
+from unet_helpers.__main__ import COMMANDS
 from unet_helpers.download import HOME_URL
 from unet_helpers.networks.cards import MODELS
 
@@ -48,6 +49,19 @@ def test_every_name_the_notebook_and_the_readme_use_exists():
 def test_no_function_hides_behind_a_module_of_its_name():
     """``uh.name`` would become the module as soon as something imports it."""
     assert not {name for name in LATER if (ROOT / f"unet_helpers/{name}.py").exists()}
+
+
+def test_one_version_and_one_home_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {__version__}\n" in citation and f"## {__version__}\n" in (ROOT / "docs/CHANGELOG.md").read_text()
+    assert f"https://github.com/{BADGE.search(README)[1]}\n" in citation
+
+
+def test_commands_in_the_documents_exist():
+    texts = README + (ROOT / "docs/TRAINING.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+    commands = set(re.findall(r"python -m unet_helpers (train|evaluate|average|[a-z]+-[a-z]+)\b", texts))
+    assert {"train", "evaluate", "average"} <= commands <= set(COMMANDS)
+    assert "python -m unet_helpers." not in texts
 
 
 def test_the_use_is_stated_where_a_user_sees_it():

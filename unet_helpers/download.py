@@ -123,7 +123,7 @@ def download(url: str, output: str, _, *, part: Path, sha256: str, progress: boo
     wrong = False
     for attempt in range(TRIES):
         time.sleep(PAUSE_SECONDS * attempt)
-        problem = None
+        problem: DownloadError | None = None
         try:
             receive(url, part, sha256, progress)
         except Unreachable as error:
@@ -137,7 +137,7 @@ def download(url: str, output: str, _, *, part: Path, sha256: str, progress: boo
             if wrong:
                 break
             wrong = True
-    raise problem
+    raise problem or DownloadError("no try was left")
 
 
 def receive(url: str, part: Path, sha256: str, progress: bool) -> None:

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from .download import Unreachable, cached_path, fetch
 from .errors import DownloadError
 
-FOLDER = Path(__file__).parent.parent / "sample_images"
+INSTALLED, CLONED = Path(__file__).parent / "sample_images", Path(__file__).parent.parent / "sample_images"
+FOLDER = INSTALLED if INSTALLED.is_dir() else CLONED
 unreachable: set[str] = set()  # hosts and addresses that failed in this session: tried once, not at every cell
 
 

@@ -41,8 +41,10 @@ def read_dicom(path: Path, series: str | None = None, frame: int | None = None, 
     places = [frame_geometry(data, group) for group in groups]
     if len(places) < 2 or len(places) != len(image.pixels) or any(None in place[:2] for place in places):
         return image
-    slices = [Slice(*place, replace(image, pixels=pixels, axes=image.axes[1:], spacing=place_spacing))
-              for (*place, place_spacing), pixels in zip(places, image.pixels)]  # fmt: skip
+    slices = [
+        Slice(position, turn, echo, replace(image, pixels=pixels, axes=image.axes[1:], spacing=spacing))
+        for (position, turn, echo, spacing), pixels in zip(places, image.pixels)
+    ]
     return assemble(slices, path, series)
 
 

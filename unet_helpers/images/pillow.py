@@ -31,8 +31,8 @@ def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
             picture.load()
             depth, grey = png_header(path)
             if depth == 16:
-                pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-                pixels = pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
+                pixels: np.ndarray = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+                pixels = pixels if pixels.ndim == 2 else pixels[..., np.array([2, 1, 0, 3])[: pixels.shape[-1]]]
                 return with_alpha(pixels, grey, notes)
             if depth in (2, 4) and grey:
                 notes.append(f"greys of {depth} bit spread over 0 to 255")

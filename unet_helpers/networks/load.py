@@ -26,7 +26,7 @@ def load_model(model: str | Path | UNet = "retinal_vessels", *, trainable: bool 
     gives the same answers faster. Raises ModelError (unknown name, damaged weights) and DownloadError.
     """
     if isinstance(model, UNet):
-        if model.card is None:
+        if not isinstance(getattr(model, "card", None), ModelCard):
             raise ModelError("This UNet has no card that says how it reads an image: set model.card to a ModelCard.")
         return model
     if str(model).endswith(".safetensors"):

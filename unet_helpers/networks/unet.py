@@ -25,7 +25,7 @@ class UNet(nn.Module):
     Any H and W work: the image is padded by reflection to a multiple of 2**depth, the answer cropped.
     """
 
-    card: ModelCard | None = None  # how it reads an image; ``load_model`` sets both
+    card: ModelCard  # how it reads an image; ``load_model`` sets it and the next
     weights_sha256: str = ""
 
     def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4):

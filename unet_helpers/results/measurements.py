@@ -4,8 +4,8 @@ import numpy as np
 from skimage.measure import regionprops_table
 
 from ..images.orientation import as_displayed, to_stack
+from .units import is_small, step_size
 
-SMALL = 0.01  # mm: sizes are given in µm where all steps are smaller
 SHAPES = ["eccentricity", "solidity", "perimeter", "axis_major_length", "axis_minor_length"]
 
 
@@ -17,7 +17,6 @@ def measure(result):
     Diameters are of the disc (ball) of the same area (volume); intensities are those of the file.
     """
     import pandas as pd
-    from skimage.measure import regionprops_table
 
     rows = []
     for where, objects, intensities in parts(result):
@@ -83,26 +82,6 @@ def in_physical_units(table, image, size: str):
     if dimensions == 3:
         table.insert(column + 2, "volume_mL", table["volume_px"] * step / 1000)
     return table
-
-
-def is_small(image) -> bool:
-    return image.spacing is not None and max(to_stack(image).spacing[-2:]) < SMALL
-
-
-def step_size(image, dimensions: int) -> float | None:
-    """mm² of a pixel as displayed, or mm³ of a voxel: |det(affine)| where axes may be oblique; None without spacing."""
-    if image.spacing is None:
-        return None
-    if dimensions == 2:
-        return float(np.prod(to_stack(image).spacing[-2:]))
-    if (
-        image.affine is not None
-        and np.isfinite(image.affine).all()
-        and (volume := abs(np.linalg.det(image.affine[:3, :3])))
-    ):
-        header = float(np.prod(np.linalg.norm(image.affine[:3, :3], axis=0)))
-        return float(np.prod(image.spacing[-3:])) * float(volume) / header  # the header's unit may not be mm
-    return float(np.prod(image.spacing[-3:]))
 
 
 def summary(result) -> dict[str, tuple[float, str]]:

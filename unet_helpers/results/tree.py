@@ -4,7 +4,7 @@ import numpy as np
 
 from ..images.orientation import as_displayed, to_stack
 from ..preprocessing.field_of_view import field_of_view
-from .measurements import is_small
+from .units import is_small
 
 SHORTEST = 10  # px: shorter branches say nothing about tortuosity
 
