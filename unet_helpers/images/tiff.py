@@ -42,7 +42,7 @@ def read_tiff(path: Path, page: int | None = None, channel=None, frame: int | No
             kind = first.compression.name
             raise ImageError(f"{path}: {kind} compression needs one more package: pip install imagecodecs") from error
         axes, spacing, names = series.axes, tiff_spacing(tif), channel_names(tif)
-        photometric = first.photometric.name
+        photometric = getattr(first.photometric, "name", "")
         alpha = any(getattr(extra, "name", "") in ("ASSOCALPHA", "UNASSALPHA") for extra in first.extrasamples or ())
         colour = photometric in COLOUR or alpha or (first.dtype == np.uint8 and first.samplesperpixel == 3)
         if photometric == "MINISWHITE" and pixels.dtype.kind in "bu":

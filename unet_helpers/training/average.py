@@ -28,7 +28,7 @@ def average_weights(paths: Sequence[str | Path]) -> UNet:
         if network_of(model.card) != network_of(models[0].card):
             raise TrainingError(f"{path} is another network than {paths[0]}: only rounds of one card can be averaged.")
         mean.update_parameters(model)
-    return mean.module
+    return mean.module  # type: ignore[return-value]
 
 
 def network_of(card: ModelCard) -> tuple:
