@@ -18,9 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 import unet_helpers as uh  # noqa: E402
 from unet_helpers.networks.cards import MODELS  # noqa: E402
 from unet_helpers.training.datasets import read_cases  # noqa: E402
-from unet_helpers.training.evaluate import score_vessels  # noqa: E402
 from unet_helpers.training.fit import fit  # noqa: E402
-from unet_helpers.training.recipes import RECIPES  # noqa: E402
+from unet_helpers.training.tasks.retinal_vessels import TASK  # noqa: E402
 
 
 def skin(data: Path, minutes: float, start: str, seed: int) -> None:
@@ -42,11 +41,11 @@ def camera(data: Path, minutes: float, steps: int, half: bool) -> None:
     chase = [case for case in cases if case.kind == "chase"]
     learn = [c for c in cases if c.name in ("hrf_01_h", "hrf_02_g", "hrf_03_dr")]
     test = [c for c in cases if c.kind == "hrf" and c.name[4:6] in ("08", "09", "10")]
-    recipe, card = replace(RECIPES["retinal_vessels"], steps=steps), MODELS["retinal_vessels"]
+    recipe, card = replace(TASK.recipe, steps=steps), MODELS["retinal_vessels"]
     torch.manual_seed(recipe.seed)
     network = uh.UNet(card.in_channels, card.out_channels, card.features, card.depth)
     network.card = card
-    parts = {p: [e for c in chase if c.part == p for e in recipe.examples(c)] for p in ("train", "validation")}
+    parts = {p: [e for c in chase if c.part == p for e in TASK.examples(c)] for p in ("train", "validation")}
     with TemporaryDirectory() as folder:
         fit(network, parts["train"], parts["validation"], recipe, Path(folder), half=half)
         start = Path(folder) / "best.safetensors"
@@ -54,7 +53,7 @@ def camera(data: Path, minutes: float, steps: int, half: bool) -> None:
         student = uh.fine_tune(start, images, masks, minutes=minutes)
         for name, model in (("CHASE_DB1 only", uh.load_model(start)), ("and three of HRF", student)):
             answers = [uh.segment(c.image, model, progress=False) for c in test]
-            scores = [score_vessels(c, a)["Dice"] for c, a in zip(test, answers, strict=True)]
+            scores = [TASK.score(c, a)["Dice"] for c, a in zip(test, answers, strict=True)]
             print(f"{name:18} mean Dice {np.mean(scores):.4f} on {len(test)} photographs of HRF 08 to 10")
 
 

@@ -14,8 +14,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from unet_helpers.networks.load import load_model  # noqa: E402
-from unet_helpers.training.datasets import READERS  # noqa: E402
 from unet_helpers.training.evaluate import evaluate  # noqa: E402
+from unet_helpers.training.tasks import TASKS  # noqa: E402
 
 REPEATS = 15
 
@@ -35,7 +35,7 @@ def milliseconds(models: list) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("card", choices=sorted(READERS))
+    parser.add_argument("card", choices=sorted(TASKS))
     parser.add_argument("weights", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--part", default="test")

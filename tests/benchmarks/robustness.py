@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from unet_helpers.inference.segment import segment  # noqa: E402
 from unet_helpers.networks.load import load_model  # noqa: E402
 from unet_helpers.preprocessing.resize import resize, resize_labels  # noqa: E402
-from unet_helpers.training.datasets import READERS, Case, read_cases  # noqa: E402
-from unet_helpers.training.evaluate import SCORES, score_classes  # noqa: E402
+from unet_helpers.training.cases import Case  # noqa: E402
+from unet_helpers.training.datasets import read_cases  # noqa: E402
+from unet_helpers.training.tasks import TASKS  # noqa: E402
 
 
 def shrink(case: Case, longest: int) -> Case:
@@ -49,14 +50,14 @@ def main() -> None:
     import pandas as pd
 
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("card", choices=sorted(READERS))
+    parser.add_argument("card", choices=sorted(TASKS))
     parser.add_argument("weights", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--part", default="test")
     parser.add_argument("--longest", type=int, help="px of an image's longer side, to which it is shrunk")
     chosen = parser.parse_args()
     models = [load_model(path) for path in chosen.weights]
-    rows, random, score = [], np.random.default_rng(0), SCORES.get(chosen.card, score_classes)
+    rows, random, score = [], np.random.default_rng(0), TASKS[chosen.card].score
     for case in read_cases(chosen.card, chosen.data):
         if case.part != chosen.part:
             continue

@@ -1,0 +1,78 @@
+"""Weights files of before version 0.2, whose cards have other field names, load as what they were."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+from helpers.networks import make_network
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from unet_helpers import MODELS, ModelError, load_model, save_model
+from unet_helpers.networks.weights import WEIGHTS, card_of
+
+# the card as version 0.1 wrote it into nuclei.safetensors
+NUCLEI = {
+    "name": "nuclei", "title": "Cell nuclei", "modality": "fluorescence", "classes": ["interior", "border"],
+    "colors": ["#009E73", "#F0E442"],
+    "reading": {"channels": "stain", "intensities": "percentile", "percentiles": [0.1, 99.9], "sigma": 30.0,
+                "scale": "objects", "size": 24, "context": 0, "planes": "first"},
+    "out_channels": 3, "features": 16, "depth": 4, "threshold": 0.6, "separate": "interiors",
+    "smallest_region": 0.25, "flips": 4, "mirrors": [], "scores": [],
+}  # fmt: skip
+
+
+def test_a_card_of_before_names_what_it_is_now():
+    card = card_of(json.loads(json.dumps(NUCLEI)))
+    assert (card.instance_method, card.min_component_share) == ("interiors", 0.25)
+    assert (card.preprocessing.scale, card.preprocessing.size, card.preprocessing.axes) == ("objects", 24, (0,))
+    assert card.preprocessing.percentiles == (0.1, 99.9) and card.classes == ("interior", "border")
+    assert (card.threshold, card.flips, card.in_channels, card.preprocessing.method) == (0.6, 4, 3, "slices")
+
+
+@pytest.mark.parametrize(
+    ("planes", "expected"),
+    [("first", ((0,), "slices")), ("three", ((0, 1, 2), "slices")), ("published", ((0,), "buda2019"))],
+)
+def test_how_a_volume_was_sliced_is_kept(planes, expected):
+    card = card_of(NUCLEI | {"reading": NUCLEI["reading"] | {"planes": planes}})
+    assert (card.preprocessing.axes, card.preprocessing.method) == expected
+
+
+def test_a_file_of_before_loads_and_answers_alike(tmp_path):
+    network, path = make_network(context=1, in_channels=3, channels="grey"), tmp_path / "old.safetensors"
+    save_model(network, path)
+    fields = json.loads(json.dumps(asdict(network.card)))
+    reading = fields.pop("preprocessing") | {"planes": "three"}
+    del reading["method"], reading["axes"], fields["objects"]
+    fields |= {"reading": reading, "separate": fields.pop("instance_method")}
+    fields["smallest_region"] = fields.pop("min_component_share")
+    now, x = load_model(path), torch.rand(1, 3, 16, 16)
+    save_file(load_file(path), path, metadata={"card": json.dumps(fields)})
+    before = load_model(path)
+    with torch.inference_mode():
+        torch.testing.assert_close(before(x), now(x))
+    assert before.card.preprocessing.context == 1 and before.card.preprocessing.axes == (0, 1, 2)
+
+
+def test_shipped_files_hold_the_card_of_their_table():
+    """Some were written by version 0.1: reading, network and classes are still those of the table."""
+    shipped = sorted(WEIGHTS.glob("*.safetensors"))
+    assert shipped
+    for path in shipped:
+        card, known = load_model(path).card, MODELS[path.stem]
+        for name in ("classes", "out_channels", "features", "depth", "instance_method", "in_channels"):
+            assert getattr(card, name) == getattr(known, name), (path.stem, name)
+        assert card.preprocessing.axes == known.preprocessing.axes, path.stem
+        with safe_open(path, "pt") as file:
+            assert {"reading", "preprocessing"} & set(json.loads(file.metadata()["card"]))
+
+
+def test_a_field_of_the_future_is_refused_not_ignored(tmp_path):
+    path = tmp_path / "new.safetensors"
+    save_model(make_network(), path)
+    fields = json.loads(json.dumps(asdict(make_network().card))) | {"telepathy": 1}
+    save_file(load_file(path), path, metadata={"card": json.dumps(fields)})
+    with pytest.raises(ModelError, match="telepathy"):
+        load_model(path)
