@@ -78,9 +78,11 @@ def in_physical_units(table, image, size: str):
         return table
     unit, scale = ("um", 1000) if is_small(image) else ("mm", 1)
     column = table.columns.get_loc(f"{size}_px") + 1
-    table.insert(column, f"{size}_{unit}{dimensions}", table[f"{size}_px"] * step * scale**dimensions)
-    table.insert(column + 1, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
-    if dimensions == 3:
+    table.insert(column, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
+    if dimensions == 2:
+        table.insert(column, f"area_{unit}2", table["area_px"] * step * scale**2)
+    else:  # volumes are compared between scanners and microscopes: always in mm³ and mL
+        table.insert(column, "volume_mm3", table["volume_px"] * step)
         table.insert(column + 2, "volume_mL", table["volume_px"] * step / 1000)
     return table
 
@@ -91,18 +93,9 @@ def is_small(image) -> bool:
 
 def step_size(image, dimensions: int) -> float | None:
     """mm² of a pixel as displayed, or mm³ of a voxel: |det(affine)| where axes may be oblique; None without spacing."""
-    if image.spacing is None:
-        return None
-    if dimensions == 2:
-        return float(np.prod(to_stack(image).spacing[-2:]))
-    if (
-        image.affine is not None
-        and np.isfinite(image.affine).all()
-        and (volume := abs(np.linalg.det(image.affine[:3, :3])))
-    ):
-        header = float(np.prod(np.linalg.norm(image.affine[:3, :3], axis=0)))
-        return float(np.prod(image.spacing[-3:])) * float(volume) / header  # the header's unit may not be mm
-    return float(np.prod(image.spacing[-3:]))
+    if image.spacing is None or dimensions == 3:
+        return image.voxel_volume if dimensions == 3 else None
+    return float(np.prod(to_stack(image).spacing[-2:]))
 
 
 def summary(result) -> dict[str, tuple[float, str]]:
