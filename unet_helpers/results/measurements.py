@@ -1,7 +1,6 @@
 """Measurements of objects with scikit-image, in px and in physical units; and a result in a few numbers."""
 
 import numpy as np
-from skimage.measure import regionprops_table
 
 from ..images.orientation import as_displayed, to_stack
 from .units import is_small, step_size
@@ -77,9 +76,11 @@ def in_physical_units(table, image, size: str):
         return table
     unit, scale = ("um", 1000) if is_small(image) else ("mm", 1)
     column = table.columns.get_loc(f"{size}_px") + 1
-    table.insert(column, f"{size}_{unit}{dimensions}", table[f"{size}_px"] * step * scale**dimensions)
-    table.insert(column + 1, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
-    if dimensions == 3:
+    table.insert(column, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
+    if dimensions == 2:
+        table.insert(column, f"area_{unit}2", table["area_px"] * step * scale**2)
+    else:  # volumes are compared between scanners and microscopes: always in mm³ and mL
+        table.insert(column, "volume_mm3", table["volume_px"] * step)
         table.insert(column + 2, "volume_mL", table["volume_px"] * step / 1000)
     return table
 

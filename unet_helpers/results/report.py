@@ -38,7 +38,9 @@ def page_of(result) -> str:
     from .save import manifest
 
     table, image, card = result.measure(), result.image, result.card
-    script = "".join((PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "page.js"))
+    script = "".join(
+        (PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "table.js", "page.js")
+    )
     style = (PAGE / "page.css").read_text(encoding="utf-8")
     arrays, facts, notes = arrays_of(result)
     table = table.round(4).head(MAX_ROWS)
