@@ -35,6 +35,9 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(areas >= areas.max() / 2):  # two eyes may lie side by side
         edges, _ = cv2.findContours((parts == i + 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.fillConvexPoly(discs, cv2.convexHull(max(edges, key=len)), 1)
+    discs[thumbnail <= dark + max(3 * noise, 0.08 * (bright - dark))] = 0  # a notch in the disc is no part of it
+    edges, _ = cv2.findContours(discs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(discs, edges, -1, 1, thickness=cv2.FILLED)  # but dark vessels are
     discs = cv2.erode(discs, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
     return resize_labels(discs, light.shape) > 0
 
