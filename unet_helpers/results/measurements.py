@@ -1,6 +1,7 @@
 """Measurements of objects with scikit-image, in px and in physical units; and a result in a few numbers."""
 
 import numpy as np
+from skimage.measure import regionprops_table
 
 from ..images.orientation import as_displayed, to_stack
 from .units import is_small, step_size
