@@ -50,6 +50,8 @@ LATER = {  # these load matplotlib, scikit-image or the trainer, so not before t
     "slices": "figures.volumes",
     "three_planes": "figures.volumes",
     "draw_nuclei": "figures.phantom",
+    "summary_table": "results.measurements",
+    "report_index": "results.report",
     "segment_many": "inference.batch",
     "take_away": "session",
     "upload": "session",

@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from . import MODELS, UNetHelpersError, load_model, read_image, segment
+from .results.measurements import in_words
 
 COMMANDS = {"train": "train", "evaluate": "evaluate", "average": "average", "fit-ood": "fit_ood"}
 EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved), 2 nothing could be done
@@ -42,6 +44,10 @@ def probability(text: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in COMMANDS:
+        import_module(f".training.{COMMANDS[arguments[0]]}", __package__).main(arguments[1:])
+        return 0
     chosen = parse(arguments)
     try:
         model = load_model(chosen.model)
@@ -55,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
                 read_image(source), model, threshold=chosen.threshold, flips=chosen.flips, zoom=chosen.zoom
             )
             paths = result.save(chosen.out, overwrite=chosen.overwrite)
-            print(f"{source}: {len(result.measure())} objects -> {paths['labels']}")
+            print(f"{source}: {in_words(result.summary())} -> {paths['labels']}")
         except UNetHelpersError as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)

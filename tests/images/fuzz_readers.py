@@ -24,8 +24,8 @@ with atheris.instrument_imports(include=["unet_helpers", "PIL", "tifffile", "nib
     import tifffile  # noqa: F401
     from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-    from unet_helpers import UNetHelpersError, images  # noqa: F401
-    from unet_helpers.images import read  # noqa: F401
+    from unet_helpers import UNetHelpersError, read_image
+    from unet_helpers.images import orientation
 
 ENDINGS = [".png", ".nii", ".nii.gz", ".img", ".dcm"]  # only pairs are found by name; the others must not matter
 
@@ -54,14 +54,14 @@ def main() -> None:
         path = Path(folder.name) / f"fuzz{ENDINGS[data[0] % len(ENDINGS)]}"
         path.write_bytes(data[1:])
         try:
-            image = images.read_image(path)
+            image = read_image(path)
         except UNetHelpersError as error:
             assert path.stem in str(error)
             return
         finally:
             path.unlink()
         assert image.pixels.size and image.pixels.dtype.kind in "uif" and image.channels in (1, 3)
-        assert stacks.from_stack(image, stacks.to_stack(image).pixels[None])[0].shape == image.pixels.shape
+        assert orientation.from_stack(image, orientation.to_stack(image).pixels[None])[0].shape == image.pixels.shape
 
     limits = ["-max_len=40000", "-rss_limit_mb=4096", "-timeout=20"]  # the options given come last and win
     atheris.Setup([sys.argv[0], str(corpus), *limits, *sys.argv[2:]], read)

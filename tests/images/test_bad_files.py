@@ -17,6 +17,7 @@ import pytest
 from helpers.files import FILES, GREY8, VOLUME, named, png
 
 import unet_helpers as uh
+from unet_helpers.images.image import MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
 SINGLE = [case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")]
@@ -230,4 +231,4 @@ def test_a_large_but_honest_image_still_passes(tmp_path):
     assert uh.read_image(tmp_path / "a.nii.gz").spatial_shape == values.shape
     np.savez_compressed(tmp_path / "a.npz", values)
     assert uh.read_image(tmp_path / "a.npz").spatial_shape == values.shape
-    assert GREY8.size < uh.images.MAX_VALUES
+    assert GREY8.size < MAX_VALUES

@@ -5,13 +5,14 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.canonical import from_canonical, to_canonical
 from helpers.files import STACK16, dicom, series
 from helpers.networks import make_network
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 import unet_helpers as uh
 from unet_helpers.figures.feature_maps import as_seen
-from unet_helpers.images.orientation import as_displayed, from_canonical, from_stack, to_canonical, to_stack
+from unet_helpers.images.orientation import as_displayed, from_stack, to_stack
 
 ORIENTATIONS = ["RAS", "LPS", "PIR", "ASL", "SRA", "IPL", "LAS", "RSP", "AIR", "SPL"]
 each_orientation = pytest.mark.parametrize("codes", ORIENTATIONS)
@@ -38,10 +39,10 @@ def written(file, path):
     return uh.read_image(path)
 
 
-def segmented(image, planes="first", **reading):
+def segmented(image, axes=(0,), **reading):
     """With a threshold that parts a random network's answer in halves."""
     channels = 1 + 2 * reading.get("context", 0)
-    network = make_network(in_channels=channels, channels="grey", planes=planes, **reading)
+    network = make_network(in_channels=channels, channels="grey", axes=axes, **reading)
     result = uh.segment(image, network, progress=False)
     return replace(result, threshold=float(np.median(result.probabilities)))
 
@@ -69,7 +70,7 @@ def test_a_stack_is_displayed_like_a_radiologist_does_and_has_a_way_back(codes, 
 
 
 @each_orientation
-@pytest.mark.parametrize("reading", [{}, {"planes": "three"}, {"planes": "three", "context": 1}], ids=str)
+@pytest.mark.parametrize("reading", [{}, {"axes": (0, 1, 2)}, {"axes": (0, 1, 2), "context": 1}], ids=str)
 def test_the_same_body_has_the_same_labels_however_it_was_stored(codes, reading, tmp_path):
     """The answer follows the body, not the file."""
     there = segmented(written(lying("RAS"), tmp_path / "ras.nii"), **reading)
@@ -208,7 +209,7 @@ def test_one_of_several_series_must_be_chosen(tmp_path):
         data = pydicom.dcmread(path)
         data.SeriesInstanceUID = "9.9"
         data.save_as(tmp_path / f"scan/other{i}.dcm")
-    with pytest.raises(uh.ImageError, match=r"1\.2\.3 \(6 slices\); 9\.9 \(2 slices\)"):
+    with pytest.raises(uh.ImageError, match=r"1\.2\.3 \(24 × 31, 6 slices\); 9\.9 \(24 × 31, 2 slices\)"):
         uh.read_image(tmp_path / "scan")
     with pytest.raises(uh.ImageError, match="series"):
         uh.read_image(tmp_path / "scan", series="7")

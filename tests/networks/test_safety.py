@@ -17,8 +17,9 @@ from helpers.networks import make_network
 from helpers.servers import serve
 from safetensors.torch import save_file
 
-from unet_helpers import MODELS, DownloadError, ImageError, ModelError, download, load_model, models, read_image
+from unet_helpers import MODELS, DownloadError, ImageError, ModelError, download, load_model, read_image
 from unet_helpers.download import cached_path, home_url
+from unet_helpers.networks import load
 from unet_helpers.networks.weights import read_published, save_model
 
 CARD = make_network().card
@@ -229,7 +230,7 @@ def home(tmp_path, monkeypatch):
         monkeypatch.setenv("UNET_HELPERS_CACHE", str(cache))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
-        monkeypatch.setattr(models, "WEIGHTS", tmp_path / "no weights")
+        monkeypatch.setattr(load, "WEIGHTS", tmp_path / "no weights")
         yield server
 
 
@@ -280,6 +281,6 @@ def test_weights_from_a_mirror(home, published, monkeypatch):
 
 
 def test_shipped_weights_that_were_changed_are_refused(home, published):
-    (models.WEIGHTS / "small.safetensors").write_bytes(published.read_bytes()[:-1] + b"\xff")
+    (load.WEIGHTS / "small.safetensors").write_bytes(published.read_bytes()[:-1] + b"\xff")
     with pytest.raises(ModelError, match="Delete it"):
         load_model("small")

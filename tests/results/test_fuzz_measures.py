@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from unet_helpers.results import metrics
 from unet_helpers.inference.tiles import spans
+from unet_helpers.results import metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

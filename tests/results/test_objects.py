@@ -5,7 +5,7 @@ import pytest
 from helpers.networks import make_network
 
 from unet_helpers.images.image import MedicalImage
-from unet_helpers.results.objects import drop_small_components, split_interiors, cells_between, joined
+from unet_helpers.results.objects import cells_between, drop_small_components, joined, split_interiors
 from unet_helpers.results.segmentation import Segmentation
 
 Y, X = np.mgrid[:80, :120]

@@ -18,7 +18,7 @@ from unet_helpers.training.augment import (
 )
 from unet_helpers.training.recipes import IGNORED, Example, Recipe
 
-RECIPE = Recipe(None, steps=40, crop=32, noise=0.01, rotation=10)
+RECIPE = Recipe(steps=40, crop=32, noise=0.01, rotation=10)
 
 
 def test_a_step_always_gives_the_same_batch():
@@ -65,7 +65,7 @@ def test_sides_are_swapped_in_half_of_the_examples():
 
 
 def test_a_softer_camera_blurs_and_keeps_its_place():
-    recipe = Recipe(None, steps=1, soft=1.0, gamma=0, contrast=0, noise=0)
+    recipe = Recipe(steps=1, downsample=1.0, gamma=0, contrast=0, noise=0)
     sharp = torch.zeros(1, 32, 32)
     sharp[:, 8:24, 4:20] = 1
     soft = vary_intensities(sharp, recipe)
@@ -74,41 +74,41 @@ def test_a_softer_camera_blurs_and_keeps_its_place():
     torch.testing.assert_close(centre(soft), centre(sharp), atol=0.3, rtol=0)
 
 
-@pytest.mark.parametrize("soft, least, most", [(0.0, -0.05, 0.05), (1.0, 0.3, 1.0)])
-def test_noise_is_of_the_cameras_own_pixels(soft, least, most):
+@pytest.mark.parametrize("downsample, least, most", [(0.0, -0.05, 0.05), (1.0, 0.3, 1.0)])
+def test_noise_is_of_the_cameras_own_pixels(downsample, least, most):
     """With fewer pixels its grain is coarser than the image's, and not averaged away when they were made fewer."""
     torch.manual_seed(0)
-    recipe = Recipe(None, steps=1, soft=soft, gamma=0, contrast=0, noise=0.2)
+    recipe = Recipe(steps=1, downsample=downsample, gamma=0, contrast=0, noise=0.2)
     grain = [vary_intensities(torch.full((1, 96, 96), 0.5), recipe)[0] for _ in range(64)]
     alike = np.mean([np.corrcoef(g[:, :-1].flatten(), g[:, 1:].flatten())[0, 1] for g in grain])
     assert least < alike < most and np.mean([g.std() for g in grain]) > 0.08
 
 
 def test_neighbours_are_hidden_or_swapped_now_and_then():
-    recipe = Recipe(None, steps=1, alone=0.3)
+    recipe = Recipe(steps=1, hide_neighbours=0.3)
     drawn = [vary_neighbours(torch.tensor([1, 2, 3])[:, None, None], recipe).flatten().tolist() for _ in range(100)]
     assert {tuple(d) for d in drawn} == {(1, 2, 3), (3, 2, 1), (2, 2, 2)}
     assert 15 < drawn.count([2, 2, 2]) < 45
 
 
 def test_the_first_steps_see_the_same_at_half_the_resolution():
-    recipe = replace(RECIPE, steps=10, coarse=0.5, batch=16, rotation=0)
+    recipe = replace(RECIPE, steps=10, low_resolution_share=0.5, batch=16, rotation=0)
     (coarse, small), (fine, large) = (batch_at(step, discs(5), torch.ones(5), recipe) for step in (4, 5))
     assert coarse.shape[-2:] == (16, 16) and fine.shape[-2:] == (32, 32)
     share = [float((target == 1).float().mean()) for target in (small, large)]
     assert share[0] == pytest.approx(share[1], abs=0.08)
 
 
-def test_a_calm_recipe_has_half_the_augmentation():
-    recipe = replace(RECIPE, coarse=0.5, gamma=0, noise=0)
+def test_less_augmentation_is_half_of_it():
+    recipe = replace(RECIPE, low_resolution_share=0.5, gamma=0, noise=0)
 
     def contrasts(recipe: Recipe) -> torch.Tensor:
         drawn = [vary_intensities(torch.tensor([[[0.4, 0.6]]]), recipe) for _ in range(300)]
         return torch.stack([(image.max() - image.min()).log() for image in drawn])
 
-    assert contrasts(recipe.calm()).std().item() == pytest.approx(contrasts(recipe).std().item() / 2, rel=0.2)
-    assert recipe.calm().zoom == pytest.approx([z**0.5 for z in recipe.zoom])  # half as far, as a ratio
-    assert recipe.calm().at(0) == recipe.calm()  # no coarse steps
+    assert contrasts(recipe.with_less_augmentation()).std().item() == pytest.approx(contrasts(recipe).std().item() / 2, rel=0.2)
+    assert recipe.with_less_augmentation().zoom == pytest.approx([z**0.5 for z in recipe.zoom])  # half as far, as a ratio
+    assert recipe.with_less_augmentation().at(0) == recipe.with_less_augmentation()  # no steps at low resolution
 
 
 def lesion(ground: float, bright: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -147,7 +147,7 @@ def test_carving_adds_structure_to_a_batch():
 
 def test_a_bias_field_varies_slowly_and_alike_in_all_channels():
     torch.manual_seed(0)
-    drawn = [vary_gain(torch.ones(3, 64, 64), Recipe(None, steps=1, bias_field=0.25)) for _ in range(40)]
+    drawn = [vary_gain(torch.ones(3, 64, 64), Recipe(steps=1, bias_field=0.25)) for _ in range(40)]
     varied = torch.stack([d for d in drawn if d.std() > 0])
     assert 10 < len(varied) < 30
     assert torch.equal(varied[:, 0], varied[:, 2]) and varied.min() > 0

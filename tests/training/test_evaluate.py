@@ -7,8 +7,9 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.networks.cards import MODELS
-from unet_helpers.training.datasets import READERS, read_cases
+from unet_helpers.training.datasets import read_cases
 from unet_helpers.training.evaluate import evaluate, summary
+from unet_helpers.training.tasks import TASKS
 
 
 @pytest.fixture
@@ -78,6 +79,6 @@ def test_wrong_folders_and_sizes_are_named(lungs, tmp_path):
 
 def test_every_trained_card_has_a_reader_and_is_complete():
     for name, card in MODELS.items():
-        assert name in READERS or card.url, name
+        assert name in TASKS or card.url, name
         assert card.data and card.licence and card.citation and card.limits and "not diagnosis" in card.intended_use
         assert len(card.classes) == len(card.colors)

@@ -6,8 +6,8 @@ import torch
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers import finetune
 from unet_helpers.inference.segment import segment
+from unet_helpers.training import finetune
 from unet_helpers.training.recipes import Example, Recipe
 
 
@@ -61,7 +61,7 @@ def test_two_classes_give_two_answers():
 def test_its_own_task_keeps_the_card():
     pixels, truth = discs(0, 300)
     student = uh.fine_tune("retinal_vessels", [pixels], [truth], minutes=0.02, name="my_camera")
-    assert student.card.preprocessing == uh.MODELS["retinal_vessels"].reading and student.card.name == "my_camera"
+    assert student.card.preprocessing == uh.MODELS["retinal_vessels"].preprocessing and student.card.name == "my_camera"
     assert student.card.scores == ()  # measured with other weights
 
 
@@ -83,8 +83,8 @@ def test_masks_with_more_classes_than_named_are_refused():
 
 @pytest.mark.parametrize("start, size, expected", [("lungs", None, 256), ("nuclei", None, 128), ("lungs", 96, 96)])
 def test_a_new_task_is_seen_at_the_scale_of_the_starting_card(start, size, expected):
-    reading = finetune.new_card(uh.MODELS[start], "mine", ("x",), size).reading
-    assert (reading.scale, reading.size) == ("square", expected)
+    preprocessing = finetune.new_card(uh.MODELS[start], "mine", ("x",), size).preprocessing
+    assert (preprocessing.scale, preprocessing.size) == ("square", expected)
 
 
 def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
@@ -93,5 +93,5 @@ def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
     monkeypatch.setattr(finetune.time, "monotonic", lambda: next(clock))
     network = make_network(1)
     example = Example(np.zeros((1, 32, 32), np.float16), np.ones((32, 32), np.uint8))
-    recipe = Recipe(None, steps=1, crop=32, batch=1)
+    recipe = Recipe(steps=1, crop=32, batch=1)
     assert finetune.steps_within(1, recipe, network, [example]) == 27  # 60 s of 2 s and a tenth each

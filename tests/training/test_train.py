@@ -15,14 +15,16 @@ from unet_helpers.networks.unet import UNet
 from unet_helpers.networks.weights import WEIGHTS, save_model
 from unet_helpers.training.average import average_weights
 from unet_helpers.training.average import main as average
-from unet_helpers.training.datasets import Case
+from unet_helpers.training.cases import Case
 from unet_helpers.training.fit import fit
 from unet_helpers.training.loss import loss_of
-from unet_helpers.training.recipes import IGNORED, RECIPES, Recipe, interiors_and_borders
+from unet_helpers.training.recipes import IGNORED, Recipe
+from unet_helpers.training.tasks import TASKS
+from unet_helpers.training.tasks.nuclei import interiors_and_borders
 from unet_helpers.training.train import main as train
-from unet_helpers.training.train import reading_as
+from unet_helpers.training.train import with_neighbours
 
-RECIPE = Recipe(None, steps=40, crop=32, batch=4, learning_rate=1e-2, ema=0.9, noise=0.01, rotation=10)
+RECIPE = Recipe(steps=40, crop=32, batch=4, learning_rate=1e-2, ema=0.9, noise=0.01, rotation=10)
 
 
 def start() -> UNet:
@@ -54,7 +56,7 @@ def test_a_network_that_gets_neighbours_answers_as_before():
     network, image = make_network(), torch.rand(1, 3, 32, 32)
     before = network.logits(image[:, 1:2])
     wider = make_network(in_channels=3, channels="grey", context=1).card
-    torch.testing.assert_close(reading_as(wider, network).logits(image), before)
+    torch.testing.assert_close(with_neighbours(wider, network).logits(image), before)
     assert network.in_channels == 3 and network.card == wider
 
 
@@ -75,7 +77,7 @@ def test_a_slice_is_learnt_from_as_it_will_be_seen(card):
     volume = np.random.default_rng(0).uniform(0.2, 1, (5, 40, 36)) * tops[:, None, None]
     image = read_image(volume.astype(np.uint8))
     truth = np.broadcast_to(np.arange(1, 6, dtype=np.uint8)[:, None, None], volume.shape)
-    examples = list(RECIPES[card].examples(Case("a", "train", card, image, truth)))
+    examples = list(TASKS[card].examples(Case("a", "train", card, image, truth)))
     assert len(examples) >= 5
     for i, example in enumerate(examples[:5]):  # those of the first axis
         np.testing.assert_allclose(example.pixels, as_seen(image, card, i)[0], atol=2e-3)
@@ -123,7 +125,7 @@ def test_the_command_trains_with_any_seed(tmp_path):
     assert load_model(tmp_path / "0" / "lungs" / "last.safetensors").features == 4
 
 
-def test_a_refit_learns_from_validation_never_from_the_test_and_a_calm_round_is_calm(tmp_path, monkeypatch):
+def test_a_refit_learns_from_validation_never_from_the_test_and_less_augmentation_is_less(tmp_path, monkeypatch):
     for folder in (tmp_path / "images", tmp_path / "masks"):
         folder.mkdir()
         for number in range(21):  # 0, 10 and 20 are for the test, 9 and 19 for validation
@@ -131,10 +133,10 @@ def test_a_refit_learns_from_validation_never_from_the_test_and_a_calm_round_is_
     asked = []
 
     def fit(model, train, check, recipe, folder, **_):
-        asked.append((len(train), len(check), recipe == RECIPES["lungs"].calm()))
+        asked.append((len(train), len(check), recipe == TASKS["lungs"].recipe.with_less_augmentation()))
 
-    monkeypatch.setattr("unet_helpers.train.fit", fit)
-    for asked_for in ([], ["--refit"], ["--calm"]):
+    monkeypatch.setattr("unet_helpers.training.train.fit", fit)
+    for asked_for in ([], ["--refit"], ["--less-augmentation"]):
         train(["lungs", "--data", str(tmp_path), "--features", "2", *asked_for])
     assert asked == [(16, 2, False), (18, 0, False), (16, 2, True)]
 

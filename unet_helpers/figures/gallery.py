@@ -1,7 +1,10 @@
 """Several results in one figure."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 
+from ..results.measurements import in_words
 from .volumes import facing, headline, view
 
 
@@ -15,7 +18,8 @@ def gallery(results):
     for ax, result in zip(axes.flat, results, strict=False):
         index = result.busiest_slice()
         ax.imshow(view(result if result.image.is_single else facing(result, 0), index))
-        title = f"{headline(result.image, index)}\n{result.card.title.lower()}: {result.objects.max()} objects"
+        text = f"{result.card.title.lower()}: {in_words(result.summary())}"
+        title = f"{headline(result.image, index)}\n{fill(text, 52)}"
         ax.set_title(title, fontsize=11)
     for ax in axes.flat:
         ax.set_axis_off()

@@ -11,6 +11,7 @@ from torchvision.utils import draw_segmentation_masks
 
 from ..images.image import MedicalImage
 from ..palette import FALSE_ALARM, HIT, MISS
+from ..results.measurements import in_words
 from ..results.metrics import dice
 from ..results.overlay import picture, shrink, slice_of
 from ..results.segmentation import Segmentation
@@ -35,7 +36,7 @@ def show(result: Segmentation, index: int | None = None):
     axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA))
     axes[0].set_title(headline(result.image, index))
     axes[1].imshow(result.overlay(index))
-    axes[1].set_title(f"{card.title.lower()}: {result.objects.max()} objects")
+    axes[1].set_title(fill(f"{card.title.lower()}: {in_words(result.summary())}", 48), fontsize=10)
     axes[1].legend(
         handles=[Patch(color=c, label=n) for c, n in zip(card.colors, card.classes, strict=True)],
         loc="lower right",

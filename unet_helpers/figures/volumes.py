@@ -77,7 +77,7 @@ def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
 
 
 def directions(shown: Segmentation | MedicalImage) -> dict[str, str]:
-    return BODY if image_of(shown).lies_in_space else STACK
+    return BODY if image_of(shown).lies_in_space and image_of(shown).oriented else STACK
 
 
 def facing(shown: Segmentation | MedicalImage, axis: int):
@@ -130,9 +130,9 @@ def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
     """{'anterior 1.55 mL': its color, ...}, in voxels where the spacing is not known; empty without an answer."""
     if not isinstance(shown, Segmentation):
         return {}
-    card, spacing = shown.card, shown.image.spacing
+    card, voxel = shown.card, shown.image.voxel_volume
     counts = np.bincount(shown.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
-    sizes = [f"{n:,} voxels" if spacing is None else f"{n * np.prod(spacing) / 1000:.3g} mL" for n in counts]
+    sizes = [f"{n:,} voxels" if voxel is None else f"{n * voxel / 1000:.3g} mL" for n in counts]
     return {f"{name} {size}": color for name, size, color in zip(card.classes, sizes, card.colors, strict=True)}
 
 

@@ -23,6 +23,9 @@ class MedicalImage:
     header: object | None = None  # of a NIfTI file
     path: Path | None = None
     notes: tuple[str, ...] = ()  # what the reader saw and did
+    modality: str = ""  # of DICOM: 'MR', 'CT', ...
+    description: str = ""  # of DICOM: the name of its series
+    oriented: bool = True  # False where a volume's file does not say how it lies in the body
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
@@ -41,6 +44,17 @@ class MedicalImage:
     def lies_in_space(self) -> bool:
         """A volume whose axes have a place in the body, or the order of NIfTI at least."""
         return self.affine is not None or self.axes.startswith("XYZ")
+
+    @property
+    def voxel_volume(self) -> float | None:
+        """mm3 of a voxel: the determinant of the affine, so that a sheared series counts right; None if not known."""
+        if self.spacing is None or len(self.spacing) != 3:
+            return None
+        product = float(np.prod(self.spacing))
+        if self.affine is None or not np.isfinite(self.affine).all():
+            return product
+        lengths = float(np.prod(np.linalg.norm(self.affine[:3, :3], axis=0)))  # in the header's unit
+        return product * abs(float(np.linalg.det(self.affine[:3, :3]))) / lengths if lengths else product
 
     @property
     def name(self) -> str:
@@ -107,6 +121,18 @@ def drop_alpha(image: MedicalImage) -> MedicalImage:
     return replace(image, pixels=np.ascontiguousarray(pixels), axes=axes, notes=(*image.notes, note))
 
 
+def drop_dark_colours(image: MedicalImage) -> MedicalImage:
+    """Grey where only one of three colours carries light: a fluorescence channel saved as a picture."""
+    if image.channels != 3:
+        return image
+    live = [i for i in range(3) if np.ptp(image.pixels[..., i]) > 0]
+    if len(live) != 1:
+        return image
+    note = f"only {('red', 'green', 'blue')[live[0]]} carries light: read as grey"
+    pixels = np.ascontiguousarray(image.pixels[..., live[0]])
+    return replace(image, pixels=pixels, axes=image.axes[:-1], notes=(*image.notes, note))
+
+
 def checked(image: MedicalImage) -> MedicalImage:
     """Only numbers, some of them, without alpha; booleans become 0 and 1, long double and half precision single."""
     pixels, name = image.pixels, image.path or "The array"
@@ -123,7 +149,8 @@ def checked(image: MedicalImage) -> MedicalImage:
     if image.spacing is not None and not all(np.isfinite(step) and step > 0 for step in image.spacing):
         notes = (*image.notes, f"ignored an impossible spacing of {image.spacing}")
         image = replace(image, spacing=None, notes=notes)
-    return drop_alpha(replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False)))
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return drop_dark_colours(drop_alpha(replace(image, pixels=native)))
 
 
 def refuse_if_huge(path: Path, shape) -> None:

@@ -60,7 +60,22 @@ def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
     unit = file.header.get_xyzt_units()[0] if hasattr(file.header, "get_xyzt_units") else "unknown"
     zooms = (*file.header.get_zooms()[:3], 1.0)[:3]
     spacing = tuple(float(z) * LENGTHS[unit] for z in zooms)
-    return MedicalImage(pixels, "XYZ", spacing, file.affine, file.header, notes=tuple(notes))
+    oriented, said = orientation_known(file.header)
+    notes += said
+    return MedicalImage(pixels, "XYZ", spacing, file.affine, file.header, notes=tuple(notes), oriented=oriented)
+
+
+def orientation_known(header) -> tuple[bool, list[str]]:
+    """Whether the header says how the volume lies, and what is doubtful about it."""
+    if "sform_code" not in header or header["sform_code"] > 0:
+        matrix = header.get_sform()[:3, :3] if "sform_code" in header else np.diag(header.get_zooms()[:3])
+        lengths, steps = np.linalg.norm(matrix, axis=0), np.array((*header.get_zooms()[:3], 1.0, 1.0)[:3])
+        given = min(3, int(header["dim"][0])) if "sform_code" in header else 0  # a flat image has no third step
+        if given and not np.allclose(lengths[:given], steps[:given], rtol=0.02):
+            said = " × ".join(f"{n:.4g}" for n in lengths)
+            return True, [f"its sform (steps of {said}) disagrees with its voxel sizes, which are used for volumes"]
+        return True, []
+    return (True, []) if header["qform_code"] > 0 else (False, ["orientation unknown: neither sform nor qform is set"])
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:

@@ -4,46 +4,100 @@ import gzip
 import os
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ImageError
-from .dicom import read_dicom, read_dicom_folder
+from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array
 from .nifti import read_nifti
 from .numpy_files import read_npy, read_npz
 from .pillow import read_raster
 from .tiff import read_tiff
 
+# other formats by their first bytes, and the way out
+NAMED = {
+    b"ZISRAWFILE": "Zeiss .czi: open it in Fiji and save it as OME-TIFF",
+    b"\xda\xce\xbe\x0a": "Nikon .nd2: open it in Fiji and save it as OME-TIFF",
+    b"\x70\0\0\0": "Leica .lif: open it in Fiji and save it as OME-TIFF",
+    b"\x89HDF\r\n\x1a\n": "HDF5 (.ims, .h5, .mnc): save it as OME-TIFF with Fiji, a volume as NIfTI",
+    b"%PDF": "a PDF document: export the image in it as PNG",
+    b"NRRD": "NRRD: save it as NIfTI (3D Slicer, or SimpleITK.WriteImage)",
+    b"ObjectType": "MetaImage (.mha, .mhd): save it as NIfTI (3D Slicer, or SimpleITK.WriteImage)",
+    b"\0\0\0\x01\0\0": "perhaps FreeSurfer .mgz: convert it with mri_convert to NIfTI",
+}
 
-def read_image(source, *, page: int | None = None, volume: int = 0, series: str | None = None) -> MedicalImage:
+
+def read_image(
+    source,
+    *,
+    channel: int | str | None = None,
+    frame: int | None = None,
+    page: int | None = None,
+    volume: int | None = None,
+    series: str | None = None,
+    spacing=None,
+) -> MedicalImage:
     """Read a file (PNG, JPEG, BMP, GIF, WebP, TIFF, NIfTI, Analyze, DICOM, NumPy) or a folder of DICOM slices.
 
-    ``page`` picks one page of a TIFF stack or frame of a GIF, ``volume`` one of a 4D NIfTI file, ``series`` one
-    of several DICOM series in a folder. An array is taken as 'YX', 'YXC' (last axis 3 or 4) or 'ZYX'; a
-    MedicalImage is returned as it is. Raises ImageError, and nothing else, for what cannot be read.
+    ``channel`` (index or name) and ``frame`` (in time) pick from a TIFF, ``page`` one page of a stack or frame of
+    a GIF, ``volume`` one of a 4D NIfTI file, ``series`` (UID, number or description; 'echo TIME') one of several
+    DICOM series. ``spacing`` in mm, one number or one for each spatial axis, replaces that of the file.
+    An array is taken as 'YX', 'YXC' (last axis 3 or 4) or 'ZYX'; a MedicalImage is returned
+    as it is. Raises ImageError, and nothing else, for what cannot be read.
     """
     if isinstance(source, MedicalImage):
-        return source
+        return with_spacing(source, spacing)
     if isinstance(source, np.ndarray):
-        return checked(from_array(source))
+        return with_spacing(checked(from_array(source)), spacing)
+    if not isinstance(source, str | os.PathLike):
+        raise ImageError(f"{type(source).__name__} is no path, array or image. Give many images to segment_many.")
+    if str(source).startswith(("http://", "https://")):
+        raise ImageError(f"{source}: a web address. Give it to segment_many, or download it first.")
 
-    path = Path(os.fspath(source))
+    path = Path(os.fspath(source)).expanduser()
+    chosen = {"page": page, "volume": volume or 0, "series": series, "channel": channel, "frame": frame}
     try:
-        image = reader_of(path)(path, page=page, volume=volume, series=series)
+        image = reader_of(path)(path, **chosen)
     except ImageError:
         raise
     except FileNotFoundError as error:
         path = error.filename or path  # perhaps the other half of a pair
-        raise ImageError(f"{path}: there is no such file. Check the spelling and the folder ({Path.cwd()}).") from error
+        raise ImageError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).") from error
     except PermissionError as error:
         raise ImageError(f"{path}: may not be read by this user. Change its permissions or copy it.") from error
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into memory. Cut or shrink it first.") from error
     except Exception as error:  # decoders fail in many ways, on files made to break them in any way
         raise ImageError(f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again.") from error
-    return checked(replace(image, path=path))
+    return with_spacing(checked(replace(image, path=path)), spacing)
+
+
+def did_you_mean(path) -> str:
+    path = Path(path)
+    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, beside, 1)
+    return f". Did you mean {near[0]}?" if near else ". Check the spelling and the folder"
+
+
+def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
+    """With a spacing given by hand, in mm."""
+    if spacing is None:
+        return image
+    axes = len(image.axes.strip("TC"))
+    steps = (spacing,) * axes if isinstance(spacing, int | float) else tuple(spacing)
+    if len(steps) != axes or not all(isinstance(s, int | float) and np.isfinite(s) and s > 0 for s in steps):
+        raise ImageError(f"spacing={spacing!r}: give mm per px above 0, one number or {axes} of them.")
+    affine = image.affine
+    if affine is not None:
+        order = steps if image.axes.startswith("X") else steps[::-1]
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        affine = affine.copy()
+        affine[:3, :3] *= np.array(order) / np.where(lengths > 0, lengths, 1)
+    notes = (*image.notes, "spacing given by hand")
+    return replace(image, spacing=tuple(map(float, steps)), affine=affine, notes=notes)
 
 
 def describe(error: Exception) -> str:
@@ -64,6 +118,8 @@ def reader_of(path: Path):
     if start[:2] == b"\x1f\x8b":
         with gzip.open(path) as file:
             start = file.read(560)
+    if looks_like_dicom(start):  # also with a TIFF header in its preamble
+        return read_dicom
     if start[:8] == b"\x89PNG\r\n\x1a\n" or start[:3] in (b"\xff\xd8\xff", b"GIF") or start[:2] == b"BM":
         return read_raster
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
@@ -75,11 +131,11 @@ def reader_of(path: Path):
         or path.suffix.lower() == ".img"
     ):
         return read_nifti
-    if start[128:132] == b"DICM":
-        return read_dicom
     if start[:6] == b"\x93NUMPY":
         return read_npy
     if start[:4] == b"PK\x03\x04":
         return read_npz
+    if way := next((way for magic, way in NAMED.items() if start.startswith(magic)), ""):
+        raise ImageError(f"{path}: not read here: {way}.")
     text = " It looks like text." if re.fullmatch(rb"[\t\n\r -~]+", start[:200]) else ""
     raise ImageError(f"{path}: no image format known here.{text} Export it as PNG, TIFF, NIfTI or DICOM.")

@@ -12,22 +12,16 @@ from ..errors import ImageError
 from .image import MedicalImage, refuse_if_bomb, refuse_if_huge
 from .pillow import read_raster
 
-MM = {
-    "nm": 1e-6,
-    "µm": 1e-3,
-    "um": 1e-3,
-    "micron": 1e-3,
-    "microns": 1e-3,
-    "mm": 1.0,
-    "cm": 10.0,
-    "m": 1000.0,
-    "inch": 25.4,
-}
-COLOURS = {("S", 2), ("S", 3), ("S", 4), ("C", 3), ("C", 4)}  # TIFF axes; two channels are no grey and alpha
+MM = {"nm": 1e-6, "µm": 1e-3, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": 25.4, "å": 1e-7}
+SPELLINGS = {"micron": "µm", "micrometer": "µm", "micrometre": "µm", "nanometer": "nm", "nanometre": "nm",
+             "millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "angstrom": "å", "in": "inch"}  # fmt: skip
+COLOUR = ("RGB", "YCBCR", "PALETTE", "CIELAB", "SEPARATED")  # photometrics whose samples are colours
+PRINTERS = 500  # px per cm: a lower resolution is a printer's (up to 1200 dpi), not a microscope's
+CLEARLY = 0.3  # how much more its neighbouring pixels correlate, where another channel is worth a hint
 
 
-def read_tiff(path: Path, page: int | None = None, **_) -> MedicalImage:
-    """TIFF, ImageJ and OME: 'YX' or 'YXC', or a stack; further axes give their first plane, with a note."""
+def read_tiff(path: Path, page: int | None = None, channel=None, frame: int | None = None, **_) -> MedicalImage:
+    """TIFF, ImageJ and OME: 'YX', 'ZYX', 'TYX' or 'TZYX', with 'C' where the photometric says colour."""
     import tifffile
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
@@ -47,15 +41,18 @@ def read_tiff(path: Path, page: int | None = None, **_) -> MedicalImage:
                 return read_raster(path)
             kind = first.compression.name
             raise ImageError(f"{path}: {kind} compression needs one more package: pip install imagecodecs") from error
-        axes, spacing = series.axes, tiff_spacing(tif)
+        axes, spacing, names = series.axes, tiff_spacing(tif), channel_names(tif)
         photometric = first.photometric.name
+        alpha = any(getattr(extra, "name", "") in ("ASSOCALPHA", "UNASSALPHA") for extra in first.extrasamples or ())
+        colour = photometric in COLOUR or alpha or (first.dtype == np.uint8 and first.samplesperpixel == 3)
         if photometric == "MINISWHITE" and pixels.dtype.kind in "bu":
             pixels = pixels ^ pixels.dtype.type(2**first.bitspersample - 1)
             notes.append("inverted: the file stores white as 0")
         if photometric == "PALETTE" and first.colormap is not None:
             pixels, axes = np.moveaxis(first.colormap[:, pixels] >> 8, 0, -1).astype(np.uint8), axes + "S"
             notes.append("expanded the colour palette")
-    return arrange(pixels, axes, spacing, page, path, notes)
+    chosen = {"page": page, "channel": channel, "frame": frame}
+    return arrange(pixels, axes, spacing, chosen, path, notes, colour, names)
 
 
 @contextmanager
@@ -80,59 +77,131 @@ def refuse_if_cut_off(path: Path, series, heard: list[str]) -> None:
         raise ImageError(f"{path}: some of its pages lie beyond its end: it is cut off. Copy it again.")
 
 
-def arrange(pixels: np.ndarray, axes: str, spacing, page: int | None, path: Path, notes: list[str]) -> MedicalImage:
-    """Any order of TIFF axes as 'YX', 'YXC', 'ZYX' or 'ZYXC'."""
-    keep = [i for i, (letter, size) in enumerate(zip(axes, pixels.shape)) if size > 1 or letter in "YX"]
-    pixels, axes = pixels.reshape([pixels.shape[i] for i in keep]), "".join(axes[i] for i in keep)
-    sizes = pixels.shape
-    colour = [i for i, letter in enumerate(axes) if (letter, sizes[i]) in COLOURS][-1:]
-    others = [i for i, letter in enumerate(axes) if letter not in "YX" and i not in colour]
-    others.sort(key=lambda i: (axes[i] in "SC") - (axes[i] == "Z"))  # slices go before times, times before channels
-    pixels = pixels.transpose([*others[::-1], axes.index("Y"), axes.index("X"), *colour])
-    for i in others[:0:-1]:
-        notes.append(f"took the first of {sizes[i]} along axis {axes[i]}")
-        pixels = pixels[0]
-    depth = axes[others[0]] if others else ""
-    if depth and page is not None:
-        if not 0 <= page < len(pixels):
-            raise ImageError(f"{path}: has pages 0 to {len(pixels) - 1}, there is no page {page}.")
-        notes.append(f"took page {page}")
-        pixels, depth = pixels[page], ""
-    elif depth and depth in "SC":
-        notes.append(f"took the first of {len(pixels)} along axis {depth}")
-        pixels, depth = pixels[0], ""
-    if spacing is not None:
-        spacing = spacing[-2:] if not depth else spacing if len(spacing) == 3 and depth != "T" else None
-    final = ("Z" if depth else "") + "YX" + ("C" if colour else "")
-    return MedicalImage(np.ascontiguousarray(pixels), final, spacing, notes=tuple(notes))
+def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: list[str], colour=False, names=()):
+    """Any order of TIFF axes as 'YX', 'ZYX', 'TYX' or 'TZYX', with 'C' last where the samples are colours."""
+    held = dict(zip(axes, pixels.shape))
+    colours = "S" if colour and held.get("S", 0) in (2, 3, 4) else ""
+    rename = {a: "C" for a in "S" if a in held and a not in colours and "C" not in held}
+    if "Z" not in held:  # plain pages are slices
+        rename |= {a: "Z" for a in [a for a in axes if a in "IQ"][:1]}
+    axes = "".join(rename.get(a, a) for a in axes)
+    order = sorted(range(len(axes)), key=lambda i: ("TZYX" + colours).find(axes[i]))  # what is none of these first
+    pixels, axes = pixels.transpose(order), "".join(axes[i] for i in order)
+    for axis in [a for a in axes if a not in "TZYX" + colours]:
+        count, index = len(pixels), 0
+        if axis == "C":
+            index = channel_index(chosen.get("channel"), count, names, path)
+            notes += channel_notes(pixels, index, names, chosen.get("channel") is None) if count > 1 else []
+        elif count > 1:
+            notes.append(f"took the first of {count} along axis {axis}")
+        pixels, axes = pixels[index], axes[1:]
+    if chosen.get("channel") is not None and "C" not in held and "C" not in rename.values():
+        raise ImageError(f"{path}: has no channels to choose from. Leave channel= out.")
+    for axis, what in (("T", "frame"), ("Z", "page")):
+        index = chosen.get(what)
+        if what == "page" and axis not in axes and "T" in axes:
+            axis = "T"
+        if index is not None and (axis in axes or what == "frame"):
+            at = axes.find(axis)
+            count = pixels.shape[at] if at >= 0 else 1
+            if not 0 <= index < count:
+                raise ImageError(f"{path}: has {what}s 0 to {count - 1}, there is no {what} {index}.")
+            notes.append(f"took {what} {index} of {count}")
+            if at >= 0:
+                pixels, axes = pixels.take(index, at), axes.replace(axis, "")
+    for axis in "TZ":
+        if axis in axes and pixels.shape[axes.index(axis)] == 1:
+            pixels, axes = pixels.take(0, axes.index(axis)), axes.replace(axis, "")
+    steps = [spacing.get(a) for a in axes if a in "ZYX"]
+    if None in steps and steps[-1] is not None:
+        notes.append("the spacing of its slices is not in the file: give it with spacing=")
+    final = axes.replace("S", "C")
+    return MedicalImage(
+        np.ascontiguousarray(pixels), final, None if None in steps else tuple(steps), notes=tuple(notes)
+    )
 
 
-def tiff_spacing(tif) -> tuple[float, ...] | None:
-    """mm per step (z, y, x), or (y, x); only from ImageJ and OME, since a plain dpi is a printer's."""
+def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> int:
+    """Of a channel given by index or (beginning of a) name; the first where none is given."""
+    if isinstance(channel, str) and not channel.isdecimal():
+        low = [name.lower() for name in names]
+        if channel.lower() in low[:count]:
+            return low.index(channel.lower())
+    elif channel is None or 0 <= int(channel) < count:
+        return int(channel or 0)
+    listed = ", ".join(names[:count]) or f"0 to {count - 1}, without names"
+    raise ImageError(f"{path}: has no channel {channel!r}; its channels are {listed}.")
+
+
+def channel_notes(pixels: np.ndarray, index: int, names: tuple[str, ...], hint: bool) -> list[str]:
+    """Which channels there were and which was taken; and whether another one has clearly more structure."""
+    called = [f"{i}" + (f" ({names[i]})" if i < len(names) else "") for i in range(len(pixels))]
+    notes = [f"took channel {called[index]} of {', '.join(called)}; choose another one with channel="]
+    found = [structure(channel) for channel in pixels]
+    best = int(np.argmax(found))
+    if hint and found[best] > found[index] + CLEARLY:
+        notes.append(f"channel {called[best]} has clearly more structure than the one taken")
+    return notes
+
+
+def structure(pixels: np.ndarray) -> float:
+    """Correlation of neighbouring pixels in the middle plane: about 0 of noise, about 1 of an image."""
+    plane = np.nan_to_num(pixels.reshape(-1, *pixels.shape[-2:])[len(pixels.reshape(-1, *pixels.shape[-2:])) // 2])
+    left, right = (side.astype(float).ravel() for side in (plane[:, :-1], plane[:, 1:]))
+    return float(np.corrcoef(left, right)[0, 1]) if left.size > 2 and left.std() > 0 and right.std() > 0 else 0.0
+
+
+def channel_names(tif) -> tuple[str, ...]:
+    """As OME or ImageJ calls them."""
     if tif.is_ome:
-        from xml.etree import ElementTree
+        channels = [e for e in ome_image(tif).iter() if e.tag.endswith("}Channel")]
+        names = [e.get("Name") for e in channels]
+        return tuple(names) if all(names) else ()
+    labels = (tif.imagej_metadata or {}).get("Labels") if tif.is_imagej else None
+    return tuple(str(label) for label in labels) if isinstance(labels, list | tuple) else ()
 
-        pixels = next(e for e in ElementTree.fromstring(tif.ome_metadata).iter() if e.tag.endswith("Pixels"))
-        sizes = [(pixels.get(f"PhysicalSize{a}"), MM.get(pixels.get(f"PhysicalSize{a}Unit", "µm"))) for a in "ZYX"]
-        known = [float(size) * unit for size, unit in sizes if size and unit]
-        return tuple(known) if len(known) == len(sizes) or (len(known) == 2 and not sizes[0][0]) else None
+
+def ome_image(tif):
+    from xml.etree import ElementTree
+
+    return next(e for e in ElementTree.fromstring(tif.ome_metadata).iter() if e.tag.endswith("}Image"))
+
+
+def millimetres(unit: str) -> float | None:
+    """Of one ``unit``, in any of its spellings."""
+    unit = unit.strip().strip("\0").replace("\\u00B5", "µ").replace("μ", "µ")
+    low = unit.lower().rstrip("s") if len(unit) > 2 else unit.lower()
+    return MM.get(SPELLINGS.get(low, low))
+
+
+def tiff_spacing(tif) -> dict[str, float]:
+    """mm per step along 'Z', 'Y' and 'X', of those that ImageJ, OME, Aperio or fine centimetre tags give."""
+    page = tif.pages[0]
+    if tif.is_ome:
+        pixels = next(e for e in ome_image(tif).iter() if e.tag.endswith("}Pixels"))
+        sizes = {a: (pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"}
+        return {a: float(size) * millimetres(unit) for a, (size, unit) in sizes.items() if size and millimetres(unit)}
+    if mpp := re.search(r"\bMPP\s*=\s*([\d.]+)", page.description if page.description.startswith("Aperio") else ""):
+        return dict.fromkeys("YX", float(mpp[1]) * 1e-3)
+    resolution = {a: page.tags.valueof(f"{a}Resolution") for a in "YX"}
+    per_unit = {a: value[0] / value[1] for a, value in resolution.items() if value and value[0] and value[1]}
     if tif.is_imagej:
-        meta, tags = tif.imagej_metadata or {}, tif.pages[0].tags
-        unit = MM.get(str(meta.get("unit", "")).replace("\\u00B5", "µ").replace("μ", "µ"))
-        if unit is None or "XResolution" not in tags:
-            return None
-        across = [tags[name].value for name in ("YResolution", "XResolution")]
-        steps = [unit * below / above for above, below in across if above]
-        depth = [float(meta["spacing"]) * unit] if "spacing" in meta else []
-        return (*depth, *steps) if len(steps) == 2 else None
-    return None
+        meta = tif.imagej_metadata or {}
+        unit = millimetres(str(meta.get("unit", "")))
+        if unit is None or len(per_unit) < 2:
+            return {}
+        depth = {"Z": float(meta["spacing"]) * unit} if "spacing" in meta else {}
+        return depth | {a: unit / n for a, n in per_unit.items()}
+    if page.tags.valueof("ResolutionUnit") == 3 and len(per_unit) == 2 and min(per_unit.values()) > PRINTERS:
+        return {a: 10 / n for a, n in per_unit.items()}
+    return {}
 
 
 def write_ome_tiff(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
     import tifffile
 
-    metadata = {"axes": "ZYX"[-values.ndim :]}
-    for axis, step in zip(metadata["axes"], image.spacing or ()):
+    metadata = {"axes": image.axes.rstrip("C") if image.axes[0] != "X" else "ZYX"[-values.ndim :]}
+    for axis, step in zip(metadata["axes"].lstrip("T"), image.spacing or ()):
         metadata |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "mm"}
     tifffile.imwrite(path, values, ome=True, photometric="minisblack", metadata=metadata, compression="zlib")
     return path

@@ -3,12 +3,12 @@
 import numpy as np
 
 from ..networks.unet import UNet
-from ..preprocessing.channels import select_channels
 from ..preprocessing.field_of_view import field_of_view, width_of
 from ..preprocessing.prepare import prepare
-from ..preprocessing.resize import highest_contrast_window
-from .tiles import predict, resize_channels
+from ..preprocessing.resize import highest_contrast_window, resize_channels
+from .tiles import predict
 
+MAX_ZOOM = 4.0  # enlarged further, an image shows no more detail
 LOOK = 512  # working px: side of the window that is looked at, at each scale
 # chosen on training and validation images: the zooms that are tried, what certainty weighs against a fitting size, and
 # how much larger the median over the area of all objects is than the plain one (but specks hardly move it)
@@ -21,8 +21,7 @@ def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None) ->
     if preprocessing.scale == "square":
         return preprocessing.size, preprocessing.size
     if zoom is None and preprocessing.scale == "field of view":
-        grey = select_channels(pixels, preprocessing.channels, pixels.ndim == 3)
-        zoom = preprocessing.size / width_of(field_of_view(grey))
+        zoom = min(preprocessing.size / width_of(field_of_view(pixels)), MAX_ZOOM)
     elif zoom is None and preprocessing.scale == "objects":
         zoom = zoom_for_objects(model, pixels)
     return tuple(max(1, round(n * (zoom or 1.0))) for n in shape)
@@ -38,7 +37,7 @@ def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
             found.append((abs(np.log(diameter * zoom / size)) - TRUST * certainty, diameter))
     if not found:
         return 1.0
-    return float(np.clip(size / min(found)[1], 0.2, 4))
+    return float(np.clip(size / min(found)[1], 0.2, MAX_ZOOM))
 
 
 def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float, float]:

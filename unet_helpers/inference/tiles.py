@@ -11,7 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..networks.unet import UNet
-from ..preprocessing.resize import resize
+from ..preprocessing.resize import resize_channels
 from ..preprocessing.slices import Prepared
 from .averaging import averaged
 
@@ -66,10 +66,3 @@ def spans(length: int, tile: float, overlap: float) -> Iterator[tuple[slice, np.
         total[start : start + size] += window
     for start in starts:
         yield slice(start, start + size), (window / total[start : start + size]).astype(np.float32)
-
-
-def resize_channels(channels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(K, h, w) to (K, *shape), each channel on its own."""
-    return (
-        channels if channels.shape[1:] == tuple(shape) else np.stack([resize(channel, shape) for channel in channels])
-    )

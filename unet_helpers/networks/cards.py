@@ -35,6 +35,7 @@ class ModelCard:
     depth: int = 4
     threshold: float = 0.5
     instance_method: str = "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
+    measures: str = "objects"  # what says most about an answer: 'objects', or the length and width of a 'tree'
     objects: str = "volumes"  # 'volumes' are joined through the depth of a stack, 'slices' are not
     min_component_share: float = 0.0  # of the largest component's size; smaller components are dropped; 1: all others
     flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
@@ -66,6 +67,7 @@ MODELS = {
             preprocessing=Preprocessing(
                 channels="green", intensities="local", scale="field of view", size=1000, sigma=25
             ),
+            measures="tree",
             flips=4,
             sha256="b2153439171c6fb41c98be053c0b936fddad6a5154525bb753d2e44d2fa748f7",
             data="CHASE_DB1 (children 01-09) and HRF (eyes of persons 01-09, at half size)",

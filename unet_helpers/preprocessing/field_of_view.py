@@ -5,27 +5,59 @@ import numpy as np
 
 from .resize import resize, resize_labels
 
+THUMBNAIL = 512  # px: longer side at which the field of view is found
+
 
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
-    """The lit disc of a fundus photograph, (H, W) bool; all True where there is no dark surround."""
-    light = np.nan_to_num((pixels.max(-1) if pixels.ndim == 3 else pixels).astype(np.float32))
-    thumbnail = resize(light, tuple(max(1, round(n * min(1, 512 / max(light.shape)))) for n in light.shape))
-    lit = (thumbnail > 0.12 * np.percentile(thumbnail, 95)).astype(np.uint8)
-    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))  # the label in a corner is not the eye
+    """The lit disc or discs of a fundus photograph (H, W[, 3]), (H, W) bool; all True where there is no dark surround.
+
+    The surround is what the corners show; it may be grey or noisy as well as black, and the disc cut off at the top and
+    bottom. Of a colour photograph the red channel is looked at, in which every retina is bright. A disc is as convex as
+    its outline: shadows at the rim belong to it.
+    """
+    light = np.nan_to_num((pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.float32))
+    shape = tuple(max(1, round(n * min(1, THUMBNAIL / max(light.shape)))) for n in light.shape)
+    thumbnail = cv2.GaussianBlur(resize(light, shape), (0, 0), 1.5)
+    side = max(2, round(0.03 * max(shape)))
+    corners = np.concatenate([thumbnail[y, x].ravel() for y in ends(side) for x in ends(side)])
+    dark = float(np.percentile(corners, 25))
+    noise = 1.4826 * float(np.median(np.abs(corners[corners <= np.median(corners)] - dark)))  # as a standard deviation
+    rows, columns = (slice(n // 4, n - n // 4) for n in shape)
+    bright = float(np.percentile(thumbnail[rows, columns], 75))
+    if bright - dark < max(6 * noise, 0.3 * bright):
+        return np.ones(light.shape, bool)
+    lit = (thumbnail > dark + max(4 * noise, 0.2 * (bright - dark))).astype(np.uint8)
+    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))  # the label in a corner is not the eye
     count, parts, stats, _ = cv2.connectedComponentsWithStats(lit)
     if count < 2:
         return np.ones(light.shape, bool)
-    disc = (parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
-    edges, _ = cv2.findContours(disc, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = cv2.drawContours(np.zeros_like(disc), edges, -1, 1, thickness=cv2.FILLED)  # dark vessels are inside too
-    filled = cv2.erode(filled, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
-    return resize_labels(filled, light.shape) > 0
+    areas, discs = stats[1:, cv2.CC_STAT_AREA], np.zeros_like(lit)
+    for i in np.flatnonzero(areas >= areas.max() / 2):  # two eyes may lie side by side
+        edges, _ = cv2.findContours((parts == i + 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.fillConvexPoly(discs, cv2.convexHull(max(edges, key=len)), 1)
+    discs = cv2.erode(discs, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
+    return resize_labels(discs, light.shape) > 0
+
+
+def ends(side: int) -> tuple[slice, slice]:
+    return slice(None, side), slice(-side, None)
 
 
 def width_of(inside: np.ndarray) -> int:
-    """The larger side of the region's bounding box in pixels: the diameter of a field of view, even a cropped one."""
+    """The larger side in pixels of the largest region: the diameter of a field of view, even a cropped one."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
+    if count < 2:
+        return 1
+    largest = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
+    return int(max(largest[cv2.CC_STAT_WIDTH], largest[cv2.CC_STAT_HEIGHT]))
+
+
+def box_of(inside: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold all of a mask (H, W); everything where it is empty."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    return max(np.ptp(rows), np.ptp(columns)) + 1 if rows.size else 1
+    if not rows.size:
+        return slice(None), slice(None)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:

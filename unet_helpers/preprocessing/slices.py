@@ -10,9 +10,9 @@ import numpy as np
 
 from ..networks.cards import Preprocessing
 from .channels import is_bright_field, remove_brown, select_channels
-from .field_of_view import field_of_view, flatten_illumination
+from .field_of_view import box_of, field_of_view, flatten_illumination
 from .intensities import slice_levels
-from .resize import resize
+from .resize import resize, resize_channels
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,31 @@ class PreparedStack(Sequence[Prepared]):
         return len(self.slices)
 
     def __getitem__(self, index: int) -> Prepared:
-        pixels = self.selected(index)
         if self.preprocessing.intensities == "local":
-            inside = resize(field_of_view(pixels).astype(np.uint8), self.shape) > 0
-            flat = flatten_illumination(resize(pixels, self.shape), inside, self.preprocessing.sigma)
-            return Prepared(flat, inside=inside)
+            return self.flattened(index)
+        pixels = self.selected(index)
         zoom = (self.shape[0] / pixels.shape[0], self.shape[1] / pixels.shape[1])
         if reach := self.preprocessing.context:
             around = range(index - reach, index + reach + 1)  # at an end, the last slice again
             pixels = np.stack([self.selected(min(max(i, 0), len(self) - 1)) for i in around], axis=-1)
         return Prepared(pixels, *self.levels[index], zoom=zoom, brown=self.brown)
+
+    def flattened(self, index: int) -> Prepared:
+        """The field of view alone, in flat illumination; outside it the answer is 0."""
+        inside = field_of_view(self.slices[index])
+        box, shape = box_of(inside), inside.shape
+        inside = inside[box]
+        zooms = (working / stored for working, stored in zip(self.shape, shape, strict=True))
+        size = tuple(max(1, round(n * zoom)) for n, zoom in zip(inside.shape, zooms, strict=True))
+        seen = resize(inside.astype(np.uint8), size) > 0
+        pixels = flatten_illumination(resize(self.selected(index)[box], size), seen, self.preprocessing.sigma)
+
+        def undo(answer: np.ndarray) -> np.ndarray:
+            whole = np.zeros((len(answer), *shape), np.float32)
+            whole[(slice(None), *box)] = resize_channels(answer, inside.shape)
+            return whole
+
+        return Prepared(pixels, inside=seen, undo=undo) if np.ptp(pixels) else Prepared(np.zeros(shape, np.uint8))
 
     def selected(self, index: int) -> np.ndarray:
         """(H, W) or (H, W, 3): the channels of a slice that the network reads."""

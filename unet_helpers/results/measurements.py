@@ -1,33 +1,146 @@
-"""Measurements of objects with scikit-image, in px and in physical units."""
+"""Measurements of objects with scikit-image, in px and in physical units; and a result in a few numbers."""
 
-from skimage.measure import regionprops_table
 import numpy as np
+from skimage.measure import regionprops_table
+
+from ..images.orientation import as_displayed, to_stack
+
+SMALL = 0.01  # mm: sizes are given in µm where all steps are smaller
+SHAPES = ["eccentricity", "solidity", "perimeter", "axis_major_length", "axis_minor_length"]
 
 
 def measure(result):
-    """One row per object of a ``Segmentation``: a pandas.DataFrame in px, and in mm where the spacing is known.
+    """One row per object of a ``Segmentation``: a pandas.DataFrame in px, and in µm or mm where the spacing is known.
 
-    Diameters are of the disc (ball) with the same area (volume); intensities are those of the file.
+    Objects of single images, of movies and of cards whose objects are slices are measured in 2D, with the ``frame``
+    and the ``slice`` (as displayed, from 0) they lie in; others in 3D, with centroids along the image's own axes.
+    Diameters are of the disc (ball) of the same area (volume); intensities are those of the file.
     """
     import pandas as pd
+    from skimage.measure import regionprops_table
 
-    image, dimensions = result.image, result.objects.ndim
-    intensity = image.pixels if image.channels == 1 else image.pixels.mean(-1)
-    wanted = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
-    if dimensions == 2:
-        wanted += ["axis_major_length", "axis_minor_length", "eccentricity", "solidity", "perimeter"]
-    table = pd.DataFrame(regionprops_table(result.objects, intensity.reshape(result.objects.shape), properties=wanted))
-    size = "area" if dimensions == 2 else "volume"
-    table = table.rename(columns={"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"})
-    flat = result.objects.reshape(-1)
-    _, first = np.unique(flat, return_index=True)
-    names = np.array(["background", *result.card.classes])
-    classes = result.labels.reshape(-1)[first[flat[first] > 0]]
-    table.insert(1, "class", names[classes])
-    if image.spacing is not None:
-        step = float(np.prod(image.spacing[:dimensions]))
-        table.insert(3, f"{size}_mm{dimensions}", table[f"{size}_px"] * step)
-        table.insert(4, "diameter_mm", table["diameter_px"] * step ** (1 / dimensions))
-        if dimensions == 3:
-            table.insert(5, "volume_mL", table["volume_mm3"] / 1000)
+    rows = []
+    for where, objects, intensities in parts(result):
+        flat = objects.ndim == 2
+        wanted = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
+        table = pd.DataFrame(regionprops_table(objects, intensities, properties=wanted + SHAPES if flat else wanted))
+        for column, value in reversed(where.items()):
+            table.insert(1, column, value)
+        ends = [
+            (table[f"bbox-{i}"] == 0) | (table[f"bbox-{i + objects.ndim}"] == n) for i, n in enumerate(objects.shape)
+        ]
+        table["touches_edge"] = np.where(np.any(ends, axis=0), "yes", "no")
+        rows.append(table.drop(columns=[name for name in table if name.startswith("bbox-")]))
+    axes = "yx" if flat else result.image.axes.lstrip("T")[:3].lower()
+    size = "area" if flat else "volume"
+    names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
+    names |= {f"centroid-{i}": f"centroid_{axis}_px" for i, axis in enumerate(axes)}
+    names |= {f"intensity_mean-{i}": f"intensity_mean_{i + 1}" for i in range(result.image.channels)}
+    names |= {name: f"{name}_px" for name in ("perimeter", "axis_major_length", "axis_minor_length")}
+    table = pd.concat([rows[0], *(part for part in rows[1:] if len(part))], ignore_index=True).rename(columns=names)
+    table = table.sort_values("object", ignore_index=True)
+    if (classes := classes_of(result)) is not None:
+        table.insert(1, "class", np.array(["background", *result.card.classes])[classes[table["object"]]])
+    return in_physical_units(table, result.image, size)
+
+
+def parts(result):
+    """What is measured on its own: where it is, object ids, and intensities (*shape[, C])."""
+    image, card = result.image, result.card
+    moving = image.axes.startswith("T")
+    if image.is_single or image.axes.startswith("TYX") or card.objects == "slices":
+        stack, objects = to_stack(image).pixels, as_displayed(image, result.objects)
+        depth = len(stack) // (len(image.pixels) if moving else 1)
+        for i, (pixels, ids) in enumerate(zip(stack, objects, strict=True)):
+            yield ({"frame": i // depth} if moving else {}) | ({"slice": i % depth} if depth > 1 else {}), ids, pixels
+    elif moving:
+        for i, (pixels, ids) in enumerate(zip(image.pixels, result.objects, strict=True)):
+            yield {"frame": i}, ids, pixels
+    else:
+        yield {}, result.objects, image.pixels
+
+
+def classes_of(result) -> np.ndarray | None:
+    """(objects + 1,) class of each object by its id; None where an object is no component of one class: cells
+    between membranes, nuclei of interior and border."""
+    if result.card.instance_method != "components":
+        return None
+    classes = np.zeros(int(result.objects.max()) + 1, np.uint8)
+    classes[result.objects.reshape(-1)] = result.labels.reshape(-1)
+    return classes
+
+
+def in_physical_units(table, image, size: str):
+    """The table with area (volume) and diameter in µm or mm, and volumes in mL, behind those in px."""
+    dimensions = 2 if size == "area" else 3
+    step = step_size(image, dimensions)
+    if step is None:
+        return table
+    unit, scale = ("um", 1000) if is_small(image) else ("mm", 1)
+    column = table.columns.get_loc(f"{size}_px") + 1
+    table.insert(column, f"{size}_{unit}{dimensions}", table[f"{size}_px"] * step * scale**dimensions)
+    table.insert(column + 1, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
+    if dimensions == 3:
+        table.insert(column + 2, "volume_mL", table["volume_px"] * step / 1000)
     return table
+
+
+def is_small(image) -> bool:
+    return image.spacing is not None and max(to_stack(image).spacing[-2:]) < SMALL
+
+
+def step_size(image, dimensions: int) -> float | None:
+    """mm² of a pixel as displayed, or mm³ of a voxel: |det(affine)| where axes may be oblique; None without spacing."""
+    if image.spacing is None:
+        return None
+    if dimensions == 2:
+        return float(np.prod(to_stack(image).spacing[-2:]))
+    if (
+        image.affine is not None
+        and np.isfinite(image.affine).all()
+        and (volume := abs(np.linalg.det(image.affine[:3, :3])))
+    ):
+        header = float(np.prod(np.linalg.norm(image.affine[:3, :3], axis=0)))
+        return float(np.prod(image.spacing[-3:])) * float(volume) / header  # the header's unit may not be mm
+    return float(np.prod(image.spacing[-3:]))
+
+
+def summary(result) -> dict[str, tuple[float, str]]:
+    """The answer in a few named numbers, each with its unit ('' of a count)."""
+    if result.card.measures == "tree":
+        from .tree import measure_tree
+
+        return measure_tree(result)
+    table = result.measure()
+    found: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
+    size = next(name for name in table if name.startswith(("area_", "volume_")))
+    best = next((name for name in ("area_um2", "area_mm2", "volume_mL") if name in table), size)
+    unit = {"px": "px", "um2": "µm²", "mm2": "mm²", "mL": "mL"}[best.split("_")[1]]
+    if len(table):
+        found[f"median {best.split('_')[0]}"] = (float(table[best].median()), unit)
+        found[f"total {best.split('_')[0]}"] = (float(table[best].sum()), unit)
+    return found
+
+
+def in_words(values: dict[str, tuple[float, str]]) -> str:
+    """One line: '213 objects, median area 45 px, ...'."""
+    said = []
+    for name, (value, unit) in values.items():
+        number = f"{value:,.0f}" if value >= 1000 or float(value).is_integer() else f"{value:.3g}"
+        said.append({"": f"{name} {number}", "%": f"{number} % {name}"}.get(unit, f"{name} {number} {unit}"))
+        if name == "objects":
+            said[-1] = f"{number} object" + "s" * (value != 1)
+    return ", ".join(said)
+
+
+def summary_table(results):
+    """A pandas.DataFrame, one row per ``Segmentation``: image, model, its summary, expected Dice where there is one."""
+    import pandas as pd
+
+    rows = []
+    for result in results:
+        row = {"image": result.image.name, "model": result.card.name}
+        row |= {f"{name} ({unit})" if unit else name: value for name, (value, unit) in result.summary().items()}
+        expected = getattr(result, "expected_dice", None)
+        rows.append(row | ({"expected Dice": expected.value} if expected else {}))
+    return pd.DataFrame(rows)

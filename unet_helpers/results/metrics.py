@@ -3,11 +3,10 @@
 Where both are empty the answer is perfect, and the score 1: there was nothing to find and nothing was found.
 """
 
-from scipy.spatial import cKDTree
-from skimage.metrics import adapted_rand_error
-from skimage.metrics import contingency_table
-from skimage.segmentation import find_boundaries
 import numpy as np
+from scipy.spatial import cKDTree
+from skimage.metrics import adapted_rand_error, contingency_table
+from skimage.segmentation import find_boundaries
 
 from ..errors import ArgumentError
 

@@ -2,13 +2,12 @@
 
 from itertools import pairwise
 
-from scipy.ndimage import gaussian_filter
-from scipy.ndimage import maximum_filter
+import numpy as np
+from scipy.ndimage import gaussian_filter, maximum_filter
 from skimage import graph
 from skimage.measure import label
 from skimage.morphology import local_minima
 from skimage.segmentation import relabel_sequential, watershed
-import numpy as np
 
 from ..images.orientation import as_displayed, from_stack
 

@@ -1,34 +1,38 @@
 """A result on disk: for people (mask, overlay), for programs (labels, objects, CSV) and for the record (JSON)."""
 
-from PIL import Image
-from PIL import ImageColor
-from datetime import datetime
-from datetime import timezone
-from pathlib import Path
 import hashlib
 import json
-import numpy as np
 import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor
 
 from ..errors import SaveError
 from ..images.write import write_like
 from ..version import __version__
+from .exports import EXPORTS
 from .overlay import png
 
+ENDINGS = (*EXPORTS, ".html")
 
-def save(result, folder: Path, overwrite: bool = False) -> dict[str, Path]:
+
+def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False) -> dict[str, Path]:
     """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
 
-    Raises SaveError where the folder cannot be written, or holds such a file and ``overwrite`` is False.
+    Raises SaveError where the folder cannot be written, or holds such a file and ``overwrite`` is False; the names are
+    looked at before anything is computed.
     """
+    for ending in formats:
+        if ending not in ENDINGS:
+            raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
+    refuse_existing(result, folder, formats, overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
-            written = write_all(result, Path(aside))
+            written = write_all(result, Path(aside), formats)
             final = {kind: folder / path.name for kind, path in written.items()}
-            present = [path.name for path in final.values() if path.exists()]
-            if present and not overwrite:
-                raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
             for kind, path in written.items():
                 path.replace(final[kind])
     except OSError as error:
@@ -36,7 +40,17 @@ def save(result, folder: Path, overwrite: bool = False) -> dict[str, Path]:
     return final
 
 
-def write_all(result, folder: Path) -> dict[str, Path]:
+def refuse_existing(result, folder: Path, formats: tuple[str, ...], overwrite: bool):
+    stem = f"{result.image.name}_{result.card.name}"
+    names = {f"{stem}.json", f"{stem}_overlay.png", f"{stem}_measurements.csv", f"{stem}_mask.png"}
+    names |= {f"{stem}{ending}" for ending in formats}
+    endings = (".nii.gz", ".npy", ".png", ".ome.tif")  # of write_like: some depend on the answer's values
+    names |= {f"{stem}_{kind}{ending}" for kind in ("labels", "objects") for ending in endings}
+    if not overwrite and (present := sorted(name for name in names if (folder / name).exists())):
+        raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
+
+
+def write_all(result, folder: Path, formats: tuple[str, ...] = ()) -> dict[str, Path]:
     name = f"{result.image.name}_{result.card.name}"
     paths = {
         "labels": write_like(result.image, result.labels, folder / f"{name}_labels"),
@@ -52,6 +66,12 @@ def write_all(result, folder: Path) -> dict[str, Path]:
         paths["mask"] = folder / f"{name}_mask.png"
         visible_mask(result).save(paths["mask"])
     paths["manifest"].write_text(json.dumps(manifest(result, len(table)), indent=2) + "\n")
+    for ending in formats:
+        paths[ending] = folder / f"{name}{ending}"
+        if ending == ".html":
+            result.report(paths[ending])
+        else:
+            result.export(paths[ending])
     return paths
 
 
@@ -81,6 +101,7 @@ def manifest(result, objects: int) -> dict:
         "flips": result.flips,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
+        "summary": {name: [round(float(value), 6), unit] for name, (value, unit) in result.summary().items()},
         "notes": list(image.notes),
         "warnings": list(result.warnings),
         "citation": card.citation,

@@ -70,7 +70,7 @@ class Segmentation:
         return " ".join([found, *self.warnings, tries])
 
     def busiest_slice(self) -> int:
-        """The displayed slice with most of the structure; the middle one where there is nothing; 0 of a single image."""
+        """The displayed slice with most of the structure; the middle one where there is nothing."""
         amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
         return int(amounts.argmax()) if amounts.any() else len(amounts) // 2
 
@@ -84,23 +84,48 @@ class Segmentation:
         return paint(picture(self.image, index), labels, self.card.colors, objects, alpha)
 
     def measure(self):
-        """A pandas.DataFrame, one row per object: size and shape in px, and in mm where the spacing is known."""
+        """A pandas.DataFrame, one row per object: size and shape in px, and in µm or mm where the spacing is known."""
         from .measurements import measure
 
         return measure(self)
+
+    def summary(self) -> dict[str, tuple[float, str]]:
+        """The answer in a few named numbers with their units: objects and their sizes, or the vessels' length."""
+        from .measurements import summary
+
+        return summary(self)
+
+    def export(self, path, *, overwrite: bool = False) -> Path:
+        """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz or .csv.
+
+        Raises SaveError for another ending, and where the file exists and ``overwrite`` is False.
+        """
+        from .exports import export
+
+        return export(self, Path(path), overwrite)
+
+    def report(self, path, *, overwrite: bool = False) -> Path:
+        """Write one HTML file that shows all of this result, offline, with a live threshold.
+
+        Raises SaveError where the file exists and ``overwrite`` is False, or cannot be written.
+        """
+        from .report import write_report
+
+        return write_report(self, Path(path), overwrite)
 
     def confidence(self) -> np.ndarray:
         """(*spatial) float32: the probability of the more likely answer, 0.5 (a guess) to 1 (sure)."""
         return np.maximum(self.foreground, 1 - self.foreground)
 
-    def save(self, folder, *, overwrite: bool = False) -> dict[str, Path]:
+    def save(self, folder, *, formats: tuple[str, ...] = (), overwrite: bool = False) -> dict[str, Path]:
         """Write mask, labels, overlay, measurements and a manifest to ``folder``; returns their paths by kind.
 
+        ``formats`` adds files for other programs by their endings, as in ``export``, and '.html' for the report.
         Raises SaveError where a file of an earlier result would be overwritten and ``overwrite`` is False.
         """
         from .save import save
 
-        return save(self, Path(folder), overwrite)
+        return save(self, Path(folder), tuple(formats), overwrite)
 
     def __repr__(self) -> str:
         size = " × ".join(map(str, self.image.spatial_shape))

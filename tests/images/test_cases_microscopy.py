@@ -1,0 +1,100 @@
+"""Microscopy files that people bring: channels, time, single live colours, spacing, formats that are named."""
+
+import numpy as np
+import pytest
+import tifffile
+
+import unet_helpers as uh
+
+RANDOM = np.random.default_rng(0)
+NOISE = RANDOM.integers(0, 4000, (40, 50), np.uint16)
+IMAGE = (1000 + 900 * np.sin(np.arange(40)[:, None] / 6) * np.cos(np.arange(50) / 7)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_m1_channels_are_channels(count, kind, tmp_path):
+    pixels = np.stack([NOISE] * (count - 1) + [IMAGE])
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", metadata={"axes": "CYX"}, **{kind: True})
+    image = uh.read_image(tmp_path / "a.tif")
+    assert image.axes == "YX" and (image.pixels == NOISE).all()
+    assert "took channel 0 of 0, 1" in image.notes[0] and f"channel {count - 1} has clearly more" in image.notes[1]
+    assert (uh.read_image(tmp_path / "a.tif", channel=count - 1).pixels == IMAGE).all()
+    with pytest.raises(uh.ImageError, match="no channel 9"):
+        uh.read_image(tmp_path / "a.tif", channel=9)
+
+
+def test_m1_a_channel_by_its_name(tmp_path):
+    metadata = {"axes": "CYX", "Channel": {"Name": ["FITC", "DAPI"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.stack([NOISE, IMAGE]), photometric="minisblack", metadata=metadata)
+    assert (uh.read_image(tmp_path / "a.ome.tif", channel="dapi").pixels == IMAGE).all()
+    with pytest.raises(uh.ImageError, match="FITC, DAPI"):
+        uh.read_image(tmp_path / "a.ome.tif", channel="GFP")
+
+
+@pytest.mark.parametrize("ground", [0, 28])
+@pytest.mark.parametrize("colour", [0, 1, 2])
+def test_m2_one_live_colour_is_grey(colour, ground, tmp_path):
+    pixels = np.full((40, 50, 3), ground, np.uint8)
+    pixels[..., colour] = IMAGE >> 3
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    image = uh.read_image(tmp_path / "a.tif")
+    assert image.axes == "YX" and (image.pixels == IMAGE >> 3).all() and "read as grey" in image.notes[-1]
+
+
+def test_m3_time_is_not_depth(tmp_path):
+    pixels = np.stack([np.roll(IMAGE, 5 * i, 0) for i in range(6)])
+    metadata = {"axes": "TYX", "unit": "um"}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, resolution=(4, 4), metadata=metadata)
+    image = uh.read_image(tmp_path / "a.tif")
+    assert image.axes == "TYX" and image.spacing == pytest.approx((0.25e-3, 0.25e-3)) and (image.pixels == pixels).all()
+    assert (uh.read_image(tmp_path / "a.tif", frame=2).pixels == pixels[2]).all()
+    with pytest.raises(uh.ImageError, match="frames 0 to 5"):
+        uh.read_image(tmp_path / "a.tif", frame=6)
+    both = RANDOM.integers(0, 99, (2, 3, 2, 40, 50), np.uint16)
+    tifffile.imwrite(tmp_path / "b.tif", both, imagej=True, metadata={"axes": "TZCYX"})
+    image = uh.read_image(tmp_path / "b.tif", channel=1)
+    assert image.axes == "TZYX" and (image.pixels == both[:, :, 1]).all()
+
+
+@pytest.mark.parametrize("unit", ["um", "micron", "microns", "\\u00B5m", "micrometer", "nm"])
+def test_m8_imagej_units(unit, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, imagej=True, resolution=(2, 2), metadata={"unit": unit})
+    assert uh.read_image(tmp_path / "a.tif").spacing == pytest.approx((0.5e-6 if unit == "nm" else 0.5e-3,) * 2)
+
+
+def test_m8_centimetres_aperio_and_by_hand(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    assert uh.read_image(tmp_path / "a.tif").spacing == pytest.approx((0.5e-3, 0.5e-3))
+    tifffile.imwrite(tmp_path / "b.tif", IMAGE, resolution=(118, 118), resolutionunit="CENTIMETER")  # 300 dpi
+    assert uh.read_image(tmp_path / "b.tif").spacing is None
+    tifffile.imwrite(tmp_path / "c.tif", IMAGE, description="Aperio Image|AppMag = 40|MPP = 0.25", metadata=None)
+    assert uh.read_image(tmp_path / "c.tif").spacing == pytest.approx((0.25e-3, 0.25e-3))
+    assert uh.read_image(tmp_path / "b.tif", spacing=0.001).spacing == (0.001, 0.001)
+    assert uh.read_image(tmp_path / "b.tif", spacing=(0.001, 0.002)).spacing == (0.001, 0.002)
+    with pytest.raises(uh.ImageError, match="spacing="):
+        uh.read_image(tmp_path / "b.tif", spacing=-1)
+
+
+@pytest.mark.parametrize(
+    "name, start, words",
+    [("a.czi", b"ZISRAWFILE", "czi.*OME-TIFF"), ("a.nd2", b"\xda\xce\xbe\x0a", "nd2.*OME-TIFF"),
+     ("a.lif", b"\x70\0\0\0", "lif.*OME-TIFF"), ("a.ims", b"\x89HDF\r\n\x1a\n", "ims.*OME-TIFF"),
+     ("a.pdf", b"%PDF-1.7", "PDF.*PNG"), ("a.nrrd", b"NRRD0004\n", "NRRD.*NIfTI"),
+     ("a.mha", b"ObjectType = Image\n", "MetaImage.*NIfTI")],
+)  # fmt: skip
+def test_m11_r12_c6_formats_are_named_with_the_way_out(name, start, words, tmp_path):
+    (tmp_path / name).write_bytes(start + bytes(600))
+    with pytest.raises(uh.ImageError, match=words):
+        uh.read_image(tmp_path / name)
+
+
+def test_c6_misspelt_files_and_lists(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "picture.tif", IMAGE)
+    with pytest.raises(uh.ImageError, match="Did you mean picture.tif"):
+        uh.read_image(tmp_path / "pictrue.tif")
+    for several in (["a.png", "b.png"], "https://example.org/a.png"):
+        with pytest.raises(uh.ImageError, match="segment_many"):
+            uh.read_image(several)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (uh.read_image("~/picture.tif").pixels == IMAGE).all()

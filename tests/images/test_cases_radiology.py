@@ -1,0 +1,157 @@
+"""Radiology files that people bring: DICOM folders as they come, enhanced files, tilt, NIfTI without orientation."""
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from helpers.files import dicom
+from pydicom import Dataset
+
+import unet_helpers as uh
+
+VOLUME = np.random.default_rng(0).integers(0, 900, (9, 20, 24), np.uint16)
+FLAT = [1, 0, 0, 0, 1, 0]
+
+
+def write(folder, indices=range(9), uid="1.2", orientation=FLAT, shift=0.0, name="{}.IMA", values=VOLUME, **tags):
+    folder.mkdir(parents=True, exist_ok=True)
+    normal = np.cross(orientation[:3], orientation[3:])
+    for i in indices:
+        place = [float(v) for v in np.array([-10.0, 20, 30]) + normal * 5.5 * i + np.array([0, shift * i, 0])]
+        geometry = {"PixelSpacing": [0.7, 0.5], "ImageOrientationPatient": orientation, "SeriesInstanceUID": uid}
+        dicom(values[i], ImagePositionPatient=place, **geometry, **tags)(folder / name.format(f"{uid}-{i}"))
+
+
+def test_r5_missing_slices_stay_empty_in_their_place(tmp_path):
+    write(tmp_path, [0, 1, 2, 4, 5, 7, 8])
+    image = uh.read_image(tmp_path)
+    assert image.spacing == pytest.approx((5.5, 0.7, 0.5)) and "2 slices missing in the series: 3, 6" in image.notes[0]
+    expected = VOLUME.copy()
+    expected[[3, 6]] = 0
+    np.testing.assert_array_equal(image.pixels, expected)
+
+
+def test_r5_repeats_scouts_echoes_and_uneven_steps(tmp_path):
+    write(tmp_path / "twice")
+    write(tmp_path / "twice/again", [4])
+    image = uh.read_image(tmp_path / "twice")
+    assert image.spacing[0] == pytest.approx(5.5) and "1 repeated" in image.notes[0] and (image.pixels == VOLUME).all()
+    write(tmp_path / "scout")
+    write(tmp_path / "scout/other", [0], orientation=[0, 1, 0, 0, 0, -1])
+    image = uh.read_image(tmp_path / "scout")
+    assert image.spacing[0] == pytest.approx(5.5) and "1 of another orientation" in image.notes[0]
+    write(tmp_path / "echoes", EchoTime=20)
+    write(tmp_path / "echoes/two", EchoTime=80, values=VOLUME + 1)
+    with pytest.raises(uh.ImageError, match="'echo 20.0'; 'echo 80.0'"):
+        uh.read_image(tmp_path / "echoes")
+    assert (uh.read_image(tmp_path / "echoes", series="echo 80.0").pixels == VOLUME + 1).all()
+    write(tmp_path / "times")
+    write(tmp_path / "times/two", values=VOLUME + 1)
+    with pytest.raises(uh.ImageError, match="different images in one place"):
+        uh.read_image(tmp_path / "times")
+
+
+def test_r10_nested_series_are_found_described_and_chosen(tmp_path):
+    write(tmp_path / "ST1/SE1", name="{}", SeriesNumber=3, SeriesDescription="T2 FLAIR", Modality="MR")
+    write(tmp_path / "ST1/SE2", range(4), "1.3", SeriesNumber=4, SeriesDescription="T1", Modality="MR")
+    with pytest.raises(uh.ImageError, match=r"1\.2 \(MR T2 FLAIR, 20 × 24, 9 slices\); 1\.3 \(MR T1, .*4 slices\)"):
+        uh.read_image(tmp_path)
+    for chosen in ("1.2", 3, "T2 FLAIR"):
+        image = uh.read_image(tmp_path, series=chosen)
+        assert (image.modality, image.description) == ("MR", "T2 FLAIR") and (image.pixels == VOLUME).all()
+    write(tmp_path / "one/SE1")
+    write(tmp_path / "one/SE2", [0], "1.9", SeriesDescription="scout")
+    (tmp_path / "one/readme.txt").write_text("no image")
+    notes = "; ".join(uh.read_image(tmp_path / "one").notes)
+    assert "left out 1 other file" in notes and "left out the series 1.9 (scout" in notes
+
+
+@pytest.mark.parametrize("orientation", [[0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1]], ids=["sagittal", "coronal"])
+def test_r6_other_planes_lie_where_simpleitk_says(orientation, tmp_path):
+    sitk = pytest.importorskip("SimpleITK")
+    write(tmp_path, orientation=orientation)
+    image = uh.read_image(tmp_path)
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(tmp_path))
+    theirs = sitk.ReadImage(names)
+    for voxel in ((0, 0, 0), (23, 0, 0), (0, 19, 0), (23, 19, 8)):
+        place = np.array(theirs.TransformIndexToPhysicalPoint(voxel)) * [-1, -1, 1]
+        np.testing.assert_allclose((image.affine @ [*voxel, 1])[:3], place, atol=1e-6)
+    np.testing.assert_array_equal(image.pixels, sitk.GetArrayFromImage(theirs))
+
+
+def test_r7_enhanced_frames_lie_where_they_say(tmp_path):
+    order = [3, 0, 5, 1, 4, 2]
+
+    def group(i, echo):
+        place, plane, measures, time, frame = (Dataset() for _ in range(5))
+        place.ImagePositionPatient, plane.ImageOrientationPatient = [0, 0, 5.5 * i], FLAT
+        measures.PixelSpacing, time.EffectiveEchoTime = [0.7, 0.5], echo
+        frame.PlanePositionSequence, frame.PlaneOrientationSequence = [place], [plane]
+        frame.PixelMeasuresSequence, frame.MREchoSequence = [measures], [time]
+        return frame
+
+    frames = [group(i, 20) for i in order]
+    dicom(VOLUME[order], PerFrameFunctionalGroupsSequence=frames)(tmp_path / "a.dcm")
+    image = uh.read_image(tmp_path / "a.dcm")
+    assert image.spacing == pytest.approx((5.5, 0.7, 0.5)) and image.affine is not None
+    np.testing.assert_array_equal(image.pixels, VOLUME[:6])
+    frames = [group(i, echo) for i in range(4) for echo in (20, 80)]
+    dicom(VOLUME[:8], PerFrameFunctionalGroupsSequence=frames)(tmp_path / "b.dcm")
+    with pytest.raises(uh.ImageError, match="2 echo times"):
+        uh.read_image(tmp_path / "b.dcm")
+    np.testing.assert_array_equal(uh.read_image(tmp_path / "b.dcm", series="echo 80.0").pixels, VOLUME[1:8:2])
+
+
+def test_r8_a_tilted_series_has_the_volume_of_its_determinant(tmp_path):
+    write(tmp_path, shift=5.5 * np.tan(np.radians(20)))
+    image = uh.read_image(tmp_path)
+    assert image.voxel_volume == pytest.approx(5.5 * 0.7 * 0.5) and "20 degrees" in "; ".join(image.notes)
+
+
+@pytest.mark.parametrize("preamble", [b"II*\0" + bytes(124), b"MM\0*" + bytes(124), None])
+def test_r9_any_preamble_or_none(preamble, tmp_path):
+    dicom(VOLUME[0])(tmp_path / "a")
+    whole = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(whole[132:] if preamble is None else preamble + whole[128:])
+    assert (uh.read_image(tmp_path / "a").pixels == VOLUME[0]).all()
+
+
+def test_r1_an_inverse_presentation_is_said(tmp_path):
+    values = VOLUME[0]
+    dicom(values, PresentationLUTShape="INVERSE")(tmp_path / "a.dcm")
+    image = uh.read_image(tmp_path / "a.dcm")
+    assert (image.pixels == 65535 - values).all() and "inverted" in image.notes[0]
+
+
+def test_r11_nifti_without_orientation_or_with_two_spacings(tmp_path):
+    file = nib.Nifti1Image(VOLUME.T, np.diag([1, 2, 3, 1]))
+    file.set_sform(None, 0)
+    file.set_qform(None, 0)
+    nib.save(file, tmp_path / "a.nii")
+    image = uh.read_image(tmp_path / "a.nii")
+    assert not image.oriented and "orientation unknown" in image.notes[0]
+    file = nib.Nifti1Image(VOLUME.T, np.diag([1, 2, 3, 1]))
+    file.header["pixdim"][1:4] = 2
+    (tmp_path / "b.nii").write_bytes(file.header.binaryblock + bytes(4) + VOLUME.T.tobytes("F"))
+    image = uh.read_image(tmp_path / "b.nii")
+    assert image.oriented and "disagrees" in image.notes[0]
+
+
+def test_pydicoms_own_files_are_read_or_refused():
+    from pydicom.data import data_manager
+
+    paths = [p for p in (data_manager.DATA_ROOT if hasattr(data_manager, "DATA_ROOT") else pydicom.data.__path__[0],)]
+    from pathlib import Path
+
+    files = sorted(p for p in Path(str(paths[0])).rglob("*.dcm") if p.is_file())
+    if not files:
+        pytest.skip("this pydicom comes without test files")
+    read = refused = 0
+    for path in files:
+        try:
+            read += uh.read_image(path).pixels.size > 0
+        except uh.ImageError as error:
+            assert path.name in str(error)
+            refused += 1
+    print(f"{read} read, {refused} refused of {len(files)}")
+    assert read > refused

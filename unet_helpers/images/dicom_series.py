@@ -1,0 +1,99 @@
+"""Slices of a DICOM series, or frames of an enhanced file, as a volume that lies where their positions say."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+from .image import MedicalImage
+
+EVEN = 0.05  # share of a step by which a distance may differ from a whole number of steps
+SAME = 1e-3  # mm: positions nearer than this are one
+
+
+@dataclass(frozen=True)
+class Slice:
+    position: tuple[float, ...]  # mm, DICOM's left, back and head
+    orientation: tuple[float, ...]  # direction of a row, then of a column
+    echo: str
+    image: MedicalImage
+
+
+def assemble(slices: list[Slice], path: Path, series: str | None = None) -> MedicalImage:
+    """'ZYX[C]' sorted along the normal, with an affine to mm (right, front, top).
+
+    Other orientations and repeated slices are left out, missing ones are empty; all is said in notes. ImageError for
+    two echoes without a choice (``series='echo TIME'``), different images in one place, and uneven distances.
+    """
+    slices, notes = one_orientation(one_echo(slices, path, series))
+    if len(slices) == 1:
+        return replace(slices[0].image, notes=(*slices[0].image.notes, *notes))
+    if len({(s.image.pixels.shape, s.image.spacing) for s in slices}) > 1:
+        raise ImageError(f"{path}: slices of different size or spacing. Move the odd ones out.")
+    along, down = np.reshape(slices[0].orientation, (2, 3))
+    normal = np.cross(along, down)
+    slices = sorted(slices, key=lambda s: float(normal @ s.position))
+    slices, said = without_repeats(slices, path)
+    notes += said
+    if len(slices) == 1:
+        return replace(slices[0].image, notes=(*slices[0].image.notes, *notes))
+    heights = np.array([normal @ s.position for s in slices])
+    step = float(np.diff(heights).min())
+    counts = np.diff(heights) / step
+    places = np.concatenate([[0], np.cumsum(np.rint(counts).astype(int))])
+    if np.abs(counts - np.rint(counts)).max() > EVEN or places[-1] >= 2 * len(slices):
+        distances = ", ".join(f"{d:.4g}" for d in np.unique(np.diff(heights).round(3))[:6])
+        raise ImageError(f"{path}: its slices are not evenly spaced (distances of {distances} mm). Resample it first.")
+    first = slices[0].image
+    pixels = np.zeros((places[-1] + 1, *first.pixels.shape), np.result_type(*(s.image.pixels for s in slices)))
+    for place, member in zip(places, slices):
+        pixels[place] = member.image.pixels
+    if missing := int(places[-1]) + 1 - len(slices):
+        empty = ", ".join(map(str, sorted(set(range(places[-1])) - set(places.tolist()))))
+        notes.append(f"{missing} slice{'s' * (missing > 1)} missing in the series: {empty} (from 0) left empty")
+    start = np.array(slices[0].position)
+    across = (np.array(slices[-1].position) - start) / places[-1]
+    tilt = np.degrees(np.arccos(np.clip(normal @ across / np.linalg.norm(across), -1, 1)))
+    if tilt > 1:
+        notes.append(f"sheared: its slices are shifted against one another by {tilt:.0f} degrees (a tilted gantry)")
+    rows, columns = first.spacing or (1.0, 1.0)
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([along * columns, down * rows, across, start])
+    affine[:2] *= -1  # DICOM counts to the left and back, NIfTI to the right and front
+    spacing = (float(np.linalg.norm(across)), rows, columns) if first.spacing else None
+    return replace(first, pixels=pixels, axes="Z" + first.axes, spacing=spacing, affine=affine,
+                   notes=(*first.notes, *notes))  # fmt: skip
+
+
+def one_echo(slices: list[Slice], path: Path, series: str | None) -> list[Slice]:
+    echoes = sorted({s.echo for s in slices})
+    wanted = str(series).rpartition("echo ")[2] if series is not None and "echo " in str(series) else None
+    if wanted is not None:
+        slices = [s for s in slices if s.echo == wanted]
+    if not slices or (wanted is None and len(echoes) > 1):
+        listed = "; ".join(f"'echo {echo}'" for echo in echoes)
+        raise ImageError(f"{path}: holds {len(echoes)} echo times, choose one with series=...: {listed}")
+    return slices
+
+
+def one_orientation(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
+    """Those that lie as most do."""
+    groups: dict[tuple, list[Slice]] = {}
+    for member in slices:
+        groups.setdefault(tuple(np.round(member.orientation, 2) + 0.0), []).append(member)
+    most = max(groups.values(), key=len)
+    odd = len(slices) - len(most)
+    return most, [f"left out {odd} of another orientation (scouts)"] if odd else []
+
+
+def without_repeats(slices: list[Slice], path: Path) -> tuple[list[Slice], list[str]]:
+    """ImageError where two differ in one place: which of them is meant cannot be known."""
+    kept = slices[:1]
+    for member in slices[1:]:
+        if np.abs(np.subtract(member.position, kept[-1].position)).max() > SAME:
+            kept.append(member)
+        elif not np.array_equal(member.image.pixels, kept[-1].image.pixels):
+            raise ImageError(f"{path}: several different images in one place (times, weightings?). Move others out.")
+    gone = len(slices) - len(kept)
+    return kept, [f"left out {gone} repeated slice{'s' * (gone > 1)}"] if gone else []

@@ -1,0 +1,169 @@
+"""A result for other programs: QuPath, ImageJ, 3D Slicer, ITK-SNAP and spreadsheets, one function for each."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import ImageColor
+
+from ..errors import SaveError
+from ..images.orientation import as_displayed, in_file_order
+from .measurements import classes_of
+from .outlines import polygons
+
+
+def export(result, path: Path, overwrite: bool = False) -> Path:
+    """Write a ``Segmentation`` to ``path`` in the format of its ending; the file is written whole or not at all."""
+    ending = next((ending for ending in EXPORTS if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        raise SaveError(f"{path}: no format ends so. Choose a name that ends in {', '.join(EXPORTS)}.")
+    if path.exists() and not overwrite:
+        raise SaveError(f"{path} exists already: pass overwrite=True or another name.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=".saving-") as aside:
+            EXPORTS[ending](result, Path(aside) / path.name)
+            for made in Path(aside).iterdir():
+                made.replace(path.parent / made.name)
+    except OSError as error:
+        raise SaveError(f"{path}: nothing was saved ({error}). Is the disk full or protected?") from error
+    return path
+
+
+def outlined(result) -> Iterator[tuple[int, int, int, list]]:
+    """Object id, point in time, slice as displayed, and the polygons of the object there."""
+    from scipy.ndimage import find_objects
+
+    stack = as_displayed(result.image, result.objects)
+    depth = len(stack) // (len(result.image.pixels) if result.image.axes.startswith("T") else 1)
+    for i, ids in enumerate(stack):
+        for number, box in enumerate(find_objects(ids), 1):
+            if box is not None:
+                y, x = (part.start for part in box)
+                shapes = [[[(a + x, b + y) for a, b in ring] for ring in p] for p in polygons(ids[box] == number)]
+                yield number, i // depth, i % depth, shapes
+
+
+def named(result) -> list[tuple[str, tuple[int, int, int]]]:
+    """Name and colour of each object by its id: those of its class, or the card's where objects have no class."""
+    card, classes = result.card, classes_of(result)
+    colors = [ImageColor.getrgb(color)[:3] for color in card.colors]
+    if classes is None:
+        return [(card.title, colors[0])] * (int(result.objects.max()) + 1)
+    return [(card.classes[max(i, 1) - 1], colors[max(i, 1) - 1]) for i in classes.astype(int)]
+
+
+def write_geojson(result, path: Path):
+    """One annotation per object and slice in QuPath's GeoJSON: x and y in px of the displayed slice, with holes."""
+    names, features = named(result), []
+    for number, frame, index, shapes in outlined(result):
+        single = len(shapes) == 1
+        geometry = {"type": "Polygon" if single else "MultiPolygon", "coordinates": shapes[0] if single else shapes}
+        if not result.image.is_single:
+            geometry["plane"] = {"c": -1, "z": index, "t": frame}
+        name, color = names[number]
+        properties = {"objectType": "annotation", "name": f"Object {number}", "object": number}
+        properties["classification"] = {"name": name, "color": list(color)}
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+def write_rois(result, path: Path):
+    """A .zip of ImageJ ROIs, one per object and slice; those with holes or several pieces are composite."""
+    from roifile import ROI_TYPE, ImagejRoi, roiwrite
+
+    names, rois = named(result), []
+    for number, frame, index, shapes in outlined(result):
+        lines = [np.array(ring[:-1], np.int32) for polygon in shapes for ring in polygon]
+        roi = ImagejRoi.frompoints(lines[0])
+        roi.right, roi.bottom = roi.right - 1, roi.bottom - 1  # roifile takes corners for pixels
+        if len(lines) > 1:  # ImageJ's shape path: 0 moves, 1 draws a line, 4 closes
+            corners = np.concatenate(lines)
+            (left, top), (right, bottom) = corners.min(0), corners.max(0)
+            path_of = [value for line in lines for i, (x, y) in enumerate(line) for value in (int(i > 0), x, y)]
+            closed, at = [], 0
+            for line in lines:
+                closed += [*path_of[at : at + 3 * len(line)], 4]
+                at += 3 * len(line)
+            shape = np.array(closed, np.float32)
+            box = {"left": int(left), "top": int(top), "right": int(right), "bottom": int(bottom)}
+            roi = ImagejRoi(roitype=ROI_TYPE.RECT, **box, shape_roi_size=len(shape), multi_coordinates=shape)
+        roi.name, roi.stroke_color = f"{number:05d}", bytes((255, *names[number][1]))
+        if not result.image.is_single:
+            roi.position, roi.z_position, roi.t_position = index + 1, index + 1, frame + 1
+            roi.name += f"-{frame + 1:04d}-{index + 1:04d}"
+        rois.append(roi)
+    path.unlink(missing_ok=True)
+    roiwrite(path, rois, mode="w")
+
+
+def in_space(result) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as (X, Y, Z) and the affine to mm, right, front and head; without one the spacing, or px, is taken."""
+    image, labels = result.image, result.labels
+    if image.axes.startswith("T"):
+        raise SaveError("A movie has no place in space: export it as .geojson, .roi.zip or .csv.")
+    labels = labels[None] if labels.ndim == 2 else labels
+    if image.affine is not None and np.isfinite(image.affine).all():
+        return in_file_order(image, labels), np.asarray(image.affine, float)
+    steps = np.ones(3) if image.spacing is None else np.array((*image.spacing[::-1], 1.0)[:3])
+    turned = labels if image.axes.startswith("X") else labels.transpose(2, 1, 0)
+    steps = steps[::-1] if image.axes.startswith("X") and image.spacing is not None else steps
+    return turned, np.diag([-steps[0], -steps[1], steps[2], 1.0])  # rows go down and columns to the left in RAS
+
+
+def write_seg_nrrd(result, path: Path):
+    """A segmentation of 3D Slicer: labels with the geometry in LPS, and each class's name and colour."""
+    import nrrd
+
+    labels, affine = in_space(result)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # NIfTI counts to the right and front, Slicer's files the reverse
+    header = {
+        "space": "left-posterior-superior",
+        "kinds": ["domain"] * 3,
+        "space directions": affine[:3, :3].T,
+        "space origin": affine[:3, 3],
+        "encoding": "gzip",
+    }
+    for i, (name, color) in enumerate(zip(result.card.classes, result.card.colors, strict=True)):
+        found = np.argwhere(labels == i + 1)
+        ends = zip(found.min(0), found.max(0)) if len(found) else [(0, -1)] * 3
+        header |= {
+            f"Segment{i}_ID": f"Segment_{i + 1}",
+            f"Segment{i}_Name": name,
+            f"Segment{i}_NameAutoGenerated": "0",
+            f"Segment{i}_Color": " ".join(f"{value / 255:.6g}" for value in ImageColor.getrgb(color)[:3]),
+            f"Segment{i}_ColorAutoGenerated": "0",
+            f"Segment{i}_LabelValue": str(i + 1),
+            f"Segment{i}_Layer": "0",
+            f"Segment{i}_Extent": " ".join(f"{low} {high}" for low, high in ends),
+        }
+    nrrd.write(str(path), np.ascontiguousarray(labels), header, index_order="F")
+
+
+def write_nifti_labels(result, path: Path):
+    """NIfTI labels, and beside them ``NAME_labels.txt`` with names and colours as ITK-SNAP loads them."""
+    import nibabel as nib
+
+    labels, affine = in_space(result)
+    file = nib.Nifti1Image(labels, affine)
+    file.header.set_xyzt_units("mm")
+    nib.save(file, path)
+    rows = ['0 0 0 0 0 0 0 "Clear Label"']
+    for i, (name, color) in enumerate(zip(result.card.classes, result.card.colors, strict=True), 1):
+        rows.append(f'{i} {" ".join(map(str, ImageColor.getrgb(color)[:3]))} 1 1 1 "{name}"')
+    path.with_name(path.name[: -len(".nii.gz")] + "_labels.txt").write_text("\n".join(rows) + "\n")
+
+
+def write_csv(result, path: Path):
+    result.measure().to_csv(path, index=False)
+
+
+EXPORTS = {
+    ".geojson": write_geojson,
+    ".roi.zip": write_rois,
+    ".seg.nrrd": write_seg_nrrd,
+    ".nii.gz": write_nifti_labels,
+    ".csv": write_csv,
+}

@@ -1,0 +1,137 @@
+"""A result as one HTML file that needs nothing else: no server, no kernel, no network."""
+
+import base64
+import hashlib
+import json
+import os
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import SaveError
+from ..files import written_whole
+from ..images.orientation import as_displayed, to_stack
+from .measurements import in_words
+from .overlay import to_8_bits
+
+PAGE = Path(__file__).with_name("report_page")
+BYTES = {True: 4_500_000, False: 7_500_000}  # of all arrays in base64: a single image, a volume
+MAX_ROWS = 2000  # of the table in the page; the whole of it is in the CSV file that ``save`` writes
+
+
+def write_report(result, path: Path, overwrite: bool = False) -> Path:
+    if path.exists() and not overwrite:
+        raise SaveError(f"{path} exists already: pass overwrite=True or another name.")
+    text = page_of(result)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SaveError(f"{path}: nothing was saved ({error}). Is the disk full or protected?") from error
+    return path
+
+
+def page_of(result) -> str:
+    from .save import manifest
+
+    table, image, card = result.measure(), result.image, result.card
+    script = "".join((PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "page.js"))
+    style = (PAGE / "page.css").read_text(encoding="utf-8")
+    arrays, facts, notes = arrays_of(result)
+    table = table.round(4).head(MAX_ROWS)
+    facts |= {
+        "name": f"{image.name}_{card.name}", "classes": card.classes, "colors": card.colors,
+        "share": card.min_component_share, "columns": list(table), "rows": json.loads(table.to_json(orient="values")),
+    }  # fmt: skip
+    values = manifest(result, len(table))
+    return template("report.html.j2").render(
+        result=result, image=image, card=card, style=style, script=script, arrays=arrays, data=in_script(facts),
+        summary=in_words(result.summary()), expected=getattr(result, "expected_dice", None), manifest=values,
+        warnings=[text for text in (result.explain(), *result.warnings) if text], notes=[*image.notes, *notes],
+        script_hash=digest(script), style_hash=digest(style), shape=" × ".join(map(str, image.spatial_shape)),
+    )  # fmt: skip
+
+
+def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
+    """The page's arrays, deflated and in base64; what it must know of them; and what was left out, in sentences."""
+    image, depth = result.image, len(as_displayed(result.image, result.labels))
+    steps = np.unique(np.append(np.arange(201) / 200, result.threshold)).astype(np.float32)
+    foreground = as_displayed(image, result.foreground)
+    # the last step that a probability reaches, compared in float32 as ``labels`` does: the mask of a step is exact
+    levels = np.clip(np.searchsorted(steps, foreground, side="right") - 1, 0, None).astype(np.uint8)
+    arrays = {"levels": pack(levels)}
+    if len(result.probabilities) > 2:
+        classes = result.probabilities[1:].argmax(0).astype(np.uint8)
+        arrays["classes"] = pack(as_displayed(image, classes + np.uint8(1)))
+    objects = as_displayed(image, result.objects)
+    arrays["objects"] = pack(objects.astype("<u4" if objects.max() > 65535 else "<u2"))
+    left, notes = BYTES[image.is_single] - sum(map(len, arrays.values())), []
+    pixels = to_8_bits(to_stack(image).pixels)
+    for shrink in (1, 2, 3, 4, 6, 8, 12, 16):
+        shown = np.stack([smaller(part, shrink) for part in pixels])
+        arrays["pixels"] = pack(shown)
+        if len(arrays["pixels"]) <= left:
+            break
+    if shrink > 1:
+        notes.append(f"To keep the file small the image is shown {shrink} times smaller; mask and numbers are not.")
+    spacing = to_stack(image).spacing or (1.0, 1.0, 1.0)
+    order = np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape)
+    order = as_displayed(image, order)  # where each displayed pixel lies in the image's own order
+    corner, units = int(order[0, 0, 0]), np.eye(3, dtype=int)
+    first = [(int(order[tuple(unit)]) - corner) if n > 1 else 0 for unit, n in zip(units, order.shape, strict=True)]
+    facts = {
+        "shape": levels.shape, "shown": shown.shape[1:3], "channels": 1 if shown.ndim == 3 else shown.shape[3],
+        "steps": steps.tolist(), "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
+        "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:], "wide": bool(objects.max() > 65535),
+        "frame": depth // len(image.pixels) if image.axes.startswith("T") else depth,
+        "own": {"shape": result.labels.shape, "start": corner, "steps": first},
+        "planes": not image.axes.startswith("T") and depth > 1,
+    }  # fmt: skip
+    return arrays, facts, notes
+
+
+def smaller(pixels: np.ndarray, times: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    size = (-(-width // times), -(-height // times))
+    return pixels if times == 1 else cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
+
+
+def pack(values: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes(), 9)).decode()
+
+
+def in_script(values) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(values).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def digest(text: str) -> str:
+    """What a content security policy knows an inline script or style by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def template(name: str):
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined).get_template(name)
+
+
+def report_index(folder) -> Path:
+    """Write ``index.html`` with a link to every report in ``folder`` and return its path.
+
+    Only an index of this package's own is replaced; raises SaveError where another file has that name.
+    """
+    folder, style = Path(folder), (PAGE / "page.css").read_text(encoding="utf-8")
+    path = folder / "index.html"
+    if path.exists() and "unet_helpers report index" not in path.read_text(encoding="utf-8", errors="replace"):
+        raise SaveError(f"{path} is another program's file: move it away first.")
+    names = sorted(file.name for file in folder.glob("*.html") if file != path)
+    if not names:
+        raise SaveError(f"{folder} holds no report: write some with result.report first.")
+    text = template("index.html.j2").render(names=names, style=style, style_hash=digest(style))
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(os.path.abspath(path))

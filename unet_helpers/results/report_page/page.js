@@ -1,0 +1,217 @@
+const state = { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1, mask: null, table: null };
+const colors = facts.colors.map(rgb), planes = [];
+
+// a plane: the axes of its rows and columns (0 slice, 1 y, 2 x) and the one it is stacked along
+function addPlane(name, along, rows, columns) {
+  const size = [facts.shape[rows], facts.shape[columns]], count = facts.shape[along];
+  const aspect = (size[0] * facts.spacing[rows]) / (size[1] * facts.spacing[columns]);
+  const figure = document.createElement("figure"), canvas = document.createElement("canvas");
+  const caption = document.createElement("figcaption"), source = document.createElement("canvas");
+  canvas.width = Math.min(1600, Math.max(480, size[1]));
+  canvas.height = Math.max(1, Math.round(canvas.width * aspect));
+  [source.height, source.width] = size;
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-describedby", "help");
+  const plane = { name, along, rows, columns, size, canvas, source, x: 0, y: 0, flip: rows === 0 };
+  caption.textContent = name;
+  if (count > 1) {
+    const label = document.createElement("label"), slider = document.createElement("input");
+    plane.slider = Object.assign(slider, { type: "range", min: 0, max: count - 1, value: state.at[along] });
+    plane.output = document.createElement("output");
+    label.append("Slice ", slider, " ", plane.output);
+    caption.append(" ", label);
+    slider.addEventListener("input", () => go(along, +slider.value));
+  }
+  figure.append(canvas, caption);
+  $("planes").append(figure);
+  listen(plane);
+  planes.push(plane);
+}
+
+function voxel(plane, row, column) {
+  const p = [0, 0, 0];
+  p[plane.along] = state.at[plane.along];
+  p[plane.rows] = plane.flip ? plane.size[0] - 1 - row : row;
+  p[plane.columns] = column;
+  return p;
+}
+
+const place = (p) => p[0] * slice + p[1] * width + p[2];
+
+function draw(plane) {
+  const [h, w] = plane.size, picture = new ImageData(w, h), alpha = $("opacity").value / 100, layer = $("layer").value;
+  const { pixels, levels } = arrays, ids = state.table.ids, [sh, sw] = facts.shown, n = facts.channels;
+  for (let r = 0, k = 0; r < h; r++)
+    for (let c = 0; c < w; c++, k += 4) {
+      const p = voxel(plane, r, c), i = place(p), out = picture.data;
+      const j = ((p[0] * sh + Math.floor((p[1] * sh) / height)) * sw + Math.floor((p[2] * sw) / width)) * n;
+      let ink = null, a = alpha;
+      for (let q = 0; q < 3; q++) out[k + q] = pixels[n === 1 ? j : j + q];
+      out[k + 3] = 255;
+      const probability = facts.steps[levels[i]];
+      if (layer === "mask" && state.mask[i]) ink = colors[state.mask[i] - 1];
+      if (layer === "outline" && ids[i] && edge(plane, r, c, ids)) { ink = colors[Math.max(0, state.mask[i] - 1)]; a = 1; }
+      if (layer === "probability") ink = [253 * probability, 40 + 190 * probability, 110 - 60 * probability];
+      if (layer === "confidence") ink = Array(3).fill(255 * (2 * Math.max(probability, 1 - probability) - 1));
+      if (state.chosen && ids[i] === state.chosen) { ink = [255, 255, 255]; a = edge(plane, r, c, ids) ? 1 : 0.55; }
+      if (ink) for (let q = 0; q < 3; q++) out[k + q] += a * (ink[q] - out[k + q]);
+    }
+  plane.source.getContext("2d").putImageData(picture, 0, 0);
+  const { canvas } = plane, context = canvas.getContext("2d"), room = 1 - 1 / state.zoom;
+  plane.x = Math.min(room, Math.max(0, plane.x));
+  plane.y = Math.min(room, Math.max(0, plane.y));
+  context.imageSmoothingEnabled = false;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(plane.source, plane.x * w, plane.y * h, w / state.zoom, h / state.zoom, 0, 0, canvas.width, canvas.height);
+  const where = facts.shape[plane.along] > 1 ? `, slice ${state.at[plane.along]} of 0 to ${facts.shape[plane.along] - 1}` : "";
+  canvas.setAttribute("aria-label", `${plane.name}${where}`);
+  if (plane.slider) { plane.slider.value = state.at[plane.along]; plane.output.textContent = state.at[plane.along]; }
+}
+
+function edge(plane, r, c, ids) {
+  const id = ids[place(voxel(plane, r, c))];
+  return [[r - 1, c], [r + 1, c], [r, c - 1], [r, c + 1]].some(([a, b]) =>
+    a < 0 || b < 0 || a >= plane.size[0] || b >= plane.size[1] || ids[place(voxel(plane, a, b))] !== id);
+}
+
+const drawAll = () => planes.forEach(draw);
+
+function go(along, index) {
+  state.at[along] = Math.min(facts.shape[along] - 1, Math.max(0, index));
+  drawAll();
+}
+
+function zoomBy(factor) {
+  state.zoom = factor ? Math.min(32, Math.max(1, state.zoom * factor)) : 1;
+  drawAll();
+}
+
+function listen(plane) {
+  const { canvas, along } = plane;
+  let start = null;
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (event.ctrlKey || facts.shape[along] === 1) zoomBy(event.deltaY < 0 ? 1.25 : 0.8);
+    else go(along, state.at[along] + Math.sign(event.deltaY));
+  }, { passive: false });
+  canvas.addEventListener("pointerdown", (event) => { start = [event.clientX, event.clientY, plane.x, plane.y]; });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!start || !event.buttons) return;
+    plane.x = start[2] - (event.clientX - start[0]) / canvas.clientWidth / state.zoom;
+    plane.y = start[3] - (event.clientY - start[1]) / canvas.clientHeight / state.zoom;
+    draw(plane);
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const moved = start && Math.hypot(event.clientX - start[0], event.clientY - start[1]) > 4;
+    start = null;
+    if (moved) return;
+    const box = canvas.getBoundingClientRect(), [h, w] = plane.size;
+    const c = Math.floor((plane.x + (event.clientX - box.left) / box.width / state.zoom) * w);
+    const r = Math.floor((plane.y + (event.clientY - box.top) / box.height / state.zoom) * h);
+    choose(state.table.ids[place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)))], false);
+  });
+  canvas.addEventListener("keydown", (event) => {
+    const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    if (event.key === "+" || event.key === "=") zoomBy(1.25);
+    else if (event.key === "-") zoomBy(0.8);
+    else if (event.key === "0") zoomBy(0);
+    else if (move && (event.shiftKey || facts.shape[along] === 1)) {
+      plane.x += (0.1 * move[0]) / state.zoom; plane.y += (0.1 * move[1]) / state.zoom;
+      draw(plane);
+    } else if (move && move[1]) go(along, state.at[along] + move[1]);
+    else return;
+    event.preventDefault();
+  });
+}
+
+function choose(id, fromTable) {
+  state.chosen = id === state.chosen ? 0 : id;
+  for (const row of $("objects").tBodies[0].rows) {
+    const on = +row.dataset.id === state.chosen;
+    row.classList.toggle("chosen", on);
+    row.querySelector("button").setAttribute("aria-pressed", on);
+    if (on && !fromTable) row.scrollIntoView({ block: "nearest" });
+  }
+  const first = fromTable && state.chosen ? state.table.ids.indexOf(state.chosen) : -1;
+  if (first >= 0) state.at = [Math.floor(first / slice), Math.floor((first % slice) / width), first % width];
+  drawAll();
+}
+
+function fillTable() {
+  const own = state.step === facts.threshold, { columns, rows } = state.table, shown = rows.slice(0, 2000);
+  const line = (cells, tag) => cells.map((value) => Object.assign(document.createElement(tag), { textContent: value ?? "" }));
+  const head = document.createElement("tr");
+  head.append(...line(columns, "th"));
+  $("objects").tHead.replaceChildren(head);
+  $("objects").tBodies[0].replaceChildren(...shown.map((cells) => {
+    const row = document.createElement("tr"), button = document.createElement("button");
+    row.dataset.id = cells[0];
+    row.append(...line(cells, "td"));
+    Object.assign(button, { type: "button", textContent: cells[0] });
+    button.setAttribute("aria-label", `Show object ${cells[0]}`);
+    button.setAttribute("aria-pressed", "false");
+    row.cells[0].replaceChildren(button);
+    row.addEventListener("click", () => choose(+row.dataset.id, true));
+    return row;
+  }));
+  $("table-note").textContent = (own ? "The objects of the result." : "At another threshold than the result's own, objects are connected components, measured in the page.")
+    + (rows.length > shown.length || rows.length === 2000 ? " The table shows the first 2,000." : "");
+}
+
+function histogram() {
+  const counts = new Array(100).fill(0), context = $("histogram").getContext("2d");
+  for (const level of arrays.levels) counts[Math.min(99, Math.floor(100 * facts.steps[level]))]++;
+  const most = Math.log1p(counts.reduce((a, b) => Math.max(a, b)));
+  context.clearRect(0, 0, 640, 140);
+  context.fillStyle = "#56B4E9";
+  counts.forEach((n, i) => context.fillRect(i * 6.4, 140 - (138 * Math.log1p(n)) / most, 5.6, 140));
+  context.fillStyle = "#D55E00";
+  context.fillRect(640 * facts.steps[state.step] - 1, 0, 2, 140);
+}
+
+function update() {
+  state.step = +$("threshold").value;
+  state.chosen = 0;
+  state.mask = maskAt(state.step);
+  state.table = state.step === facts.threshold ? { ids: arrays.objects, rows: facts.rows, columns: facts.columns } : tableAt(state.mask);
+  const count = state.mask.reduce((n, v) => n + (v > 0), 0), value = +facts.steps[state.step].toFixed(4);
+  $("threshold-value").textContent = value;
+  $("threshold").setAttribute("aria-valuetext", value);
+  $("count").textContent = `${count.toLocaleString("en")} pixels in the mask (${((100 * count) / state.mask.length).toFixed(1)} %).`;
+  $("count").dataset.count = count;
+  fillTable();
+  histogram();
+  drawAll();
+}
+
+(async () => {
+  for (const name of ["pixels", "levels", "classes", "objects"]) {
+    const buffer = await unpack(name);
+    arrays[name] = buffer && (name !== "objects" ? new Uint8Array(buffer) : facts.wide ? new Uint32Array(buffer) : new Uint16Array(buffer));
+  }
+  addPlane(facts.planes ? "Axial, or as stored" : "Image", 0, 1, 2);
+  if (facts.planes) { addPlane("Coronal, or rows", 1, 0, 2); addPlane("Sagittal, or columns", 2, 0, 1); }
+  facts.classes.forEach((name, i) => {
+    const item = document.createElement("li"), swatch = Object.assign(document.createElement("canvas"), { width: 16, height: 16 });
+    swatch.getContext("2d").fillStyle = facts.colors[i];
+    swatch.getContext("2d").fillRect(0, 0, 16, 16);
+    item.append(swatch, name);
+    $("legend").append(item);
+  });
+  $("threshold").max = facts.steps.length - 1;
+  $("threshold").value = facts.threshold;
+  $("threshold").addEventListener("input", update);
+  $("reset").addEventListener("click", () => { $("threshold").value = facts.threshold; update(); });
+  const opacity = () => { $("opacity-value").textContent = `${$("opacity").value} %`; };
+  $("opacity").addEventListener("input", () => { opacity(); drawAll(); });
+  $("layer").addEventListener("change", drawAll);
+  document.querySelectorAll(".zoom").forEach((b) => b.addEventListener("click", () => zoomBy(+b.dataset.by)));
+  $("save-mask").addEventListener("click", async () => facts.own.shape.length === 2
+    ? download(await pngOf(state.mask), `${facts.name}_mask.png`, "image/png")
+    : download(npyOf(state.mask), `${facts.name}_mask.npy`, "application/octet-stream"));
+  $("save-table").addEventListener("click", () => download(csvOf(state.table.columns, state.table.rows), `${facts.name}_objects.csv`, "text/csv"));
+  opacity();
+  update();
+  document.body.dataset.ready = "yes";
+})();
