@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from unet_helpers.results.metrics import average_precision, dice, iou, rand_v, sensitivity, surface_distance
+from unet_helpers.results.metrics import (
+    aggregated_jaccard,
+    average_precision,
+    dice,
+    iou,
+    panoptic_quality,
+    rand_v,
+    sensitivity,
+    surface_distance,
+)
 
 A = np.array([[1, 1, 0, 0], [1, 1, 0, 0]])
 B = np.array([[0, 1, 1, 0], [0, 1, 1, 0]])
@@ -26,7 +35,21 @@ def test_empty_masks():
     assert (average_precision(EMPTY, EMPTY) == 1).all() and (average_precision(A, EMPTY) == 0).all()
 
 
-@pytest.mark.parametrize("metric", [dice, iou, sensitivity, surface_distance, average_precision, rand_v])
+def test_instance_metrics_by_hand():
+    """A found object covers one of two true ones and a half more; another one covers nothing."""
+    truth, found = np.zeros((4, 8), int), np.zeros((4, 8), int)
+    truth[:2, :2], truth[:2, 4:6], found[:2, :3], found[3, 7] = 3, 7, 1, 9
+    assert aggregated_jaccard(truth, found) == pytest.approx(4 / (6 + 4 + 1))  # shared; united, missed, invented
+    assert panoptic_quality(truth, found) == pytest.approx(2 * (4 / 6) / 4)
+    for metric in (aggregated_jaccard, panoptic_quality):
+        assert metric(truth, truth) == metric(truth + 1, truth + 1) == metric(EMPTY, EMPTY) == 1
+        assert metric(truth, truth * 0) == metric(truth * 0, truth) == 0
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [dice, iou, sensitivity, surface_distance, average_precision, rand_v, aggregated_jaccard, panoptic_quality],
+)
 def test_other_shapes_are_refused(metric):
     with pytest.raises(ValueError, match="resize"):
         metric(A, A[:, :3])

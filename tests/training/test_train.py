@@ -17,7 +17,7 @@ from unet_helpers.training.average import average_weights
 from unet_helpers.training.average import main as average
 from unet_helpers.training.cases import Case
 from unet_helpers.training.fit import fit
-from unet_helpers.training.loss import loss_of
+from unet_helpers.training.loss import loss_of, loss_of_step
 from unet_helpers.training.recipes import IGNORED, Recipe
 from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.tasks.nuclei import interiors_and_borders
@@ -85,7 +85,7 @@ def test_a_slice_is_learnt_from_as_it_will_be_seen(card):
 
 
 def test_it_learns(tmp_path):
-    fit(start(), discs(12), discs(4, seed=9), RECIPE, tmp_path, every=20)
+    fit(start(), discs(12), discs(4, seed=9), RECIPE, tmp_path, checks=2)
     rows = [line.split(",") for line in (tmp_path / "curve.csv").read_text().splitlines()]
     assert rows[0] == ["step", "loss", "validation_dice"]
     assert float(rows[-1][2]) > 0.85
@@ -95,12 +95,27 @@ def test_it_learns(tmp_path):
     assert answer.labels[24, 24] == 1 and answer.labels[2, 2] == 0
 
 
-def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
+class Killed:
+    """Kills the run in its sixth step; one of its checks is then behind it."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def __call__(self, *arguments):
+        self.steps += 1
+        if self.steps == 6:
+            raise KeyboardInterrupt
+        return loss_of_step(*arguments)
+
+
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path, monkeypatch):
     examples, check = discs(6), discs(2, seed=9)
     recipe = replace(RECIPE, steps=8)
-    unbroken = fit(start(), examples, check, recipe, tmp_path / "a", every=4)
-    fit(start(), examples, check, recipe, tmp_path / "b", every=4, minutes=0)  # stops after its first step
-    resumed = fit(start(), examples, check, recipe, tmp_path / "b", every=4)
+    unbroken = fit(start(), examples, check, recipe, tmp_path / "a", checks=2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("unet_helpers.training.fit.loss_of_step", Killed())
+        fit(start(), examples, check, recipe, tmp_path / "b", checks=2)
+    resumed = fit(start(), examples, check, recipe, tmp_path / "b", checks=2)
     for (name, one), two in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(one, two, msg=name)
 
@@ -125,7 +140,7 @@ def test_the_command_trains_with_any_seed(tmp_path):
     assert load_model(tmp_path / "0" / "lungs" / "last.safetensors").features == 4
 
 
-def test_a_refit_learns_from_validation_never_from_the_test_and_less_augmentation_is_less(tmp_path, monkeypatch):
+def test_a_refit_learns_from_validation_never_from_the_test(tmp_path, monkeypatch):
     for folder in (tmp_path / "images", tmp_path / "masks"):
         folder.mkdir()
         for number in range(21):  # 0, 10 and 20 are for the test, 9 and 19 for validation
@@ -133,12 +148,12 @@ def test_a_refit_learns_from_validation_never_from_the_test_and_less_augmentatio
     asked = []
 
     def fit(model, train, check, recipe, folder, **_):
-        asked.append((len(train), len(check), recipe == TASKS["lungs"].recipe.with_less_augmentation()))
+        asked.append((len(train), len(check)))
 
     monkeypatch.setattr("unet_helpers.training.train.fit", fit)
-    for asked_for in ([], ["--refit"], ["--less-augmentation"]):
+    for asked_for in ([], ["--refit"], ["--without", "CHNCXR"]):
         train(["lungs", "--data", str(tmp_path), "--features", "2", *asked_for])
-    assert asked == [(16, 2, False), (18, 0, False), (16, 2, True)]
+    assert asked == [(16, 2), (18, 0), (0, 0)]
 
 
 def test_the_mean_of_rounds(tmp_path):

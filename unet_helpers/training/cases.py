@@ -12,6 +12,7 @@ import numpy as np
 from ..images.image import MedicalImage
 from ..images.read import read_image
 
+IGNORED = 255  # a true label that no loss and no score counts
 ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
@@ -24,6 +25,7 @@ class Case:
     kind: str  # data set or stain, for scores by kind and for balanced drawing
     image: MedicalImage
     truth: np.ndarray
+    group: str = ""  # the person or field it is a part of, where a group has several cases
 
 
 def tenths(number: int) -> str:

@@ -21,9 +21,9 @@ from ..networks.unet import UNet, fold_batch_norm
 from ..networks.weights import save_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
-from .augment import batch_at
+from .augment import Draws, Pool
 from .fit import fit
-from .loss import loss_of
+from .loss import loss_of, loss_of_step
 from .recipes import Example, Recipe, example_of
 from .tasks import TASKS
 
@@ -68,7 +68,7 @@ def fine_tune(
     recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
     card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
     with TemporaryDirectory() as folder:
-        tuned = fit(network, examples, [], recipe, Path(folder) / name, max(1, recipe.steps // 4), limit)
+        tuned = fit(network, examples, [], recipe, Path(folder) / name, checks=4, minutes=limit)
     tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
     if save_to is not None:
         save_model(tuned, Path(save_to))
@@ -147,7 +147,8 @@ def recipe_for(
 ) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
     if same_task:
-        return replace(TASKS[card].recipe, learning_rate=5e-4 if pretrained else 2e-3, crop=192, seed=seed)
+        same = {"crop": 192, "batch": 4, "consistency": 0.0, "shares": {}}  # for a few images, in minutes on a CPU
+        return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3, seed=seed)
     crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
         steps=1,
@@ -167,11 +168,11 @@ def recipe_for(
 def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
     """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
     network.to(memory_format=torch.channels_last)  # as it will be trained
-    state, weights, seconds = copy.deepcopy(network.state_dict()), torch.ones(len(examples)), []
+    state, pool, seconds = copy.deepcopy(network.state_dict()), Pool(examples), []
     for step in range(5):
         started = time.monotonic()
-        images, targets = batch_at(10**6 + step, examples, weights, recipe)
-        loss_of(network.train().logits(images), targets).backward()
+        draws = Draws(10**6 + step)
+        loss_of_step(network.train(), *pool.batch(draws, recipe), recipe, draws).backward()
         seconds.append(time.monotonic() - started)
     network.zero_grad()
     network.load_state_dict(state)  # batch normalisation counts what it sees

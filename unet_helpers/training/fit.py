@@ -1,44 +1,77 @@
-"""``fit``: the training loop, seeded step by step, so that a run that was killed goes on to the same end."""
+"""The training loop, on a CPU or a GPU: ``fit(model, train, validation, recipe, folder)``."""
 
+import copy
 import csv
+import math
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ..errors import TrainingError
 from ..files import written_whole
 from ..networks.unet import UNet
 from ..networks.weights import save_model
-from .augment import batch_at
-from .loss import loss_of
+from .augment import Draws, Pool
+from .loss import loss_of_step, two_classes
 from .recipes import IGNORED, Example, Recipe
+
+MOST = 64  # validation examples looked at
 
 
 @torch.inference_mode()
+@torch.backends.cudnn.flags(benchmark=False)  # images of many sizes: a search for the fastest way would not pay
 def validate(model: UNet, examples: Sequence[Example]) -> float:
     """Mean over the foreground classes of the Dice over all pixels of the validation examples."""
     model.eval()
     classes = range(1, max(2, model.out_channels))
     hits, sizes = np.zeros(len(classes)), np.zeros(len(classes))
-    for e in examples:
-        scores = model.logits(torch.from_numpy(e.pixels.astype(np.float32))[None])[0]
-        guess = (scores.argmax(0) if len(scores) > 1 else scores[0] > 0).numpy()
-        seen = e.target != IGNORED
+    device = next(model.parameters()).device
+    for e in examples[:: max(1, len(examples) // MOST)]:
+        scores = two_classes(model.logits(torch.from_numpy(e.pixels).float()[None].to(device)))[0]
+        guess, seen = scores.argmax(0).cpu().numpy(), e.target != IGNORED
         for i, k in enumerate(classes):
             hits[i] += ((guess == k) & (e.target == k)).sum()
             sizes[i] += ((guess == k) & seen).sum() + (e.target == k).sum()
     return float(np.mean(2 * hits / np.maximum(sizes, 1)))
 
 
-def moving_average(decay: float, averaged, current, count) -> None:
-    """Exponential, over a short past at first, so that the random start is soon forgotten."""
-    get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averaged, current, count)
+class MovingAverage:
+    """Exponential, of weights and batch statistics; over a short past at first, so that the start is soon forgotten."""
+
+    def __init__(self, model: UNet, decay: float):
+        self.module, self.decay = copy.deepcopy(model).eval(), decay
+
+    @torch.no_grad()
+    def update(self, model: UNet, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        pairs = zip(self.module.state_dict().values(), model.state_dict().values(), strict=True)
+        old, new = zip(*((a, b) for a, b in pairs if a.is_floating_point()), strict=True)
+        torch._foreach_lerp_(old, new, 1 - decay)
+
+
+class Clock:
+    """How far a training is, 0 to 1: by its steps, and by its minutes where it has so many only."""
+
+    def __init__(self, steps: int, minutes: float | None, spent: float = 0.0):
+        self.steps, self.minutes, self.started = steps, minutes, time.monotonic() - spent
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def progress(self, step: int) -> float:
+        by_clock = self.seconds() / max(60 * self.minutes, 1e-9) if self.minutes is not None else 0.0
+        return min(1.0, max(step / self.steps, by_clock))
+
+
+def rate_at(progress: float, step: int, recipe: Recipe) -> float:
+    """The learning rate: a short rise, then half a cosine down to a hundredth."""
+    warm = max(1, min(100, recipe.steps // 10))
+    fall = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+    return recipe.learning_rate * min(1.0, 0.05 + 0.95 * step / warm) * fall
 
 
 def fit(
@@ -47,70 +80,73 @@ def fit(
     validation: Sequence[Example],
     recipe: Recipe,
     folder: Path,
-    every: int = 100,
+    *,
+    checks: int = 8,
     minutes: float | None = None,
     half: bool = False,
+    device: str | torch.device = "cpu",
 ) -> UNet:
-    """Train ``model``; returns its moving average. ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors.
+    """Train ``model``; returns its moving average, on the CPU.
 
-    Goes on from ``folder/checkpoint.pt`` where there is one; ends after ``recipe.steps`` or ``minutes``.
-    ``half`` convolves in bfloat16, 1.7 times as fast on processors that have it, and slower on others.
+    ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors at each of ``checks``; goes on from its
+    checkpoint.pt where there is one. Ends after ``recipe.steps``, or ``minutes`` with the rest of the schedule
+    shortened to fit. ``half`` convolves in bfloat16, faster on graphics cards and processors that have it.
     """
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
     folder.mkdir(parents=True, exist_ok=True)
-    model = model.to(memory_format=torch.channels_last)
-    average = AveragedModel(model, multi_avg_fn=partial(moving_average, recipe.ema), use_buffers=True)
+    torch.backends.cudnn.benchmark = True
+    device, card = torch.device(device), model.card
+    model = model.to(device, memory_format=torch.channels_last)
+    pool = Pool(train, device, recipe.shares)
+    average = MovingAverage(model, recipe.ema)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    warm = max(1, min(100, recipe.steps // 10))
-    schedule = torch.optim.lr_scheduler.SequentialLR(
-        optimiser,
-        [
-            torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, total_iters=warm),
-            torch.optim.lr_scheduler.CosineAnnealingLR(
-                optimiser, max(1, recipe.steps - warm), eta_min=recipe.learning_rate / 100
-            ),
-        ],
-        milestones=[warm],
-    )
-    parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
-    first, best, curve = 0, -1.0, []
+    parts = {"model": model, "average": average.module, "optimiser": optimiser}
+    state = {"step": 0, "best": -1.0, "curve": [], "seconds": 0.0}
     if (folder / "checkpoint.pt").exists():
-        saved = torch.load(folder / "checkpoint.pt", weights_only=True)
-        first, best, curve = saved["step"], saved["best"], saved["curve"]
+        saved = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
         for name, part in parts.items():
-            part.load_state_dict(saved[name])
-    weights = torch.tensor([e.weight for e in train])
-    class_weights = torch.tensor(recipe.class_weights) if recipe.class_weights else None
-    started, losses = time.monotonic(), []
-    for step in (bar := tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, desc=folder.name)):
-        model.train()
-        images, targets = batch_at(step, train, weights, recipe)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = model.logits(images)
-        loss = loss_of(logits.float(), targets, class_weights)
+            part.load_state_dict(saved.pop(name))
+        state = saved
+    clock, losses = Clock(recipe.steps, minutes, state["seconds"]), []
+    bar = tqdm(initial=state["step"], total=recipe.steps, desc=folder.name, mininterval=10)
+    for step in steps_of(clock, state["step"]):
+        draws = Draws(recipe.seed * 1_000_003 + step, device)
+        progress = clock.progress(step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(progress, step, recipe)
+        with torch.no_grad():
+            images, targets = pool.batch(draws, recipe)
+        loss = loss_of_step(model.train(), images, targets, recipe, draws, half)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        schedule.step()
-        average.update_parameters(model)
-        losses.append(loss.item())
-        out_of_time = minutes is not None and time.monotonic() - started > 60 * minutes
-        if (step + 1) % every == 0 or step + 1 == recipe.steps or out_of_time:
-            score = validate(average.module, validation) if validation else -float(np.mean(losses))
-            curve.append([step + 1, float(np.mean(losses)), score])
-            bar.set_postfix(loss=f"{curve[-1][1]:.3f}", score=f"{score:.4f}")
+        average.update(model, step)
+        losses.append(loss.detach())
+        bar.update()
+        after = clock.progress(step + 1)
+        if int(after * checks) > int(progress * checks) or after >= 1:
+            score = validate(average.module, validation) if validation else -float(torch.stack(losses).mean())
+            state["curve"].append([step + 1, float(torch.stack(losses).mean()), score])
+            bar.set_postfix(loss=f"{state['curve'][-1][1]:.3f}", score=f"{score:.4f}")
             losses = []
-            if score > best or not validation:
-                best = score
+            average.module.card = card
+            if score > state["best"] or not validation:
+                state["best"] = score
                 save_model(average.module, folder / "best.safetensors")
             save_model(average.module, folder / "last.safetensors")
-            state = {name: part.state_dict() for name, part in parts.items()}
-            state |= {"step": step + 1, "best": best, "curve": curve}
+            state |= {"step": step + 1, "seconds": clock.seconds()}
+            saved = {name: part.state_dict() for name, part in parts.items()} | state
             with written_whole(folder / "checkpoint.pt") as part:
-                torch.save(state, part)
+                torch.save(saved, part)
             with written_whole(folder / "curve.csv") as part, part.open("w", newline="") as file:
-                csv.writer(file).writerows([("step", "loss", "validation_dice"), *curve])
-        if out_of_time:
-            break
-    return average.module
+                csv.writer(file).writerows([("step", "loss", "validation_dice"), *state["curve"]])
+    bar.close()
+    return average.module.cpu()
+
+
+def steps_of(clock: Clock, step: int) -> Iterator[int]:
+    while clock.progress(step) < 1:
+        yield step
+        step += 1
+

@@ -1,7 +1,7 @@
 """How a network is trained: examples at working scale, augmentation and schedule; and what a task of its own is."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,7 @@ from ..networks.cards import MODELS, ModelCard
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
 from ..preprocessing.slices import Prepared
-from .cases import Case
-
-IGNORED = 255  # a target pixel that no loss and no score counts
+from .cases import IGNORED, Case
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +20,10 @@ class Example:
 
     pixels: np.ndarray
     target: np.ndarray
-    weight: float = 1.0  # how often it is drawn, relative to the others
+    weight: float = 1.0  # how often it is drawn, relative to the others of its group
     left_right: int = 2  # which axis of ``pixels`` runs from left to right
+    kind: str = ""  # the camera, stain or animal
+    group: str = ""  # the patient, field or eye
 
 
 @dataclass(frozen=True)
@@ -31,40 +31,34 @@ class Recipe:
     """Augmentation and schedule of the training of one card."""
 
     steps: int
-    low_resolution_share: float = 0.0  # of the steps, the first ones, that see half the resolution: four times as fast
+    shares: Mapping[str, float] = field(default_factory=dict)  # of the kinds; in a kind every group counts the same
     crop: int = 256
     batch: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     ema: float = 0.995  # the shipped weights are this moving average of the trained ones
     seed: int = 2015
+    consistency: float = 0.0  # weight of the squared difference between the answers to an image and to it turned
+    dice: str = "batch"  # is soft Dice taken over the whole batch, or over each 'image' of it
+    class_weights: tuple[float, ...] = ()
     zoom: tuple[float, float] = (0.8, 1.25)
     rotation: float = 15.0  # degrees, on top of quarter turns
     mirror: bool = True  # beyond a small image its mirror image, for textures; else black, for whole organs
     symmetry: str = "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips, or 'none'
     hide_neighbours: float = 0.0  # how often a slice of a volume is shown without its neighbours, as a single image is
-    elastic: float = 0.0  # px, as torchvision's alpha; slow on a CPU
+    elastic: float = 0.0  # px: standard deviation of a smooth displacement, in half of the images
     gamma: float = 0.3  # standard deviation of log gamma
     contrast: float = 0.3
+    brightness: float = 0.08
+    stain: float = 0.0  # how far the amounts of haematoxylin, eosin and DAB vary
     colour: float = 0.0  # saturation jitter; hue moves by a fifth of it
     noise: float = 0.04
-    downsample: float = 0.0  # how often an image is shown as from a camera of fewer pixels, down to half as many a side
+    downsample: float = 0.0  # how often images are shown as from a camera of fewer pixels, down to half as many a side
+    focus: float = 0.2  # how often an image is blurred or sharpened
+    haze: float = 0.0  # standard deviation of light that is added and varies slowly
+    bias_field: float = 0.0  # standard deviation of the log of a gain that varies slowly, as with the coils of an MRI
     erase: float = 0.0  # how often a small box of even grey hides what is there, so that its surroundings must tell
     carve_mix: float = 0.0  # how often the structure of another image of the batch is set into this one
-    bias_field: float = 0.0  # standard deviation of the log of a gain that varies slowly, as with the coils of an MRI
-    class_weights: tuple[float, ...] = ()
-
-    def at(self, step: int) -> "Recipe":
-        """The recipe of one step."""
-        if step >= self.low_resolution_share * self.steps:
-            return self
-        return replace(self, crop=self.crop // 2, zoom=tuple(z / 2 for z in self.zoom))
-
-    def with_less_augmentation(self) -> "Recipe":
-        """Half of it, and all steps at full resolution: for a last round, nearer to the images as they are."""
-        ranges = ("rotation", "gamma", "contrast", "colour", "noise", "downsample", "erase", "bias_field")
-        halves = {name: getattr(self, name) / 2 for name in ranges}
-        return replace(self, low_resolution_share=0, zoom=tuple(z**0.5 for z in self.zoom), **halves)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..networks.load import load_model
 from ..networks.unet import UNet
 from .datasets import read_cases
 from .fit import fit
+from .recipes import Example, Task
 from .tasks import TASKS
 
 
@@ -30,37 +31,43 @@ def with_neighbours(card: ModelCard, model: UNet) -> UNet:
     return model
 
 
+def examples_of(task: Task, folder: Path, refit: bool, without: str | None) -> tuple[list[Example], list[Example]]:
+    """(training, validation) examples; nothing of the test part, nor of the kind ``without``."""
+    parts = {"train": [], "validation": []}
+    for case in tqdm(read_cases(task.card, folder), desc="reading", mininterval=10):
+        if case.part != "test" and case.kind != without:
+            found = (replace(e, kind=case.kind, group=case.group or case.name) for e in task.examples(case))
+            parts[case.part] += found
+    return (parts["train"] + parts["validation"], []) if refit else (parts["train"], parts["validation"])
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="unet-helpers train", description=__doc__.split("\n")[0])
     parser.add_argument("card", choices=sorted(TASKS))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the card's data set")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="checkpoints go to OUT/CARD (default: runs)")
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes; run again to go on")
+    parser.add_argument("--minutes", type=float, help="shorten the schedule to so many minutes")
     parser.add_argument("--start", help="begin with these weights (a .safetensors file), not with random ones")
     parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
     parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
+    parser.add_argument("--batch", type=int, help="images a step, where not as many as the recipe says")
     parser.add_argument("--seed", type=int, help="another order of images and augmentations than the recipe's")
-    parser.add_argument("--less-augmentation", action="store_true", help="half of it, for a last round of training")
     parser.add_argument("--refit", action="store_true", help="learn from the validation part too, once all is chosen")
+    parser.add_argument("--without", help="leave out one kind of images (a camera, say), to test on it")
     parser.add_argument("--features", type=int, help="channels at full resolution, where not the card's 16")
     parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(chosen.threads)
     task, card = TASKS[chosen.card], MODELS[chosen.card]
     card = replace(card, features=chosen.features or card.features)
-    asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
+    asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "batch": chosen.batch, "seed": chosen.seed}
     recipe = replace(task.recipe, **{name: value for name, value in asked.items() if value is not None})
-    recipe = replace(recipe, low_resolution_share=0) if chosen.start else recipe
-    recipe = recipe.with_less_augmentation() if chosen.less_augmentation else recipe
-    parts = {"train": [], "validation": [], "test": []}
-    for case in tqdm(read_cases(chosen.card, chosen.data), desc="reading"):
-        parts[case.part] += task.examples(case) if case.part != "test" else ()
-    if chosen.refit:
-        parts["train"], parts["validation"] = parts["train"] + parts["validation"], []
+    train, validation = examples_of(task, chosen.data, chosen.refit, chosen.without)
     torch.manual_seed(recipe.seed)
     model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     model = with_neighbours(card, load_model(chosen.start, trainable=True) if chosen.start else model)
     folder = chosen.out / chosen.card
-    fit(model, parts["train"], parts["validation"], recipe, folder, minutes=chosen.minutes, half=chosen.half)
+    fit(model, train, validation, recipe, folder, minutes=chosen.minutes, half=chosen.half, device=chosen.device)

@@ -23,11 +23,10 @@ def read_brains(folder: Path) -> Iterator[Case]:
 
 RECIPE = Recipe(
     steps=9000,
-    low_resolution_share=0.4,
-    crop=192,
     batch=8,
     weight_decay=5e-2,
     ema=0.998,
+    crop=192,
     symmetry="left-right",
     hide_neighbours=0.15,
     mirror=False,

@@ -20,7 +20,6 @@ def read_lungs(folder: Path) -> Iterator[Case]:
 
 RECIPE = Recipe(
     steps=5000,
-    low_resolution_share=0.6,
     weight_decay=5e-2,
     ema=0.998,
     symmetry="none",

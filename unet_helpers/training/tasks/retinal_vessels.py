@@ -1,4 +1,4 @@
-"""Blood vessels of the retina: CHASE_DB1 and HRF."""
+"""Blood vessels of the retina: CHASE_DB1, HRF and DRIVE."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +16,12 @@ from ..recipes import Example, Recipe, Task, single_example
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
-    """CHASE_DB1 by child and HRF by person: images/chase_*.jpg and hrf_*.jpg, masks/*.png."""
+    """CHASE_DB1 by child, HRF by person, DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
     for path in files(folder / "images"):
         truth = read_truth(folder / "masks" / f"{path.stem}.png") > 0
-        kind = path.stem.split("_")[0]
-        yield Case(path.stem, tenths(first_number(path.stem)), kind, read_image(path), truth.astype(np.uint8))
+        kind, number = path.stem.split("_")[0], first_number(path.stem)
+        group = f"{kind} {number}"  # both eyes of a child, all photographs of a person
+        yield Case(path.stem, tenths(number), kind, read_image(path), truth.astype(np.uint8), group)
 
 
 def vessel_examples(case: Case) -> Iterator[Example]:
@@ -37,5 +38,21 @@ def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
     return {"Dice": dice(truth, answer), "sensitivity": sensitivity(truth, answer)}
 
 
-RECIPE = Recipe(steps=6000, weight_decay=5e-2, ema=0.998, zoom=(0.7, 1.4), noise=0.08, downsample=0.3, erase=0.3)
+RECIPE = Recipe(
+    steps=3640,
+    batch=16,
+    weight_decay=5e-2,
+    ema=0.998,
+    shares={"chase": 1, "hrf": 1, "drive": 1},
+    consistency=1.0,
+    dice="image",
+    zoom=(0.7, 1.5),
+    elastic=2.0,
+    noise=0.1,
+    downsample=0.4,
+    focus=0.4,
+    haze=0.08,
+    bias_field=0.1,
+    erase=0.3,
+)
 TASK = Task("retinal_vessels", read_vessels, vessel_examples, RECIPE, score_vessels)

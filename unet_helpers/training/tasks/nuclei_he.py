@@ -1,0 +1,53 @@
+"""Cell nuclei in stained tissue: MoNuSeg and CoNSeP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...images.read import read_image
+from ..cases import Case, files, read_truth
+from ..recipes import Example, Recipe, Task, single_example
+from .nuclei import at_diameter, interiors_and_borders, read_nuclei, score_nuclei
+
+VALIDATION = ("TCGA-B0-5710", "TCGA-E2-A1B5", "09", "18", "27")  # kidney, breast; fields of colon
+TEST = ("TCGA-21-5786", "TCGA-AR-A1AS", "TCGA-G9-6362", "07", "10", "20")  # liver, breast, prostate; colon
+
+
+def read_tissue(folder: Path) -> Iterator[Case]:
+    """images/monuseg_FIELD.jpg and consep_train_FIELD_TILE.jpg, labels/*.png with one 16-bit id per nucleus.
+
+    From the folder ``nuclei`` beside it, where there is one, the stained images from which the card ``nuclei`` learns
+    are learnt from too.
+    """
+    for path in files(folder / "images"):
+        kind, name = path.stem.split("_", 1)
+        field = name if kind == "monuseg" else f"{int(name.split('_')[1]):02}"
+        part = "validation" if field in VALIDATION else "test" if field in TEST else "train"
+        yield Case(path.stem, part, kind, read_image(path), read_truth(folder / "labels" / f"{path.stem}.png"), field)
+    if (folder.parent / "nuclei" / "images").is_dir():
+        yield from (c for c in read_nuclei(folder.parent / "nuclei") if c.kind == "stained" and c.part == "train")
+
+
+def tissue_examples(case: Case) -> Iterator[Example]:
+    """Fields as they were scanned, at 0.25 um a pixel; of other images the nuclei are brought to a like size."""
+    labels = at_diameter(case.truth, 24) if case.kind == "stained" else case.truth.astype("uint16")
+    yield from single_example("nuclei_he", case.image.pixels, interiors_and_borders(labels, reach=2, rim=True))
+
+
+RECIPE = Recipe(
+    steps=2500,
+    batch=16,
+    weight_decay=5e-2,
+    ema=0.998,
+    shares={"monuseg": 0.5, "consep": 0.35, "stained": 0.15},
+    consistency=1.0,
+    zoom=(0.6, 1.7),
+    elastic=2.0,
+    stain=0.3,
+    colour=0.25,
+    noise=0.04,
+    downsample=0.3,
+    focus=0.4,
+    bias_field=0.05,
+    erase=0.1,
+)
+TASK = Task("nuclei_he", read_tissue, tissue_examples, RECIPE, score_nuclei)
