@@ -59,8 +59,8 @@ def test_one_version_and_one_home_everywhere():
 
 def test_commands_in_the_documents_exist():
     texts = README + (ROOT / "docs/TRAINING.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
-    commands = set(re.findall(r"python -m unet_helpers (train|evaluate|average|[a-z]+-[a-z]+)\b", texts))
-    assert {"train", "evaluate", "average"} <= commands <= set(COMMANDS)
+    commands = set(re.findall(r"python -m unet_helpers (train|evaluate|[a-z]+-[a-z]+)\b", texts))
+    assert {"train", "evaluate"} <= commands <= set(COMMANDS)
     assert "python -m unet_helpers." not in texts
 
 

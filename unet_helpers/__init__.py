@@ -11,15 +11,7 @@ Research and teaching, not diagnosis.
 
 from importlib import import_module
 
-from .errors import (
-    ArgumentError,
-    DownloadError,
-    ImageError,
-    ModelError,
-    SaveError,
-    TrainingError,
-    UNetHelpersError,
-)
+from .errors import ArgumentError, DownloadError, ImageError, ModelError, SaveError, TrainingError, UNetHelpersError
 from .images.image import MedicalImage
 from .images.read import read_image
 from .inference.segment import segment
@@ -31,31 +23,24 @@ from .results.segmentation import Segmentation
 from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
-LATER = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
-    "show": "figures.show",
-    "overlay": "figures.show",
-    "compare": "figures.show",
-    "dice": "results.metrics",
-    "iou": "results.metrics",
-    "fine_tune": "training.finetune",
-    "diagram": "figures.unet_diagram",
-    "feature_maps": "figures.feature_maps",
-    "without_skips": "figures.skips",
-    "compare_skips": "figures.skips",
-    "as_if_misread": "figures.skips",
-    "score_table": "figures.scores",
-    "threshold_curve": "figures.scores",
-    "disagreement_figure": "figures.disagreement",
-    "gallery": "figures.gallery",
-    "slices": "figures.volumes",
-    "three_planes": "figures.volumes",
-    "draw_nuclei": "figures.phantom",
-    "summary_table": "results.measurements",
-    "report_index": "results.report",
-    "segment_many": "inference.batch",
-    "take_away": "session",
-    "upload": "session",
+LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
+    "figures.show": "show overlay compare",
+    "figures.volumes": "slices three_planes",
+    "figures.gallery": "gallery",
+    "figures.scores": "score_table threshold_curve disagreement_figure",
+    "figures.unet_diagram": "diagram",
+    "figures.feature_maps": "feature_maps",
+    "figures.skips": "without_skips compare_skips as_if_misread",
+    "figures.phantom": "draw_nuclei",
+    "results.metrics": "dice iou",
+    "results.report": "report_index",
+    "results.measurements": "summary_table",
+    "training.finetune": "fine_tune",
+    "inference.batch": "segment_many",
+    "session": "take_away upload",
 }
+LATER = {name: module for module, names in LATER_FROM.items() for name in names.split()}
+
 __all__ = [
     "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
     "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "list_models", "list_samples",

@@ -8,10 +8,10 @@ from pathlib import Path
 from . import MODELS, UNetHelpersError, load_model, read_image, segment
 from .results.measurements import in_words
 
-COMMANDS = {"train": "train", "evaluate": "evaluate", "average": "average", "fit-ood": "fit_ood"}
+COMMANDS = {"train": "train", "evaluate": "evaluate", "fit-ood": "fit_ood"}
 EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved), 2 nothing could be done
 
-other commands, each with its own --help: train, evaluate, average, fit-ood
+other commands, each with its own --help: train, evaluate, fit-ood
 
 models:
 """ + "\n".join(f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values())

@@ -7,26 +7,24 @@ import pytest
 import torch
 from helpers.networks import discs
 
+from unet_helpers.inference.averaging import FLIPS, turn, turn_back
 from unet_helpers.training.augment import (
-    Draws,
-    Pool,
+    batch_of,
     carve_mix,
-    draw_weights,
     smooth_field,
     swap_sides,
-    turn,
-    turn_back,
     vary_intensities,
     vary_neighbours,
     vary_stain,
 )
 from unet_helpers.training.recipes import IGNORED, Example, Recipe
+from unet_helpers.training.windows import Draws, Pool, draw_weights
 
 RECIPE = Recipe(steps=40, crop=32, noise=0.01, rotation=10, focus=0)
 
 
 def batch_at(step: int, examples, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    return Pool(examples, shares=recipe.shares).batch(Draws(step), recipe)
+    return batch_of(Pool(examples, shares=recipe.shares), Draws(step), recipe)
 
 
 def test_a_step_always_gives_the_same_batch():
@@ -96,15 +94,17 @@ def test_noise_is_of_the_cameras_own_pixels(downsample, least, most):
 
 def test_neighbours_are_hidden_or_swapped_now_and_then():
     images = torch.tensor([1, 2, 3])[None, :, None, None].expand(100, -1, 1, 1)
-    drawn = [tuple(d.flatten().tolist()) for d in vary_neighbours(images, Recipe(steps=1, hide_neighbours=0.3), Draws(0))]
+    drawn = [
+        tuple(d.flatten().tolist()) for d in vary_neighbours(images, Recipe(steps=1, hide_neighbours=0.3), Draws(0))
+    ]
     assert set(drawn) == {(1, 2, 3), (3, 2, 1), (2, 2, 2)}
     assert 15 < drawn.count((2, 2, 2)) < 45
 
 
 def test_turned_back_is_as_before():
-    image = torch.arange(9).reshape(1, 3, 3)
-    assert all(torch.equal(turn_back(turn(image, way), way), image) for way in range(8))
-    assert len({tuple(turn(image, way).flatten().tolist()) for way in range(8)}) == 8
+    image = torch.arange(9).reshape(1, 1, 3, 3)
+    assert all(torch.equal(turn_back(turn(image, *way), *way), image) for way in FLIPS)
+    assert len({tuple(turn(image, *way).flatten().tolist()) for way in FLIPS}) == 8
 
 
 def test_kinds_and_groups_are_drawn_by_their_shares():

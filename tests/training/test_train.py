@@ -12,12 +12,8 @@ from unet_helpers import load_model, read_image, segment
 from unet_helpers.errors import TrainingError
 from unet_helpers.figures.feature_maps import as_seen
 from unet_helpers.networks.unet import UNet
-from unet_helpers.networks.weights import WEIGHTS, save_model
-from unet_helpers.training.average import average_weights
-from unet_helpers.training.average import main as average
 from unet_helpers.training.cases import Case
-from unet_helpers.training.fit import fit
-from unet_helpers.training.loss import loss_of, loss_of_step
+from unet_helpers.training.fit import fit, loss_of, loss_of_step
 from unet_helpers.training.recipes import IGNORED, Recipe
 from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.tasks.nuclei import interiors_and_borders
@@ -154,26 +150,3 @@ def test_a_refit_learns_from_validation_never_from_the_test(tmp_path, monkeypatc
     for asked_for in ([], ["--refit"], ["--without", "CHNCXR"]):
         train(["lungs", "--data", str(tmp_path), "--features", "2", *asked_for])
     assert asked == [(16, 2), (18, 0), (0, 0)]
-
-
-def test_the_mean_of_rounds(tmp_path):
-    paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
-    for path in paths:
-        network = make_network()
-        torch.manual_seed(int(path.stem))
-        for values in network.state_dict().values():
-            values.copy_(values + torch.rand(values.shape) if values.is_floating_point() else values)
-        save_model(network, path)
-    average([str(tmp_path / "mean.safetensors"), *map(str, paths)])
-    found = load_model(tmp_path / "mean.safetensors", trainable=True).state_dict()
-    parts = [load_model(path, trainable=True).state_dict() for path in paths]
-    for name in ("conv.weight", "encoder1.enc1norm1.running_mean", "encoder1.enc1conv1.weight"):
-        expected = torch.stack([part[name] for part in parts]).mean(0)
-        torch.testing.assert_close(found[name], expected, atol=1e-3, rtol=1e-3)  # half precision
-    with pytest.raises(TrainingError, match="mean.safetensors is there already"):
-        average([str(tmp_path / "mean.safetensors"), *map(str, paths)])
-
-
-def test_networks_of_different_cards_have_no_mean():
-    with pytest.raises(TrainingError, match="em_membranes.safetensors is another network"):  # of the same shape
-        average_weights([WEIGHTS / "lungs.safetensors", WEIGHTS / "em_membranes.safetensors"])

@@ -1,4 +1,2 @@
 """A file becomes a ``MedicalImage``, values and geometry as stored, and an answer goes back the same way.
-
-Entry: ``read.read_image``.
-"""
+Entry: ``read.read_image``."""

@@ -39,7 +39,7 @@ def read_tiff(path: Path, page: int | None = None, channel=None, frame: int | No
                 raise
             if len(series.pages) == 1 and first.dtype == np.uint8:  # Pillow knows LZW and JPEG
                 return read_raster(path)
-            kind = first.compression.name
+            kind = getattr(first.compression, "name", "this")
             raise ImageError(f"{path}: {kind} compression needs one more package: pip install imagecodecs") from error
         axes, spacing, names = series.axes, tiff_spacing(tif), channel_names(tif)
         photometric = getattr(first.photometric, "name", "")
@@ -200,7 +200,7 @@ def tiff_spacing(tif) -> dict[str, float]:
 def write_ome_tiff(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
     import tifffile
 
-    metadata = {"axes": image.axes.rstrip("C") if image.axes[0] != "X" else "ZYX"[-values.ndim :]}
+    metadata: dict = {"axes": image.axes.rstrip("C") if image.axes[0] != "X" else "ZYX"[-values.ndim :]}
     for axis, step in zip(metadata["axes"].lstrip("T"), image.spacing or ()):
         metadata |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "mm"}
     tifffile.imwrite(path, values, ome=True, photometric="minisblack", metadata=metadata, compression="zlib")

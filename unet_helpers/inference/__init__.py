@@ -1,4 +1,2 @@
 """From an image and a network to a ``Segmentation``.
-
-Entry: ``segment.segment``.
-"""
+Entry: ``segment.segment``."""

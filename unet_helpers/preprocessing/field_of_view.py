@@ -19,7 +19,7 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     shape = tuple(max(1, round(n * min(1, THUMBNAIL / max(light.shape)))) for n in light.shape)
     thumbnail = cv2.GaussianBlur(resize(light, shape), (0, 0), 1.5)
     side = max(2, round(0.03 * max(shape)))
-    corners = np.concatenate([thumbnail[y, x].ravel() for y in ends(side) for x in ends(side)])
+    corners = np.concatenate([np.rot90(thumbnail, turn)[:side, :side].ravel() for turn in range(4)])
     dark = float(np.percentile(corners, 25))
     noise = 1.4826 * float(np.median(np.abs(corners[corners <= np.median(corners)] - dark)))  # as a standard deviation
     rows, columns = (slice(n // 4, n - n // 4) for n in shape)
@@ -40,10 +40,6 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     cv2.drawContours(discs, edges, -1, 1, thickness=cv2.FILLED)  # but dark vessels are
     discs = cv2.erode(discs, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
     return resize_labels(discs, light.shape) > 0
-
-
-def ends(side: int) -> tuple[slice, slice]:
-    return slice(None, side), slice(-side, None)
 
 
 def width_of(inside: np.ndarray) -> int:

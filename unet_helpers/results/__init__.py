@@ -1,4 +1,2 @@
 """What comes back: a ``Segmentation``, its objects, measurements, scores and files.
-
-Entry: ``segmentation.Segmentation``.
-"""
+Entry: ``segmentation.Segmentation``."""

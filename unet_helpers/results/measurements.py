@@ -29,7 +29,7 @@ def measure(result):
             (table[f"bbox-{i}"] == 0) | (table[f"bbox-{i + objects.ndim}"] == n) for i, n in enumerate(objects.shape)
         ]
         table["touches_edge"] = np.where(np.any(ends, axis=0), "yes", "no")
-        rows.append(table.drop(columns=[name for name in table if name.startswith("bbox-")]))
+        rows.append(table.drop(columns=[name for name in table if str(name).startswith("bbox-")]))
     axes = "yx" if flat else result.image.axes.lstrip("T")[:3].lower()
     size = "area" if flat else "volume"
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..images.orientation import as_displayed, to_stack
 from ..preprocessing.field_of_view import field_of_view
-from .units import is_small
+from .units import is_small, step_size
 
 SHORTEST = 10  # px: shorter branches say nothing about tortuosity
 
@@ -35,7 +35,7 @@ def measure_tree(result) -> dict[str, tuple[float, str]]:
     unit, step = "px", 1.0
     if image.spacing is not None:
         unit, scale = ("µm", 1000) if is_small(image) else ("mm", 1)
-        step = float(np.prod(to_stack(image).spacing[-2:])) ** 0.5 * scale
+        step = (step_size(image, 2) or 1.0) ** 0.5 * scale
     width = np.concatenate(widths)
     values = {"of the field": (100 * found / area, "%"), "length": (length * step, unit)}
     if len(width):

@@ -21,11 +21,11 @@ from ..networks.unet import UNet, fold_batch_norm
 from ..networks.weights import save_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
-from .augment import Draws, Pool
-from .fit import fit
-from .loss import loss_of, loss_of_step
+from .augment import batch_of
+from .fit import fit, loss_of, loss_of_step
 from .recipes import Example, Recipe, example_of
 from .tasks import TASKS
+from .windows import Draws, Pool
 
 
 def fine_tune(
@@ -172,7 +172,7 @@ def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequen
     for step in range(5):
         started = time.monotonic()
         draws = Draws(10**6 + step)
-        loss_of_step(network.train(), *pool.batch(draws, recipe), recipe, draws).backward()
+        loss_of_step(network.train(), *batch_of(pool, draws, recipe), recipe, draws).backward()
         seconds.append(time.monotonic() - started)
     network.zero_grad()
     network.load_state_dict(state)  # batch normalisation counts what it sees

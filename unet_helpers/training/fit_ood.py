@@ -44,7 +44,7 @@ class Look:
 def look_at_all(folder: Path) -> Iterator[Look]:
     """Every image of every card, and varied copies."""
     for name, card in MODELS.items():
-        if name in TASKS:
+        if name in COPIES:
             for number, case in enumerate(tqdm(read_cases(name, folder / name), desc=name)):
                 rng = np.random.default_rng(number)
                 for copy, slices in enumerate(copies(case.image, card, rng)):

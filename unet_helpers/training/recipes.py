@@ -11,6 +11,8 @@ from ..networks.cards import MODELS, ModelCard
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
 from ..preprocessing.slices import Prepared
+from ..results.metrics import dice
+from ..results.segmentation import Segmentation
 from .cases import IGNORED, Case
 
 
@@ -103,3 +105,8 @@ def slice_examples(name: str) -> Callable[[Case], Iterator[Example]]:
                     yield example_of(prepared[i], resize_labels(mask, shape), card, left_right=left_right)
 
     return examples
+
+
+def score_classes(case: Case, result: Segmentation) -> dict[str, float]:
+    names = result.card.classes
+    return {f"Dice {name}": dice(case.truth == i, result.labels == i) for i, name in enumerate(names, 1)}

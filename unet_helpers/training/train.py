@@ -1,4 +1,4 @@
-"""The trainer, for the shipped weights: ``python -m unet_helpers.train CARD --data DIR``.
+"""The trainer, for the shipped weights: ``python -m unet_helpers train CARD --data DIR``.
 
 Seeded step by step, so that a run that was killed goes on from its checkpoint to the same end.
 """
@@ -33,7 +33,7 @@ def with_neighbours(card: ModelCard, model: UNet) -> UNet:
 
 def examples_of(task: Task, folder: Path, refit: bool, without: str | None) -> tuple[list[Example], list[Example]]:
     """(training, validation) examples; nothing of the test part, nor of the kind ``without``."""
-    parts = {"train": [], "validation": []}
+    parts: dict[str, list] = {"train": [], "validation": []}
     for case in tqdm(read_cases(task.card, folder), desc="reading", mininterval=10):
         if case.part != "test" and case.kind != without:
             found = (replace(e, kind=case.kind, group=case.group or case.name) for e in task.examples(case))

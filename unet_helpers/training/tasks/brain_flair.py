@@ -8,8 +8,7 @@ import numpy as np
 from ...images.image import MedicalImage
 from ...images.read import read_image
 from ..cases import Case, files, read_truth, tenths
-from ..recipes import Recipe, Task, slice_examples
-from ..scores import score_classes
+from ..recipes import Recipe, Task, score_classes, slice_examples
 
 
 def read_brains(folder: Path) -> Iterator[Case]:

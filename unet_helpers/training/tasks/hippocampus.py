@@ -7,8 +7,7 @@ import numpy as np
 
 from ...images.read import read_image
 from ..cases import Case, read_truth, tenths
-from ..recipes import Recipe, Task, slice_examples
-from ..scores import score_classes
+from ..recipes import Recipe, Task, score_classes, slice_examples
 
 
 def read_hippocampi(folder: Path) -> Iterator[Case]:

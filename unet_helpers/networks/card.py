@@ -1,0 +1,53 @@
+"""What is known of one pretrained network: how it reads an image, its task, its data and its terms."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a network reads an image."""
+
+    method: str = "slices"  # 'slices': slice by slice; 'buda2019': a volume at a time, as the published network does
+    channels: str = "grey"  # 'grey', 'green' of a photograph, 'flair' (second of three), 'rgb', 'stain' (without brown)
+    intensities: str = "percentile"  # over the image or volume; 'head': without the air; 'local': flat illumination
+    percentiles: tuple[float, float] = (0.5, 99.5)  # brought onto 0 and 1
+    sigma: float = 30.0  # working px, of the local z-score
+    scale: str = "native"  # 'native', 'square', 'field of view' or 'objects': what is brought to ``size``
+    size: int = 0  # working px: side of the square, width of the field of view, diameter of an object
+    context: int = 0  # slices of a volume on each side that are read along; a single image is its own neighbour
+    axes: tuple[int, ...] = (0,)  # of a volume (Z, Y, X): those along which it is sliced; the answers are averaged
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One pretrained network: its task, how it reads, what it answers, how well, and under which terms."""
+
+    name: str
+    title: str
+    modality: str
+    classes: tuple[str, ...]
+    colors: tuple[str, ...]  # one a class, from the colour-blind-safe palette of Okabe and Ito
+    preprocessing: Preprocessing = Preprocessing()
+    out_channels: int = 1
+    features: int = 16
+    depth: int = 4
+    threshold: float = 0.5
+    instance_method: str = "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
+    measures: str = "objects"  # what says most about an answer: 'objects', or the length and width of a 'tree'
+    objects: str = "volumes"  # 'volumes' are joined through the depth of a stack, 'slices' are not
+    min_component_share: float = 0.0  # of the largest component's size; smaller components are dropped; 1: all others
+    flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
+    file: str = ""
+    sha256: str = ""
+    url: str = ""
+    mirrors: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    citation: str = ""
+    scores: tuple[str, ...] = ()
+    intended_use: str = "Research and teaching, not diagnosis."
+    limits: str = ""
+
+    @property
+    def in_channels(self) -> int:
+        return 3 if self.preprocessing.channels in ("rgb", "stain") else 1 + 2 * self.preprocessing.context
