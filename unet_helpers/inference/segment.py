@@ -40,7 +40,7 @@ def segment(
     answers = [predict_volume(model, frame, flips, zoom, progress) for frame in frames(image)]
     values = np.stack([answer for answer, _ in answers], axis=1) if len(answers) > 1 else answers[0][0]
     values = values.reshape(len(values), *image.spatial_shape)
-    spread = values[-1] if flips > 1 else None
+    spread = values[-1] if len(values) > model.out_channels else None
     found = (threshold, answers[0][1], flips, model.weights_sha256, warnings, spread)
     return Segmentation(image, model.card, values[: model.out_channels], *found)
 
@@ -57,12 +57,12 @@ def check_settings(threshold: float, flips: int, zoom: float | None) -> None:
 def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple[np.ndarray, float]:
     """(K, *spatial) float32 in the image's own order, and the zoom: each slice on its own, averaged over the axes.
 
-    With ``flips`` > 1 one more channel holds the standard deviation over the copies.
+    With ``flips`` > 1 one more channel holds the standard deviation over the copies; not of huge images, to save memory.
     """
     stack = to_stack(image).pixels  # (Z, Y, X[, C]), the front at the top, the patient's right on the left
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
     axes = preprocessing.axes if len(stack) > 1 else (0,)
-    total, zooms = np.zeros((model.out_channels + (flips > 1), *shape), np.float32), []
+    total, zooms = np.zeros((model.out_channels + (flips > 1 and stack.size < 2**26), *shape), np.float32), []
     count = sum(shape[axis] for axis in axes)
     with tqdm(total=count, desc="slices", disable=not progress or count < 4) as bar:
         for axis in axes:

@@ -46,7 +46,7 @@ def predict(
     )
     quiet = not progress or len(pieces) < 4
     for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
-        answer = averaged(model, prepared.tile(row, column, model.in_channels), flips)
+        answer = averaged(model, prepared.tile(row, column, model.in_channels), flips)[: len(out)]
         answer = resize_channels(answer, (len(row_weights), len(column_weights)))
         total[:, row, column] += answer * (share * row_weights[:, None]) * column_weights
     if prepared.inside is not None:
