@@ -57,7 +57,7 @@ def check_settings(threshold: float, flips: int, zoom: float | None) -> None:
 def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple[np.ndarray, float]:
     """(K, *spatial) float32 in the image's own order, and the zoom: each slice on its own, averaged over the axes.
 
-    With ``flips`` > 1 one more channel holds the standard deviation over the copies; not of huge images, to save memory.
+    With ``flips`` > 1 one more channel holds the standard deviation over the copies, but of huge images.
     """
     stack = to_stack(image).pixels  # (Z, Y, X[, C]), the front at the top, the patient's right on the left
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
