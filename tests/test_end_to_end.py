@@ -120,3 +120,6 @@ def test_the_command_line(tmp_path):
     assert again.returncode == 2 and "already holds" in again.stderr
     assert run(good, "--model", "nuclei", "--overwrite").returncode == 0
     assert run(good, "--model", "no such card").returncode == 2
+    Image.fromarray(np.full((30, 30), 7, np.uint8)).save(tmp_path / "flat.png")
+    told = run(tmp_path / "flat.png", "--model", "nuclei")
+    assert told.returncode == 0 and "flat.png: all values are the same" in told.stderr

@@ -25,8 +25,7 @@ from .version import __version__
 
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
     "figures.show": "show overlay compare",
-    "figures.volumes": "slices three_planes",
-    "figures.gallery": "gallery",
+    "figures.volumes": "slices three_planes gallery",
     "figures.scores": "score_table threshold_curve disagreement_figure",
     "figures.unet_diagram": "diagram",
     "figures.feature_maps": "feature_maps",

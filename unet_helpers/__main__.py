@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from . import MODELS, UNetHelpersError, load_model, read_image, segment
+from .preprocessing.checks import check_input
 from .results.measurements import in_words
 
 COMMANDS = {"train": "train", "evaluate": "evaluate", "fit-ood": "fit_ood"}
@@ -57,9 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     failed = 0
     for source in chosen.images:
         try:
-            result = segment(
-                read_image(source), model, threshold=chosen.threshold, flips=chosen.flips, zoom=chosen.zoom
-            )
+            image = read_image(source)
+            for words in (*image.notes, *check_input(image, model.card)):  # before the network takes its time
+                print(f"{source}: {words}", file=sys.stderr, flush=True)
+            result = segment(image, model, threshold=chosen.threshold, flips=chosen.flips, zoom=chosen.zoom)
             paths = result.save(chosen.out, overwrite=chosen.overwrite)
             print(f"{source}: {in_words(result.summary())} -> {paths['labels']}")
         except UNetHelpersError as error:

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import unet_helpers as uh  # noqa: E402
 from unet_helpers.networks.cards import MODELS  # noqa: E402
-from unet_helpers.training.datasets import read_cases  # noqa: E402
 from unet_helpers.training.fit import fit  # noqa: E402
+from unet_helpers.training.tasks import read_cases  # noqa: E402
 from unet_helpers.training.tasks.retinal_vessels import TASK  # noqa: E402
 
 
@@ -41,7 +41,9 @@ def camera(data: Path, minutes: float, steps: int, half: bool) -> None:
     chase = [case for case in cases if case.kind == "chase"]
     learn = [c for c in cases if c.name in ("hrf_01_h", "hrf_02_g", "hrf_03_dr")]
     test = [c for c in cases if c.kind == "hrf" and c.name[4:6] in ("08", "09", "10")]
-    recipe, card = replace(TASK.recipe, steps=steps), MODELS["retinal_vessels"]
+    # as much as a CPU can do
+    recipe = replace(TASK.recipe, steps=steps, batch=4, consistency=0.0, shares={})
+    card = MODELS["retinal_vessels"]
     torch.manual_seed(recipe.seed)
     network = uh.UNet(card.in_channels, card.out_channels, card.features, card.depth)
     network.card = card

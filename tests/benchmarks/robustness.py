@@ -19,8 +19,10 @@ from unet_helpers.inference.segment import segment  # noqa: E402
 from unet_helpers.networks.load import load_model  # noqa: E402
 from unet_helpers.preprocessing.resize import resize, resize_labels  # noqa: E402
 from unet_helpers.training.cases import Case  # noqa: E402
-from unet_helpers.training.datasets import read_cases  # noqa: E402
-from unet_helpers.training.tasks import TASKS  # noqa: E402
+from unet_helpers.training.tasks import (
+    TASKS,  # noqa: E402
+    read_cases,  # noqa: E402
+)
 
 
 def shrink(case: Case, longest: int) -> Case:

@@ -137,3 +137,8 @@ def test_disagreement_figure_opens_where_the_answers_differ_most(model):
     assert figure.axes[0].get_title() == "array, slice 3"
     spread = uh.segment(volume, model, flips=4, progress=False).spread
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), spread[3])
+
+
+def test_one_copy_disagrees_with_nothing(model):
+    with pytest.raises(uh.ArgumentError, match="nothing to compare"):
+        disagreement_figure(np.random.default_rng(13).integers(0, 255, (16, 20), dtype=np.uint8), model, flips=1)

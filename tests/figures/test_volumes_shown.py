@@ -8,8 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import unet_helpers as uh
-from unet_helpers.figures.gallery import gallery
-from unet_helpers.figures.volumes import amounts, centre, facing, slices, three_planes, view
+from unet_helpers.figures.volumes import amounts, centre, facing, gallery, slices, three_planes, view
 
 
 def nifti(pixels, spacing=(1.0, 1.0, 1.0), directions=(1, 1, 1)) -> uh.MedicalImage:

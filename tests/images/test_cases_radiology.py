@@ -137,21 +137,23 @@ def test_r11_nifti_without_orientation_or_with_two_spacings(tmp_path):
     assert image.oriented and "disagrees" in image.notes[0]
 
 
-def test_pydicoms_own_files_are_read_or_refused():
-    from pydicom.data import data_manager
-
-    paths = [p for p in (data_manager.DATA_ROOT if hasattr(data_manager, "DATA_ROOT") else pydicom.data.__path__[0],)]
+def test_pydicoms_own_files_are_read_or_refused_for_a_reason():
+    """An image without further packages is read; what is refused has no image, a codec of its own, or real damage."""
     from pathlib import Path
 
-    files = sorted(p for p in Path(str(paths[0])).rglob("*.dcm") if p.is_file())
+    files = sorted(Path(pydicom.data.__path__[0]).rglob("*.dcm"))
     if not files:
         pytest.skip("this pydicom comes without test files")
-    read = refused = 0
+    refused = {}
     for path in files:
         try:
-            read += uh.read_image(path).pixels.size > 0
+            assert uh.read_image(path).pixels.size > 0
         except uh.ImageError as error:
             assert path.name in str(error)
-            refused += 1
-    print(f"{read} read, {refused} refused of {len(files)}")
-    assert read > refused
+            refused[path.name] = str(error)
+    vague = [name for name, words in refused.items() if "damaged or unusual" in words]
+    print(f"{len(files) - len(refused)} read of {len(files)}; vague: {vague}", *refused.values(), sep="\n")
+    assert len(files) - len(refused) >= 0.6 * len(files) and set(vague) <= {
+        "MR_truncated.dcm",
+        "badVR.dcm",
+    }  # which are damaged

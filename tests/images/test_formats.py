@@ -32,8 +32,6 @@ def test_saved_labels_come_back(case, tmp_path):
     """Same voxels in the same place; a DICOM series comes back as NIfTI, whose axes run x, y, z."""
     case.write(tmp_path / case.name)
     image = uh.read_image(tmp_path / case.name, **case.options)
-    if image.axes == "TZYX":
-        pytest.xfail("measurements know no volumes in time yet")
     result = uh.segment(image, make_network(), progress=False)
     result = replace(result, threshold=float(np.median(result.probabilities)))
     assert len(np.unique(result.labels)) == 2
@@ -79,3 +77,11 @@ def test_without_imagecodecs_the_error_says_what_to_install(tmp_path, monkeypatc
     with pytest.raises(uh.ImageError, match="pip install imagecodecs"):
         uh.read_image(tmp_path / "a.tif")
     assert np.abs(uh.read_image(tmp_path / "b.tif").pixels - SMOOTH.astype(int)).max() <= 8  # Pillow knows JPEG
+
+
+def test_a_choice_that_a_file_does_not_offer_is_refused_and_not_ignored(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, GREY16)
+    for options in ({"channel": 1}, {"volume": 2}, {"series": "1"}, {"frame": 0}):
+        with pytest.raises(uh.ImageError, match=f"no {next(iter(options))} to choose"):
+            uh.read_image(path, **options)

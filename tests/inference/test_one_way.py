@@ -113,3 +113,21 @@ def test_settings_that_make_no_sense_are_refused_in_words(options):
     with pytest.raises(uh.ArgumentError, match=next(iter(options))) as caught:
         uh.segment(np.zeros((8, 8), np.uint8), make_network(), **options)
     assert isinstance(caught.value, uh.UNetHelpersError) and isinstance(caught.value, ValueError)
+
+
+def test_no_network_is_taken_silently():
+    with pytest.raises(uh.ModelError, match="retinal_vessels, nuclei"):
+        uh.segment(np.zeros((8, 8), np.uint8))
+
+
+def test_a_movie_has_one_scale():
+    """A frame with nothing in it would else be split with thresholds of another scale than the others."""
+    pixels = uh.draw_nuclei(12, 256)[0]
+    large = (rescale(pixels / 255.0, 2.0, order=1) * 255).astype(np.uint8)
+    movie = uh.MedicalImage(np.stack([large, np.roll(large, 9, 0)]), "TYX")
+    result = uh.segment(movie, "nuclei", flips=1, progress=False)
+    alone = uh.segment(large, "nuclei", flips=1, progress=False)
+    assert result.zoom == alone.zoom < 0.8
+    np.testing.assert_allclose(result.probabilities[:, 0], alone.probabilities, atol=1e-5)
+    other = uh.segment(movie.pixels[1], "nuclei", flips=1, zoom=alone.zoom, progress=False)
+    np.testing.assert_allclose(result.probabilities[:, 1], other.probabilities, atol=1e-5)

@@ -16,8 +16,7 @@ from unet_helpers.images.image import from_array
 from unet_helpers.preprocessing.checks import check_distribution, check_input
 from unet_helpers.preprocessing.image_statistics import features
 from unet_helpers.preprocessing.out_of_distribution import ood_score, ood_warning, statistics
-from unet_helpers.training.datasets import read_cases
-from unet_helpers.training.tasks import TASKS
+from unet_helpers.training.tasks import TASKS, read_cases
 
 HERE = ROOT / "sample_images"
 SHIPPED = {"retinal_vessels": "retina.jpg", "nuclei": "ihc.png", "hippocampus": "hippocampus_mni.nii.gz"}
@@ -161,3 +160,11 @@ def test_the_calibrated_figures_hold_on_the_test_part():
             own.append(unfamiliar.pop(card))
             others.extend(unfamiliar.values())
     assert np.mean(own) < 0.02 + 1.5 / len(own) and np.mean(others) > 0.9
+
+
+def test_stained_tissue_is_colour_on_a_light_ground(tissue):
+    """nuclei_he has no statistics; fluorescence and grey images are noticed all the same."""
+    dark = np.stack([uh.draw_nuclei(20, 256)[0] // n for n in (4, 2, 1)], -1)  # glowing blue on black
+    for pixels, warned in ((tissue, False), (tissue[..., 0], True), (dark, True)):
+        warnings_ = check_input(from_array(pixels), uh.MODELS["nuclei_he"])
+        assert any("light ground" in text for text in warnings_) == warned

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from helpers.networks import make_network
 
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
+from unet_helpers.results.exports import polygons
 from unet_helpers.results.measurements import in_words, summary_table
-from unet_helpers.results.outlines import polygons
 from unet_helpers.results.segmentation import Segmentation
 
 Y, X = np.mgrid[:80, :120]
@@ -30,7 +31,6 @@ RING = disc(40, 40, 20) & ~disc(40, 40, 8) & ~disc(28, 40, 2)
 
 
 def test_geojson_has_the_areas_of_the_pixels_holes_included(tmp_path):
-    shapely = pytest.importorskip("shapely")
     result = result_of(RING | disc(20, 100, 9) | disc(70, 110, 0))
     path = result.export(tmp_path / "a.geojson")
     features = json.loads(path.read_text())["features"]
@@ -46,7 +46,6 @@ def test_geojson_has_the_areas_of_the_pixels_holes_included(tmp_path):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
-    shapely = pytest.importorskip("shapely")
     mask = np.random.default_rng(seed).random((13, 17)) < 0.3 + seed / 40
     union = shapely.geometry.MultiPolygon([(p[0], p[1:]) for p in polygons(mask)])
     assert union.is_valid and union.area == mask.sum()

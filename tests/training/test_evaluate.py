@@ -7,9 +7,8 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.networks.cards import MODELS
-from unet_helpers.training.datasets import read_cases
 from unet_helpers.training.evaluate import evaluate, summary
-from unet_helpers.training.tasks import TASKS
+from unet_helpers.training.tasks import TASKS, read_cases
 
 
 @pytest.fixture

@@ -95,3 +95,32 @@ def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
     example = Example(np.zeros((1, 32, 32), np.float16), np.ones((32, 32), np.uint8))
     recipe = Recipe(steps=1, crop=32, batch=1)
     assert finetune.steps_within(1, recipe, network, [example]) == 27  # 60 s of 2 s and a tenth each
+
+
+def test_a_new_structure_is_measured_as_objects_whatever_the_start_was():
+    card = finetune.new_card(uh.MODELS["retinal_vessels"], "mine", ("spot",), None)
+    assert (card.measures, card.objects, card.instance_method) == ("objects", "volumes", "components")
+    assert finetune.new_card(uh.MODELS["em_membranes"], "mine", ("spot",), None).objects == "volumes"
+
+
+def photograph_with_a_vessel() -> tuple[np.ndarray, np.ndarray]:
+    """A lit disc off the centre of a black photograph, with one dark line through it, and the line's mask."""
+    y, x = np.mgrid[:300, :400]
+    inside = (y - 140) ** 2 + (x - 230) ** 2 < 110**2
+    line = inside & (np.abs(x - y - 90) < 6)
+    light = np.random.default_rng(0).normal(150, 6, (300, 400)) * inside - 60.0 * line
+    return np.repeat(np.clip(light, 0, 255).astype(np.uint8)[..., None], 3, -1), line.astype(np.uint8)
+
+
+def test_only_the_eye_is_learnt_from_and_the_mask_stays_where_the_vessel_is():
+    from unet_helpers.training.cases import Case
+    from unet_helpers.training.tasks.retinal_vessels import vessel_examples
+
+    pixels, line = photograph_with_a_vessel()
+    network = uh.load_model("retinal_vessels", trainable=True)
+    case = Case("eye", "train", "drawn", uh.read_image(pixels), line)
+    for example in (*vessel_examples(case), finetune.make_example(network, pixels, line)):
+        assert example.pixels.shape[1:] == example.target.shape
+        dark, bright = (example.pixels[0][example.target == k].mean() for k in (1, 0))
+        shifted = example.pixels[0][np.roll(example.target, 20, 1) == 1].mean()
+        assert dark < 0.35 < 0.4 < shifted and bright > 0.45

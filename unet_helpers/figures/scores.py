@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ..errors import ArgumentError
 from ..images.orientation import as_displayed
 from ..images.read import read_image
 from ..inference.segment import segment
@@ -104,6 +105,8 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     image = read_image(image)
     result = segment(image, load_model(model), flips=flips, progress=False)
     mean, spread = result.foreground, result.spread
+    if spread is None:
+        raise ArgumentError(f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it.")
     if index is None:
         index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
     figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")

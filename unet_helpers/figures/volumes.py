@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from textwrap import fill
 
 import cv2
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ from ..images.image import MedicalImage
 from ..images.orientation import as_displayed, to_stack
 from ..images.read import read_image
 from ..palette import YELLOW
+from ..results.measurements import in_words
 from ..results.overlay import picture, png, to_8_bits
 from ..results.segmentation import Segmentation
 from .show import headline
@@ -167,5 +169,24 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
     figure.suptitle(headline(image))
     if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:
         figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+def gallery(results):
+    """Several results in one figure, three a row: overlay, name and number of objects. Returns the figure."""
+    results = list(results)
+    columns = max(1, min(3, len(results)))
+    rows = max(1, -(-len(results) // columns))
+    size = (13 * columns / 3, 4.7 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for ax, result in zip(axes.flat, results, strict=False):
+        index = result.busiest_slice()
+        ax.imshow(view(result if result.image.is_single else facing(result, 0), index))
+        text = f"{result.card.title.lower()}: {in_words(result.summary())}"
+        title = f"{headline(result.image, index)}\n{fill(text, 52)}"
+        ax.set_title(title, fontsize=11)
+    for ax in axes.flat:
+        ax.set_axis_off()
     plt.close(figure)
     return figure

@@ -67,7 +67,8 @@ def frame_geometry(data, group) -> tuple:
 
 def from_dataset(data, path: Path) -> MedicalImage:
     frames = int(getattr(data, "NumberOfFrames", 1) or 1)
-    if not getattr(data, "Rows", 0) or not getattr(data, "Columns", 0):
+    held = any(f"{kind}PixelData" in data for kind in ("", "Float", "DoubleFloat"))
+    if not (held and data.get("Rows") and data.get("Columns")):
         raise ImageError(f"{path}: a DICOM file without an image (report, structure set, ...). Choose another one.")
     refuse_if_huge(path, (frames, data.Rows, data.Columns, int(getattr(data, "SamplesPerPixel", 1))))
     try:

@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import replace
 from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,13 @@ def read_image(
         raise ImageError(f"{source}: a web address. Give it to segment_many, or download it first.")
 
     path = Path(os.fspath(source)).expanduser()
-    chosen = {"page": page, "volume": volume or 0, "series": series, "channel": channel, "frame": frame}
+    options = {"page": page, "volume": volume, "series": series, "channel": channel, "frame": frame}
+    chosen = {name: value for name, value in options.items() if value is not None}
     try:
-        image = reader_of(path)(path, **chosen)
+        reader = reader_of(path)
+        if unknown := chosen.keys() - signature(reader).parameters.keys():
+            raise ImageError(f"{path}: there is no {' or '.join(sorted(unknown))} to choose in this kind of file.")
+        image = reader(path, **chosen)
     except ImageError:
         raise
     except FileNotFoundError as error:

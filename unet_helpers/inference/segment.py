@@ -18,7 +18,7 @@ from .tiles import predict
 
 def segment(
     image,
-    model="retinal_vessels",
+    model=None,
     *,
     threshold: float | None = None,
     flips: int | None = None,
@@ -37,7 +37,11 @@ def segment(
     flips = model.card.flips if flips is None else flips
     check_settings(threshold, flips, zoom)
     warnings = tuple(check_input(image, model.card))
-    answers = [predict_volume(model, frame, flips, zoom, progress) for frame in frames(image)]
+    answers = []
+    for frame in frames(image):
+        answers.append(predict_volume(model, frame, flips, zoom, progress))
+        if model.card.preprocessing.scale == "objects":  # a movie has one scale, and it is told from its first frame
+            zoom = answers[0][1]
     values = np.stack([answer for answer, _ in answers], axis=1) if len(answers) > 1 else answers[0][0]
     values = values.reshape(len(values), *image.spatial_shape)
     spread = values[-1] if len(values) > model.out_channels else None

@@ -11,14 +11,7 @@ from .unet import UNet, fold_batch_norm
 from .weights import WEIGHTS, read_card, read_published, read_weights, sha256_of
 
 
-def find_card(name: str) -> ModelCard:
-    """The card of that name; ModelError names the known ones."""
-    if name not in MODELS:
-        raise ModelError(f"There is no model called {name!r}. Choose one of: {', '.join(MODELS)}.")
-    return MODELS[name]
-
-
-def load_model(model: str | Path | UNet = "retinal_vessels", *, trainable: bool = False) -> UNet:
+def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False) -> UNet:
     """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.
 
     Takes the weights shipped beside the code; otherwise downloads them once and keeps them in the cache.
@@ -33,7 +26,9 @@ def load_model(model: str | Path | UNet = "retinal_vessels", *, trainable: bool 
         path = Path(model)
         card = read_card(path)
     else:
-        card = find_card(str(model))
+        if (name := str(model)) not in MODELS:
+            raise ModelError(f"There is no model called {name!r}. Choose one of: {', '.join(MODELS)}.")
+        card = MODELS[name]
         path = weights_of(card)
     network = (read_published if path.suffix == ".pt" else read_weights)(path, card)
     if not trainable:

@@ -1,8 +1,10 @@
 """The input check: does the image suit the network that is to read it?"""
 
 from ..images.image import MedicalImage
+from ..images.orientation import to_stack
 from ..images.pixel_checks import SAMPLE, check_pixels, shows_something, sides
 from .buda2019 import check_volume
+from .channels import is_bright_field
 from .out_of_distribution import ood_warning
 
 
@@ -11,6 +13,9 @@ def check_channels(image: MedicalImage, card) -> list[str]:
     reads = card.preprocessing.channels
     if reads == "green" and image.channels == 1:
         return ["a grey image, but the network reads the green channel of a colour photograph: used as it is."]
+    stained = reads == "rgb" and card.instance_method == "interiors"
+    if stained and (image.channels < 3 or not is_bright_field(to_stack(image).pixels)):
+        return [f"no colours on a light ground, but {card.name} reads {card.modality}: the answer means little."]
     if image.channels == 3 and reads in ("grey", "flair"):
         sample = image.pixels.reshape(-1, 3)[:: max(1, image.pixels.size // SAMPLE)]
         if (sample != sample[:, :1]).any():
@@ -37,12 +42,8 @@ def check_distribution(image: MedicalImage, card) -> list[str]:
     return [warning] if warning else []
 
 
-def check_method(image: MedicalImage, card) -> list[str]:
-    """Warnings of the published network's own preprocessing."""
-    return check_volume(image) if card.preprocessing.method == "buda2019" else []
-
-
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it, before the network runs."""
-    checks = (check_channels, check_scale, check_distribution, check_method)
-    return [*check_pixels(image.pixels, image.spatial_shape), *(w for check in checks for w in check(image, card))]
+    warnings = check_pixels(image.pixels, image.spatial_shape) + check_channels(image, card)
+    warnings += check_scale(image, card) + check_distribution(image, card)
+    return warnings + (check_volume(image) if card.preprocessing.method == "buda2019" else [])

@@ -24,6 +24,7 @@ class Prepared:
     gain: float = 1.0
     zoom: tuple[float, float] = (1.0, 1.0)  # working px per px, still to be applied to a tile
     inside: np.ndarray | None = None  # (h, w) bool: the field of view, where the card has one
+    box: tuple[slice, slice] = (slice(None), slice(None))  # rows and columns of the stored slice that were prepared
     brown: bool = False  # is the brown dye to be taken out?
     limits: tuple[float, float] = (-1.0, 2.0)  # what the network reads is clipped to these
     undo: Callable[[np.ndarray], np.ndarray] | None = None  # (K, h, w) answers to (K, H, W); resized where None
@@ -78,7 +79,9 @@ class PreparedStack(Sequence[Prepared]):
             whole[(slice(None), *box)] = resize_channels(answer, inside.shape)
             return whole
 
-        return Prepared(pixels, inside=seen, undo=undo) if np.ptp(pixels) else Prepared(np.zeros(shape, np.uint8))
+        if not np.ptp(pixels):
+            return Prepared(np.zeros(shape, np.uint8))
+        return Prepared(pixels, inside=seen, box=box, undo=undo)
 
     def selected(self, index: int) -> np.ndarray:
         """(H, W) or (H, W, 3): the channels of a slice that the network reads."""

@@ -11,7 +11,6 @@ from PIL import ImageColor
 from ..errors import SaveError
 from ..images.orientation import as_displayed, in_file_order
 from .measurements import classes_of
-from .outlines import polygons
 
 
 def export(result, path: Path, overwrite: bool = False) -> Path:
@@ -44,6 +43,20 @@ def outlined(result) -> Iterator[tuple[int, int, int, list]]:
                 y, x = (part.start for part in box)
                 shapes = [[[(a + x, b + y) for a, b in ring] for ring in p] for p in polygons(ids[box] == number)]
                 yield number, i // depth, i % depth, shapes
+
+
+def polygons(mask: np.ndarray) -> list[list[list[tuple[int, int]]]]:
+    """Polygons of an (H, W) mask, each its outer ring and then its holes: closed (x, y) corners, pixel (0, 0) being
+    the square from (0, 0) to (1, 1), so that their area is the number of pixels.
+    """
+    import shapely
+
+    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)  # runs of px
+    whole = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
+    pieces = [part.simplify(0) for part in shapely.get_parts(whole)]
+    rings = [[part.exterior, *part.interiors] for part in pieces]
+    return [[[(int(x), int(y)) for x, y in ring.coords] for ring in part] for part in rings]
 
 
 def named(result) -> list[tuple[str, tuple[int, int, int]]]:

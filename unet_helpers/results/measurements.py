@@ -115,13 +115,11 @@ def in_words(values: dict[str, tuple[float, str]]) -> str:
 
 
 def summary_table(results):
-    """A pandas.DataFrame, one row per ``Segmentation``: image, model, its summary, expected Dice where there is one."""
+    """A pandas.DataFrame, one row per ``Segmentation``: image, model and its summary."""
     import pandas as pd
 
     rows = []
     for result in results:
         row = {"image": result.image.name, "model": result.card.name}
-        row |= {f"{name} ({unit})" if unit else name: value for name, (value, unit) in result.summary().items()}
-        expected = getattr(result, "expected_dice", None)
-        rows.append(row | ({"expected Dice": expected.value} if expected else {}))
+        rows.append(row | {f"{name} ({unit})" if unit else name: v for name, (v, unit) in result.summary().items()})
     return pd.DataFrame(rows)

@@ -51,7 +51,7 @@ def page_of(result) -> str:
     values = manifest(result, len(table))
     return template("report.html.j2").render(
         result=result, image=image, card=card, style=style, script=script, arrays=arrays, data=in_script(facts),
-        summary=in_words(result.summary()), expected=getattr(result, "expected_dice", None), manifest=values,
+        summary=in_words(result.summary()), manifest=values,
         warnings=[text for text in (result.explain(), *result.warnings) if text], notes=[*image.notes, *notes],
         script_hash=digest(script), style_hash=digest(style), shape=" × ".join(map(str, image.spatial_shape)),
     )  # fmt: skip

@@ -8,8 +8,7 @@ from tqdm.auto import tqdm
 from ..inference.segment import segment
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from .datasets import read_cases
-from .tasks import TASKS
+from .tasks import TASKS, read_cases
 
 
 def evaluate(card: str, folder: Path, part: str = "test", model: UNet | None = None, **options):

@@ -89,6 +89,8 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         colors=palette.CLASSES[: len(classes)],
         preprocessing=preprocessing,
         instance_method="components",
+        objects="volumes",
+        measures="objects",
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
         threshold=0.5,
         flips=4,
@@ -139,7 +141,8 @@ def make_example(network: UNet, image, mask) -> Example:
         raise TrainingError(f"{image.name}: the mask holds class {target.max()}, but the classes are {names}.")
     shape = working_shape(network, image.pixels)
     prepared = prepare(image.pixels[None], network.card.preprocessing, shape)[0]
-    return example_of(prepared, resize_labels(target.astype(np.uint8), shape), network.card)
+    shape = shape if prepared.inside is None else prepared.pixels.shape
+    return example_of(prepared, resize_labels(target[prepared.box].astype(np.uint8), shape), network.card)
 
 
 def recipe_for(

@@ -21,8 +21,7 @@ from ..networks.cards import MODELS, ModelCard
 from ..preprocessing.image_statistics import features
 from ..preprocessing.out_of_distribution import STATISTICS, combined, middle_slices, nearest_cluster
 from ..preprocessing.resize import resize
-from .datasets import read_cases
-from .tasks import TASKS
+from .tasks import TASKS, read_cases
 
 FLOOR = 0.45  # of the deviation over all kinds of images: other cameras differ that much, all else alike
 CLUSTERS = {"retinal_vessels": 2, "nuclei": 8, "lungs": 2, "brain_flair": 6}

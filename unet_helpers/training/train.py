@@ -16,10 +16,9 @@ from tqdm.auto import tqdm
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from .datasets import read_cases
 from .fit import fit
 from .recipes import Example, Task
-from .tasks import TASKS
+from .tasks import TASKS, read_cases
 
 
 def with_neighbours(card: ModelCard, model: UNet) -> UNet:

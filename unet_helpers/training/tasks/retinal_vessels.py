@@ -8,11 +8,12 @@ import numpy as np
 from ...images.read import read_image
 from ...networks.cards import MODELS
 from ...preprocessing.field_of_view import field_of_view, width_of
+from ...preprocessing.prepare import prepare
 from ...preprocessing.resize import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
 from ..cases import Case, files, first_number, read_truth, tenths
-from ..recipes import Example, Recipe, Task, single_example
+from ..recipes import Example, Recipe, Task, example_of
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
@@ -25,10 +26,13 @@ def read_vessels(folder: Path) -> Iterator[Case]:
 
 
 def vessel_examples(case: Case) -> Iterator[Example]:
-    zoom = MODELS["retinal_vessels"].preprocessing.size / width_of(field_of_view(case.image.pixels))
+    card = MODELS["retinal_vessels"]
+    zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
-    target = resize(case.truth.astype(np.float32), shape) > 0.45  # a thin vessel covers less than half of a shrunken px
-    yield from single_example("retinal_vessels", case.image.pixels, target)
+    prepared = prepare(case.image.pixels[None], card.preprocessing, shape)[0]
+    # a thin vessel covers less than half of a shrunken pixel and still counts
+    target = resize(case.truth[prepared.box].astype(np.float32), prepared.pixels.shape) > 0.45
+    yield example_of(prepared, target, card)
 
 
 def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
