@@ -31,6 +31,7 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
     "figures.feature_maps": "feature_maps",
     "figures.skips": "without_skips compare_skips as_if_misread",
     "figures.phantom": "draw_nuclei",
+    "preprocessing.out_of_distribution": "ood_score suggest_model",
     "results.metrics": "dice iou",
     "results.report": "report_index",
     "results.measurements": "summary_table",

@@ -9,10 +9,10 @@ from . import MODELS, UNetHelpersError, load_model, read_image, segment
 from .preprocessing.checks import check_input
 from .results.measurements import in_words
 
-COMMANDS = {"train": "train", "evaluate": "evaluate", "fit-ood": "fit_ood"}
+COMMANDS = {"train": "train", "evaluate": "evaluate"}
 EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved), 2 nothing could be done
 
-other commands, each with its own --help: train, evaluate, fit-ood
+other commands, each with its own --help: train, evaluate
 
 models:
 """ + "\n".join(f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values())

@@ -24,6 +24,15 @@ GREYS = np.repeat(np.arange(0, 256, 17, np.uint8)[:, None], 3, 1)
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.7, 0, -20], [0, 0, 1.5, 30], [0, 0, 0, 1.0]])
 
 
+def itk(pixels, **options):
+    """NRRD or MetaImage, by the path's ending."""
+    import SimpleITK as sitk
+
+    file = sitk.GetImageFromArray(pixels)
+    file.SetSpacing((0.5, 0.7, 1.5))
+    return lambda path: sitk.WriteImage(file, str(path), **options)
+
+
 @dataclass
 class Case:
     """A file, and what ``read_image`` has to make of it."""
@@ -217,6 +226,10 @@ FILES = [
     Case("nifti", "a.nii", nifti(VOLUME), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
     Case("nifti gz", "a.nii.gz", nifti(VOLUME), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
     Case("nifti 2", "a.nii", nifti(VOLUME, nib.Nifti2Image), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
+    Case("mgh", "a.mgh", nifti(VOLUME, nib.MGHImage), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
+    Case("nrrd", "a.nrrd", itk(STACK16), STACK16, "ZYX", (1.5, 0.7, 0.5)),
+    Case("nrrd gz", "b.nrrd", itk(STACK16, useCompression=True), STACK16, "ZYX", (1.5, 0.7, 0.5)),
+    Case("metaimage", "a.mha", itk(STACK16), STACK16, "ZYX", (1.5, 0.7, 0.5)),
     Case("nifti flat", "a.nii", nifti(VOLUME[..., 0]), VOLUME[..., :1], "XYZ", (0.5, 0.7, 1.0)),
     Case("nifti scaled", "a.nii", nifti(VOLUME, slope=(0.5, 3)), VOLUME * np.float32(0.5) + 3, "XYZ", (0.5, 0.7, 1.5),
          note="scaled by 0.5"),

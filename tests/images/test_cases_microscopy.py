@@ -80,10 +80,9 @@ def test_m8_centimetres_aperio_and_by_hand(tmp_path):
     "name, start, words",
     [("a.czi", b"ZISRAWFILE", "czi.*OME-TIFF"), ("a.nd2", b"\xda\xce\xbe\x0a", "nd2.*OME-TIFF"),
      ("a.lif", b"\x70\0\0\0", "lif.*OME-TIFF"), ("a.ims", b"\x89HDF\r\n\x1a\n", "ims.*OME-TIFF"),
-     ("a.pdf", b"%PDF-1.7", "PDF.*PNG"), ("a.nrrd", b"NRRD0004\n", "NRRD.*NIfTI"),
-     ("a.mha", b"ObjectType = Image\n", "MetaImage.*NIfTI")],
+     ("a.pdf", b"%PDF-1.7", "PDF.*PNG"), ("a.oib", b"\xd0\xcf\x11\xe0", "Olympus.*OME-TIFF")],
 )  # fmt: skip
-def test_m11_r12_c6_formats_are_named_with_the_way_out(name, start, words, tmp_path):
+def test_m11_c6_formats_are_named_with_the_way_out(name, start, words, tmp_path):
     (tmp_path / name).write_bytes(start + bytes(600))
     with pytest.raises(uh.ImageError, match=words):
         uh.read_image(tmp_path / name)
@@ -98,3 +97,23 @@ def test_c6_misspelt_files_and_lists(tmp_path, monkeypatch):
             uh.read_image(several)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert (uh.read_image("~/picture.tif").pixels == IMAGE).all()
+
+
+def test_m11_a_level_of_a_slide(tmp_path, monkeypatch):
+    """The finest level that is small enough is taken, or the one asked for; a coarse px is larger."""
+    slide = np.random.default_rng(0).integers(0, 255, (256, 384, 3), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.svs") as file:
+        aperio = "Aperio Image Library v11.2.1\r\n384x256 [0,0 384x256] (64x64)|AppMag = 40|MPP = 0.25"
+        options = {"photometric": "rgb", "metadata": None, "description": aperio, "software": False}
+        file.write(slide, tile=(64, 64), **options)
+        file.write(slide[::8, ::8], **options)  # the thumbnail, which is no level
+        file.write(slide[::4, ::4], tile=(64, 64), **options)
+    fine, coarse = (uh.read_image(tmp_path / "a.svs", level=level) for level in (0, 1))
+    assert (fine.pixels == slide).all() and (coarse.pixels == slide[::4, ::4]).all()
+    assert fine.spacing == pytest.approx((0.25e-3,) * 2) and coarse.spacing == pytest.approx((1e-3,) * 2)
+    assert uh.read_image(tmp_path / "a.svs").spacing == fine.spacing
+    monkeypatch.setattr("unet_helpers.images.tiff.MAX_VALUES", slide.size // 2)
+    image = uh.read_image(tmp_path / "a.svs")
+    assert image.pixels.shape == (64, 96, 3) and "took level 1 of 0 (384 px wide), 1 (96 px wide)" in image.notes[0]
+    with pytest.raises(uh.ImageError, match="levels 0 to 1"):
+        uh.read_image(tmp_path / "a.svs", level=2)

@@ -8,6 +8,8 @@ from helpers.files import dicom
 from pydicom import Dataset
 
 import unet_helpers as uh
+from unet_helpers.images.orientation import to_stack
+from unet_helpers.images.write import write_like
 
 VOLUME = np.random.default_rng(0).integers(0, 900, (9, 20, 24), np.uint16)
 FLAT = [1, 0, 0, 0, 1, 0]
@@ -137,6 +139,58 @@ def test_r11_nifti_without_orientation_or_with_two_spacings(tmp_path):
     assert image.oriented and "disagrees" in image.notes[0]
 
 
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd", ".nhdr"])
+def test_r12_itk_formats_lie_where_nifti_does(ending, tmp_path):
+    sitk = pytest.importorskip("SimpleITK")
+    file = sitk.GetImageFromArray(VOLUME)
+    file.SetSpacing((0.5, 0.7, 5.5))
+    file.SetOrigin((-10, 20, 30))
+    file.SetDirection(np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float).ravel())
+    sitk.WriteImage(file, tmp_path / f"a{ending}")
+    sitk.WriteImage(file, tmp_path / "b.nii.gz")
+    image, nifti = uh.read_image(tmp_path / f"a{ending}"), uh.read_image(tmp_path / "b.nii.gz")
+    assert (image.pixels == VOLUME).all() and image.axes == "ZYX"
+    np.testing.assert_allclose(image.affine, nifti.affine, atol=1e-5)
+    np.testing.assert_allclose(image.spacing, nifti.spacing[::-1], rtol=1e-6)
+    assert (to_stack(image).pixels == to_stack(nifti).pixels).all()
+
+
+def test_r12_itk_pictures_movies_and_vectors(tmp_path):
+    sitk = pytest.importorskip("SimpleITK")
+    sitk.WriteImage(sitk.GetImageFromArray(VOLUME[0]), tmp_path / "flat.mha")
+    assert uh.read_image(tmp_path / "flat.mha").axes == "YX"
+    sitk.WriteImage(sitk.GetImageFromArray(np.stack([VOLUME, VOLUME + 1]), isVector=False), tmp_path / "times.nrrd")
+    image = uh.read_image(tmp_path / "times.nrrd", volume=1)
+    assert (image.pixels == VOLUME + 1).all() and "took volume 1 of 2" in image.notes
+    for volume in (-1, 2):
+        with pytest.raises(uh.ImageError, match="volumes 0 to 1"):
+            uh.read_image(tmp_path / "times.nrrd", volume=volume)
+    colour = sitk.GetImageFromArray(np.stack([VOLUME[0].astype(np.uint8)] * 3, -1) // [1, 2, 3], isVector=True)
+    sitk.WriteImage(sitk.Cast(colour, sitk.sitkVectorUInt8), tmp_path / "colour.mha")
+    assert uh.read_image(tmp_path / "colour.mha").axes == "YXC"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((9, 9, 2)), isVector=True), tmp_path / "field.mha")
+    with pytest.raises(uh.ImageError, match="2 values a voxel"):
+        uh.read_image(tmp_path / "field.mha")
+    (tmp_path / "cut.nrrd").write_bytes((tmp_path / "times.nrrd").read_bytes()[:-900])
+    (tmp_path / "alone.mhd").write_text("ObjectType = Image\nNDims = 2\nDimSize = 9 9\nElementType = MET_UCHAR\n")
+    for name in ("cut.nrrd", "alone.mhd"):
+        with pytest.raises(uh.ImageError, match=name):
+            uh.read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", [".mgz", ".mgh"])
+def test_r12_freesurfers_files_lie_where_nifti_does(ending, tmp_path):
+    affine = np.array([[0, 0, 2.0, -10], [-0.5, 0, 0, 20], [0, -0.7, 0, 30], [0, 0, 0, 1]])
+    nib.save(nib.MGHImage(VOLUME.T.astype(np.int16), affine), tmp_path / f"a{ending}")
+    nib.save(nib.Nifti1Image(VOLUME.T.astype(np.int16), affine), tmp_path / "b.nii")
+    image, nifti = uh.read_image(tmp_path / f"a{ending}"), uh.read_image(tmp_path / "b.nii")
+    assert (image.pixels == nifti.pixels).all() and image.oriented
+    np.testing.assert_allclose(image.affine, nifti.affine, atol=1e-5)
+    assert image.spacing == pytest.approx((0.5, 0.7, 2.0))
+    written = nib.load(write_like(image, (VOLUME.T > 400).astype(np.uint8), tmp_path / "mask"))
+    np.testing.assert_allclose(written.affine, affine, atol=1e-5)
+
+
 def test_pydicoms_own_files_are_read_or_refused_for_a_reason():
     """An image without further packages is read; what is refused has no image, a codec of its own, or real damage."""
     from pathlib import Path
@@ -151,9 +205,7 @@ def test_pydicoms_own_files_are_read_or_refused_for_a_reason():
         except uh.ImageError as error:
             assert path.name in str(error)
             refused[path.name] = str(error)
-    vague = [name for name, words in refused.items() if "damaged or unusual" in words]
+    vague = {name for name, words in refused.items() if "damaged or unusual" in words}
     print(f"{len(files) - len(refused)} read of {len(files)}; vague: {vague}", *refused.values(), sep="\n")
-    assert len(files) - len(refused) >= 0.6 * len(files) and set(vague) <= {
-        "MR_truncated.dcm",
-        "badVR.dcm",
-    }  # which are damaged
+    assert vague <= {"MR_truncated.dcm", "badVR.dcm"}  # which are damaged
+    assert len(files) - len(refused) >= 60  # of 104; the others hold no image, or need a codec

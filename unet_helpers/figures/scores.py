@@ -10,7 +10,7 @@ from ..inference.segment import segment
 from ..networks.load import load_model
 from ..palette import FALSE_ALARM, HIT, MISS
 from ..results.metrics import dice, iou, same_shape, sensitivity, surface_distance
-from ..results.overlay import picture, slice_of
+from ..results.overlay import picture, proportion, slice_of
 from ..results.segmentation import Segmentation
 from .show import headline
 
@@ -110,11 +110,11 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     if index is None:
         index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
     figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
-    axes[0].imshow(picture(image, index))
+    axes[0].imshow(picture(image, index), aspect=proportion(image))
     axes[0].set_title(headline(image, index))
     heats = {"mean probability": (mean, "cividis", 1), "disagreement (standard deviation)": (spread, "viridis", 0.25)}
     for ax, (title, (values, colors, top)) in zip(axes[1:], heats.items(), strict=True):
-        heat = ax.imshow(slice_of(image, values, index), cmap=colors, vmin=0, vmax=top)
+        heat = ax.imshow(slice_of(image, values, index), cmap=colors, vmin=0, vmax=top, aspect=proportion(image))
         figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if top == 1 else "max")
         ax.set_title(title)
     for ax in axes:

@@ -13,7 +13,7 @@ from ..images.image import MedicalImage
 from ..palette import FALSE_ALARM, HIT, MISS
 from ..results.measurements import in_words
 from ..results.metrics import dice
-from ..results.overlay import picture, shrink, slice_of
+from ..results.overlay import picture, proportion, shrink, slice_of
 from ..results.segmentation import Segmentation
 
 
@@ -33,16 +33,17 @@ def show(result: Segmentation, index: int | None = None):
     index = result.busiest_slice() if index is None else index
     card, probability = result.card, slice_of(result.image, result.foreground, index)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
-    axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA))
+    tall = proportion(result.image)
+    axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=tall)
     axes[0].set_title(headline(result.image, index))
-    axes[1].imshow(result.overlay(index))
+    axes[1].imshow(result.overlay(index), aspect=tall)
     axes[1].set_title(fill(f"{card.title.lower()}: {in_words(result.summary())}", 48), fontsize=10)
     axes[1].legend(
         handles=[Patch(color=c, label=n) for c, n in zip(card.colors, card.classes, strict=True)],
         loc="lower right",
         framealpha=0.8,
     )
-    heat = axes[2].imshow(probability, cmap="cividis", vmin=0, vmax=1)
+    heat = axes[2].imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=tall)
     axes[2].contour(probability, levels=[result.threshold], colors="white", linewidths=0.6)
     axes[2].set_title(f"probability, threshold {result.threshold:g}")
     figure.colorbar(heat, ax=axes[2], shrink=0.8)
@@ -62,7 +63,7 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
     masks = torch.from_numpy(np.stack([real & found, real & ~found, found & ~real]))
     painted = draw_segmentation_masks(image, masks, 0.7, [HIT, MISS, FALSE_ALARM]).permute(1, 2, 0)
     figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
-    ax.imshow(painted)
+    ax.imshow(painted, aspect=proportion(result.image))
     ax.set_title(f"Dice {dice(truth, result.labels):.3f}")
     names = {"hit": HIT, "miss": MISS, "false alarm": FALSE_ALARM}
     ax.legend(handles=[Patch(color=c, label=n) for n, c in names.items()], loc="lower right")

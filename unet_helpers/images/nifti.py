@@ -1,4 +1,4 @@
-"""NIfTI and Analyze: a reader that keeps the geometry, and its writer."""
+"""NIfTI, Analyze and FreeSurfer's MGH: a reader that keeps the geometry, and its writer."""
 
 import gzip
 from contextlib import closing
@@ -14,7 +14,7 @@ DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
 
 
 def read_nifti(path: Path, volume: int = 0, **_) -> MedicalImage:
-    """.nii, .nii.gz, .hdr/.img; 'XYZ' in the file's own orientation, scaled as its header says."""
+    """.nii, .nii.gz, .hdr/.img, .mgh, .mgz; 'XYZ' in the file's own orientation, scaled as its header says."""
     with path.open("rb") as start:
         packed = start.read(2) == b"\x1f\x8b"
     with closing(gzip.open(path) if packed else path.open("rb")) as opened:

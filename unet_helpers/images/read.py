@@ -13,21 +13,27 @@ import numpy as np
 from ..errors import ImageError
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array
+from .itk import read_itk
 from .nifti import read_nifti
 from .numpy_files import read_npy, read_npz
 from .pillow import read_raster
 from .tiff import read_tiff
 
-# other formats by their first bytes, and the way out
-NAMED = {
-    b"ZISRAWFILE": "Zeiss .czi: open it in Fiji and save it as OME-TIFF",
-    b"\xda\xce\xbe\x0a": "Nikon .nd2: open it in Fiji and save it as OME-TIFF",
-    b"\x70\0\0\0": "Leica .lif: open it in Fiji and save it as OME-TIFF",
-    b"\x89HDF\r\n\x1a\n": "HDF5 (.ims, .h5, .mnc): save it as OME-TIFF with Fiji, a volume as NIfTI",
-    b"%PDF": "a PDF document: export the image in it as PNG",
-    b"NRRD": "NRRD: save it as NIfTI (3D Slicer, or SimpleITK.WriteImage)",
-    b"ObjectType": "MetaImage (.mha, .mhd): save it as NIfTI (3D Slicer, or SimpleITK.WriteImage)",
-    b"\0\0\0\x01\0\0": "perhaps FreeSurfer .mgz: convert it with mri_convert to NIfTI",
+IN_FIJI = "open it in Fiji and save it as OME-TIFF"
+# how files begin, unpacked where gzipped, and what reads them; or the name of the format and the way out
+FORMATS = {
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF|BM|RIFF....WEBP|\0\0\0\x0cjP  ": read_raster,
+    rb"II[*+]\0|MM\0[*+]": read_tiff,
+    rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c|\0\0\0\x01\0\0": read_nifti,  # the last: FreeSurfer
+    rb"NRRD0|(Comment|ObjectType|NDims)\s*=": read_itk,
+    rb"\x93NUMPY": read_npy,
+    rb"PK\x03\x04": read_npz,
+    rb"ZISRAWFILE": f"Zeiss .czi: {IN_FIJI}",
+    rb"\xda\xce\xbe\x0a": f"Nikon .nd2: {IN_FIJI}",
+    rb"\x70\0\0\0": f"Leica .lif: {IN_FIJI}",
+    rb"\xd0\xcf\x11\xe0": f"Olympus .oib, Zeiss .zvi or an old Office document: {IN_FIJI}",
+    rb"\x89HDF\r\n\x1a\n": "HDF5 (.ims, .h5, .mnc): save it as OME-TIFF with Fiji, a volume as NIfTI",
+    rb"%PDF": "a PDF document: export the image in it as PNG",
 }
 
 
@@ -37,17 +43,19 @@ def read_image(
     channel: int | str | None = None,
     frame: int | None = None,
     page: int | None = None,
+    level: int | None = None,
     volume: int | None = None,
     series: str | None = None,
     spacing=None,
 ) -> MedicalImage:
-    """Read a file (PNG, JPEG, BMP, GIF, WebP, TIFF, NIfTI, Analyze, DICOM, NumPy) or a folder of DICOM slices.
+    """Read a file: PNG, JPEG, BMP, GIF, WebP, TIFF, NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM or NumPy; or a folder
+    of DICOM slices.
 
-    ``channel`` (index or name) and ``frame`` (in time) pick from a TIFF, ``page`` one page of a stack or frame of
-    a GIF, ``volume`` one of a 4D NIfTI file, ``series`` (UID, number or description; 'echo TIME') one of several
-    DICOM series. ``spacing`` in mm, one number or one for each spatial axis, replaces that of the file.
-    An array is taken as 'YX', 'YXC' (last axis 3 or 4) or 'ZYX'; a MedicalImage is returned
-    as it is. Raises ImageError, and nothing else, for what cannot be read.
+    ``channel`` (index or name) and ``frame`` (in time) pick from a TIFF, ``level`` one resolution of a pyramid (0 is
+    the finest), ``page`` one page of a stack or frame of a GIF, ``volume`` one of a 4D file, ``series`` (UID, number
+    or description; 'echo TIME') one of several DICOM series. ``spacing`` in mm, one number or one for each spatial
+    axis, replaces that of the file. An array is taken as 'YX', 'YXC' (last axis 3 or 4) or 'ZYX'; a MedicalImage is
+    returned as it is. Raises ImageError, and nothing else, for what cannot be read.
     """
     if isinstance(source, MedicalImage):
         return with_spacing(source, spacing)
@@ -59,7 +67,7 @@ def read_image(
         raise ImageError(f"{source}: a web address. Give it to segment_many, or download it first.")
 
     path = Path(os.fspath(source)).expanduser()
-    options = {"page": page, "volume": volume, "series": series, "channel": channel, "frame": frame}
+    options = {"page": page, "level": level, "volume": volume, "series": series, "channel": channel, "frame": frame}
     chosen = {name: value for name, value in options.items() if value is not None}
     try:
         reader = reader_of(path)
@@ -125,22 +133,11 @@ def reader_of(path: Path):
             start = file.read(560)
     if looks_like_dicom(start):  # also with a TIFF header in its preamble
         return read_dicom
-    if start[:8] == b"\x89PNG\r\n\x1a\n" or start[:3] in (b"\xff\xd8\xff", b"GIF") or start[:2] == b"BM":
-        return read_raster
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return read_raster
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return read_tiff
-    if (
-        start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c")
-        or path.suffix.lower() == ".img"
-    ):
-        return read_nifti
-    if start[:6] == b"\x93NUMPY":
-        return read_npy
-    if start[:4] == b"PK\x03\x04":
-        return read_npz
-    if way := next((way for magic, way in NAMED.items() if start.startswith(magic)), ""):
-        raise ImageError(f"{path}: not read here: {way}.")
-    text = " It looks like text." if re.fullmatch(rb"[\t\n\r -~]+", start[:200]) else ""
-    raise ImageError(f"{path}: no image format known here.{text} Export it as PNG, TIFF, NIfTI or DICOM.")
+    found = next((reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), None)
+    found = found or (read_nifti if path.suffix.lower() == ".img" else None)
+    if isinstance(found, str):
+        raise ImageError(f"{path}: not read here: {found}.")
+    if found is None:
+        text = " It looks like text." if re.fullmatch(rb"[\t\n\r -~]+", start[:200]) else ""
+        raise ImageError(f"{path}: no image format known here.{text} Export it as PNG, TIFF, NIfTI or DICOM.")
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, refuse_if_bomb, refuse_if_huge
+from .image import MAX_VALUES, MedicalImage, refuse_if_bomb, refuse_if_huge
 from .pillow import read_raster
 
 MM = {"nm": 1e-6, "µm": 1e-3, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": 25.4, "å": 1e-7}
@@ -20,12 +20,14 @@ PRINTERS = 500  # px per cm: a lower resolution is a printer's (up to 1200 dpi),
 CLEARLY = 0.3  # how much more its neighbouring pixels correlate, where another channel is worth a hint
 
 
-def read_tiff(path: Path, page: int | None = None, channel=None, frame: int | None = None, **_) -> MedicalImage:
+def read_tiff(
+    path: Path, page: int | None = None, channel=None, frame: int | None = None, level: int | None = None, **_
+) -> MedicalImage:
     """TIFF, ImageJ and OME: 'YX', 'ZYX', 'TYX' or 'TZYX', with 'C' where the photometric says colour."""
     import tifffile
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
-        series, notes = tif.series[0], []
+        series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
         refuse_if_huge(path, series.shape)
         refuse_if_bomb(path, series.nbytes, path.stat().st_size)
         refuse_if_cut_off(path, series, heard)
@@ -41,7 +43,8 @@ def read_tiff(path: Path, page: int | None = None, channel=None, frame: int | No
                 return read_raster(path)
             kind = getattr(first.compression, "name", "this")
             raise ImageError(f"{path}: {kind} compression needs one more package: pip install imagecodecs") from error
-        axes, spacing, names = series.axes, tiff_spacing(tif), channel_names(tif)
+        axes, names = series.axes, channel_names(tif)
+        spacing = {a: step * (1 if a == "Z" else shrunk) for a, step in tiff_spacing(tif).items()}
         photometric = getattr(first.photometric, "name", "")
         alpha = any(getattr(extra, "name", "") in ("ASSOCALPHA", "UNASSALPHA") for extra in first.extrasamples or ())
         colour = photometric in COLOUR or alpha or (first.dtype == np.uint8 and first.samplesperpixel == 3)
@@ -53,6 +56,18 @@ def read_tiff(path: Path, page: int | None = None, channel=None, frame: int | No
             notes.append("expanded the colour palette")
     chosen = {"page": page, "channel": channel, "frame": frame}
     return arrange(pixels, axes, spacing, chosen, path, notes, colour, names)
+
+
+def pick_level(path: Path, levels: list, level: int | None):
+    """One resolution of a pyramid, the finest that is small enough where none is chosen; notes; how much smaller."""
+    if level is None:
+        level = next((i for i, held in enumerate(levels) if np.prod(held.shape, dtype=object) <= MAX_VALUES), 0)
+    if not 0 <= level < len(levels):
+        raise ImageError(f"{path}: has levels 0 to {len(levels) - 1}, there is no level {level}.")
+    widths = [held.shape[held.axes.index("X")] for held in levels]
+    sizes = ", ".join(f"{i} ({width} px wide)" for i, width in enumerate(widths))
+    notes = [f"took level {level} of {sizes}; choose another one with level="] if len(levels) > 1 else []
+    return levels[level], notes, widths[0] / widths[level]
 
 
 @contextmanager

@@ -1,14 +1,19 @@
 """``segment(image, model)``: the one way from any image and a network to a ``Segmentation``."""
 
+from dataclasses import replace
+
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ModelError
+from ..images.image import MedicalImage
 from ..images.orientation import frames, from_stack, to_stack
 from ..images.read import read_image
+from ..networks.cards import MODELS
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..preprocessing.checks import check_input
+from ..preprocessing.out_of_distribution import suggest_model
 from ..preprocessing.prepare import prepare
 from ..results.segmentation import Segmentation
 from .averaging import FLIPS
@@ -27,12 +32,16 @@ def segment(
 ) -> Segmentation:
     """Segment an image (path, array or MedicalImage) with a network (name or UNet of ``load_model``).
 
+    Without a ``model`` the first of ``suggest_model`` is taken, which a note says; ModelError where none fits.
     ``threshold`` (0 to 1) and ``flips`` (1, 2, 4 or 8 answers averaged) replace the card's own; ``zoom`` (working
     px per image px) replaces the scale found from the image. ``progress`` shows a bar where it takes longer.
     Raises ImageError for a file that is no image, ModelError and DownloadError for the network, ArgumentError for a
     setting that makes no sense.
     """
-    image, model = read_image(image), load_model(model)
+    image = read_image(image)
+    if model is None:
+        image, model = with_suggestion(image)
+    model = load_model(model)
     threshold = model.card.threshold if threshold is None else threshold
     flips = model.card.flips if flips is None else flips
     check_settings(threshold, flips, zoom)
@@ -47,6 +56,19 @@ def segment(
     spread = values[-1] if len(values) > model.out_channels else None
     found = (threshold, answers[0][1], flips, model.weights_sha256, warnings, spread)
     return Segmentation(image, model.card, values[: model.out_channels], *found)
+
+
+def with_suggestion(image: MedicalImage) -> tuple[MedicalImage, str]:
+    """The image with a note about the network chosen for it, and its name."""
+    names = suggest_model(image)
+    if not names:
+        known = "; ".join(f"{card.name} ({card.modality})" for card in MODELS.values())
+        raise ModelError(
+            f"{image.name}: like no images that the networks know. Name one to use it all the same: {known}."
+        )
+    fits = f" (would fit, too: {', '.join(names[1:])})" if names[1:] else ""
+    note = f"no network was named: {names[0]} knows images like this one{fits}"
+    return replace(image, notes=(*image.notes, note)), names[0]
 
 
 def check_settings(threshold: float, flips: int, zoom: float | None) -> None:

@@ -41,6 +41,8 @@ class ModelCard:
     sha256: str = ""
     url: str = ""
     mirrors: tuple[str, ...] = ()
+    dicom: tuple[str, ...] = ()  # DICOM's codes of the modality; empty: any
+    sequence: str = ""  # of MRI, a key of ``checks.SEQUENCES``
     data: str = ""
     licence: str = ""
     citation: str = ""

@@ -1,11 +1,39 @@
 """The input check: does the image suit the network that is to read it?"""
 
+import re
+
 from ..images.image import MedicalImage
 from ..images.orientation import to_stack
 from ..images.pixel_checks import SAMPLE, check_pixels, shows_something, sides
 from .buda2019 import check_volume
 from .channels import is_bright_field
 from .out_of_distribution import ood_warning
+
+# words by which file names and series descriptions call the sequences of MRI
+SEQUENCES = {
+    "flair": {"flair"}, "t1": {"t1", "t1w", "t1c", "t1ce", "t1gd", "mprage", "spgr", "bravo"}, "t2": {"t2", "t2w"},
+    "proton density": {"pd", "pdw"}, "diffusion": {"dwi", "adc", "dti"}, "susceptibility": {"swi", "t2star"},
+}  # fmt: skip
+
+
+def sequences_named(image: MedicalImage) -> list[str]:
+    """The MRI sequences that the file's name and DICOM's description speak of; FLAIR is weighted like T2, or T1."""
+    told = f"{image.description} {image.path.name if image.path else ''}".lower()
+    if "flair" in told:
+        return ["flair"]
+    return [name for name, words in SEQUENCES.items() if words & set(re.split("[^a-z0-9]+", told))]
+
+
+def check_named(image: MedicalImage, card) -> list[str]:
+    """Warnings about what the file itself says that it shows."""
+    if image.modality and card.dicom and image.modality not in card.dicom:
+        return [f"its DICOM modality is {image.modality}, but {card.name} reads {card.modality} ({card.dicom[0]})."]
+    named = sequences_named(image) if card.sequence else []
+    if named and card.sequence not in named:
+        return [
+            f"called {' and '.join(named).upper()}, but {card.name} reads {card.modality}: the answer means little."
+        ]
+    return []
 
 
 def check_channels(image: MedicalImage, card) -> list[str]:
@@ -38,12 +66,15 @@ def check_distribution(image: MedicalImage, card) -> list[str]:
     """A warning about an image unlike those that the card's network learnt from."""
     if not shows_something(image.pixels, image.spatial_shape):
         return []  # which check_pixels says
+    if card.sequence and card.sequence in sequences_named(image):
+        return []  # scanners differ more than what is known of them
     warning = ood_warning(image, card)
     return [warning] if warning else []
 
 
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it, before the network runs."""
-    warnings = check_pixels(image.pixels, image.spatial_shape) + check_channels(image, card)
+    warnings = check_pixels(image.pixels, image.spatial_shape) + check_named(image, card)
+    warnings += check_channels(image, card)
     warnings += check_scale(image, card) + check_distribution(image, card)
     return warnings + (check_volume(image) if card.preprocessing.method == "buda2019" else [])

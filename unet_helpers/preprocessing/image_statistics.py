@@ -1,4 +1,4 @@
-"""What an image looks like, in about 32 numbers: histogram, texture, layout and colour, at the scale of a card.
+"""What an image looks like, in about 36 numbers: histogram, texture, layout and colour, at the scale of a card.
 
 Nothing depends on the unit of the intensities, so that 8 and 16 bits, or 0 to 1, look the same.
 """
@@ -78,7 +78,7 @@ def texture(grey: np.ndarray) -> list[float]:
 
 
 def layout(grey: np.ndarray) -> list[float]:
-    """Horizontal against vertical contrast, symmetry, and how the middle differs from the rim and the corners."""
+    """Horizontal against vertical contrast, symmetry, how the middle differs from the rim and corners; top and left."""
     across, down = (np.square(np.diff(grey, axis=a)).sum() / grey.size for a in (1, 0))
     tiny = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)
     rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
@@ -87,7 +87,12 @@ def layout(grey: np.ndarray) -> list[float]:
     rim = np.maximum(np.abs(rows), np.abs(columns)) == 1
     values = [np.log((across + 1e-5) / (down + 1e-5))]
     values += [correlation(tiny, tiny[:, ::-1]), correlation(tiny, tiny[::-1]), correlation(tiny, -radius)]
-    return [*values, middle - tiny[rim].mean(), middle - tiny[radius > 1.35].mean(), tiny.std()]
+    values += [middle - tiny[rim].mean(), middle - tiny[radius > 1.35].mean(), tiny.std()]
+    for turned in (tiny, tiny.T):  # which side is up, and which is left
+        halves, ends = (turned[:8], turned[8:]), (turned[:5], turned[11:])
+        values += [float(np.subtract(*(part.mean() for part in halves)))]
+        values += [float(np.subtract(*(part[:, 5:11].mean() - part.mean() for part in ends)))]
+    return values
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

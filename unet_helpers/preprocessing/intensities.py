@@ -1,11 +1,18 @@
 """Intensities of an image, slice or volume brought to about 0 to 1."""
 
+import cv2
 import numpy as np
 
 from .channels import IN_COLOUR, remove_brown, select_channels
+from .resize import resize
 
 SAMPLE = 2_000_000  # values that percentiles are taken of: enough, and fast
 MAX_RELATIVE_GAIN = 3.0  # of a slice, over that of the volume's brighter slices; air above the head stays dark
+
+LONGEST, SPECK = 1024, 12  # px: the longer side of an image as it is looked at, and the smallest object in it
+# the range over the height of the objects: of 431 fields of nuclei half are below 1.4, 99 % between 0.9 and 3.1; one
+# bright disc makes it 100, an almost empty field 0.02
+USUAL, FITS = 1.4, (0.75, 4.0)
 
 
 def intensity_range(pixels: np.ndarray, low: float, high: float) -> tuple[float, float]:
@@ -15,6 +22,28 @@ def intensity_range(pixels: np.ndarray, low: float, high: float) -> tuple[float,
     values = values[np.isfinite(values)]
     bottom, top = np.percentile(values, [low, high]) if values.size else (0.0, 0.0)
     return float(bottom), float(1 / (top - bottom)) if top > bottom else 0.0
+
+
+def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[float, float]:
+    """(offset, gain) that suit the bright objects of (H, W) pixels, where those given suit a speck, or noise, instead.
+
+    Each object counts once, however large or bright: three quarters of them peak below the level taken.
+    """
+    from scipy import ndimage
+
+    shrink = min(1.0, LONGEST / max(pixels.shape))
+    seen = resize(pixels.astype(np.float32), tuple(max(1, round(n * shrink)) for n in pixels.shape))
+    seen = cv2.GaussianBlur(np.nan_to_num(seen), (0, 0), 2)
+    ground = float(np.median(seen))
+    noise = 1.4826 * float(np.median(np.abs(seen[seen <= ground] - ground)))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((seen > ground + max(6 * noise, 1e-9)).astype(np.uint8))
+    peaks = np.asarray(ndimage.maximum(seen, parts, range(1, count)))[stats[1:, cv2.CC_STAT_AREA] >= SPECK]
+    if not (gain and len(peaks)):
+        return offset, gain
+    height = float(np.percentile(peaks, 75)) - ground
+    if FITS[0] < (offset + 1 / gain - ground) / height < FITS[1]:
+        return offset, gain
+    return offset, 1 / (ground + USUAL * height - offset)
 
 
 def slice_levels(slices: np.ndarray, preprocessing, colour: bool, brown: bool) -> list[tuple[float, float]]:
@@ -31,7 +60,11 @@ def slice_levels(slices: np.ndarray, preprocessing, colour: bool, brown: bool) -
             step = slices.size // SAMPLE if brown else slices.size // slices.shape[-1] // SAMPLE
             sample = slices.reshape(-1, slices.shape[-1])[:: max(1, step)]
             sample = remove_brown(sample) if brown else select_channels(sample, channels, colour)
-        return [intensity_range(sample, *percentiles)] * len(slices)
+        level = intensity_range(sample, *percentiles)
+        if preprocessing.scale == "objects" and not brown:
+            middle = slices[len(slices) // 2]
+            level = range_of_objects(middle.max(-1) if colour else middle, *level)
+        return [level] * len(slices)
     levels = []
     for pixels in (select_channels(pixels, channels, colour) for pixels in slices):
         head = pixels > pixels.min() + 0.05 * np.ptp(pixels)

@@ -1,10 +1,11 @@
-"""Does an image look like those a network learned from? A distance to statistics of its training images.
+"""Does an image look like those a network learnt from? Distances to statistics of its training images.
 
-Each card keeps, in ``out_of_distribution.json``, the mean and covariance of about 32 simple image statistics, for each
-of a few clusters of its training images. The distance is that of Mahalanobis to the nearest cluster, as Lee et al.
-(2018, arXiv:1807.03888) use it on features of a network; here it needs no network, so it costs milliseconds. An image
-that another card's images are nearer to is out of distribution; one far from all of them gets the benefit of the doubt.
-``python -m unet_helpers fit-ood --data DIR`` fits it anew and prints how often it is right.
+``out_of_distribution.json`` holds the mean and covariance of about 36 simple image statistics for some clusters of each
+card's training images, and of what is given by mistake: inverted or turned images, photographs of other things. The
+distance is that of Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888) use it on features of a
+network; here it needs no network, so it costs milliseconds. What is nearer to images of another kind is out of
+distribution; what is far from all of them gets the benefit of the doubt.
+``python tests/benchmarks/fit_ood.py --data DIR`` fits it anew and prints how often it is right.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..images.image import MedicalImage
 from ..images.orientation import to_stack
+from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from .image_statistics import features
 
@@ -27,32 +29,48 @@ def ood_score(image: MedicalImage, card: ModelCard | str) -> float:
 
     NaN for a card without statistics, as that of a network fine-tuned by a user.
     """
-    return score_and_nearest(image, card)[0]
+    name = card if isinstance(card, str) else card.name
+    return score(distances(image), name) if name in statistics() else float("nan")
 
 
 def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
-    """One sentence where an image is unlike the card's training images, else None."""
+    """One sentence where an image is unlike the card's training images, and what it looks like, else None."""
     card = MODELS[card] if isinstance(card, str) else card
-    times, nearest = score_and_nearest(image, card)
-    if not times > 1:
+    if card.name not in statistics() or not (away := score(found := distances(image), card.name)) > 1:
         return None
-    advice = f" It looks more like those of the model {nearest!r}." if nearest else ""
+    nearest, advice = min(found, key=found.get), ""
+    if nearest != card.name and found[nearest] < 1:
+        what = statistics()[nearest]["what"]
+        advice = f" It looks like {what}." if what else f" It looks more like those of the model {nearest!r}."
     return (
         f"looks unlike the images that the network learnt from ({card.modality}), so the answer may be meaningless "
-        f"(out-of-distribution score {times:.1f}; up to 1 is usual).{advice}"
+        f"(out-of-distribution score {max(away, 1.1):.1f}; up to 1 is usual).{advice}"
     )
 
 
-def score_and_nearest(image: MedicalImage, card: ModelCard | str) -> tuple[float, str | None]:
-    """The out-of-distribution score, and the name of another card to whose images this one is alike."""
-    name = card if isinstance(card, str) else card.name
-    if name not in statistics():
-        return float("nan"), None
+def suggest_model(image) -> list[str]:
+    """Names of the cards whose training images an image (path, array or MedicalImage) is like, the nearest first.
+
+    An empty list says: none of these. Cards without statistics are never suggested.
+    """
+    found = distances(read_image(image))
+    fitting = [name for name in MODELS if name in found and score(found, name) <= 1]
+    return sorted(fitting, key=found.get)
+
+
+def distances(image: MedicalImage) -> dict[str, float]:
+    """By group (card, or kind of mistake): the distance of the image from it, 1 is its limit."""
     slices = middle_slices(image)
-    times = {other: float(np.median([distance(features(s, other), other) for s in slices])) for other in statistics()}
-    nearest = min(times.keys() - {name}, key=times.get)
-    knows_it = times[nearest] < min(1, times[name])
-    return combined(times[name], times[nearest], statistics()[name]["room"]), nearest if knows_it else None
+    views = {group["view"] for group in statistics().values()}
+    seen = {view: [features(pixels, view) for pixels in slices] for view in views}
+    return {name: float(np.median([distance(x, name) for x in seen[group["view"]]]))
+            for name, group in statistics().items()}  # fmt: skip
+
+
+def score(found: dict[str, float], card: str, groups: dict | None = None) -> float:
+    """The card's distance over that of other kinds of images; cards of the same classes are not another kind."""
+    others = (t for name, t in found.items() if name not in MODELS or MODELS[name].classes != MODELS[card].classes)
+    return combined(found[card], min(others), (groups or statistics())[card]["room"])
 
 
 def combined(own: float, nearest: float, room: float) -> float:
@@ -72,7 +90,7 @@ def middle_slices(image: MedicalImage, first: float = 0.3, last: float = 0.7) ->
 
 @cache
 def statistics() -> dict[str, dict]:
-    """By card: limit, room, and the clusters' centre (D,), whitening (D, D) and spread."""
+    """By group: view (of which card), what it is, limit, room, and the clusters' centre, whitening and spread."""
     cards = json.loads(STATISTICS.read_text()) if STATISTICS.exists() else {}
     return {name: card | {"clusters": [as_arrays(c) for c in card["clusters"]]} for name, card in cards.items()}
 
@@ -84,9 +102,9 @@ def as_arrays(cluster: dict) -> tuple[np.ndarray, np.ndarray, float]:
     return centre, whiten, cluster["spread"]
 
 
-def distance(x: np.ndarray, card: str) -> np.ndarray:
-    """(..., D) features to (...) distances from the card's training images, 1 is the limit."""
-    return nearest_cluster(x, statistics()[card]["clusters"]) / statistics()[card]["limit"]
+def distance(x: np.ndarray, group: str) -> np.ndarray:
+    """(..., D) features to (...) distances from the group's training images, 1 is the limit."""
+    return nearest_cluster(x, statistics()[group]["clusters"]) / statistics()[group]["limit"]
 
 
 def nearest_cluster(x: np.ndarray, clusters: list) -> np.ndarray:

@@ -87,11 +87,14 @@ def in_physical_units(table, image, size: str):
 
 
 def summary(result) -> dict[str, tuple[float, str]]:
-    """The answer in a few named numbers, each with its unit ('' of a count)."""
-    if result.card.measures == "tree":
-        from .tree import measure_tree
+    """The answer in a few named numbers, each with its unit ('' of a count), last the Dice to be expected of it."""
+    from .tree import measure_tree
 
-        return measure_tree(result)
+    found = measure_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
+    return found | ({"expected Dice": (result.expected_dice[0], "")} if result.expected_dice else {})
+
+
+def summary_of_objects(result) -> dict[str, tuple[float, str]]:
     table = result.measure()
     found: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
     size = next(name for name in table if name.startswith(("area_", "volume_")))

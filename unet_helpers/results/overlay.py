@@ -9,7 +9,7 @@ from PIL import ImageColor
 from torchvision.utils import draw_segmentation_masks
 
 from ..images.image import MedicalImage
-from ..images.orientation import as_displayed
+from ..images.orientation import as_displayed, to_stack
 from ..preprocessing.intensities import intensity_range
 
 LONGEST = 1600  # px: larger images are shrunk for display
@@ -67,6 +67,19 @@ def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
         return values
     values = values.astype(np.float32) if values.dtype == np.int32 else values  # exact for ids below 2**24
     return cv2.resize(values, None, fx=zoom, fy=zoom, interpolation=interpolation)
+
+
+def proportion(image: MedicalImage) -> float:
+    """How many times taller than wide a displayed pixel is in the body; 1 where the spacing is not known."""
+    rows, columns = (to_stack(image).spacing or (1.0, 1.0))[-2:]
+    return rows / columns
+
+
+def in_proportion(pixels: np.ndarray, image: MedicalImage) -> np.ndarray:
+    """A displayed slice (h, w, 3), enlarged along one side to be as tall and wide as in the body."""
+    ratio = proportion(image)
+    size = (round(pixels.shape[1] * max(1, 1 / ratio)), round(pixels.shape[0] * max(1, ratio)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST) if abs(ratio - 1) > 0.01 else pixels
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -13,7 +13,6 @@ from ..errors import SaveError
 from ..images.write import write_like
 from ..version import __version__
 from .exports import EXPORTS
-from .overlay import png
 
 ENDINGS = (*EXPORTS, ".html")
 
@@ -59,7 +58,7 @@ def write_all(result, folder: Path, formats: tuple[str, ...] = ()) -> dict[str, 
         "measurements": folder / f"{name}_measurements.csv",
         "manifest": folder / f"{name}.json",
     }
-    paths["overlay"].write_bytes(png(result.overlay()))
+    paths["overlay"].write_bytes(result._repr_png_())
     table = result.measure()
     table.to_csv(paths["measurements"], index=False)
     if result.labels.ndim == 2:
@@ -101,6 +100,7 @@ def manifest(result, objects: int) -> dict:
         "flips": result.flips,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
+        "expected_dice": result.expected_dice and [round(value, 4) for value in result.expected_dice],
         "summary": {name: [round(float(value), 6), unit] for name, (value, unit) in result.summary().items()},
         "notes": list(image.notes),
         "warnings": list(result.warnings),

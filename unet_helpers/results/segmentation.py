@@ -57,6 +57,13 @@ class Segmentation:
 
         return find_objects(self)
 
+    @cached_property
+    def expected_dice(self) -> tuple[float, float, float] | None:
+        """The Dice that such an answer usually has, and an interval that holds nine in ten; None where not known."""
+        from .confidence import expected_dice
+
+        return expected_dice(self)
+
     def explain(self) -> str:
         """Why the answer is empty or full, and what to try; '' where it is neither."""
         share = np.count_nonzero(self.labels) / self.labels.size
@@ -132,6 +139,6 @@ class Segmentation:
         return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {(self.labels > 0).mean():.1%} found"
 
     def _repr_png_(self) -> bytes:
-        from .overlay import png
+        from .overlay import in_proportion, png
 
-        return png(self.overlay())
+        return png(in_proportion(self.overlay(), self.image))

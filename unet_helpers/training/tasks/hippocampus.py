@@ -18,21 +18,8 @@ def read_hippocampi(folder: Path) -> Iterator[Case]:
 
 
 RECIPE = Recipe(
-    steps=5250,
-    batch=128,
-    weight_decay=5e-2,
-    ema=0.998,
-    crop=48,
-    symmetry="left-right",
-    hide_neighbours=0.1,
-    zoom=(0.8, 1.25),
-    rotation=20,
-    elastic=0.8,
-    gamma=0.35,
-    contrast=0.3,
-    noise=0.04,
-    downsample=0.2,
-    focus=0.2,
+    steps=5250, batch=128, weight_decay=5e-2, ema=0.998, crop=48, symmetry="left-right", hide_neighbours=0.1,
+    zoom=(0.8, 1.25), rotation=20, elastic=0.8, gamma=0.35, contrast=0.3, noise=0.04, downsample=0.2, focus=0.2,
     bias_field=0.2,
-)
+)  # fmt: skip
 TASK = Task("hippocampus", read_hippocampi, slice_examples("hippocampus"), RECIPE, score_classes)

@@ -18,14 +18,7 @@ def read_lungs(folder: Path) -> Iterator[Case]:
 
 
 RECIPE = Recipe(
-    steps=5000,
-    weight_decay=5e-2,
-    ema=0.998,
-    symmetry="none",
-    mirror=False,
-    zoom=(0.75, 1.3),
-    rotation=20,
-    gamma=0.4,
-    erase=0.5,
-)
+    steps=5000, weight_decay=5e-2, ema=0.998, symmetry="none", mirror=False, zoom=(0.75, 1.3), rotation=20,
+    gamma=0.4, erase=0.5,
+)  # fmt: skip
 TASK = Task("lungs", read_lungs, slice_examples("lungs"), RECIPE, score_classes)

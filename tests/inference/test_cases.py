@@ -1,0 +1,128 @@
+"""Situations that people report, tried on the shipped networks: ``CASES.md`` M, R and E where a network is needed."""
+
+import time
+
+import cv2
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+from helpers.places import DATA, ROOT
+
+import unet_helpers as uh
+from unet_helpers.images.image import from_array
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+FIELD = DATA / "nuclei/images/fluorescence/212b858a66f0d237.png"  # 100 nuclei, of which 96 are found in plain grey
+
+
+def count(image, **options) -> int:
+    return int(uh.segment(image, "nuclei", flips=1, progress=False, **options).objects.max())
+
+
+@pytest.fixture(scope="module")
+def nuclei() -> np.ndarray:
+    """60 drawn nuclei on a dark ground of 14."""
+    return uh.draw_nuclei(60, 512)[0].astype(np.float32)
+
+
+def test_m5_a_few_nuclei_in_an_almost_empty_field(nuclei):
+    """Levels by percentiles are then those of the noise: nothing was found."""
+    truth = uh.draw_nuclei(60, 512)[1]
+    rng = np.random.default_rng(0)
+    field = rng.normal(100, 8, (1024, 1024))
+    for number, (y, x) in zip((3, 9), ((300, 400), (700, 650)), strict=True):
+        rows, columns = np.nonzero(truth == number)
+        field[y + rows - rows.min(), x + columns - columns.min()] += 1500 * nuclei[rows, columns] / nuclei.max()
+    result = uh.segment(field.astype(np.uint16), "nuclei", flips=1, progress=False)
+    sizes, true = np.bincount(result.objects.flat)[1:], [(truth == n).sum() for n in (3, 9)]
+    assert len(sizes) == 2 and sorted(sizes) == pytest.approx(sorted(true), rel=0.25)
+
+
+@pytest.mark.parametrize("radius", [15, 45])
+def test_m6_one_bright_disc_takes_nothing_from_the_others(nuclei, radius):
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:512, :512]
+    field = 100 + 10 * (nuclei - 14) + rng.normal(0, 20, nuclei.shape)
+    usual = count(field.clip(0).astype(np.uint16))
+    field[(y - 60) ** 2 + (x - 60) ** 2 < radius**2] = 60000
+    assert count(field.clip(0, 65535).astype(np.uint16)) >= 0.85 * usual > 40
+
+
+def test_m6_nuclei_of_very_different_brightness(nuclei):
+    truth = uh.draw_nuclei(60, 512)[1]
+    uneven = nuclei * np.where((truth > 0) & (truth % 8 == 0), 40, 1) * 10
+    assert count(uneven.clip(0, 65535).astype(np.uint16)) >= 0.85 * count(nuclei.astype(np.uint8))
+
+
+@needs_data
+def test_m1_m2_m5_m6_real_nuclei(tmp_path):
+    """Right values of the field of 100 nuclei, however it is stored and whatever lies beside it."""
+    grey = uh.read_image(FIELD).pixels
+    rng, blank = np.random.default_rng(0), np.zeros_like(grey)
+    assert count(grey) >= 94
+    assert count(np.stack([blank, blank, grey], -1)) >= 94  # blue alone
+    noise = rng.integers(0, 40, (3, *grey.shape)).astype(np.uint16)
+    options = {"ome": True, "photometric": "minisblack", "metadata": {"axes": "CYX"}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.stack([*noise, grey]).astype(np.uint16), **options)
+    assert count(uh.read_image(tmp_path / "a.ome.tif", channel=3)) >= 94
+    field = 100 + 10 * (grey.astype(float) - 14) + rng.normal(0, 20, grey.shape)
+    field[30:60, 30:60] = 60000
+    assert count(field.clip(0, 65535).astype(np.uint16)) >= 85
+
+
+@needs_data
+def test_m4_a_stack_of_micrographs_is_split_slice_by_slice():
+    paths = [DATA / f"em_membranes/images/slice_{i:02}.png" for i in range(21, 25)]
+    paths = [path for path in paths if path.exists()] or sorted((DATA / "em_membranes/images").glob("*.png"))[21:25]
+    stack = np.stack([uh.read_image(path).pixels for path in paths])
+    started = time.process_time()
+    result = uh.segment(from_array(stack), "em_membranes", progress=False)
+    table = result.measure()
+    assert time.process_time() - started < 60
+    assert len(table) > 150 and "class" not in table and table["slice"].nunique() == 4
+
+
+def test_r13_thin_and_few_slices_are_no_tiny_images(tmp_path):
+    tissue = uh.read_image(ROOT / "sample_images/retina.jpg").pixels[::4, ::4, 1]
+    nib.save(nib.Nifti1Image(tissue[..., None], np.eye(4)), tmp_path / "one.nii")
+    nib.save(nib.Nifti1Image(np.repeat(tissue[..., None], 12, -1), np.eye(4)), tmp_path / "twelve.nii")
+    for name in ("one.nii", "twelve.nii"):
+        warnings = uh.segment(tmp_path / name, "lungs", progress=False).warnings
+        assert not any("fewer than 16" in text for text in warnings)
+        assert any("unlike the images" in text for text in warnings)  # the check of the kind is not skipped
+
+
+def test_r14_pictures_have_true_proportions(tmp_path):
+    """A volume of 5.5 x 1 x 1 mm was shown as a needle of 38 x 208 px."""
+    volume = np.random.default_rng(0).integers(0, 255, (38, 104, 104)).astype(np.uint8)
+    nib.save(nib.Nifti1Image(volume, np.diag([5.5, 1, 1, 1])), tmp_path / "a.nii")
+    result = uh.segment(tmp_path / "a.nii", "lungs", flips=1, progress=False)
+    height, width = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), 1).shape[:2]
+    assert width / height == pytest.approx(38 * 5.5 / 104, rel=0.02)
+    figure = uh.show(result)
+    for ax in figure.axes[:3]:
+        assert ax.get_aspect() == pytest.approx(1 / 5.5)
+
+
+@pytest.mark.parametrize("shape", [(131, 77), (60, 60), (1, 77)])
+def test_e4_tiny_images_are_not_enlarged_for_minutes(shape):
+    noise = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
+    started = time.process_time()
+    result = uh.segment(noise, "retinal_vessels", progress=False)
+    assert time.process_time() - started < 20 and result.zoom <= 4
+    assert any("px wide" in text or "16 pixels" in text for text in result.warnings)
+
+
+def test_e3_a_large_black_border_costs_nothing():
+    from unet_helpers.inference.scale import working_shape
+    from unet_helpers.preprocessing.prepare import prepare
+
+    eye = cv2.resize(uh.read_image(ROOT / "sample_images/retina.jpg").pixels, (300, 300))
+    framed = np.zeros((900, 1200, 3), np.uint8)
+    framed[300:600, 500:800] = eye
+    model = uh.load_model("retinal_vessels")
+    sizes = []
+    for pixels in (eye, framed):
+        prepared = prepare(pixels[None], model.card.preprocessing, working_shape(model, pixels))[0]
+        sizes.append(prepared.pixels.size)
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
