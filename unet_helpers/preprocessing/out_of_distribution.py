@@ -38,7 +38,8 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
     card = MODELS[card] if isinstance(card, str) else card
     if card.name not in statistics() or not (away := score(found := distances(image), card.name)) > 1:
         return None
-    nearest, advice = min(found, key=found.get), ""
+    others = [name for name in found if name in MODELS or is_other(name, card.name, statistics())]
+    nearest, advice = min(others, key=found.get), ""
     if nearest != card.name and found[nearest] < 1:
         what = statistics()[nearest]["what"]
         advice = f" It looks like {what}." if what else f" It looks more like those of the model {nearest!r}."
@@ -68,9 +69,21 @@ def distances(image: MedicalImage) -> dict[str, float]:
 
 
 def score(found: dict[str, float], card: str, groups: dict | None = None) -> float:
-    """The card's distance over that of other kinds of images; cards of the same classes are not another kind."""
-    others = (t for name, t in found.items() if name not in MODELS or MODELS[name].classes != MODELS[card].classes)
-    return combined(found[card], min(others), (groups or statistics())[card]["room"])
+    """The card's distance over that of the nearest other kind of images."""
+    groups = groups or statistics()
+    return combined(
+        found[card], min(found[name] for name in groups if is_other(name, card, groups)), groups[card]["room"]
+    )
+
+
+def is_other(name: str, card: str, groups: dict) -> bool:
+    """Is the group another kind of images than the card's? Not that of a card with the same classes.
+
+    Photographs are told by each card in its own view: what is alike to one need not be so to another.
+    """
+    if name in MODELS:
+        return MODELS[name].classes != MODELS[card].classes
+    return groups[name]["anywhere"] or groups[name]["view"] == card
 
 
 def combined(own: float, nearest: float, room: float) -> float:
