@@ -4,13 +4,13 @@ import gzip
 import os
 import re
 from dataclasses import replace
-from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ImageError
+from ..files import did_you_mean
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array
 from .nifti import read_nifti
@@ -25,6 +25,7 @@ NAMED = {
     b"\x70\0\0\0": "Leica .lif: open it in Fiji and save it as OME-TIFF",
     b"\x89HDF\r\n\x1a\n": "HDF5 (.ims, .h5, .mnc): save it as OME-TIFF with Fiji, a volume as NIfTI",
     b"%PDF": "a PDF document: export the image in it as PNG",
+    b"\xd0\xcf\x11\xe0": "an old Office document or Olympus .oib: export the image in it as PNG or OME-TIFF",
     b"NRRD": "NRRD: save it as NIfTI (3D Slicer, or SimpleITK.WriteImage)",
     b"ObjectType": "MetaImage (.mha, .mhd): save it as NIfTI (3D Slicer, or SimpleITK.WriteImage)",
     b"\0\0\0\x01\0\0": "perhaps FreeSurfer .mgz: convert it with mri_convert to NIfTI",
@@ -80,13 +81,6 @@ def read_image(
     return with_spacing(checked(replace(image, path=path)), spacing)
 
 
-def did_you_mean(path) -> str:
-    path = Path(path)
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, 1)
-    return f". Did you mean {near[0]}?" if near else ". Check the spelling and the folder"
-
-
 def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
     """With a spacing given by hand, in mm."""
     if spacing is None:
@@ -138,7 +132,7 @@ def reader_of(path: Path):
         return read_nifti
     if start[:6] == b"\x93NUMPY":
         return read_npy
-    if start[:4] == b"PK\x03\x04":
+    if start[:2] == b"PK":
         return read_npz
     if way := next((way for magic, way in NAMED.items() if start.startswith(magic)), ""):
         raise ImageError(f"{path}: not read here: {way}.")

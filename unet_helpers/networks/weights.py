@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
-from ..files import written_whole
+from ..files import did_you_mean, written_whole
 from .cards import ModelCard, Preprocessing
 from .unet import UNet
 
@@ -53,6 +53,8 @@ def read_card(path: Path) -> ModelCard:
     try:
         with safe_open(path, "pt") as file:
             return card_of(json.loads(file.metadata()["card"]))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).") from error
     except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} is no file of save_model ({error}). Give its full path, or a card's name.") from error
 
