@@ -8,6 +8,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import lru_cache, partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from uuid import uuid4
 
 from tqdm.auto import tqdm
 
@@ -78,27 +79,27 @@ def segment_folder(
     if summary.exists() and not summary.read_bytes().startswith(b"input,series,status,"):
         raise SaveError(f"{summary} is another program's file: move it away first, or choose another folder.")
     say = partial(tqdm.write, file=sys.stderr) if progress else str
-    asked = json.loads(json.dumps({"weights": network.weights_sha256, **options}, default=float))
+    # a network that is in no file cannot be told from others in a later call
+    asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
-    work = partial(save_one, model=model, asked=asked, overwrite=overwrite, **options)
-    if executor is None:
-        work = partial(work, model=network, say=say)
-    rows = {item: row for item in sources if not overwrite and (row := earlier(item, asked))}
-    todo = [item for item in sources if item not in rows]
-    for item, row in rows.items():
-        say(f"error: {row['error']}" if row["error"] else f"{item.image}: done before; --overwrite does it again")
+    work = partial(save_one, asked=asked, overwrite=overwrite, **options)
+    work = partial(work, model=model) if executor else partial(work, model=network, tell=say)
+    rows = {}
     try:
-        for item, row in tqdm(each(work, todo, executor), "images", len(todo), disable=None if progress else True):
+        for item, row in tqdm(
+            each(work, sources, executor), "images", len(sources), disable=None if progress else True
+        ):
             if isinstance(row, Exception):
                 words = str(row) if isinstance(row, UNetHelpersError) else f"{item.image}: {describe(row)}"
                 left_out = not item.named and not item.options and item.image.suffix.lower() not in ENDINGS.split()
                 row = row_of(item, "left out" if left_out else "failed", error=words)
-                say(f"{'left out' if left_out else 'error'}: {words}")
             rows[item] = row
-            for words in (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]:
-                if words:  # that was not said before the network ran
-                    say(f"{item.image}: {words}")
+            for words in filter(None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]):
+                say(f"{item.image}: {words}")
+            if row["status"] != "saved":
+                kind = row["status"].replace("failed", "error")
+                say(f"{kind}: {row['error'] or f'{item.image} (--overwrite does it again)'}")
     finally:
         table = pd.DataFrame([rows.get(item) or row_of(item, "not done") for item in sources])
         out.mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def each(work: Callable, sources: list[Source], executor: Executor | None) -> It
         yield from ((source, outcome(partial(work, source))) for source in sources)
         return
     finished: SimpleQueue[Future] = SimpleQueue()
-    waiting, left = {}, len(sources)
+    waiting = {}
     try:
         for source in sources:
             future = executor.submit(work, source)
@@ -124,14 +125,12 @@ def each(work: Callable, sources: list[Source], executor: Executor | None) -> It
                 future = finished.get(timeout=SILENCE)
             except Empty:  # futures of a Dask client that lost its scheduler never end, but it takes no more work
                 executor.submit(bool).cancel()
-                continue
-            answer = outcome(future.result)
-            left -= 1
-            yield waiting.pop(future), answer
+            else:
+                yield waiting.pop(future), outcome(future.result)
     except Exception as error:
+        words = "What is saved is kept: start it again and make the same call, which goes on from there."
         raise UNetHelpersError(
-            f"The executor stopped ({describe(error)}): {left} of {len(sources)} images are not done. "
-            "What is saved is kept: start it again and make the same call, which goes on from there."
+            f"The executor stopped before all images were done ({describe(error)}). {words}"
         ) from error
 
 
@@ -139,9 +138,9 @@ def outcome(call: Callable):
     """What a call returns or raises: one image must not end the others."""
     try:
         return call()
-    except (BrokenExecutor, CancelledError):
-        raise
     except Exception as error:
+        if isinstance(error, BrokenExecutor | CancelledError):
+            raise
         return error
 
 
@@ -149,13 +148,12 @@ def segment_one(source: Source, model, **options) -> Segmentation:
     return segment(source.image, model, **options | source.options)
 
 
-def save_one(source: Source, model, asked: dict, overwrite: bool, say: Callable = str, **options) -> dict:
+def save_one(source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options) -> dict:
     """The row of the summary, once the result is saved; ``asked`` are its weights and options."""
-    if not overwrite and (row := earlier(source, asked)) and not row["error"]:
-        return row  # done by a worker that was lost before it could say so
-    model = loaded(model, asked["weights"])
-    result = segment_one(source, model, progress=False, tell=lambda words: say(f"{source.image}: {words}"), **options)
-    save(result, source.result.parent, overwrite=True, record={"asked": asked})  # what may not be was refused before
+    if not overwrite and (row := earlier(source, asked)):  # also by a worker that was lost before it could say so
+        return row
+    result = segment_one(source, loaded(model, asked["weights"]), progress=False, tell=tell, **options)
+    save(result, source.result.parent, overwrite=True, record={"asked": asked})
     return row_of(source, "saved", json.loads(source.result.read_text("utf-8")))
 
 
@@ -163,7 +161,7 @@ def save_one(source: Source, model, asked: dict, overwrite: bool, say: Callable 
 def loaded(model, weights: str) -> UNet:
     """The network, loaded once in each process; ModelError where it has other weights here than it had at the start."""
     network = load_model(model)
-    if network.weights_sha256 != weights:
+    if network.weights_sha256 not in ("", weights):
         raise ModelError(f"{model}: not the weights with which the work was sent. Use the same file everywhere.")
     return network
 
@@ -179,8 +177,7 @@ def earlier(source: Source, asked: dict) -> dict | None:
         record = dict(json.loads(source.result.read_text("utf-8")))
     except (OSError, TypeError, ValueError):
         record = {}
-    same = record.get("asked") == asked and asked["weights"]  # a network that is in no file cannot be told from others
-    if same and (source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]):
+    if record.get("asked") == asked and (source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]):
         return row_of(source, "done before", record)
     words = "from another file or with other settings: --overwrite (overwrite=True) replaces it."
     return row_of(source, "failed", error=f"{source.image}: {source.result} is there already, made {words}")

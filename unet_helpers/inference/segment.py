@@ -43,7 +43,7 @@ def segment(
     image = read_image(image, **reading)
     warnings = tuple(check_input(image, model.card))
     for words in (*(f"note: {note}" for note in image.notes), *(f"warning: {warning}" for warning in warnings)):
-        (tell or str)(words)
+        (tell or str)(f"{image.path or 'array'}: {words}")
     answers = []
     for frame in frames(image):
         answers.append(predict_volume(model, frame, flips, zoom, progress))

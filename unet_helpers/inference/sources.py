@@ -52,20 +52,19 @@ def find_images(source, whole: bool = False, skip: Path = Path()) -> list[Source
 
 
 def in_folder(folder: Path, skip: Path) -> list[Source]:
-    found: list[Source] = []
-    series: dict[str, list[Source]] = defaultdict(list)
+    groups: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         hidden = hidden or (folder in skip.parents and skip in path.parents)
         header_of_pair = path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists()
         if path.is_file() and not hidden and not header_of_pair:
-            uid = series_of(path)
-            (series[uid] if uid else found).append(Source(path, folder, named=False))
-    for uid, slices in series.items():
-        together = Path(os.path.commonpath([item.image.parent for item in slices]))
-        one = replace(slices[0], image=together, options={"series": uid})
-        found.append(one if len(slices) > 1 else slices[0])
-    return found
+            groups[series_of(path) or str(path)].append(path)
+    return [
+        Source(Path(os.path.commonpath([path.parent for path in paths])), folder, {"series": uid}, named=False)
+        if len(paths) > 1
+        else Source(paths[0], folder, named=False)
+        for uid, paths in groups.items()
+    ]
 
 
 def series_of(path: Path) -> str:
