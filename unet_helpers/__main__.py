@@ -39,6 +39,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
     add("--series", metavar="S", help="of a DICOM folder: UID, number or description; default: all, one by one")
+    steps = lambda text: tuple(map(float, text.split(","))) if "," in text else float(text)  # noqa: E731
     add("--spacing", type=steps, metavar="MM", help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9")
     add("--overwrite", action="store_true", default=False, help="replace earlier results")
     add("--strict", action="store_true", default=False, help="exit status 1 where an image has a warning")
@@ -48,20 +49,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def steps(text: str) -> float | tuple[float, ...]:
-    values = tuple(map(float, text.split(",")))
-    return values[0] if len(values) == 1 else values
-
-
 def executor_of(address: str) -> Executor:
     try:
         from distributed import Client
 
         return Client(address, timeout="10s").get_executor()
-    except ImportError as error:
-        raise UNetHelpersError("--scheduler needs one more package: pip install distributed") from error
-    except (OSError, ValueError) as error:
-        raise UNetHelpersError(f"{address}: no Dask scheduler answers there ({error}).") from error
+    except (ImportError, OSError, ValueError) as error:
+        advice = "It takes a scheduler at that address, and: pip install distributed"
+        raise UNetHelpersError(f"--scheduler {address}: {error}. {advice}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
         shown = table.drop(columns=["notes", "explanation", "error", "result"])
         shown["warnings"] = [text.count(" | ") + bool(text) for text in table["warnings"]]
         print(shown.loc[:, (shown != "").any()].to_string(index=False, na_rep=""))
-        print(f"{', '.join(f'{n} {status}' for status, n in table['status'].value_counts().items())}; "
-              f"{out / 'summary.csv'} says more.")  # fmt: skip
+        counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
+        print(f"{counts}; {out / 'summary.csv'} says more.")
     again = all(Path(image).expanduser().is_file() for image in images)  # asked for one by one, not to go on
     good = table["status"].isin(["saved"] if again else ["saved", "done before"])
     failed = ~good & (table["status"] != "left out")

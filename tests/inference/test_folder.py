@@ -166,7 +166,7 @@ def test_wrong_settings_are_named_before_anything_is_computed(folder, network, t
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, pytest.param(ProcessPoolExecutor, marks=pytest.mark.slow)])
 def test_any_executor_gives_the_same_files(kind, folder, network, tmp_path):
     import multiprocessing
 

@@ -24,9 +24,8 @@ from .segment import check_settings, segment
 from .sources import Source, find_images, place
 
 SILENCE = 10.0  # seconds without an answer, after which an executor is asked whether it still takes work
-ENDINGS = (
-    ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .nii .gz .img .hdr .dcm .ima .npy .npz .nrrd .mha .mhd .mgz .czi .nd2"
-)
+# a file of a folder that cannot be read is a failure if its name promises an image, else it is left out
+ENDINGS = ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .nii .gz .img .hdr .dcm .npy .npz .nrrd .mha .mhd .mgz .czi .nd2"
 
 
 def segment_many(
@@ -73,12 +72,12 @@ def segment_folder(
     sources = place(find_images(source, "series" in options, out), out, network.card.name)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
-    if any(item.base == out and not item.named for item in sources):
+    if any(item.base == out for item in sources):
         raise SaveError(f"{out}: results among the images would be taken for images. Choose another folder.")
     summary = out / "summary.csv"
     if summary.exists() and not summary.read_bytes().startswith(b"input,series,status,"):
         raise SaveError(f"{summary} is another program's file: move it away first, or choose another folder.")
-    say = partial(tqdm.write, file=sys.stderr) if progress else str
+    say, silent = (partial(tqdm.write, file=sys.stderr), None) if progress else (str, True)  # None: no bar in a log
     # a network that is in no file cannot be told from others in a later call
     asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
     if str(model).endswith(".safetensors"):
@@ -87,19 +86,16 @@ def segment_folder(
     work = partial(work, model=model) if executor else partial(work, model=network, tell=say)
     rows = {}
     try:
-        for item, row in tqdm(
-            each(work, sources, executor), "images", len(sources), disable=None if progress else True
-        ):
+        for item, row in tqdm(each(work, sources, executor), "images", len(sources), disable=silent):
             if isinstance(row, Exception):
                 words = str(row) if isinstance(row, UNetHelpersError) else f"{item.image}: {describe(row)}"
-                left_out = not item.named and not item.options and item.image.suffix.lower() not in ENDINGS.split()
+                left_out = item.base and not item.options and item.image.suffix.lower() not in ENDINGS.split()
                 row = row_of(item, "left out" if left_out else "failed", error=words)
             rows[item] = row
             for words in filter(None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]):
                 say(f"{item.image}: {words}")
-            if row["status"] != "saved":
-                kind = row["status"].replace("failed", "error")
-                say(f"{kind}: {row['error'] or f'{item.image} (--overwrite does it again)'}")
+            if (status := row["status"].replace("failed", "error")) != "saved":
+                say(f"{status}: {row['error'] or f'{item.image} (--overwrite does it again)'}")
     finally:
         table = pd.DataFrame([rows.get(item) or row_of(item, "not done") for item in sources])
         out.mkdir(parents=True, exist_ok=True)
@@ -128,9 +124,9 @@ def each(work: Callable, sources: list[Source], executor: Executor | None) -> It
             else:
                 yield waiting.pop(future), outcome(future.result)
     except Exception as error:
-        words = "What is saved is kept: start it again and make the same call, which goes on from there."
+        words = "What is saved is kept: start it again and repeat the call, which goes on from there."
         raise UNetHelpersError(
-            f"The executor stopped before all images were done ({describe(error)}). {words}"
+            f"The executor stopped before the images were done: {describe(error)}. {words}"
         ) from error
 
 
@@ -173,19 +169,15 @@ def earlier(source: Source, asked: dict) -> dict | None:
     """
     if not source.result.exists():
         return None
-    try:
-        record = dict(json.loads(source.result.read_text("utf-8")))
-    except (OSError, TypeError, ValueError):
-        record = {}
+    record = json.loads(source.result.read_text("utf-8"))
     if record.get("asked") == asked and (source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]):
         return row_of(source, "done before", record)
-    words = "from another file or with other settings: --overwrite (overwrite=True) replaces it."
-    return row_of(source, "failed", error=f"{source.image}: {source.result} is there already, made {words}")
+    words = "is there already, of another file or other settings: --overwrite (overwrite=True) replaces it."
+    return row_of(source, "failed", error=f"{source.image}: {source.result} {words}")
 
 
-def row_of(source: Source, status: str, record: dict | None = None, error: str = "") -> dict:
+def row_of(source: Source, status: str, record: dict = {}, error: str = "") -> dict:  # noqa: B006
     """What the summary says of one image; ``record`` is its manifest."""
-    record = record or {}
     found = {f"{name} ({unit})" if unit else name: value for name, (value, unit) in record.get("summary", {}).items()}
     said = {name: " | ".join(filter(None, record.get(name, ()))) for name in ("notes", "warnings", "explanation")}
     first = {"input": str(source.image), "series": source.options.get("series", ""), "status": status}

@@ -19,11 +19,8 @@ class Source:
     """One image and how it was found."""
 
     image: Any  # a path, an array or a MedicalImage
-    base: Path = Path()  # the folder that was searched: results mirror its sub-folders
-    options: dict = field(
-        default_factory=dict
-    )  # of read_image: the series, where ``image`` is a folder of DICOM slices
-    named: bool = True  # asked for by its name; False where a folder or a pattern gave it
+    base: Path | None = None  # the folder that was searched, whose folders results mirror; None if asked for by name
+    options: dict = field(default_factory=dict)  # the series, where ``image`` is a folder of DICOM slices
     result: Path = Path()  # the manifest of its result
 
 
@@ -44,11 +41,11 @@ def find_images(source, whole: bool = False, skip: Path = Path()) -> list[Source
         return in_folder(path, skip)
     plain = next((i for i, part in enumerate(path.parts) if set(part) & set("*?[")), 0)
     if path.exists() or not plain:  # where it is missing, the reader says so
-        return [Source(path, path.parent)]
+        return [Source(path)]
     found = [item for fits in sorted(glob(str(path), recursive=True)) for item in find_images(fits, whole, skip)]
     if not found:
         raise ImageError(f"{path}: no file fits this pattern.")
-    return [replace(item, base=Path(*path.parts[:plain]), named=False) for item in found]
+    return [replace(item, base=Path(*path.parts[:plain])) for item in found]
 
 
 def in_folder(folder: Path, skip: Path) -> list[Source]:
@@ -59,12 +56,9 @@ def in_folder(folder: Path, skip: Path) -> list[Source]:
         header_of_pair = path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists()
         if path.is_file() and not hidden and not header_of_pair:
             groups[series_of(path) or str(path)].append(path)
-    return [
-        Source(Path(os.path.commonpath([path.parent for path in paths])), folder, {"series": uid}, named=False)
-        if len(paths) > 1
-        else Source(paths[0], folder, named=False)
-        for uid, paths in groups.items()
-    ]
+    found = [Source(paths[0], folder) for paths in groups.values() if len(paths) == 1]
+    series = ((uid, os.path.commonpath([p.parent for p in paths])) for uid, paths in groups.items() if len(paths) > 1)
+    return found + [Source(Path(together), folder, {"series": uid}) for uid, together in series]
 
 
 def series_of(path: Path) -> str:
@@ -88,7 +82,7 @@ def place(sources: list[Source], out: Path, card: str) -> list[Source]:
         raise ImageError(f"{type(unnamed[0].image).__name__}: only files have names to save under. Use segment_many.")
     sources = list({(item.image, *item.options.values()): item for item in sources}.values())
     names = [f"{name_of(item.image)}_{card}.json" for item in sources]
-    inside = [Path() if s.image == s.base else s.image.parent.relative_to(s.base) for s in sources]
+    inside = [s.image.parent.relative_to(s.base) if s.base not in (None, s.image) else Path() for s in sources]
     count = Counter(str(folder / name).casefold() for folder, name in zip(inside, names))
     for i, (item, name) in enumerate(zip(sources, names)):
         if count[str(inside[i] / name).casefold()] > 1:  # A1/dapi.tif and A2/dapi.tif, a.jpg and a.png, two series

@@ -52,11 +52,7 @@ def weights_of(card: ModelCard) -> Path:
 
 
 def list_models():
-    """The networks that have weights, as a pandas.DataFrame, one row a card.
-
-    >>> list_models().loc["lungs", "segments"]
-    'lung'
-    """
+    """The networks that have weights, as a pandas.DataFrame, one row a card."""
     import pandas as pd
 
     rows = {

@@ -50,11 +50,11 @@ def card_of(fields: dict) -> ModelCard:
 
 def read_card(path: Path) -> ModelCard:
     """The card inside a file of ``save_model``; ModelError where there is none."""
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).")
     try:
         with safe_open(path, "pt") as file:
             return card_of(json.loads(file.metadata()["card"]))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).") from error
     except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} is no file of save_model ({error}). Give its full path, or a card's name.") from error
 
