@@ -20,7 +20,7 @@ from ..networks.unet import UNet
 from ..networks.weights import sha256_of
 from ..results.save import save
 from ..results.segmentation import Segmentation
-from .segment import check_settings, segment
+from .segment import check_settings
 from .sources import Source, find_images, place
 
 SILENCE = 10.0  # seconds without an answer, after which an executor is asked whether it still takes work
@@ -40,7 +40,7 @@ def segment_many(
     model, sources = load_model(model), find_images(source, "series" in options)
     check_settings(model.card, **options)
     one, answers = len(sources) == 1, {}
-    work = partial(segment_one, model=model, progress=progress and one, **options)
+    work = partial(Source.segmented, model=model, progress=progress and one, **options)
     for item, answer in tqdm(each(work, sources, executor), "images", len(sources), disable=not progress or one):
         if isinstance(answer, Segmentation):
             answers[item] = answer
@@ -95,7 +95,8 @@ def segment_folder(
             for words in filter(None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]):
                 say(f"{item.image}: {words}")
             if (status := row["status"].replace("failed", "error")) != "saved":
-                say(f"{status}: {row['error'] or f'{item.image} (--overwrite does it again)'}")
+                there = f"{item.result.parent} already holds {item.result.name}; --overwrite does it again"
+                say(f"{status}: {row['error'] or f'{item.image}: {there}'}")
     finally:
         table = pd.DataFrame([rows.get(item) or row_of(item, "not done") for item in sources])
         out.mkdir(parents=True, exist_ok=True)
@@ -140,15 +141,11 @@ def outcome(call: Callable):
         return error
 
 
-def segment_one(source: Source, model, **options) -> Segmentation:
-    return segment(source.image, model, **options | source.options)
-
-
 def save_one(source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options) -> dict:
     """The row of the summary, once the result is saved; ``asked`` are its weights and options."""
     if not overwrite and (row := earlier(source, asked)):  # also by a worker that was lost before it could say so
         return row
-    result = segment_one(source, loaded(model, asked["weights"]), progress=False, tell=tell, **options)
+    result = source.segmented(loaded(model, asked["weights"]), progress=False, tell=tell, **options)
     save(result, source.result.parent, overwrite=True, record={"asked": asked})
     return row_of(source, "saved", json.loads(source.result.read_text("utf-8")))
 
@@ -172,8 +169,8 @@ def earlier(source: Source, asked: dict) -> dict | None:
     record = json.loads(source.result.read_text("utf-8"))
     if record.get("asked") == asked and (source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]):
         return row_of(source, "done before", record)
-    words = "is there already, of another file or other settings: --overwrite (overwrite=True) replaces it."
-    return row_of(source, "failed", error=f"{source.image}: {source.result} {words}")
+    words = f"{source.result.parent} already holds {source.result.name}, made from another file or with other settings"
+    return row_of(source, "failed", error=f"{source.image}: {words}: --overwrite (overwrite=True) replaces it.")
 
 
 def row_of(source: Source, status: str, record: dict = {}, error: str = "") -> dict:  # noqa: B006

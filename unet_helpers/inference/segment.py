@@ -42,7 +42,7 @@ def segment(
     threshold, flips = check_settings(model.card, threshold, flips, zoom, **reading)
     image = read_image(image, **reading)
     warnings = tuple(check_input(image, model.card))
-    for words in (*(f"note: {note}" for note in image.notes), *(f"warning: {warning}" for warning in warnings)):
+    for words in (*image.notes, *warnings):
         (tell or str)(f"{image.path or 'array'}: {words}")
     answers = []
     for frame in frames(image):

@@ -12,6 +12,8 @@ from ..download import fetch
 from ..errors import ImageError
 from ..images.dicom import looks_like_dicom
 from ..images.image import MedicalImage, name_of
+from ..results.segmentation import Segmentation
+from .segment import segment
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +24,9 @@ class Source:
     base: Path | None = None  # the folder that was searched, whose folders results mirror; None if asked for by name
     options: dict = field(default_factory=dict)  # the series, where ``image`` is a folder of DICOM slices
     result: Path = Path()  # the manifest of its result
+
+    def segmented(self, model, **options) -> Segmentation:
+        return segment(self.image, model, **options | self.options)
 
 
 def find_images(source, whole: bool = False, skip: Path = Path()) -> list[Source]:
