@@ -36,7 +36,7 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
     "results.report": "report_index",
     "results.measurements": "summary_table",
     "training.finetune": "fine_tune",
-    "inference.batch": "segment_many",
+    "inference.batch": "segment_many segment_folder",
     "session": "take_away upload",
 }
 LATER = {name: module for module, names in LATER_FROM.items() for name in names.split()}

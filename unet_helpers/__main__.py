@@ -2,15 +2,16 @@
 
 import argparse
 import sys
+from concurrent.futures import Executor
 from importlib import import_module
 from pathlib import Path
 
-from . import MODELS, UNetHelpersError, load_model, read_image, segment
-from .preprocessing.checks import check_input
-from .results.measurements import in_words
+from . import MODELS, UNetHelpersError, __version__, segment_folder
 
 COMMANDS = {"train": "train", "evaluate": "evaluate"}
-EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved), 2 nothing could be done
+EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved) or, with --strict, had warnings,
+2 nothing was done, or all work was broken off. DIR/summary.csv tells of each image; the same command on a folder or
+pattern goes on where it stopped.
 
 other commands, each with its own --help: train, evaluate
 
@@ -18,30 +19,44 @@ models:
 """ + "\n".join(f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values())
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m unet_helpers",
         description="Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,  # what is not given is left to the card and the reader
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image file, NIfTI volume or DICOM folder")
-    parser.add_argument("--model", required=True, choices=sorted(MODELS), metavar="CARD", help="one of those below")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
-    parser.add_argument("--threshold", type=probability, metavar="P", help="0 to 1; default: the card's own")
-    parser.add_argument("--flips", type=int, choices=(1, 2, 4, 8), help="answers averaged; default: the card's own")
-    parser.add_argument(
-        "--zoom", type=float, metavar="Z", help="working px per image px; default: found from the image"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier results of the same name")
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="file, folder (with all folders in it), pattern or web address")
+    add("--model", required=True, metavar="CARD", help="one of those below, or a .safetensors file of save_model")
+    add("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    add("--threshold", type=float, metavar="P", help="0 to 1; default: the card's own")
+    add("--flips", type=int, metavar="N", help="answers averaged: 1, 2, 4 or 8; default: the card's own")
+    add("--zoom", type=float, metavar="Z", help="working px per image px; default: found from the image")
+    add("--channel", type=lambda c: int(c) if c.isdecimal() else c, metavar="C", help="of a TIFF: from 0, or its name")
+    add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")
+    add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
+    add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
+    add("--series", metavar="S", help="of a DICOM folder: UID, number or description; default: all, one by one")
+    steps = lambda text: tuple(map(float, text.split(","))) if "," in text else float(text)  # noqa: E731
+    add("--spacing", type=steps, metavar="MM", help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9")
+    add("--overwrite", action="store_true", default=False, help="replace earlier results")
+    add("--strict", action="store_true", default=False, help="exit status 1 where an image has a warning")
+    add("--scheduler", default=None, metavar="ADDRESS", help="of a Dask cluster that does the work: tcp://HOST:8786")
+    add("--json", action="store_true", default=False, help="print the summary as JSON")
+    add("--version", action="version", version=__version__)
     return parser.parse_args(arguments)
 
 
-def probability(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
+def executor_of(address: str) -> Executor:
+    try:
+        from distributed import Client
+
+        return Client(address, timeout="10s").get_executor()
+    except (ImportError, OSError, ValueError) as error:
+        advice = "It takes a scheduler at that address, and: pip install distributed"
+        raise UNetHelpersError(f"--scheduler {address}: {error}. {advice}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,25 +64,26 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and arguments[0] in COMMANDS:
         import_module(f".training.{COMMANDS[arguments[0]]}", __package__).main(arguments[1:])
         return 0
-    chosen = parse(arguments)
+    options = vars(parse(arguments))
+    images, out = options.pop("images"), options["out"]
+    strict, as_json, address = (options.pop(name) for name in ("strict", "json", "scheduler"))
     try:
-        model = load_model(chosen.model)
+        table = segment_folder(images, executor=executor_of(address) if address else None, **options)
     except UNetHelpersError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    failed = 0
-    for source in chosen.images:
-        try:
-            image = read_image(source)
-            for words in (*image.notes, *check_input(image, model.card)):  # before the network takes its time
-                print(f"{source}: {words}", file=sys.stderr, flush=True)
-            result = segment(image, model, threshold=chosen.threshold, flips=chosen.flips, zoom=chosen.zoom)
-            paths = result.save(chosen.out, overwrite=chosen.overwrite)
-            print(f"{source}: {in_words(result.summary())} -> {paths['labels']}")
-        except UNetHelpersError as error:
-            failed += 1
-            print(f"error: {error}", file=sys.stderr)
-    return 0 if not failed else 2 if failed == len(chosen.images) else 1
+    if as_json:
+        print(table.to_json(orient="records", force_ascii=False, indent=2))
+    else:
+        shown = table.drop(columns=["notes", "explanation", "error", "result"])
+        shown["warnings"] = [text.count(" | ") + bool(text) for text in table["warnings"]]
+        print(shown.loc[:, (shown != "").any()].to_string(index=False, na_rep=""))
+        counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
+        print(f"{counts}; {out / 'summary.csv'} says more.")
+    again = all(Path(image).expanduser().is_file() for image in images)  # asked for one by one, not to go on
+    good = table["status"].isin(["saved"] if again else ["saved", "done before"])
+    failed = ~good & (table["status"] != "left out")
+    return 2 if not good.any() else int(failed.any() or (strict and bool(table["warnings"].any())))
 
 
 if __name__ == "__main__":

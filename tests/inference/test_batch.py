@@ -8,11 +8,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from helpers.files import named
 from helpers.networks import make_network
 from PIL import Image
 
 import unet_helpers as uh
-from unet_helpers.inference.batch import find_images
+from unet_helpers.inference.sources import find_images
 
 
 @pytest.fixture
@@ -48,14 +49,14 @@ def test_threads_give_the_same_answers_in_the_same_order(folder):
 
 def test_what_counts_as_one_image(folder):
     array = np.zeros((4, 5))
-    assert find_images(array)[0] is array
-    assert find_images([folder / "1.png", array, [str(folder / "2.png")]])[2].name == "2.png"
-    assert find_images("missing.png")[0].name == "missing.png"  # for the reader to say so
-    slices = folder / "series"
-    slices.mkdir()
-    (slices / "1.dcm").touch()
-    (slices / "2.dcm").touch()
-    assert find_images(slices) == [slices]  # one volume
+    assert find_images(array)[0].image is array
+    assert find_images([folder / "1.png", array, [str(folder / "2.png")]])[2].image.name == "2.png"
+    assert find_images("missing.png")[0].image.name == "missing.png"  # for the reader to say so
+    named("dicom series").write(folder / "series")
+    (volume,) = [found for found in find_images(folder) if found.options]
+    assert (volume.image, volume.options) == (folder / "series", {"series": "1.2.3"})
+    (whole,) = find_images(folder / "series", whole=True)
+    assert whole.image == folder / "series" and not whole.options
 
 
 def test_a_web_address_is_fetched(folder, monkeypatch):

@@ -49,7 +49,7 @@ def show(result: Segmentation, index: int | None = None):
     figure.colorbar(heat, ax=axes[2], shrink=0.8)
     for ax in axes:
         ax.set_axis_off()
-    if caution := result.explain() or " ".join(result.warnings):
+    if caution := " ".join(filter(None, (result.explain(), *result.warnings))):
         figure.supxlabel(fill(caution, 150), fontsize=10, color=FALSE_ALARM)
     plt.close(figure)  # a cell shows the returned figure once, not twice
     return figure

@@ -60,13 +60,7 @@ class MedicalImage:
     @property
     def name(self) -> str:
         """The file's name without its ending(s), for naming results."""
-        if self.path is None:
-            return "array"
-        name = self.path.name
-        for ending in (".nii.gz", ".ome.tiff", ".ome.tif", self.path.suffix):
-            if ending and name.lower().endswith(ending.lower()):
-                return name[: -len(ending)]
-        return name
+        return "array" if self.path is None else name_of(self.path)
 
     def facts(self) -> dict[str, str]:
         """What a person wants to know first; what a cell shows."""
@@ -91,6 +85,16 @@ class MedicalImage:
     def _repr_html_(self) -> str:
         row = "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</td></tr>".format
         return f"<table>{''.join(row(html.escape(k), html.escape(v)) for k, v in self.facts().items())}</table>"
+
+
+def name_of(path: Path) -> str:
+    """A file's name without its ending(s).
+
+    >>> name_of(Path("scans/head.nii.gz"))
+    'head'
+    """
+    endings = (".nii.gz", ".ome.tiff", ".ome.tif", path.suffix)
+    return path.name[: len(path.name) - len(next(e for e in endings if path.name.lower().endswith(e.lower())))]
 
 
 def from_array(pixels: np.ndarray, notes: tuple[str, ...] = (), name="The array") -> MedicalImage:

@@ -4,13 +4,13 @@ import gzip
 import os
 import re
 from dataclasses import replace
-from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ImageError
+from ..files import did_you_mean
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array
 from .itk import read_itk
@@ -27,7 +27,7 @@ FORMATS = {
     rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c|\0\0\0\x01\0\0": read_nifti,  # the last: FreeSurfer
     rb"NRRD0|(Comment|ObjectType|NDims)\s*=": read_itk,
     rb"\x93NUMPY": read_npy,
-    rb"PK\x03\x04": read_npz,
+    rb"PK": read_npz,
     rb"ZISRAWFILE": f"Zeiss .czi: {IN_FIJI}",
     rb"\xda\xce\xbe\x0a": f"Nikon .nd2: {IN_FIJI}",
     rb"\x70\0\0\0": f"Leica .lif: {IN_FIJI}",
@@ -86,13 +86,6 @@ def read_image(
     except Exception as error:  # decoders fail in many ways, on files made to break them in any way
         raise ImageError(f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again.") from error
     return with_spacing(checked(replace(image, path=path)), spacing)
-
-
-def did_you_mean(path) -> str:
-    path = Path(path)
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, 1)
-    return f". Did you mean {near[0]}?" if near else ". Check the spelling and the folder"
 
 
 def with_spacing(image: MedicalImage, spacing) -> MedicalImage:

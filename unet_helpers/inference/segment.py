@@ -1,6 +1,8 @@
 """``segment(image, model)``: the one way from any image and a network to a ``Segmentation``."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -29,23 +31,27 @@ def segment(
     flips: int | None = None,
     zoom: float | None = None,
     progress: bool = True,
+    tell: Callable[[str], object] | None = None,
+    **reading,
 ) -> Segmentation:
     """Segment an image (path, array or MedicalImage) with a network (name or UNet of ``load_model``).
 
     Without a ``model`` the first of ``suggest_model`` is taken, which a note says; ModelError where none fits.
     ``threshold`` (0 to 1) and ``flips`` (1, 2, 4 or 8 answers averaged) replace the card's own; ``zoom`` (working
-    px per image px) replaces the scale found from the image. ``progress`` shows a bar where it takes longer.
+    px per image px) replaces the scale found from the image. ``progress`` shows a bar where it takes longer; ``tell``
+    is called with each note and warning before the network runs; ``reading`` are options of ``read_image``.
     Raises ImageError for a file that is no image, ModelError and DownloadError for the network, ArgumentError for a
     setting that makes no sense.
     """
-    image = read_image(image)
     if model is None:
-        image, model = with_suggestion(image)
+        image, model = with_suggestion(read_image(image, **reading))
+        reading = {}
     model = load_model(model)
-    threshold = model.card.threshold if threshold is None else threshold
-    flips = model.card.flips if flips is None else flips
-    check_settings(threshold, flips, zoom)
+    threshold, flips = check_settings(model.card, threshold, flips, zoom, **reading)
+    image = read_image(image, **reading)
     warnings = tuple(check_input(image, model.card))
+    for words in (*image.notes, *warnings):
+        (tell or str)(f"{image.path or 'array'}: {words}")
     answers = []
     for frame in frames(image):
         answers.append(predict_volume(model, frame, flips, zoom, progress))
@@ -71,13 +77,19 @@ def with_suggestion(image: MedicalImage) -> tuple[MedicalImage, str]:
     return replace(image, notes=(*image.notes, note)), names[0]
 
 
-def check_settings(threshold: float, flips: int, zoom: float | None) -> None:
+def check_settings(card, threshold=None, flips=None, zoom=None, **reading) -> tuple[float, int]:
+    """(threshold, flips), the card's own where they are None; ArgumentError for what makes no sense."""
+    threshold = card.threshold if threshold is None else threshold
+    flips = card.flips if flips is None else flips
+    if unknown := reading.keys() - signature(read_image).parameters.keys():
+        raise ArgumentError(f"There is no option {', '.join(sorted(unknown))}.")
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold!r} is no probability: give a number from 0 to 1.")
     if flips not in (1, 2, 4, len(FLIPS)):
         raise ArgumentError(f"flips={flips!r} is not among 1, 2, 4 and 8, the numbers of copies that are averaged.")
     if zoom is not None and (not isinstance(zoom, int | float) or not 0 < zoom < 100):
         raise ArgumentError(f"zoom={zoom!r} is no scale: give working px per image px, for example 0.5 or 2.")
+    return threshold, flips
 
 
 def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple[np.ndarray, float]:

@@ -1,5 +1,6 @@
 """Pretrained networks, ready to use: ``load_model`` and ``list_models``."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -23,11 +24,12 @@ def load_model(model: str | Path | UNet | None = None, *, trainable: bool = Fals
             raise ModelError("This UNet has no card that says how it reads an image: set model.card to a ModelCard.")
         return model
     if str(model).endswith(".safetensors"):
-        path = Path(model)
+        path = Path(model).expanduser()
         card = read_card(path)
     else:
         if (name := str(model)) not in MODELS:
-            raise ModelError(f"There is no model called {name!r}. Choose one of: {', '.join(MODELS)}.")
+            near = "".join(f" Did you mean {known}?" for known in get_close_matches(name, MODELS, 1))
+            raise ModelError(f"There is no model called {name!r}.{near} Choose one of: {', '.join(MODELS)}.")
         card = MODELS[name]
         path = weights_of(card)
     network = (read_published if path.suffix == ".pt" else read_weights)(path, card)

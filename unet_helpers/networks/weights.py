@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
-from ..files import written_whole
+from ..files import did_you_mean, written_whole
 from .cards import ModelCard, Preprocessing
 from .unet import UNet
 
@@ -50,6 +50,8 @@ def card_of(fields: dict) -> ModelCard:
 
 def read_card(path: Path) -> ModelCard:
     """The card inside a file of ``save_model``; ModelError where there is none."""
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).")
     try:
         with safe_open(path, "pt") as file:
             return card_of(json.loads(file.metadata()["card"]))

@@ -17,9 +17,10 @@ from .exports import EXPORTS
 ENDINGS = (*EXPORTS, ".html")
 
 
-def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False) -> dict[str, Path]:
+def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False, record=None) -> dict[str, Path]:
     """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
 
+    The manifest comes last, so that a folder that has it has all; it also takes what ``record`` holds.
     Raises SaveError where the folder cannot be written, or holds such a file and ``overwrite`` is False; the names are
     looked at before anything is computed.
     """
@@ -30,10 +31,10 @@ def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
-            written = write_all(result, Path(aside), formats)
+            written = write_all(result, Path(aside), formats, record)
             final = {kind: folder / path.name for kind, path in written.items()}
-            for kind, path in written.items():
-                path.replace(final[kind])
+            for kind in sorted(written, key="manifest".__eq__):
+                written[kind].replace(final[kind])
     except OSError as error:
         raise SaveError(f"{folder}: nothing was saved ({error}). Is the disk full or protected?") from error
     return final
@@ -49,7 +50,7 @@ def refuse_existing(result, folder: Path, formats: tuple[str, ...], overwrite: b
         raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
 
 
-def write_all(result, folder: Path, formats: tuple[str, ...] = ()) -> dict[str, Path]:
+def write_all(result, folder: Path, formats: tuple[str, ...] = (), record=None) -> dict[str, Path]:
     name = f"{result.image.name}_{result.card.name}"
     paths = {
         "labels": write_like(result.image, result.labels, folder / f"{name}_labels"),
@@ -64,7 +65,7 @@ def write_all(result, folder: Path, formats: tuple[str, ...] = ()) -> dict[str, 
     if result.labels.ndim == 2:
         paths["mask"] = folder / f"{name}_mask.png"
         visible_mask(result).save(paths["mask"])
-    paths["manifest"].write_text(json.dumps(manifest(result, len(table)), indent=2) + "\n")
+    paths["manifest"].write_text(json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n")
     for ending in formats:
         paths[ending] = folder / f"{name}{ending}"
         if ending == ".html":
@@ -104,6 +105,7 @@ def manifest(result, objects: int) -> dict:
         "summary": {name: [round(float(value), 6), unit] for name, (value, unit) in result.summary().items()},
         "notes": list(image.notes),
         "warnings": list(result.warnings),
+        "explanation": [result.explain()],
         "citation": card.citation,
         "use": card.intended_use,
     }

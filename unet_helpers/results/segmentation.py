@@ -71,10 +71,13 @@ class Segmentation:
             return ""
         what, low, high = "everything" if share else "nothing", self.foreground.min(), self.foreground.max()
         found = f"{what} reaches the threshold {self.threshold:g}: probabilities go from {low:.3g} to {high:.3g}."
-        if not share and high > 0:
+        if self.warnings:
+            return f"{found} Perhaps this is not what {self.card.name} knows, which is {self.card.modality}."
+        if not share and high > self.threshold / 2:
             found += f" threshold={0.9 * high:.2g} would show something."
-        tries = f"is it a {self.card.modality}, with the whole structure in view? zoom=0.5 or zoom=2 may help."
-        return " ".join([found, *self.warnings, tries])
+        found += f" Is it a {self.card.modality}, with the whole structure in view?"
+        zooms = self.card.preprocessing.scale != "square" and self.card.preprocessing.method == "slices"
+        return found + " zoom=0.5 or zoom=2 may help." * zooms
 
     def busiest_slice(self) -> int:
         """The displayed slice with most of the structure; the middle one where there is nothing."""
@@ -132,7 +135,7 @@ class Segmentation:
         """
         from .save import save
 
-        return save(self, Path(folder), tuple(formats), overwrite)
+        return save(self, Path(folder).expanduser(), tuple(formats), overwrite)
 
     def __repr__(self) -> str:
         size = " × ".join(map(str, self.image.spatial_shape))

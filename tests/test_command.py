@@ -1,0 +1,201 @@
+"""The command line: what it tells, what it refuses, and its exit status."""
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from helpers.networks import make_network
+from PIL import Image
+
+import unet_helpers as uh
+from unet_helpers.__main__ import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs the command in a folder with a network's file; gives its status and what it printed on stdout and stderr."""
+    uh.save_model(make_network(), tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, model="mine.safetensors"):
+        status = main([*map(str, arguments), "--model", model])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def draw(path, low=0, seed=0):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(low, 255, (40, 50), np.uint8)).save(path)
+
+
+def test_notes_and_warnings_come_before_the_network_runs(run, monkeypatch, capsys):
+    Image.fromarray(np.full((40, 50), 7, np.uint8)).save("flat.png")
+    seen = []
+
+    def predict(*_, **__):
+        seen.append(capsys.readouterr().err)
+
+    monkeypatch.setattr("unet_helpers.inference.segment.predict", predict)
+    run("flat.png")
+    assert "flat.png: all values are the same" in seen[0]
+
+
+def test_each_note_and_warning_is_said_once(run):
+    Image.fromarray(np.full((40, 50, 4), 7, np.uint8)).save("flat.png")
+    status, out, err = run("flat.png")
+    assert err.count("alpha channel") == err.count("all values are the same") == 1 and "flat.png" in out
+
+
+def test_json_is_all_that_is_on_stdout(run):
+    draw("x.png")
+    (row,) = json.loads(run("x.png", "--json")[1])
+    assert row["status"] == "saved" and Path(row["result"]).exists() and row["objects"] >= 0
+
+
+def test_strict_makes_a_warning_a_failure(run):
+    Image.fromarray(np.full((40, 50), 7, np.uint8)).save("flat.png")
+    status, out, err = run("flat.png")
+    assert status == 0 and "all values are the same" in err
+    assert run("flat.png", "--overwrite", "--strict")[0] == 1
+    draw("fine.png")
+    warned = bool(uh.segment("fine.png", "mine.safetensors", progress=False).warnings)
+    assert run("fine.png", "--strict")[0] == int(warned)
+
+
+def test_a_folder_gets_one_summary_and_equal_names_are_kept(run):
+    for name in ("A1/dapi.png", "A2/dapi.png", "a.png", "a.bmp"):
+        draw(f"in/{name}")
+    Path("in/bad.png").write_bytes(b"nothing")
+    status, out, err = run("in", "--out", "out")
+    assert status == 1 and "error: " in err and "bad.png" in err
+    table = pd.read_csv("out/summary.csv")
+    assert sorted(table.status) == ["failed", "saved", "saved", "saved", "saved"]
+    assert table.result[table.status == "saved"].map(os.path.exists).all() and table.result.is_unique
+    assert all(name in out for name in ("dapi.png", "a.bmp", "bad.png", "summary.csv", "objects"))
+    status, out, err = run("in", "--out", "out")  # goes on where it stopped
+    assert status == 1 and "4 done before" in out and "2 done before" not in out
+
+
+def test_two_files_of_one_name(run):
+    for name in ("A1/dapi.png", "A2/dapi.png"):
+        draw(name, seed=len(name))
+    assert run("A1/dapi.png", "A2/dapi.png", "--overwrite")[0] == 0
+    assert len(list(Path("results").rglob("dapi_small.json"))) == 2
+
+
+def test_results_that_are_there_are_refused_before_computing(run, monkeypatch):
+    draw("x.png")
+    assert run("x.png")[0] == 0
+    monkeypatch.setattr("unet_helpers.inference.segment.predict", lambda *_, **__: pytest.fail("computed"))
+    status, out, err = run("x.png")
+    assert status == 2 and "--overwrite" in err
+    monkeypatch.undo()
+
+
+def test_options_of_the_reader_arrive(run):
+    random = np.random.default_rng(0)
+    tifffile.imwrite("c.ome.tif", random.integers(0, 255, (3, 40, 50), np.uint8), ome=True,
+                     photometric="minisblack", metadata={"axes": "CYX"})  # fmt: skip
+    assert run("c.ome.tif", "--channel", "2", "--spacing", "0.001")[0] == 0
+    saved = uh.read_image("c.ome.tif", channel=2)
+    expected = uh.segment(saved, "mine.safetensors", progress=False)
+    np.testing.assert_array_equal(uh.read_image("results/c_small_labels.ome.tif").pixels, expected.labels)
+    assert "area" in Path("results/c_small_measurements.csv").read_text().splitlines()[0]
+    status, _, err = run("c.ome.tif", "--channel", "7", "--overwrite")
+    assert status == 2 and "error: " in err
+    status, _, err = run("c.ome.tif", "--spacing", "-1", "--overwrite")
+    assert status == 2 and "spacing" in err
+
+
+def test_home_and_patterns_are_expanded(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    draw("x1.png"), draw("x2.png")
+    assert run("~/x1.png", model="~/mine.safetensors")[0] == 0
+    assert run("x*.png", "--out", "~/there")[0] == 0
+    assert len(list((tmp_path / "there").glob("*.json"))) == 2
+    status, _, err = run("y*.png")
+    assert status == 2 and "pattern" in err
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [(["x.png", "--threshold", "2"], "threshold=2.0"), (["x.png", "--flips", "3"], "flips=3"),
+     (["xx.png"], "Did you mean x.png"), (["x.png", "--threshold", "0.5", "--zoom", "-1"], "zoom=-1")],
+)  # fmt: skip
+def test_mistakes_are_named(arguments, words, run):
+    draw("x.png")
+    status, _, err = run(*arguments)
+    assert status == 2 and words in err and "Traceback" not in err
+
+
+def office(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("[Content_Types].xml", "<Types/>")
+        file.writestr("word/document.xml", "<document/>")
+
+
+def cut_zip(path):
+    np.savez(whole := io.BytesIO(), image=np.eye(40))
+    path.write_bytes(whole.getvalue()[:300])
+
+
+@pytest.mark.parametrize(
+    "name, write, words",
+    [("a.docx", office, "Office document"), ("a.pdf", lambda path: path.write_bytes(b"%PDF-1.7 ..."), "PDF document"),
+     ("a.doc", lambda path: path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)), "old Office"),
+     ("a.npz", cut_zip, "zip archive"), ("a.zip", lambda path: path.write_bytes(b"PK\5\6" + bytes(18)), "zip archive")],
+)  # fmt: skip
+def test_what_is_no_image_is_named_as_what_it_is(name, write, words, run, tmp_path):
+    write(tmp_path / name)
+    status, _, err = run(name)
+    assert status == 2 and words in err and name in err and "BadZipFile" not in err
+
+
+def test_an_empty_answer_advises_only_what_can_help():
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
+    for scale, zooms in (("native", True), ("square", False)):
+        result = uh.segment(image, make_network(scale=scale, size=32), threshold=1.0, progress=False)
+        result = replace(result, warnings=(), probabilities=result.probabilities * 0.3)
+        assert ("zoom" in result.explain()) == zooms
+        assert "would show something" not in result.explain()  # at a threshold far below the card's, noise is shown
+        assert "would show something" in replace(result, threshold=0.35).explain()
+        strange = replace(result, warnings=("unlike",), threshold=0.35).explain()
+        assert "not what small knows" in strange and "zoom" not in strange and "would show" not in strange
+
+
+def test_options_that_an_image_cannot_have_are_refused_by_segment():
+    with pytest.raises(uh.ArgumentError, match="chanel"):
+        uh.segment(np.eye(40, dtype=np.uint8), make_network(), chanel=1)
+
+
+def test_a_misspelt_model(run):
+    draw("x.png")
+    status, _, err = run("x.png", model="nucleii")
+    assert status == 2 and "Did you mean nuclei?" in err
+    status, _, err = run("x.png", model="mein.safetensors")
+    assert status == 2 and "Did you mean mine.safetensors?" in err
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [(["--version"], uh.__version__), (["--help"], "retinal_vessels"), (["train", "--help"], "--data")],
+)  # fmt: skip
+def test_version_and_help(arguments, words, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(arguments)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_not_there_is_named(run):
+    draw("x.png")
+    status, _, err = run("x.png", "--scheduler", "tcp://127.0.0.1:9")
+    assert status == 2 and "--scheduler tcp://127.0.0.1:9" in err and "Traceback" not in err
