@@ -188,15 +188,9 @@ def test_r1_inverted_and_turned_x_rays_are_seen_and_named():
     assert np.mean(named) > 0.9, np.mean(named)
 
 
-@needs_data
-def test_m9_an_inverted_micrograph_is_seen():
-    for case in (case for case in read_cases("em_membranes", DATA / "em_membranes") if case.part == "test"):
-        assert "inverted" in ood_warning(from_array(255 - case.image.pixels), "em_membranes")
-
-
 def test_without_a_name_a_network_is_suggested_or_none(retina):
     assert uh.suggest_model(HERE / "retina.jpg") == ["retinal_vessels"]
-    assert set(uh.suggest_model(HERE / "ihc.png")) == {"nuclei", "nuclei_he"}
+    assert uh.suggest_model(HERE / "ihc.png") == ["nuclei_he"]
     result = uh.segment(retina[::4, ::4], progress=False)
     assert result.card.name == "retinal_vessels" and "no network was named" in result.image.notes[-1]
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)

@@ -38,7 +38,7 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
     card = MODELS[card] if isinstance(card, str) else card
     if card.name not in statistics() or not (away := score(found := distances(image), card.name)) > 1:
         return None
-    others = [name for name in found if name in MODELS or is_other(name, card.name, statistics())]
+    others = [name for name in found if name in MODELS or statistics()[name]["anywhere"]]
     nearest, advice = min(others, key=found.get), ""
     if nearest != card.name and found[nearest] < 1:
         what = statistics()[nearest]["what"]
@@ -55,7 +55,7 @@ def suggest_model(image) -> list[str]:
     An empty list says: none of these. Cards without statistics are never suggested.
     """
     found = distances(read_image(image))
-    fitting = [name for name in MODELS if name in found and score(found, name) <= 1]
+    fitting = [name for name in MODELS if name in found and score(found, name, strict=True) <= 1]
     return sorted(fitting, key=found.get)
 
 
@@ -68,12 +68,11 @@ def distances(image: MedicalImage) -> dict[str, float]:
             for name, group in statistics().items()}  # fmt: skip
 
 
-def score(found: dict[str, float], card: str, groups: dict | None = None) -> float:
-    """The card's distance over that of the nearest other kind of images."""
+def score(found: dict[str, float], card: str, groups: dict | None = None, strict: bool = False) -> float:
+    """The card's distance over that of the nearest other kind of images; ``strict``: also of kinds hard to tell."""
     groups = groups or statistics()
-    return combined(
-        found[card], min(found[name] for name in groups if is_other(name, card, groups)), groups[card]["room"]
-    )
+    others = (found[name] for name in groups if is_other(name, card, groups) and (strict or not groups[name]["unsure"]))
+    return combined(found[card], min(others), groups[card]["room"])
 
 
 def is_other(name: str, card: str, groups: dict) -> bool:
