@@ -5,7 +5,7 @@ at 8 mm from the best of some hundred places, then at 4 mm. Positions are (x, y,
 to the patient's left, back and head.
 """
 
-from functools import cache
+from functools import cache, partial
 from itertools import permutations, product
 from pathlib import Path
 
@@ -26,20 +26,22 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 COARSE, FINE = 8.0, 4.0  # mm per voxel at which images are registered
 BINS, MARGIN = 16, 5.0  # of the histogram; mm around the brain that count
 ROUGH_LOOKS = 2  # along one axis alone, each time with the box centred anew
-ALIKE = 0.2  # mutual information: heads that lie as their header says have 0.22 to 0.6, others at most 0.18
+# mutual information: heads that lie as their header says had 0.22 to 1.4, heads that do not up to 0.26
+ALIKE, CLEARLY_ALIKE = 0.2, 0.35
 
 
 def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
     """((K, Z, Y, X) answer for a stack, zoom, warnings, places): the network sees a box around each structure.
 
     ``look`` gives the network's answer (K, z, y, x) for a box (z, y, x), along all or some ``axes``. The box is centred
-    on what was found and looked at again; of each structure the largest component stays. ``places``: by name, the voxel (z, y, x).
+    on what was found and looked at again; of each structure the largest component stays. ``places``: by name, the
+    voxel (z, y, x).
     """
     entry, spacing = card.localise, np.array(stack.spacing)
     centres, turn, said = place_boxes(stack, entry)
     matrix = turn * (card.preprocessing.spacing or 1.0) / spacing[:, None]
-    warnings, places, total = said, {}, None
-    volumes = {}
+    total = np.zeros((card.out_channels, *stack.pixels.shape), np.float32)
+    warnings, places, volumes = said, {}, {}
     for name, centre in zip(entry.names, centres, strict=True):
         for axes in (*[(0,)] * ROUGH_LOOKS, None):
             grid = Grid.around(centre, entry.box[::-1], matrix)
@@ -49,11 +51,10 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
             if axes and found.any():
                 where = np.argwhere(found)
                 centre = centre + matrix @ ((where.min(0) + where.max(0)) / 2 - (np.array(grid.shape) - 1) / 2)
-        if total is None:
-            total = np.zeros((len(answer), *stack.pixels.shape), np.float32)
         background = np.zeros_like(answer)
-        background[0] = answer.shape[0] > 1
-        grid.put_back(np.where(surroundings(answer, found, card.threshold), answer - background, 0), total)
+        background[0] = card.out_channels > 1
+        kept = surroundings(answer, found, card.threshold)
+        grid.put_back(np.where(kept, answer - background, 0)[: card.out_channels], total)
         places[name] = tuple(float(n) for n in centre)
         volumes[name] = np.count_nonzero(found) * (card.preprocessing.spacing or 1.0) ** 3 / 1000
         low, high = entry.volumes
@@ -61,7 +62,7 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
             warnings.append(f"{name}: {volumes[name]:.2f} mL found, where {low:g} to {high:g} are usual")
         elif strange := ood_warning(MedicalImage(pixels, "ZYX"), card):
             warnings.append(f"{name}: {strange}")
-    total[0] += len(total) > 1
+    total[0] += card.out_channels > 1
     if min(volumes.values()) < max(volumes.values()) / 2:
         sizes = ", ".join(f"{name} {volume:.2f} mL" for name, volume in volumes.items())
         warnings.append(f"very unequal ({sizes}): look whether all of it was found")
@@ -87,14 +88,14 @@ def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray],
     template, spacing = to_stack(read_image(TEMPLATES / entry.template)), np.array(stack.spacing)
     matrix, shift, alike = register(template, stack, TURNS[:1])
     warnings = []
-    if alike < ALIKE:
+    if alike < CLEARLY_ALIKE:
         turned, moved, other = register(template, stack, TURNS)
         if other > 1.2 * alike:
             matrix, shift, alike = turned, moved, other
             lies = "the head lies otherwise than its file says: found all the same, but left and right may be swapped"
             warnings.append(lies)
     if alike < ALIKE:
-        warnings.append(f"hardly like a head (mutual information with the template {alike:.2f}, usual {ALIKE} to 0.6)")
+        warnings.append(f"hardly like a head (mutual information with the template {alike:.2f}, usually above {ALIKE})")
     left, _, right = np.linalg.svd(matrix)
     origin = origin_of(entry.template)
     centres = [matrix @ (origin + np.array(c) * (-1, -1, 1)) + shift for c in entry.centres]
@@ -122,7 +123,7 @@ TURNS = all_turns()
 def at(stack: MedicalImage, step: float) -> tuple[np.ndarray, np.ndarray]:
     """((Z, Y, X) from 0 to 1 at about ``step`` mm, the (3,) spacing (x, y, z))."""
     size = np.array(stack.pixels.shape) * stack.spacing
-    pixels = resize_volume(stack.pixels, tuple(np.maximum(1, np.rint(size / step)).astype(int)))
+    pixels = resize_volume(np.nan_to_num(stack.pixels), tuple(np.maximum(1, np.rint(size / step)).astype(int)))
     low, high = np.percentile(pixels, (1, 99.7))
     return np.clip((pixels - low) / max(high - low, 1e-6), 0, 1), (size / pixels.shape)[::-1]
 
@@ -148,16 +149,14 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
         brain = binary_dilation(still > 0.03, iterations=max(1, round(MARGIN / step)))
         middle = (np.argwhere(brain).mean(0)[::-1] + 0.5) * still_step
         points = (np.argwhere(brain)[:, ::-1] + 0.5) * still_step, to_bins(still[brain])
-
-        def information(matrix, shift, points=points, moving=moving, moving_step=moving_step):
-            return mutual_information(*points, moving, moving_step, matrix, shift)
-
+        information = partial(mutual_information, *points, moving, moving_step)
         if not found:
             reach = np.maximum(0, moving_step * moving.shape[::-1] / 2 - 50)  # a brain lies whole in the image
             grid = [np.arange(-r, r + 1, 2 * step if len(turns) == 1 else 3 * step) for r in reach]
             centre = moving_step * moving.shape[::-1] / 2
             starts = [(turn, centre + c - turn @ middle) for turn in turns for c in product(*grid)]
-            found = sorted(starts, key=lambda start: -information(*start))[:5]
+            some = partial(mutual_information, points[0][::3], points[1][::3], moving, moving_step)
+            found = sorted(starts, key=lambda start: -some(*start))[:5]
         method = sitk.ImageRegistrationMethod()
         method.SetNumberOfThreads(1)  # the same answer on any machine
         method.SetMetricAsMattesMutualInformation(32)

@@ -13,7 +13,7 @@ from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..preprocessing.checks import check_input
 from ..preprocessing.prepare import prepare
-from ..preprocessing.resample import TOLERANCE, at_spacing
+from ..preprocessing.resample import at_spacing
 from ..results.segmentation import Segmentation
 from .averaging import FLIPS
 from .localise import see_boxes
@@ -51,9 +51,7 @@ def segment(
     values = values.reshape(len(values), *image.spatial_shape)
     spread = values[-1] if len(values) > model.out_channels else None
     warnings += tuple(dict.fromkeys(words for part in seen for words in part.warnings))
-    if (scale := model.card.preprocessing.spacing) and zoom is None and abs(seen[0].zoom - 1) > TOLERANCE:
-        note = f"seen by the network at {scale:g} mm a step, the scale it learnt from (zoom {seen[0].zoom:.3g})"
-        image = replace(image, notes=(*image.notes, note))
+    image = replace(image, notes=image.notes + seen[0].notes)
     found = (threshold, seen[0].zoom, flips, model.weights_sha256, warnings, spread, seen[0].places)
     return Segmentation(image, model.card, values[: model.out_channels], *found)
 
@@ -74,6 +72,7 @@ class Seen:
     values: np.ndarray  # (K, *shape) float32; with ``flips`` > 1 one more, the spread over the copies
     zoom: float
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     places: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of structures, as ``Segmentation`` has them
 
 
@@ -86,15 +85,24 @@ def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress:
     look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress)
     grid = at_spacing(stack, card.preprocessing.spacing) if volumetric(stack, card) and zoom is None else None
     if card.localise and card.localise.wanted(stack):
-        seen = Seen(*see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0]))
+        values, zoom, warnings, places = see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
+        notes = (f"registered to {card.localise.template}; the network saw a box on the {' and the '.join(places)}",)
+        seen = Seen(values, zoom, warnings, notes, places)
     elif grid is not None:
         answer = look(grid.cut(stack.pixels))[0]
         total = np.zeros((len(answer), *stack.pixels.shape), np.float32)
         grid.put_back(answer, total)
-        seen = Seen(total, float(1 / grid.matrix[1, 1]))
+        seen = Seen(total, float(1 / grid.matrix[1, 1]), notes=(scale_note(card),))
     else:
         seen = Seen(*look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing))
+        if card.preprocessing.spacing and zoom is None and seen.zoom != 1:
+            seen.notes = (scale_note(card),)
     return replace(seen, values=from_stack(image, seen.values))
+
+
+def scale_note(card) -> str:
+    size = card.preprocessing.spacing
+    return f"the network saw it at {f'{size:g} mm' if size > 1e-3 else f'{1e6 * size:g} nm'} a step, as it learnt it"
 
 
 def volumetric(stack, card) -> bool:
@@ -105,9 +113,10 @@ def volumetric(stack, card) -> bool:
 def predict_stack(
     model: UNet, stack: np.ndarray, flips: int, zoom: float | None, progress: bool, spacing=None, axes=None
 ) -> tuple[np.ndarray, float]:
-    """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes`` (default: the card's).
+    """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes``.
 
-    In a volume that lies in space the front is at the top and the patient's right on the left.
+    Without ``axes``, over the card's. In a volume that lies in space the front is at the top, the patient's right on
+    the left.
     """
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
     axes = (axes or preprocessing.axes) if len(stack) > 1 else (0,)

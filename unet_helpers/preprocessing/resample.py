@@ -31,9 +31,8 @@ class Grid:
     def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
         """Add (K, *shape) to (K, Z, Y, X), in place; what lies outside the grid stays."""
         block, inverse = self.block(total.shape[1:]), np.linalg.inv(self.matrix)
-        smooth = np.maximum(0, (np.linalg.norm(inverse, axis=1) - 1) / 2)
         for channel, values in zip(total, answer, strict=True):
-            padded = np.pad(gaussian_filter(values, smooth, mode="nearest"), 1, "edge")
+            padded = np.pad(values, 1, "edge")
             offset, size = inverse @ (starts(block) - self.start) + 1, channel[block].shape
             channel[block] += affine_transform(padded, inverse, offset, size, order=1)
 
@@ -53,7 +52,6 @@ def at_spacing(stack, spacing: float | None) -> Grid | None:
     """The whole of a stack (Z, Y, X) at voxels of ``spacing`` mm; None where they are so, or their size is unknown."""
     if not spacing or not stack.spacing or np.allclose(stack.spacing, spacing, rtol=TOLERANCE):
         return None
-    step = spacing / np.array(stack.spacing)
-    step = np.clip(step, 0.25, 4)  # further enlarged, it shows no more detail
+    step = np.clip(spacing / np.array(stack.spacing), 0.25, 4)  # further enlarged, it shows no more detail
     shape = np.maximum(1, np.rint(np.array(stack.pixels.shape) / step)).astype(int)
     return Grid.around((np.array(stack.pixels.shape) - 1) / 2, tuple(map(int, shape)), np.diag(step))
