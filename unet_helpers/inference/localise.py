@@ -53,7 +53,8 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
                 centre = centre + matrix @ ((where.min(0) + where.max(0)) / 2 - (np.array(grid.shape) - 1) / 2)
         background = np.zeros_like(answer)
         background[0] = card.out_channels > 1
-        kept = surroundings(answer, found, card.threshold)
+        near = foreground_of(answer) >= card.threshold / 5  # all that hangs together with what was found
+        kept = binary_propagation(found, np.ones((3, 3, 3)), near)
         grid.put_back(np.where(kept, answer - background, 0)[: card.out_channels], total)
         places[name] = tuple(float(n) for n in centre)
         volumes[name] = np.count_nonzero(found) * (card.preprocessing.spacing or 1.0) ** 3 / 1000
@@ -74,11 +75,6 @@ def largest(answer: np.ndarray, threshold: float) -> np.ndarray:
     regions, count = label(foreground_of(answer) >= threshold, np.ones((3, 3, 3)))
     sizes = np.bincount(regions.reshape(-1))[1:]
     return regions == 1 + sizes.argmax() if count else regions > 0
-
-
-def surroundings(answer: np.ndarray, found: np.ndarray, threshold: float) -> np.ndarray:
-    """(z, y, x) bool: what was found and all that hangs together with it at a fifth of the threshold."""
-    return binary_propagation(found, np.ones((3, 3, 3)), foreground_of(answer) >= threshold / 5)
 
 
 def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray], np.ndarray, list[str]]:

@@ -47,13 +47,11 @@ def card_of(fields: dict) -> ModelCard:
     return ModelCard(**frozen(fields), preprocessing=Preprocessing(**frozen(nested)))
 
 
-def frozen(fields: dict) -> dict:
-    """With tuples, also in tuples, for the lists of JSON."""
-
-    def as_tuple(value):
-        return tuple(map(as_tuple, value)) if isinstance(value, list) else value
-
-    return {name: as_tuple(value) for name, value in fields.items()}
+def frozen(value):
+    """With tuples for the lists of JSON."""
+    if isinstance(value, dict):
+        return {name: frozen(part) for name, part in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def read_card(path: Path) -> ModelCard:
