@@ -21,9 +21,11 @@ def as_seen(image, model, index: int | None = None) -> torch.Tensor:
 
     Of an image larger than one tile, the centre.
     """
-    slices, model = to_stack(read_image(image)).pixels, load_model(model)
+    stack, model = to_stack(read_image(image)), load_model(model)
+    slices = stack.pixels
     index = len(slices) // 2 if index is None else index
-    prepared = prepare(slices, model.card.preprocessing, working_shape(model, slices[index]))[index]
+    shape = working_shape(model, slices[index], spacing=stack.spacing)
+    prepared = prepare(slices, model.card.preprocessing, shape)[index]
     margins = [max(0, int(n - TILE / z) // 2) for n, z in zip(prepared.pixels.shape, prepared.zoom, strict=False)]
     rows, columns = (slice(m, n - m) for m, n in zip(margins, prepared.pixels.shape, strict=False))
     return torch.tensor(prepared.tile(rows, columns, model.in_channels))[None]

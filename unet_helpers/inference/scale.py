@@ -5,6 +5,7 @@ import numpy as np
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import field_of_view, width_of
 from ..preprocessing.prepare import prepare
+from ..preprocessing.resample import TOLERANCE
 from ..preprocessing.resize import highest_contrast_window, resize_channels
 from .tiles import predict
 
@@ -15,11 +16,18 @@ LOOK = 512  # working px: side of the window that is looked at, at each scale
 LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
 
 
-def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None) -> tuple[int, int]:
-    """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained."""
+def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None, spacing=None) -> tuple[int, int]:
+    """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained.
+
+    ``spacing``: mm along its rows and columns, for a card that has one too.
+    """
     preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
     if preprocessing.scale == "square":
         return preprocessing.size, preprocessing.size
+    if zoom is None and preprocessing.spacing and spacing is not None and len(spacing) > 1:
+        zooms = np.clip(np.array(spacing[-2:]) / preprocessing.spacing, 1 / MAX_ZOOM, MAX_ZOOM)
+        zooms = np.where(abs(zooms - 1) < TOLERANCE, 1, zooms)
+        return tuple(max(1, round(n * z)) for n, z in zip(shape, zooms, strict=True))
     if zoom is None and preprocessing.scale == "field of view":
         zoom = min(preprocessing.size / width_of(field_of_view(pixels)), MAX_ZOOM)
     elif zoom is None and preprocessing.scale == "objects":

@@ -1,7 +1,8 @@
 """``segment(image, model)``: the one way from any image and a network to a ``Segmentation``."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -17,8 +18,10 @@ from ..networks.unet import UNet
 from ..preprocessing.checks import check_input
 from ..preprocessing.out_of_distribution import suggest_model
 from ..preprocessing.prepare import prepare
+from ..preprocessing.resample import at_spacing
 from ..results.segmentation import Segmentation
 from .averaging import FLIPS
+from .localise import see_boxes
 from .scale import working_shape
 from .tiles import predict
 
@@ -52,15 +55,17 @@ def segment(
     warnings = tuple(check_input(image, model.card))
     for words in (*image.notes, *warnings):
         (tell or str)(f"{image.path or 'array'}: {words}")
-    answers = []
+    seen: list[Seen] = []
     for frame in frames(image):
-        answers.append(predict_volume(model, frame, flips, zoom, progress))
+        seen.append(predict_volume(model, frame, flips, zoom, progress))
         if model.card.preprocessing.scale == "objects":  # a movie has one scale, and it is told from its first frame
-            zoom = answers[0][1]
-    values = np.stack([answer for answer, _ in answers], axis=1) if len(answers) > 1 else answers[0][0]
+            zoom = seen[0].zoom
+    values = np.stack([part.values for part in seen], axis=1) if len(seen) > 1 else seen[0].values
     values = values.reshape(len(values), *image.spatial_shape)
     spread = values[-1] if len(values) > model.out_channels else None
-    found = (threshold, answers[0][1], flips, model.weights_sha256, warnings, spread)
+    warnings += tuple(dict.fromkeys(words for part in seen for words in part.warnings))
+    image = replace(image, notes=image.notes + seen[0].notes)
+    found = (threshold, seen[0].zoom, flips, model.weights_sha256, warnings, spread, seen[0].places)
     return Segmentation(image, model.card, values[: model.out_channels], *found)
 
 
@@ -92,22 +97,69 @@ def check_settings(card, threshold=None, flips=None, zoom=None, **reading) -> tu
     return threshold, flips
 
 
-def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple[np.ndarray, float]:
-    """(K, *spatial) float32 in the image's own order, and the zoom: each slice on its own, averaged over the axes.
+@dataclass
+class Seen:
+    """What a network made of one image or volume."""
+
+    values: np.ndarray  # (K, *shape) float32; with ``flips`` > 1 one more, the spread over the copies
+    zoom: float
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    places: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of structures, as ``Segmentation`` has them
+
+
+def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> Seen:
+    """The answer in the image's own order: seen as it is, at the card's spacing, or in boxes that the card localises.
 
     With ``flips`` > 1 one more channel holds the standard deviation over the copies, but of huge images.
     """
-    stack = to_stack(image).pixels  # (Z, Y, X[, C]), the front at the top, the patient's right on the left
+    stack, card = to_stack(image), model.card
+    look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress)
+    grid = at_spacing(stack, card.preprocessing.spacing) if volumetric(stack, card) and zoom is None else None
+    if card.localise and card.localise.wanted(stack):
+        values, zoom, warnings, places = see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
+        notes = (f"registered to {card.localise.template}; the network saw a box on the {' and the '.join(places)}",)
+        seen = Seen(values, zoom, warnings, notes, places)
+    elif grid is not None:
+        answer = look(grid.cut(stack.pixels))[0]
+        total = np.zeros((len(answer), *stack.pixels.shape), np.float32)
+        grid.put_back(answer, total)
+        seen = Seen(total, float(1 / grid.matrix[1, 1]), notes=(scale_note(card),))
+    else:
+        seen = Seen(*look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing))
+        if card.preprocessing.spacing and zoom is None and seen.zoom != 1:
+            seen.notes = (scale_note(card),)
+    return replace(seen, values=from_stack(image, seen.values))
+
+
+def scale_note(card) -> str:
+    size = card.preprocessing.spacing
+    return f"the network saw it at {f'{size:g} mm' if size > 1e-3 else f'{1e6 * size:g} nm'} a step, as it learnt it"
+
+
+def volumetric(stack, card) -> bool:
+    """Is the stack seen along more than one axis, so that its spacing counts along all?"""
+    return len(stack.pixels) > 1 and stack.pixels.ndim == 3 and len(card.preprocessing.axes) > 1
+
+
+def predict_stack(
+    model: UNet, stack: np.ndarray, flips: int, zoom: float | None, progress: bool, spacing=None, axes=None
+) -> tuple[np.ndarray, float]:
+    """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes``.
+
+    Without ``axes``, over the card's. In a volume that lies in space the front is at the top, the patient's right on
+    the left.
+    """
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
-    axes = preprocessing.axes if len(stack) > 1 else (0,)
+    axes = (axes or preprocessing.axes) if len(stack) > 1 else (0,)
     total, zooms = np.zeros((model.out_channels + (flips > 1 and stack.size < 2**26), *shape), np.float32), []
     count = sum(shape[axis] for axis in axes)
     with tqdm(total=count, desc="slices", disable=not progress or count < 4) as bar:
         for axis in axes:
             slices, out = np.moveaxis(stack, axis, 0), np.moveaxis(total, axis + 1, 1)
-            size = working_shape(model, slices[len(slices) // 2], zoom)
+            size = working_shape(model, slices[len(slices) // 2], zoom, spacing)
             zooms.append(size[0] / slices.shape[1])
             for i, prepared in enumerate(prepare(slices, preprocessing, size)):
                 predict(model, prepared, out[:, i], flips, 1 / len(axes), progress and count == 1)
                 bar.update()
-    return from_stack(image, total), zooms[0]
+    return total, zooms[0]

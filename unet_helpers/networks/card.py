@@ -14,8 +14,28 @@ class Preprocessing:
     sigma: float = 30.0  # working px, of the local z-score
     scale: str = "native"  # 'native', 'square', 'field of view' or 'objects': what is brought to ``size``
     size: int = 0  # working px: side of the square, width of the field of view, diameter of an object
+    spacing: float | None = None  # mm per working px, where the image's own is known; None: as ``scale`` says
     context: int = 0  # slices of a volume on each side that are read along; a single image is its own neighbour
     axes: tuple[int, ...] = (0,)  # of a volume (Z, Y, X): those along which it is sliced; the answers are averaged
+
+
+@dataclass(frozen=True)
+class Localise:
+    """Where structures lie in a template, to be found in a larger image: the network sees boxes around them."""
+
+    template: str  # a NIfTI file in templates/
+    names: tuple[str, ...]  # of the structures, each of which is one object
+    centres: tuple[tuple[float, float, float], ...]  # mm in the template's world, to the right, front and head
+    box: tuple[int, int, int]  # voxels of the card's spacing, to the right, front and head
+    beyond: float = 100.0  # mm: a smaller image, along any axis, is a crop
+    volumes: tuple[float, float] = (0.0, 1e9)  # mL that are plausible
+
+    def wanted(self, stack) -> bool:
+        """Is this (Z, Y, X) stack more than a crop?"""
+        if not stack.spacing or stack.pixels.ndim != 3:
+            return False
+        sizes = zip(stack.pixels.shape, stack.spacing, strict=True)
+        return len(stack.spacing) == 3 and all(n * step > self.beyond for n, step in sizes)
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,7 @@ class ModelCard:
     classes: tuple[str, ...]
     colors: tuple[str, ...]  # one a class, from the colour-blind-safe palette of Okabe and Ito
     preprocessing: Preprocessing = Preprocessing()
+    localise: Localise | None = None
     out_channels: int = 1
     features: int = 16
     depth: int = 4

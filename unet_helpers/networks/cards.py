@@ -1,7 +1,7 @@
 """The pretrained networks: everything there is to know about each one, in one frozen card."""
 
 from ..palette import GREEN, ORANGE, SKY, YELLOW
-from .card import ModelCard, Preprocessing
+from .card import Localise, ModelCard, Preprocessing
 
 MODELS = {
     card.name: card
@@ -81,6 +81,7 @@ MODELS = {
             modality="electron microscopy",
             classes=("membrane",),
             colors=(SKY,),
+            preprocessing=Preprocessing(spacing=4e-6),
             threshold=0.3,
             instance_method="membranes",
             objects="slices",
@@ -91,7 +92,8 @@ MODELS = {
             citation="Arganda-Carreras et al. 2015, Front. Neuroanat. 9:142; Cardona et al. 2010, PLoS Biol. "
             "8(10); Gerhard et al. 2013, figshare, doi:10.6084/m9.figshare.856713",
             scores=("Rand V 0.985 (ISBI, slices 22 to 24)", "0.968 (VNC, slices 10 and 11)"),
-            limits="Two animals of one species, pixels of 4 to 5 nm; other tissue and stains need fine-tuning.",
+            limits="Two animals of one species; an image without a spacing is taken to have 4 nm a pixel; other "
+            "tissue and stains need fine-tuning.",
         ),
         ModelCard(
             name="lungs",
@@ -132,20 +134,28 @@ MODELS = {
         ModelCard(
             name="hippocampus",
             title="Hippocampus",
-            modality="T1 MRI around the hippocampus",
+            modality="T1 MRI of the head, or of the hippocampus",
             dicom=("MR",),
             sequence="t1",
             classes=("anterior", "posterior"),
             colors=(ORANGE, SKY),
-            preprocessing=Preprocessing(axes=(0, 1, 2), context=1),
-            min_component_share=1.0,
+            preprocessing=Preprocessing(axes=(0, 1, 2), context=1, spacing=1.0),
+            localise=Localise(
+                template="mni_icbm152_t1_2mm.nii.gz",
+                names=("left", "right"),
+                centres=((-27, -20, -15), (27, -20, -15)),
+                box=(40, 56, 40),
+                volumes=(1.0, 7.0),
+            ),
+            min_component_share=0.2,  # of two in a head, one may be much smaller
             out_channels=3,
             sha256="6009729a4b57792adead04194cbf010135e6d103adb652c9062b4ea12e8a3437",
             data="Medical Segmentation Decathlon, Task04",
             licence="CC BY-SA 4.0",
             citation="Antonelli et al. 2022, Nat. Commun. 13:4128; Simpson et al. 2019, arXiv:1902.09063",
             scores=("Dice 0.898 anterior, 0.876 posterior (21 volumes)",),
-            limits="Small crops around one hippocampus with voxels of 1 mm; a whole head must be cropped first.",
+            limits="T1 alone, learnt from crops of adults' heads. A whole head is registered to a template first, for "
+            "which it takes SimpleITK; where that or the size of what was found is doubtful, a warning says so.",
         ),
         ModelCard(
             name="brain_flair_buda2019",

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
 from ..files import did_you_mean, written_whole
-from .cards import ModelCard, Preprocessing
+from .cards import Localise, ModelCard, Preprocessing
 from .unet import UNet
 
 RENAMED = {"reading": "preprocessing", "separate": "instance_method", "smallest_region": "min_component_share"}
@@ -42,10 +42,16 @@ def card_of(fields: dict) -> ModelCard:
     fields = {RENAMED.get(name, name): value for name, value in fields.items()}
     nested = fields.pop("preprocessing")
     nested |= SLICED.get(nested.pop("planes", "first"), {})
-    preprocessing = Preprocessing(**{k: tuple(v) if isinstance(v, list) else v for k, v in nested.items()})
-    return ModelCard(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}, preprocessing=preprocessing
-    )
+    if fields.get("localise"):
+        fields["localise"] = Localise(**frozen(fields["localise"]))
+    return ModelCard(**frozen(fields), preprocessing=Preprocessing(**frozen(nested)))
+
+
+def frozen(value):
+    """With tuples for the lists of JSON."""
+    if isinstance(value, dict):
+        return {name: frozen(part) for name, part in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def read_card(path: Path) -> ModelCard:

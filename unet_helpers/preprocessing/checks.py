@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
+
 from ..images.image import MedicalImage
-from ..images.orientation import to_stack
+from ..images.orientation import frames, to_stack
 from ..images.pixel_checks import SAMPLE, check_pixels, shows_something, sides
 from .buda2019 import check_volume
 from .channels import is_bright_field
@@ -54,18 +56,29 @@ def check_channels(image: MedicalImage, card) -> list[str]:
 
 def check_scale(image: MedicalImage, card) -> list[str]:
     """Warnings about an image far smaller or larger than the card's working scale."""
+    if is_localised(image, card):
+        return []
     side, size = max(sides(image.spatial_shape)), card.preprocessing.size
     if card.preprocessing.scale in ("square", "field of view") and side < size / 4:
         return [f"only {side} px wide, while the network works at {size} px: enlarged, it shows no more detail."]
+    if card.preprocessing.spacing and image.spacing:
+        side = round(
+            max(np.array(image.spatial_shape[-len(image.spacing) :]) * image.spacing) / card.preprocessing.spacing
+        )
     if card.preprocessing.scale == "native" and len(card.preprocessing.axes) > 1 and side > 128:
         return [f"{side} voxels wide; the network knows small crops around the structure. Cut one out first."]
     return []
 
 
+def is_localised(image: MedicalImage, card) -> bool:
+    """Will the network see boxes in this image, and not the whole?"""
+    return card.localise is not None and any(card.localise.wanted(to_stack(frame)) for frame in frames(image))
+
+
 def check_distribution(image: MedicalImage, card) -> list[str]:
     """A warning about an image unlike those that the card's network learnt from."""
-    if not shows_something(image.pixels, image.spatial_shape):
-        return []  # which check_pixels says
+    if not shows_something(image.pixels, image.spatial_shape) or is_localised(image, card):
+        return []  # which check_pixels says; of the boxes it is said later
     if card.sequence and card.sequence in sequences_named(image):
         return []  # scanners differ more than what is known of them
     warning = ood_warning(image, card)

@@ -1,6 +1,7 @@
 """Measurements of objects with scikit-image, in px and in physical units; and a result in a few numbers."""
 
 import numpy as np
+from scipy.ndimage import center_of_mass
 from skimage.measure import regionprops_table
 
 from ..images.orientation import as_displayed, to_stack
@@ -40,6 +41,8 @@ def measure(result):
     table = table.sort_values("object", ignore_index=True)
     if (classes := classes_of(result)) is not None:
         table.insert(1, "class", np.array(["background", *result.card.classes])[classes[table["object"]]])
+    if result.places:
+        table.insert(1, "side", sides_of(result)[table["object"] - 1])
     return in_physical_units(table, result.image, size)
 
 
@@ -67,6 +70,14 @@ def classes_of(result) -> np.ndarray | None:
     classes = np.zeros(int(result.objects.max()) + 1, np.uint8)
     classes[result.objects.reshape(-1)] = result.labels.reshape(-1)
     return classes
+
+
+def sides_of(result) -> np.ndarray:
+    """(objects,) the name of the localised structure that each object is nearest to: 'left' or 'right'."""
+    objects, spacing = as_displayed(result.image, result.objects), np.array(to_stack(result.image).spacing or 1.0)
+    places = np.array(list(result.places.values())) * spacing
+    middles = np.array(center_of_mass(objects > 0, objects, range(1, int(objects.max()) + 1))).reshape(-1, 3) * spacing
+    return np.array([*result.places])[np.linalg.norm(middles[:, None] - places, axis=2).argmin(1)]
 
 
 def in_physical_units(table, image, size: str):
@@ -103,6 +114,8 @@ def summary_of_objects(result) -> dict[str, tuple[float, str]]:
     if len(table):
         found[f"median {best.split('_')[0]}"] = (float(table[best].median()), unit)
         found[f"total {best.split('_')[0]}"] = (float(table[best].sum()), unit)
+    for name in result.places:
+        found[f"{name} volume"] = (float(table[best][table["side"] == name].sum()), unit)
     return found
 
 

@@ -99,6 +99,7 @@ def manifest(result, objects: int) -> dict:
         "threshold": result.threshold,
         "zoom": round(result.zoom, 6),
         "flips": result.flips,
+        "places": result.places,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
         "expected_dice": result.expected_dice and [round(value, 4) for value in result.expected_dice],

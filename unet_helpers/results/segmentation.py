@@ -1,6 +1,6 @@
 """What comes back: a ``Segmentation`` that can be looked at, measured and saved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Segmentation:
     weights_sha256: str = ""
     warnings: tuple[str, ...] = ()  # of the input check, before the network ran
     spread: np.ndarray | None = None  # (*spatial) standard deviation over the answers averaged; None of a single one
+    places: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of localised structures: voxel as displayed
 
     @property
     def foreground(self) -> np.ndarray:

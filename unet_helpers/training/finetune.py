@@ -88,6 +88,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         classes=classes,
         colors=palette.CLASSES[: len(classes)],
         preprocessing=preprocessing,
+        localise=None,
         instance_method="components",
         objects="volumes",
         measures="objects",
@@ -139,7 +140,7 @@ def make_example(network: UNet, image, mask) -> Example:
     if target.max() >= max(2, network.out_channels):
         names = ", ".join(network.card.classes)
         raise TrainingError(f"{image.name}: the mask holds class {target.max()}, but the classes are {names}.")
-    shape = working_shape(network, image.pixels)
+    shape = working_shape(network, image.pixels, spacing=image.spacing)
     prepared = prepare(image.pixels[None], network.card.preprocessing, shape)[0]
     shape = shape if prepared.inside is None else prepared.pixels.shape
     return example_of(prepared, resize_labels(target[prepared.box].astype(np.uint8), shape), network.card)

@@ -1,0 +1,57 @@
+"""A volume on another grid: boxes of any position, direction and spacing, and the way back into the volume."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import affine_transform, gaussian_filter
+
+TOLERANCE = 0.02  # by so little a spacing may differ from the card's and still count as that
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where the voxels of a box lie in a volume; all in the order (z, y, x)."""
+
+    shape: tuple[int, int, int]
+    matrix: np.ndarray  # (3, 3) voxels of the volume per step of the grid
+    start: np.ndarray  # (3,) voxel of the volume at the grid's first one
+
+    @classmethod
+    def around(cls, centre, shape, matrix) -> "Grid":
+        """The box whose middle lies at the voxel ``centre`` of the volume."""
+        return cls(tuple(shape), matrix, np.asarray(centre) - matrix @ ((np.asarray(shape) - 1) / 2))
+
+    def cut(self, pixels: np.ndarray) -> np.ndarray:
+        """(*shape) float32 of (Z, Y, X), linearly; smoothed before where the grid is coarser than the volume."""
+        block = self.block(pixels.shape)
+        values = pixels[block].astype(np.float32)
+        values = gaussian_filter(values, np.maximum(0, (np.linalg.norm(self.matrix, axis=1) - 1) / 2), mode="nearest")
+        return affine_transform(values, self.matrix, self.start - starts(block), self.shape, order=1, mode="nearest")
+
+    def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
+        """Add (K, *shape) to (K, Z, Y, X), in place; what lies outside the grid stays."""
+        block, inverse = self.block(total.shape[1:]), np.linalg.inv(self.matrix)
+        for channel, values in zip(total, answer, strict=True):
+            padded = np.pad(values, 1, "edge")
+            offset, size = inverse @ (starts(block) - self.start) + 1, channel[block].shape
+            channel[block] += affine_transform(padded, inverse, offset, size, order=1)
+
+    def block(self, shape) -> tuple[slice, ...]:
+        """The part of the volume that the grid covers, with a margin."""
+        corners = np.indices((2, 2, 2)).reshape(3, -1) * (np.array(self.shape) - 1)[:, None]
+        corners = self.matrix @ corners + self.start[:, None]
+        low, high = np.floor(corners.min(1)).astype(int) - 2, np.ceil(corners.max(1)).astype(int) + 3
+        return tuple(slice(min(max(0, a), n - 1), min(n, max(b, 1))) for a, b, n in zip(low, high, shape, strict=True))
+
+
+def starts(block: tuple[slice, ...]) -> np.ndarray:
+    return np.array([part.start for part in block])
+
+
+def at_spacing(stack, spacing: float | None) -> Grid | None:
+    """The whole of a stack (Z, Y, X) at voxels of ``spacing`` mm; None where they are so, or their size is unknown."""
+    if not spacing or not stack.spacing or np.allclose(stack.spacing, spacing, rtol=TOLERANCE):
+        return None
+    step = np.clip(spacing / np.array(stack.spacing), 0.25, 4)  # further enlarged, it shows no more detail
+    shape = np.maximum(1, np.rint(np.array(stack.pixels.shape) / step)).astype(int)
+    return Grid.around((np.array(stack.pixels.shape) - 1) / 2, tuple(map(int, shape)), np.diag(step))
