@@ -2,6 +2,7 @@
 
 import copy
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,14 @@ from ..networks.weights import save_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
 from .augment import batch_of
+from .cases import IGNORED, Case
 from .fit import fit, loss_of, loss_of_step
-from .recipes import Example, Recipe, example_of
+from .recipes import Example, Recipe, Task, example_of
 from .tasks import TASKS
 from .windows import Draws, Pool
+
+ROUND, ROUNDS, CHECKS = 60, 5, 8  # steps of a round, rounds at most where no steps are given, checks in a round
+SETTLED = 0.02  # a Dice that rises by less in the last quarter of a round has converged
 
 
 def fine_tune(
@@ -35,7 +40,7 @@ def fine_tune(
     *,
     classes: Sequence[str] | None = None,
     size: int | None = None,
-    minutes: float = 3.0,
+    minutes: float | None = None,
     steps: int | None = None,
     name: str = "fine_tuned",
     pretrained: bool = True,
@@ -48,9 +53,11 @@ def fine_tune(
     arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
     ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
     image at ``size`` x ``size`` px (the card's own where it has one, else 128); without, it goes on with the card's
-    own task and scale.
-    ``minutes`` of training on this machine, or so many ``steps`` on any; ``pretrained=False`` starts from random
-    weights, to compare. ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
+    own task and scale, and the masks of nuclei are ids, one per nucleus (or their connected components).
+    It learns in rounds until its Dice on ``images`` settles; or for so many ``steps``; or for ``minutes`` here. Where
+    it has not settled a UserWarning says so. The network's ``curve`` is a pandas.DataFrame of step, loss and Dice (on
+    the images learnt from: keep others to test). ``pretrained=False`` starts from random weights, to compare.
+    ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
     """
     if not images or len(images) != len(masks):
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
@@ -65,15 +72,52 @@ def fine_tune(
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
     kept = pretrained and classes is not None and keep_better_head(network, head, examples)
     recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
-    recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
-    card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
-    with TemporaryDirectory() as folder:
-        tuned = fit(network, examples, [], recipe, Path(folder) / name, checks=4, minutes=limit)
+    marked = (((e.target > 0) & (e.target != IGNORED)).any() for e in examples)
+    if not any(marked):
+        raise TrainingError("All masks are empty, so there is nothing to learn: mark the structure with values above 0.")
+    planned = steps or (ROUND if minutes is None else steps_within(minutes, recipe, network, examples))
+    recipe, card, tuned, curve = replace(recipe, steps=planned), network.card, network, learning_curve([])
+    for number in range(1 if steps or minutes else ROUNDS):
+        with TemporaryDirectory() as folder:
+            part = replace(recipe, seed=seed + number)
+            clock = None if steps else minutes  # a machine may become busier than it was
+            tuned = fit(tuned, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
+            curve = learning_curve([curve, Path(folder) / name / "curve.csv"])
+        if not (doubt := doubts(curve, planned * (number + 1))):
+            break
+    if doubt:
+        warnings.warn(doubt, stacklevel=2)
+    tuned.curve = curve
     tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
     if save_to is not None:
         save_model(tuned, Path(save_to))
     tuned.weights_sha256 = ""
     return fold_batch_norm(tuned)
+
+
+def learning_curve(parts: Sequence):
+    """Step, loss and Dice of curves, or of files of ``fit``, one after the other: a pandas.DataFrame."""
+    import pandas as pd
+
+    curve = pd.DataFrame(columns=["step", "loss", "Dice"])
+    for part in parts:
+        more = pd.read_csv(part).set_axis(list(curve), axis=1) if isinstance(part, Path) else part
+        more = more.assign(step=more.step + (curve.step.max() if len(curve) else 0))
+        curve = pd.concat([curve, more], ignore_index=True) if len(curve) else more
+    return curve
+
+
+def doubts(curve, planned: int) -> str:
+    """Why the training may not have come to its end, and what to do; '' where its Dice has settled."""
+    last, before, done = curve.Dice.iloc[-1], curve.Dice.iloc[max(0, len(curve) - 1 - CHECKS // 4)], curve.step.iloc[-1]
+    more = f"Give it more steps, for example steps={2 * planned}."
+    if done < planned:
+        return f"Stopped by the clock after {done} of {planned} steps (Dice {last:.2f} on its own images). {more}"
+    if last - before > SETTLED or len(curve) < CHECKS:
+        return f"Not converged after {done} steps: Dice on its own images still went from {before:.2f} to {last:.2f}. {more}"
+    if last < 0.5:
+        return f"It fits its own images badly (Dice {last:.2f}): look at the masks, try another start or size. {more}"
+    return ""
 
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
@@ -130,11 +174,20 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
 
 def make_example(network: UNet, image, mask) -> Example:
     image, mask = read_image(image), read_image(mask).pixels
-    if not image.is_single or mask.shape[:2] != image.spatial_shape:
+    if not image.is_single:
+        sizes = " x ".join(map(str, image.spatial_shape))
+        advice = "give its slices and their masks: images=list(volume), masks=list(truth)"
+        raise TrainingError(f"{image.name} is a volume ({sizes}), and fine-tuning learns from single images: {advice}.")
+    if mask.shape[:2] != image.spatial_shape:
         raise TrainingError(
             f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; make them alike."
         )
     mask = mask if mask.ndim == 2 else mask.max(-1)
+    if network.card.instance_method == "interiors":  # ids, of which the task makes interiors and borders
+        from skimage.measure import label
+
+        case = Case(image.name, "train", "drawn", image, label(mask))
+        return next(iter(task_of(network.card.name).examples(case)))
     target = (mask > 0) if network.out_channels == 1 else mask
     if target.max() >= max(2, network.out_channels):
         names = ", ".join(network.card.classes)
@@ -145,13 +198,19 @@ def make_example(network: UNet, image, mask) -> Example:
     return example_of(prepared, resize_labels(target[prepared.box].astype(np.uint8), shape), network.card)
 
 
+def task_of(card: str) -> Task:
+    if card not in TASKS:
+        raise TrainingError(f"{card!r} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}.")
+    return TASKS[card]
+
+
 def recipe_for(
     card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool, seed: int
 ) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
     if same_task:
         same = {"crop": 192, "batch": 4, "consistency": 0.0, "shares": {}}  # for a few images, in minutes on a CPU
-        return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3, seed=seed)
+        return replace(task_of(card).recipe, **same, learning_rate=5e-4 if pretrained else 2e-3, seed=seed)
     crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
         steps=1,
