@@ -27,11 +27,11 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
     if name not in table():
         raise DownloadError(f"There is no sample {name!r}. Choose one of: {', '.join(table())}.")
     row = table()[name]
-    if "file" in row and not ground_truth:
-        return FOLDER / row["file"]
     source = row.get("ground_truth") if ground_truth else row
     if not source:
         raise DownloadError(f"The sample {name!r} comes without a true mask.")
+    if "file" in source:
+        return FOLDER / source["file"]
     return fetch(source["url"], source["sha256"], progress=progress)
 
 
@@ -67,7 +67,7 @@ def list_samples():
             "model": r["card"],
             "shows": r["title"],
             "comes": "with the repository" if "file" in r else "by download",
-            "true mask": "ground_truth" in r,
+            "expert's mask": "yes" if "ground_truth" in r else "no",
             "licence": r["licence"],
         }
         for n, r in table().items()

@@ -75,9 +75,11 @@ def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = N
         for ax, channel in zip(column, block[strongest].numpy(), strict=False):
             low, high = np.percentile(channel, [1, 99])
             ax.imshow(channel, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
-        column[0].set_title(f"{name.replace('coder', 'coder ')}\n{sizes(block)}", fontsize=10)
+        column[0].set_title(f"{name.replace('coder', 'coder ').capitalize()}\n{sizes(block)}", fontsize=10)
     for ax in axes.flat:
         ax.set_axis_off()
-    figure.supxlabel(f"The {maps} channels that vary most at each level, strongest on top; bright: strong", fontsize=11)
+    figure.supxlabel(
+        f"The {maps} channels that vary most in each block, the strongest on top; bright is strong", fontsize=11
+    )
     plt.close(figure)
     return figure

@@ -59,6 +59,8 @@ def fine_tune(
     the images learnt from: keep others to test). ``pretrained=False`` starts from random weights, to compare.
     ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
     """
+    import pandas as pd
+
     if not images or len(images) != len(masks):
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
     torch.manual_seed(seed)
@@ -74,37 +76,31 @@ def fine_tune(
     recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
     marked = (((e.target > 0) & (e.target != IGNORED)).any() for e in examples)
     if not any(marked):
-        raise TrainingError("All masks are empty, so there is nothing to learn: mark the structure with values above 0.")
+        raise TrainingError(
+            "All masks are empty, so there is nothing to learn: mark the structure with values above 0."
+        )
     planned = steps or (ROUND if minutes is None else steps_within(minutes, recipe, network, examples))
-    recipe, card, tuned, curve = replace(recipe, steps=planned), network.card, network, learning_curve([])
+    recipe, card, tuned, curve = replace(recipe, steps=planned), network.card, network, pd.DataFrame()
     for number in range(1 if steps or minutes else ROUNDS):
         with TemporaryDirectory() as folder:
             part = replace(recipe, seed=seed + number)
             clock = None if steps else minutes  # a machine may become busier than it was
             tuned = fit(tuned, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
-            curve = learning_curve([curve, Path(folder) / name / "curve.csv"])
+            more = pd.read_csv(Path(folder) / name / "curve.csv").set_axis(["step", "loss", "Dice"], axis=1)
+        more["step"] += planned * number
+        curve = pd.concat([curve, more], ignore_index=True) if number else more
         if not (doubt := doubts(curve, planned * (number + 1))):
             break
     if doubt:
         warnings.warn(doubt, stacklevel=2)
     tuned.curve = curve
-    tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
+    tuned.card = replace(
+        card, name=name, title=name.replace("_", " ").capitalize(), scores=(), file="", sha256="", url=""
+    )
     if save_to is not None:
         save_model(tuned, Path(save_to))
     tuned.weights_sha256 = ""
     return fold_batch_norm(tuned)
-
-
-def learning_curve(parts: Sequence):
-    """Step, loss and Dice of curves, or of files of ``fit``, one after the other: a pandas.DataFrame."""
-    import pandas as pd
-
-    curve = pd.DataFrame(columns=["step", "loss", "Dice"])
-    for part in parts:
-        more = pd.read_csv(part).set_axis(list(curve), axis=1) if isinstance(part, Path) else part
-        more = more.assign(step=more.step + (curve.step.max() if len(curve) else 0))
-        curve = pd.concat([curve, more], ignore_index=True) if len(curve) else more
-    return curve
 
 
 def doubts(curve, planned: int) -> str:
@@ -114,7 +110,7 @@ def doubts(curve, planned: int) -> str:
     if done < planned:
         return f"Stopped by the clock after {done} of {planned} steps (Dice {last:.2f} on its own images). {more}"
     if last - before > SETTLED or len(curve) < CHECKS:
-        return f"Not converged after {done} steps: Dice on its own images still went from {before:.2f} to {last:.2f}. {more}"
+        return f"Not converged after {done} steps: its Dice still went from {before:.2f} to {last:.2f}. {more}"
     if last < 0.5:
         return f"It fits its own images badly (Dice {last:.2f}): look at the masks, try another start or size. {more}"
     return ""
