@@ -63,12 +63,16 @@ def run(tmp_path: Path, field: str = "", upload: Path | None = None, colab: bool
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     cells = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None, "source": s}
              for i, s in enumerate((source, source, AFTER))]  # fmt: skip
-    (content / "a.ipynb").write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    (content / "a.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+    )
     startup = tmp_path / "ipython/profile_default/startup"
     startup.mkdir(parents=True, exist_ok=True)
     (startup / "colab.py").write_text("import google.colab\n" if colab else "")
     prefix = tmp_path / "prefix"
-    version = subprocess.check_output([PYTHON, "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"], text=True)
+    version = subprocess.check_output(
+        [PYTHON, "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"], text=True
+    )
     places = [str(ROOT / "tests/colab"), str(prefix / "lib" / version.strip() / "site-packages"), path]
     changed = {
         "PYTHONPATH": os.pathsep.join(filter(None, places)),
@@ -143,5 +147,3 @@ def test_nothing_at_all_asks_for_the_zip(tmp_path, opened_from):
 @pytest.mark.parametrize("colab", [True, False])
 def test_nothing_at_all_and_nothing_given(tmp_path, opened_from, colab):
     assert_told(run(tmp_path, colab=colab))
-
-

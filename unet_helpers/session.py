@@ -44,7 +44,7 @@ def take_away(folder="results", name: str = "results.zip") -> Path:
     return target
 
 
-def describe_figures(width: int = 940, density: float = 1.7, quality: int = 78) -> None:
+def describe_figures(width: int = 940, density: float = 1.5, quality: int = 74) -> None:
     """From now on a notebook's figures are sharp on dense screens, ``width`` px wide, and say their titles as text."""
     from io import BytesIO
 
@@ -53,6 +53,8 @@ def describe_figures(width: int = 940, density: float = 1.7, quality: int = 78) 
 
     def jpeg(figure: Figure):
         inches = figure.get_size_inches()
+        if figure.get_layout_engine() is None:
+            figure.set_layout_engine("constrained")  # or labels may be cut off
         wide = int(min(width, 80 * inches[0]))
         data = BytesIO()
         figure.savefig(data, format="jpeg", dpi=density * wide / inches[0], pil_kwargs={"quality": quality})

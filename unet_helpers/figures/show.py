@@ -39,7 +39,8 @@ def show(result: Segmentation, index: int | None = None):
     """Image, overlay and probability side by side; ``index`` picks the slice of a volume. Returns the figure."""
     index = result.busiest_slice() if index is None else index
     card, probability = result.card, slice_of(result.image, result.foreground, index)
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
+    tall = 0.9 + 3.7 * min(1, probability.shape[0] / probability.shape[1])
+    figure, axes = plt.subplots(1, 3, figsize=(13, tall), layout="constrained")
     axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA))
     axes[0].set_title(headline(result.image, index))
     axes[1].imshow(result.overlay(index))
@@ -70,7 +71,7 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
     painted = draw_segmentation_masks(image, masks, 0.7, [HIT, MISS, FALSE_ALARM]).permute(1, 2, 0)
     figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
     ax.imshow(painted)
-    ax.set_title(f"Dice {dice(truth, result.labels):.3f}")
+    ax.set_title(f"{headline(result.image, index)}, compared with the truth: Dice {dice(truth, result.labels):.3f}")
     names = {"Hit": HIT, "Miss": MISS, "False alarm": FALSE_ALARM}
     ax.legend(handles=[Patch(color=c, label=n) for n, c in names.items()], loc="lower right")
     ax.set_axis_off()

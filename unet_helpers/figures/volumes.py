@@ -60,7 +60,8 @@ def facing(shown: Segmentation | MedicalImage, axis: int):
 def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
     """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
     if isinstance(shown, Segmentation):  # outlines only where touching objects are to be told apart
-        painted = shown.overlay(index, alpha=0.6, contours=shown.card.instance_method != "components")
+        alpha = None if shown.card.measures == "tree" else 0.6
+        painted = shown.overlay(index, alpha, contours=shown.card.instance_method != "components")
     else:
         painted = picture(shown, index)
     height, width = extent(shown, painted.shape)
