@@ -24,7 +24,7 @@ pytestmark = [
 ]
 CELLS = ["".join(cell["source"]) for cell in json.loads((ROOT / NAME).read_text())["cells"]]
 SETUP = next(source for source in CELLS if source.startswith("#@title Setup"))
-AFTER = "import unet_helpers, pathlib; print('found', len(unet_helpers.MODELS), pathlib.Path(unet_helpers.__file__).parents[1])"
+AFTER = "import unet_helpers as uh; print('found', len(uh.MODELS), uh.__file__)"
 
 
 @pytest.fixture
