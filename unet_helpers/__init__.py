@@ -24,7 +24,7 @@ from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
-    "figures.show": "show overlay compare",
+    "figures.show": "show compare",
     "figures.volumes": "three_planes gallery",
     "figures.scores": "score_table threshold_curve calibration disagreement_figure",
     "figures.unet_diagram": "diagram",

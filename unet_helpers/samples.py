@@ -61,15 +61,10 @@ def list_samples():
     """All samples as a pandas.DataFrame."""
     import pandas as pd
 
+    columns = ["sample", "model", "shows", "comes", "expert's mask", "licence"]
+    ways = {True: "with the repository", False: "by download"}
     rows = [
-        {
-            "sample": n,
-            "model": r["card"],
-            "shows": r["title"],
-            "comes": "with the repository" if "file" in r else "by download",
-            "expert's mask": "yes" if "ground_truth" in r else "no",
-            "licence": r["licence"],
-        }
+        (n, r["card"], r["title"], ways["file" in r], ("no", "yes")["ground_truth" in r], r["licence"])
         for n, r in table().items()
     ]
-    return pd.DataFrame(rows).set_index("sample")
+    return pd.DataFrame(rows, columns=columns).set_index("sample")

@@ -52,11 +52,10 @@ def describe_figures(width: int = 940, density: float = 1.5, quality: int = 74) 
     from matplotlib.figure import Figure
 
     def jpeg(figure: Figure):
-        inches = figure.get_size_inches()
         if figure.get_layout_engine() is None:
             figure.set_layout_engine("constrained")  # or labels may be cut off
+        data, inches = BytesIO(), figure.get_size_inches()
         wide = int(min(width, 80 * inches[0]))
-        data = BytesIO()
         figure.savefig(data, format="jpeg", dpi=density * wide / inches[0], pil_kwargs={"quality": quality})
         titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes), figure.get_supxlabel()]
         alt = ". ".join(" ".join(title.split()) for title in titles if title)

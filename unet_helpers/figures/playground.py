@@ -40,9 +40,9 @@ def playground(results: dict[str, Segmentation], truths: dict[str, np.ndarray] |
             draw()
         slider.value = results[choice.value].threshold  # draws where it changes
 
-    pick()
     slider.observe(draw, names="value")
     choice.observe(pick, names="value")
+    pick()
     return widgets.VBox([choice, slider, widgets.HBox([before, after]), words])
 
 

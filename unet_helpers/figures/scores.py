@@ -33,17 +33,12 @@ def score_table(result: Segmentation, truth: np.ndarray):
         masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)}
         masks["Together"] = (truth > 0, labels > 0)
     step = None if spacing is None else spacing[: truth.ndim]
+    columns = ["Dice", "IoU", "Sensitivity", "Precision", f"Surface distance, 95 % ({'px' if step is None else 'mm'})"]
     rows = {
-        name: {
-            "Dice": dice(real, found),
-            "IoU": iou(real, found),
-            "Sensitivity": sensitivity(real, found),
-            "Precision": sensitivity(found, real),
-            f"Surface distance, 95 % ({'px' if step is None else 'mm'})": surface_distance(real, found, step),
-        }
-        for name, (real, found) in masks.items()
+        name: (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
+        for name, pair in masks.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Class")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("Class")
 
 
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
@@ -82,12 +77,8 @@ def threshold_curve(result: Segmentation, truth: np.ndarray):
     ax.axvline(used, color="black", lw=1, ls=":")
     ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}")
     ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}")
-    ax.set(
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-        xlabel="Threshold",
-        title=f"What the threshold does to {headline(result.image)!r}",
-    )
+    title = f"What the threshold does to {headline(result.image)!r}"
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Threshold", title=title)
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
     note = "Choose a threshold on other images than the one you report: the best one here flatters itself."

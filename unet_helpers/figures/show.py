@@ -23,13 +23,6 @@ def headline(image: MedicalImage, index: int | None = None) -> str:
     return name if index is None or image.is_single else f"{name}, slice {index}"
 
 
-def overlay(
-    result: Segmentation, index: int | None = None, alpha: float | None = None, contours: bool = True
-) -> np.ndarray:
-    """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour."""
-    return result.overlay(index, alpha, contours)
-
-
 def found(result: Segmentation, width: int) -> str:
     """'Cell nuclei: 117 objects, median area 480 px, ...' in lines of ``width``: the first three of its numbers."""
     return fill(f"{result.card.title}: {in_words(dict(list(result.summary().items())[:3]))}", width)

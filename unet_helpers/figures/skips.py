@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import torch
 
 from ..errors import ArgumentError
-from ..images.image import MedicalImage
 from ..images.orientation import to_stack
 from ..images.read import read_image
 from ..inference.scale import zoom_for_objects
@@ -35,18 +34,11 @@ def cut_skips(model: UNet, levels) -> Iterator[None]:
         yield
 
 
-def fixed_zoom(image: MedicalImage, model: UNet, zoom: float | None) -> dict:
-    """The ``zoom`` that a card for objects finds while its network is whole; nothing for other cards."""
-    if model.card.preprocessing.scale != "objects" or zoom is not None:
-        return {}
-    slices = to_stack(image).pixels
-    return {"zoom": zoom_for_objects(model, slices[len(slices) // 2])}
-
-
 def without_skips(image, model, levels=None, **options) -> Segmentation:
     """The answer with the skip connections of these levels (default: all) cut; ``options`` go to ``segment``."""
     image, model = read_image(image), load_model(model)
-    options |= fixed_zoom(image, model, options.get("zoom"))
+    if model.card.preprocessing.scale == "objects" and options.get("zoom") is None:  # as the whole network finds it
+        options["zoom"] = zoom_for_objects(model, (slices := to_stack(image).pixels)[len(slices) // 2])
     with cut_skips(model, range(1, model.depth + 1) if levels is None else levels):
         return segment(image, model, **options)
 

@@ -120,9 +120,8 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
         ax.axvline(column / columns * width, color=YELLOW, lw=1, ls=":")
         for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
             box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
-            ax.text(
-                x, y, letter, color="white", fontsize=12, ha="center", va="center", transform=ax.transAxes, bbox=box
-            )
+            place = {"ha": "center", "va": "center", "transform": ax.transAxes, "bbox": box}
+            ax.text(x, y, letter, color="white", fontsize=12, **place)
         ax.set_title(f"{name}, slice {point[axis]}")
         ax.set_axis_off()
     figure.suptitle(headline(image))

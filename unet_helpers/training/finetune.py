@@ -25,7 +25,7 @@ from ..preprocessing.resize import resize_labels
 from .augment import batch_of
 from .cases import IGNORED, Case
 from .fit import fit, loss_of, loss_of_step
-from .recipes import Example, Recipe, Task, example_of
+from .recipes import Example, Recipe, example_of
 from .tasks import TASKS
 from .windows import Draws, Pool
 
@@ -66,6 +66,8 @@ def fine_tune(
     torch.manual_seed(seed)
     network = load_model(start, trainable=True)
     head = network.conv
+    if classes is None and network.card.name not in TASKS:
+        raise TrainingError(f"{start} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}.")
     if classes is not None:
         network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
     if not pretrained:
@@ -74,11 +76,8 @@ def fine_tune(
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
     kept = pretrained and classes is not None and keep_better_head(network, head, examples)
     recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
-    marked = (((e.target > 0) & (e.target != IGNORED)).any() for e in examples)
-    if not any(marked):
-        raise TrainingError(
-            "All masks are empty, so there is nothing to learn: mark the structure with values above 0."
-        )
+    if not any(((e.target > 0) & (e.target != IGNORED)).any() for e in examples):
+        raise TrainingError("All masks are empty: mark the structure that is to be learnt with values above 0.")
     planned = steps or (ROUND if minutes is None else steps_within(minutes, recipe, network, examples))
     recipe, card, tuned, curve = replace(recipe, steps=planned), network.card, network, pd.DataFrame()
     for number in range(1 if steps or minutes else ROUNDS):
@@ -105,15 +104,14 @@ def fine_tune(
 
 def doubts(curve, planned: int) -> str:
     """Why the training may not have come to its end, and what to do; '' where its Dice has settled."""
-    last, before, done = curve.Dice.iloc[-1], curve.Dice.iloc[max(0, len(curve) - 1 - CHECKS // 4)], curve.step.iloc[-1]
-    more = f"Give it more steps, for example steps={2 * planned}."
+    dice, done, said = curve.Dice.to_numpy(), curve.step.iloc[-1], ""
     if done < planned:
-        return f"Stopped by the clock after {done} of {planned} steps (Dice {last:.2f} on its own images). {more}"
-    if last - before > SETTLED or len(curve) < CHECKS:
-        return f"Not converged after {done} steps: its Dice still went from {before:.2f} to {last:.2f}. {more}"
-    if last < 0.5:
-        return f"It fits its own images badly (Dice {last:.2f}): look at the masks, try another start or size. {more}"
-    return ""
+        said = f"Stopped by the clock after {done} of {planned} steps (Dice {dice[-1]:.2f} on its own images)."
+    elif len(dice) < CHECKS or dice[-1] - dice[-1 - CHECKS // 4] > SETTLED:
+        said = f"Not converged after {done} steps: Dice on its own images {dice[-1]:.2f}, and still rising."
+    elif dice[-1] < 0.5:
+        said = f"It fits its own images badly (Dice {dice[-1]:.2f}): look at the masks, try another start or size."
+    return said and f"{said} Give it more steps, for example steps={2 * planned}."
 
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
@@ -170,20 +168,18 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
 
 def make_example(network: UNet, image, mask) -> Example:
     image, mask = read_image(image), read_image(mask).pixels
+    sizes = f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}"
     if not image.is_single:
-        sizes = " x ".join(map(str, image.spatial_shape))
-        advice = "give its slices and their masks: images=list(volume), masks=list(truth)"
-        raise TrainingError(f"{image.name} is a volume ({sizes}), and fine-tuning learns from single images: {advice}.")
+        advice = "give its slices and theirs, images=list(volume), masks=list(truth)"
+        raise TrainingError(f"{sizes}: a volume, but fine-tuning learns from single images; {advice}.")
     if mask.shape[:2] != image.spatial_shape:
-        raise TrainingError(
-            f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; make them alike."
-        )
+        raise TrainingError(f"{sizes}; make them alike.")
     mask = mask if mask.ndim == 2 else mask.max(-1)
     if network.card.instance_method == "interiors":  # ids, of which the task makes interiors and borders
         from skimage.measure import label
 
         case = Case(image.name, "train", "drawn", image, label(mask))
-        return next(iter(task_of(network.card.name).examples(case)))
+        return next(iter(TASKS[network.card.name].examples(case)))
     target = (mask > 0) if network.out_channels == 1 else mask
     if target.max() >= max(2, network.out_channels):
         names = ", ".join(network.card.classes)
@@ -194,19 +190,13 @@ def make_example(network: UNet, image, mask) -> Example:
     return example_of(prepared, resize_labels(target[prepared.box].astype(np.uint8), shape), network.card)
 
 
-def task_of(card: str) -> Task:
-    if card not in TASKS:
-        raise TrainingError(f"{card!r} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}.")
-    return TASKS[card]
-
-
 def recipe_for(
     card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool, seed: int
 ) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
     if same_task:
         same = {"crop": 192, "batch": 4, "consistency": 0.0, "shares": {}}  # for a few images, in minutes on a CPU
-        return replace(task_of(card).recipe, **same, learning_rate=5e-4 if pretrained else 2e-3, seed=seed)
+        return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3, seed=seed)
     crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
         steps=1,
