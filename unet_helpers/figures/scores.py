@@ -44,27 +44,14 @@ def score_table(result: Segmentation, truth: np.ndarray):
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
     """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
 
-    Of the pixels alone, before a card's small regions are dropped. One pass over the pixels: each is counted in the
-    interval between thresholds that its probability falls into.
+    Of the pixels alone, before a card's small regions are dropped.
     """
     import pandas as pd
 
-    probability = result.foreground
-    real, probability = same_shape(np.asarray(truth) > 0, probability)
-    passed = np.searchsorted(np.asarray(thresholds, np.float32), probability.reshape(-1), side="right")
-    counts = np.bincount(2 * passed + real.reshape(-1), minlength=2 * len(thresholds) + 2).reshape(-1, 2)
-    false_alarms, hits = counts[::-1].cumsum(0)[::-1][1:].T  # pixels that reach each threshold
-    found, total = hits + false_alarms, np.count_nonzero(real)
-
-    def share(part, of):
-        return np.where(of > 0, part / np.maximum(of, 1), 1.0)  # nothing to find, nothing found: perfect
-
-    scores = {
-        "Dice": share(2 * hits, found + total),
-        "Sensitivity": share(hits, total),
-        "Precision": share(hits, found),
-    }
-    return pd.DataFrame(scores, index=pd.Index(thresholds, name="threshold"))
+    real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
+    masks = {threshold: probability >= np.float32(threshold) for threshold in thresholds}
+    rows = {t: (dice(real, found), sensitivity(real, found), sensitivity(found, real)) for t, found in masks.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["Dice", "Sensitivity", "Precision"])
 
 
 def threshold_curve(result: Segmentation, truth: np.ndarray):

@@ -92,9 +92,7 @@ def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
     card, voxel = shown.card, shown.image.voxel_volume
     counts = np.bincount(shown.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
     sizes = [f"{n:,} voxels" if voxel is None else f"{n * voxel / 1000:.3g} mL" for n in counts]
-    return {
-        f"{name.capitalize()} {size}": color for name, size, color in zip(card.classes, sizes, card.colors, strict=True)
-    }
+    return {f"{c.capitalize()} {size}": color for c, size, color in zip(card.classes, sizes, card.colors, strict=True)}
 
 
 def three_planes(shown, at: tuple[int, int, int] | None = None):
