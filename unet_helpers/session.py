@@ -44,7 +44,7 @@ def take_away(folder="results", name: str = "results.zip") -> Path:
     return target
 
 
-def describe_figures(width: int = 940, density: float = 1.5, quality: int = 74) -> None:
+def describe_figures(width: int = 940, density: float = 1.4, quality: int = 72) -> None:
     """From now on a notebook's figures are sharp on dense screens, ``width`` px wide, and say their titles as text."""
     from io import BytesIO
 

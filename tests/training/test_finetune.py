@@ -68,7 +68,7 @@ def test_it_says_where_it_has_not_converged_and_keeps_its_curve():
 def test_a_curve_is_judged_by_its_end(dice, steps, words):
     curve = pd.DataFrame({"step": range(1, 9), "loss": 1.0, "Dice": dice})
     said = finetune.doubts(curve, steps)
-    assert said.startswith(words[:5]) and words in said and (words == "") == (said == "")
+    assert words in said and (words == "") == (said == "")
 
 
 def test_it_goes_on_in_rounds_until_it_has_settled(monkeypatch):
