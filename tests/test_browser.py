@@ -1,4 +1,4 @@
-"""A person's view: JupyterLab in headless Chromium runs all cells of the notebook, and the playground's slider moves."""
+"""A person's view: JupyterLab in headless Chromium runs all cells of the notebook, and the playground moves."""
 
 import os
 import re
