@@ -1,5 +1,7 @@
 """The notebook as Colab runs it: alone in a folder, with Colab's versions and a stand-in for google.colab.
 
+The setup cell's other situations are in test_setup.py.
+
 Needs COLAB_PYTHON, a Python with the packages of tests/colab/requirements.txt; .ci/run makes one.
 """
 
@@ -60,7 +62,7 @@ def run(folder: Path, tmp_path: Path, **changes: str) -> tuple[dict, str]:
     startup.mkdir(parents=True, exist_ok=True)
     (startup / "colab.py").write_text("import google.colab\n")
     (tmp_path / "downloads").mkdir(exist_ok=True)
-    clone = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{ROOT}/.git.insteadOf",
+    clone = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{ROOT}.insteadOf",
              "GIT_CONFIG_VALUE_0": "https://github.com/someone/somewhere"}  # fmt: skip
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | clone | {
         "PYTHONPATH": str(ROOT / "tests/colab"),
@@ -75,16 +77,12 @@ def run(folder: Path, tmp_path: Path, **changes: str) -> tuple[dict, str]:
     return json.loads((folder / NAME).read_text()), done.stderr
 
 
-def words_of(notebook: dict) -> str:
-    return json.dumps([cell.get("outputs", []) for cell in notebook["cells"]])
-
-
 def test_opened_from_github_with_upload_and_download(tmp_path, address_book):
     """The package comes from the repository and revision of the session's file id."""
     revision = subprocess.check_output(["git", "-C", ROOT, "rev-parse", "HEAD"], text=True).strip()
     opened = f"https://github.com/someone/somewhere/blob/{revision}/{NAME}"
     address_book.append({"path": "fileId=" + quote(opened, safe=""), "name": NAME})
-    upload = {"upload = False": "upload = True", 'network = "retinal_vessels"': 'network = "nuclei"'}
+    upload = {"upload = False": "upload = True", 'network_name = "nuclei_he"': 'network_name = "nuclei"'}
     notebook, errors = run(tmp_path / "content", tmp_path, **upload)
     assert not [c for c in notebook["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"], errors[
         -3000:
@@ -92,22 +90,3 @@ def test_opened_from_github_with_upload_and_download(tmp_path, address_book):
     assert all(c["execution_count"] for c in notebook["cells"] if c["cell_type"] == "code"), errors[-3000:]
     with zipfile.ZipFile(tmp_path / "downloads/results.zip") as taken:
         assert any("ihc_nuclei" in name for name in taken.namelist())
-
-
-def test_alone_without_a_repository_it_says_what_to_do(tmp_path, address_book):
-    """An uploaded notebook, no field filled in, no zip: two lines of advice, not a traceback from the depths."""
-    address_book.append({"path": "fileId=1a2b3c", "name": NAME})
-    notebook, errors = run(tmp_path / "content", tmp_path)
-    assert "REPOSITORY" in words_of(notebook)[:20000] + errors
-
-
-def test_an_uploaded_zip_of_the_repository_is_found(tmp_path, address_book):
-    address_book.append({"path": "fileId=1a2b3c", "name": NAME})
-    content = tmp_path / "content"
-    content.mkdir()
-    archive = ["git", "-C", str(ROOT), "archive", "--prefix=somewhere-main/", "-o", str(content / "main.zip"), "HEAD"]
-    subprocess.run(archive, check=True)
-    notebook, errors = run(content, tmp_path)
-    assert not [c for c in notebook["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"], errors[
-        -3000:
-    ]

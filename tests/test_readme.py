@@ -8,6 +8,7 @@ from unet_helpers import LATER, __version__
 from unet_helpers.__main__ import COMMANDS
 from unet_helpers.download import HOME_URL
 from unet_helpers.networks.cards import MODELS
+from unet_helpers.version import HOME
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -17,11 +18,13 @@ BADGE = re.compile(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/
 
 
 def test_badge_notebook_and_downloads_name_one_home():
-    """Three lines to change when the repository gets its home; here they agree."""
+    """``HOME`` in version.py is where it is decided; where a document differs: sed -i s,OLD,NEW, README.md ..."""
     homes = {BADGE.search(text).groups() for text in (README, SOURCES[0])}
     assert len(homes) == 1
     repository, branch, notebook = homes.pop()
-    assert f"https://raw.githubusercontent.com/{repository}/{branch}/" == HOME_URL
+    assert repository == HOME and f"https://raw.githubusercontent.com/{HOME}/{branch}/" == HOME_URL
+    for text in (README, "\n".join(SOURCES), (ROOT / "CITATION.cff").read_text(), (ROOT / "docs/USE.md").read_text()):
+        assert set(re.findall(rf"[\w.-]+/{HOME.split('/')[1]}", text)) <= {HOME}
     assert (ROOT / notebook).is_file()
 
 
@@ -42,7 +45,7 @@ def test_the_readme_has_every_card_with_its_scores_and_licence():
 def test_every_name_the_notebook_and_the_readme_use_exists():
     import unet_helpers as uh
 
-    used = set(re.findall(r"\buh\.(\w+)", "\n".join([*SOURCES, README])))
+    used = set(re.findall(r"\buh\.(\w+)", "\n".join([*SOURCES, README, (ROOT / "docs/USE.md").read_text()])))
     assert used and all(hasattr(uh, name) for name in used)
 
 
@@ -58,11 +61,16 @@ def test_one_version_and_one_home_everywhere():
 
 
 def test_commands_in_the_documents_exist():
-    texts = README + (ROOT / "docs/TRAINING.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+    texts = (
+        README
+        + (ROOT / "docs/USE.md").read_text()
+        + (ROOT / "docs/TRAINING.md").read_text()
+        + (ROOT / "CONTRIBUTING.md").read_text()
+    )
     commands = set(re.findall(r"python -m unet_helpers (train|evaluate|[a-z]+-[a-z]+)\b", texts))
     assert {"train", "evaluate"} <= commands <= set(COMMANDS)
     assert "python -m unet_helpers." not in texts
 
 
 def test_the_use_is_stated_where_a_user_sees_it():
-    assert "not diagnosis" in README and "not diagnosis" in SOURCES[0] and "privacy" in "\n".join(SOURCES)
+    assert "not diagnosis" in README and "not diagnosis" in SOURCES[0] and "Privacy" in "\n".join(SOURCES)

@@ -74,7 +74,8 @@ def served(monkeypatch, address, rows):
 
     table = {}
     for row in rows:
-        truth = {"ground_truth": moved(row["ground_truth"])} if "ground_truth" in row else {}
+        online = "url" in row.get("ground_truth", ())
+        truth = {"ground_truth": moved(row["ground_truth"])} if online else {}
         table[row["name"]] = (moved(row) if "url" in row else row) | truth
     monkeypatch.setattr(samples, "table", lambda: table)
     return table
@@ -102,7 +103,7 @@ def test_a_row_is_complete(row):
 
 def test_names_and_cache_names_are_unique():
     assert len({row["name"] for row in ROWS}) == len(ROWS) == len(samples.table())
-    sources = [*ONLINE, *(row["ground_truth"] for row in ROWS if "ground_truth" in row)]
+    sources = [*ONLINE, *(row["ground_truth"] for row in ONLINE if "ground_truth" in row)]
     assert len({cached_path(source["url"], source["sha256"]) for source in sources}) == len(sources)
 
 
@@ -116,7 +117,16 @@ def test_a_shipped_sample_is_readable_and_its_licence_told(row, offline):
 
 def test_nothing_is_shipped_that_no_row_speaks_of():
     files = {path.name for path in samples.FOLDER.iterdir()} - {"LICENSES.md", "samples.json"}
-    assert files == {row["file"] for row in SHIPPED}
+    assert files == {row["file"] for row in SHIPPED} | {
+        r["ground_truth"]["file"] for r in SHIPPED if "ground_truth" in r
+    }
+
+
+@pytest.mark.parametrize("row", [row for row in SHIPPED if "ground_truth" in row], ids=lambda row: row["name"])
+def test_a_shipped_true_mask_fits_its_image(row, offline):
+    image, truth = (read_image(sample(row["name"], ground_truth=kind)) for kind in (False, True))
+    assert image.spatial_shape == truth.spatial_shape and truth.pixels.max() > 1
+    assert f"`{row['ground_truth']['file']}`" in (samples.FOLDER / "LICENSES.md").read_text("utf-8") and not offline
 
 
 def test_as_a_table(offline):
@@ -140,7 +150,7 @@ def test_samples_and_true_masks_come_from_where_the_table_says(monkeypatch, tmp_
                 assert path == cached_path(source["url"], source["sha256"]) and path.parent == cache
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == source["sha256"]
         fetched = len(server.seen)
-        assert fetched == sum("url" in row for row in ROWS) + sum("ground_truth" in row for row in ROWS)
+        assert fetched == sum("url" in row for row in ROWS) + sum("ground_truth" in row for row in ONLINE)
         assert samples_at_hand() == list(table) and len(server.seen) == fetched
 
 
@@ -218,7 +228,7 @@ def test_offline_a_damaged_sample_is_not_at_hand(offline):
 def test_with_every_file_in_the_cache_all_samples_are_at_hand(offline, cache):
     held = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in SHARED.rglob("*") if path.is_file()}
     sources = [(row["name"], False, row) for row in ONLINE]
-    sources += [(row["name"], True, row["ground_truth"]) for row in ROWS if "ground_truth" in row]
+    sources += [(row["name"], True, row["ground_truth"]) for row in ONLINE if "ground_truth" in row]
     cache.mkdir()
     for _, _, source in sources:
         shutil.copyfile(held[source["sha256"]], cached_path(source["url"], source["sha256"]))

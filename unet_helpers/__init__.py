@@ -24,20 +24,21 @@ from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
-    "figures.show": "show overlay compare",
-    "figures.volumes": "slices three_planes gallery",
-    "figures.scores": "score_table threshold_curve disagreement_figure",
+    "figures.show": "show compare",
+    "figures.volumes": "three_planes gallery",
+    "figures.scores": "score_table threshold_curve calibration disagreement_figure",
     "figures.unet_diagram": "diagram",
     "figures.feature_maps": "feature_maps",
-    "figures.skips": "without_skips compare_skips as_if_misread",
+    "figures.skips": "without_skips compare_skips",
     "figures.phantom": "draw_nuclei",
     "preprocessing.out_of_distribution": "ood_score suggest_model",
+    "figures.playground": "playground live",
     "results.metrics": "dice iou",
     "results.report": "report_index",
     "results.measurements": "summary_table",
     "training.finetune": "fine_tune",
     "inference.batch": "segment_many segment_folder",
-    "session": "take_away upload",
+    "session": "take_away upload describe_figures",
 }
 LATER = {name: module for module, names in LATER_FROM.items() for name in names.split()}
 

@@ -14,9 +14,9 @@ from tempfile import TemporaryFile, mkdtemp
 from urllib.parse import unquote, urlsplit
 
 from .errors import DownloadError
+from .version import HOME
 
-# where this repository lives: the one line to change when it gets its home
-HOME_URL = "https://raw.githubusercontent.com/OWNER/Medical-Image-Segmentation-using-U-Net/main/"
+HOME_URL = f"https://raw.githubusercontent.com/{HOME}/main/"
 CONNECT_SECONDS, READ_SECONDS, LOCK_SECONDS = 5.0, 20.0, 3600.0
 TRIES, PAUSE_SECONDS = 3, 0.5
 MAX_BYTES = 2 * 1024**3

@@ -27,11 +27,11 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
     if name not in table():
         raise DownloadError(f"There is no sample {name!r}. Choose one of: {', '.join(table())}.")
     row = table()[name]
-    if "file" in row and not ground_truth:
-        return FOLDER / row["file"]
     source = row.get("ground_truth") if ground_truth else row
     if not source:
         raise DownloadError(f"The sample {name!r} comes without a true mask.")
+    if "file" in source:
+        return FOLDER / source["file"]
     return fetch(source["url"], source["sha256"], progress=progress)
 
 
@@ -61,15 +61,10 @@ def list_samples():
     """All samples as a pandas.DataFrame."""
     import pandas as pd
 
+    columns = ["sample", "model", "shows", "comes", "expert's mask", "licence"]
+    ways = {True: "with the repository", False: "by download"}
     rows = [
-        {
-            "sample": n,
-            "model": r["card"],
-            "shows": r["title"],
-            "comes": "with the repository" if "file" in r else "by download",
-            "true mask": "ground_truth" in r,
-            "licence": r["licence"],
-        }
+        (n, r["card"], r["title"], ways["file" in r], ("no", "yes")["ground_truth" in r], r["licence"])
         for n, r in table().items()
     ]
-    return pd.DataFrame(rows).set_index("sample")
+    return pd.DataFrame(rows, columns=columns).set_index("sample")

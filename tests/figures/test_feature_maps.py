@@ -134,7 +134,7 @@ def test_feature_maps_show_the_channels_that_vary_most(model, image):
     block = activations(model, as_seen(image, model))["encoder2"]
     strongest = block[block.var(dim=(1, 2)).argmax()].numpy()
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), strongest)
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["encoder 2\n8 × 16 × 22", "decoder 2\n8 × 16 × 22"]
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["Encoder 2\n8 × 16 × 22", "Decoder 2\n8 × 16 × 22"]
     assert len(feature_maps(image, model, maps=2).axes) == 2 * 5
     with pytest.raises(ValueError, match="bottleneck"):
         feature_maps(image, model, levels=(9,))
@@ -143,7 +143,7 @@ def test_feature_maps_show_the_channels_that_vary_most(model, image):
 def test_compare_skips_has_a_picture_for_every_cut(model, image):
     figure = compare_skips(image, model)
     titles = [ax.get_title().split(":")[0] for ax in figure.axes if ax.get_title()]
-    assert titles == ["all skip connections", "without skip 1", "without skip 2", "without any"]
+    assert titles == ["All skip connections", "Without skip connection 1", "Without skip connection 2", "Without any"]
     shown = [np.asarray(ax.images[0].get_array()) for ax in figure.axes[:4]]
     np.testing.assert_array_equal(shown[0], answer(image, model)[0])
     assert all(np.abs(picture - shown[0]).max() > 1e-3 for picture in shown[1:])

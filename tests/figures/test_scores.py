@@ -40,8 +40,8 @@ def test_threshold_scores_equal_metrics_at_every_threshold(binary):
     for threshold, row in scores.iterrows():
         found = replace(result, threshold=threshold).labels
         assert row.Dice == pytest.approx(metrics.dice(truth, found), abs=1e-12)
-        assert row.sensitivity == pytest.approx(metrics.sensitivity(truth, found), abs=1e-12)
-        assert row.precision == pytest.approx(metrics.sensitivity(found, truth), abs=1e-12)
+        assert row.Sensitivity == pytest.approx(metrics.sensitivity(truth, found), abs=1e-12)
+        assert row.Precision == pytest.approx(metrics.sensitivity(found, truth), abs=1e-12)
 
 
 def test_threshold_scores_of_several_classes_are_those_of_the_foreground():
@@ -56,7 +56,7 @@ def test_threshold_scores_of_several_classes_are_those_of_the_foreground():
 @pytest.mark.parametrize(("filled", "dice"), [(0.0, 1.0), (1.0, 0.0)])
 def test_threshold_scores_where_there_is_nothing_to_find(filled, dice):
     scores = threshold_scores(result_of(np.full((1, 4, 4), filled)), np.zeros((4, 4)))
-    assert (scores.Dice == dice).all() and (scores.sensitivity == 1).all() and (scores.precision == dice).all()
+    assert (scores.Dice == dice).all() and (scores.Sensitivity == 1).all() and (scores.Precision == dice).all()
 
 
 def test_threshold_curve_marks_the_threshold_in_use_and_the_best(binary):
@@ -65,8 +65,8 @@ def test_threshold_curve_marks_the_threshold_in_use_and_the_best(binary):
     figure = threshold_curve(result, truth)
     entries = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     scores = threshold_scores(result, truth)
-    assert f"in use: 0.62, Dice {metrics.dice(truth, result.labels):.3f}" in entries
-    assert f"best: {scores.Dice.idxmax():g}, Dice {scores.Dice.max():.3f}" in entries
+    assert f"In use: 0.62, Dice {metrics.dice(truth, result.labels):.3f}" in entries
+    assert f"Best: {scores.Dice.idxmax():g}, Dice {scores.Dice.max():.3f}" in entries
     assert "other images" in figure.get_supxlabel()
 
 
@@ -74,15 +74,15 @@ def test_score_table_has_a_row_for_each_class_and_mm_where_known():
     result = result_of(softmax((6, 20, 30)), "hippocampus", spacing=(3.0, 1.0, 0.5))
     truth = np.roll(result.labels, 2, axis=1)
     table = score_table(result, truth)
-    assert list(table.index) == ["anterior", "posterior", "together"]
-    row = table.loc["posterior"]
+    assert list(table.index) == ["Anterior", "Posterior", "Together"]
+    row = table.loc["Posterior"]
     assert row.Dice == metrics.dice(truth == 2, result.labels == 2)
     assert row.IoU == metrics.iou(truth == 2, result.labels == 2)
-    assert row.precision == metrics.sensitivity(result.labels == 2, truth == 2)
+    assert row.Precision == metrics.sensitivity(result.labels == 2, truth == 2)
     expected = metrics.surface_distance(truth == 2, result.labels == 2, (3.0, 1.0, 0.5))
-    assert row["surface distance 95 %, mm"] == expected
-    assert table.loc["together"].Dice == metrics.dice(truth, result.labels)
-    assert "surface distance 95 %, px" in score_table(result_of(softmax((6, 20, 30)), "hippocampus"), truth)
+    assert row["Surface distance, 95 % (mm)"] == expected
+    assert table.loc["Together"].Dice == metrics.dice(truth, result.labels)
+    assert "Surface distance, 95 % (px)" in score_table(result_of(softmax((6, 20, 30)), "hippocampus"), truth)
 
 
 def test_score_table_takes_any_marking_of_a_single_structure(binary):
@@ -134,11 +134,23 @@ def test_disagreement_figure_opens_where_the_answers_differ_most(model):
     volume = np.full((5, 16, 20), 100, np.uint8)
     volume[3] = np.random.default_rng(12).integers(0, 255, (16, 20))  # the only slice with anything to see
     figure = disagreement_figure(volume, model, flips=4)
-    assert figure.axes[0].get_title() == "array, slice 3"
+    assert figure.axes[0].get_title().startswith("array, slice 3")
     spread = uh.segment(volume, model, flips=4, progress=False).spread
-    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), spread[3])
+    shown = figure.axes[2].images[0].get_array()  # a third of each side
+    assert shown.shape == (5, 6)
+    sums = [spread[3, y : y + 5, x : x + 6].sum() for y in range(12) for x in range(15)]
+    assert shown.sum() == pytest.approx(max(sums), rel=1e-5)
 
 
 def test_one_copy_disagrees_with_nothing(model):
     with pytest.raises(uh.ArgumentError, match="nothing to compare"):
         disagreement_figure(np.random.default_rng(13).integers(0, 255, (16, 20), dtype=np.uint8), model, flips=1)
+
+
+def test_calibration_counts_what_is_true_in_each_interval():
+    random = np.random.default_rng(14)
+    probabilities = random.random((1, 200, 300)).astype(np.float32)
+    truth = random.random((200, 300)) < probabilities[0] ** 2  # it says p, and p squared is true
+    table = uh.calibration(result_of(probabilities), truth)
+    assert len(table) == 10 and table.Pixels.sum() == truth.size
+    np.testing.assert_allclose(table["Share that is true"], table["Mean probability"] ** 2, atol=0.03)

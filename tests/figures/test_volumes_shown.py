@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import unet_helpers as uh
-from unet_helpers.figures.volumes import amounts, centre, facing, gallery, slices, three_planes, view
+from unet_helpers.figures.playground import live, playground
+from unet_helpers.figures.volumes import amounts, centre, facing, gallery, three_planes, view
 
 
 def nifti(pixels, spacing=(1.0, 1.0, 1.0), directions=(1, 1, 1)) -> uh.MedicalImage:
@@ -76,49 +75,49 @@ def test_centre_is_in_the_largest_object(result):
 
 
 def test_amounts_in_ml_where_the_spacing_is_known(result):
-    assert list(amounts(result)) == ["anterior 0.016 mL", "posterior 0.28 mL"]
+    assert list(amounts(result)) == ["Anterior 0.016 mL", "Posterior 0.28 mL"]
     unknown = replace(result, image=replace(result.image, spacing=None))
-    assert list(amounts(unknown)) == ["anterior 8 voxels", "posterior 140 voxels"]
+    assert list(amounts(unknown)) == ["Anterior 8 voxels", "Posterior 140 voxels"]
 
 
 def test_three_planes_cross_at_the_voxel_asked_for(result):
     figure = three_planes(result, at=(2, 13, 7))  # x from the left, y from the back, z from the feet
-    assert [ax.get_title() for ax in figure.axes] == ["axial, slice 7", "coronal, slice 2", "sagittal, slice 9"]
+    assert [ax.get_title() for ax in figure.axes] == ["Axial, slice 7", "Coronal, slice 2", "Sagittal, slice 9"]
     for ax, (row, column) in zip(figure.axes, [(2.5, 9.5), (5, 9.5), (5, 2.5)]):  # mm from the top, from the left
         assert ax.lines[0].get_ydata()[0] == pytest.approx(row) and ax.lines[1].get_xdata()[0] == pytest.approx(column)
     assert [text.get_text() for text in figure.axes[2].texts] == list("APS")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(amounts(result))
 
 
-def test_without_a_kernel_the_slider_is_three_still_planes(result):
-    assert isinstance(slices(result), Figure)
-    assert len(slices(result.image.pixels).axes) == 3
-
-
 @pytest.mark.parametrize("axes", ["YX", "YXC"])
 def test_a_single_image_has_no_slices(axes):
     with pytest.raises(uh.ImageError, match="without slices"):
-        slices(np.zeros((8, 8, 3)[: len(axes)], np.uint8))
+        three_planes(np.zeros((8, 8, 3)[: len(axes)], np.uint8))
 
 
-def test_the_slider_moves_the_picture(result):
+def test_the_playground_shows_what_the_threshold_does(result):
     pytest.importorskip("ipywidgets")
-    planes, slider, screen, words = slices(result, interactive=True).children
-    assert (slider.value, slider.max) == (centre(result)[0], 9)
-    seen = [screen.value]
-    slider.value = 0
-    seen.append(screen.value)
-    planes.value = 1  # coronal: the slider goes to the largest object again
-    assert (slider.value, slider.max) == (centre(result)[1], 15)
-    seen.append(screen.value)
-    slider.value = 15
-    planes.value = 2  # fewer slices than 15: the slider comes back into range
-    assert (slider.value, slider.max) == (centre(result)[2], 11)
-    seen.append(screen.value)
-    assert len(set(seen)) == 4
-    shown = cv2.cvtColor(cv2.imdecode(np.frombuffer(screen.value, np.uint8), 1), cv2.COLOR_BGR2RGB)
-    np.testing.assert_array_equal(shown, view(facing(result, 2), slider.value))
-    assert "0.28 mL" in words.value
+    probabilities = np.random.default_rng(16).random((1, 40, 60)).astype(np.float32)
+    flat = uh.Segmentation(uh.read_image(np.full((40, 60), 9, np.uint8)), uh.MODELS["lungs"], probabilities, 0.5)
+    truth = np.ones((40, 60), np.uint8)
+    choice, slider, pictures, words = playground({"flat": flat, "volume": result}, {"flat": truth}).children
+    before, after = pictures.children
+    assert slider.value == 0.5 and f"<b>{uh.dice(truth, flat.labels):.3f}</b>" in words.value
+    seen = [after.value]
+    slider.value = 0.8
+    assert f"<b>{uh.dice(truth, replace(flat, threshold=0.8).labels):.3f}</b>" in words.value
+    seen.append(after.value)
+    choice.value = "volume"  # the threshold is that of the result again, and no truth is known
+    assert slider.value == 0.5 and "Posterior 0.28 mL" in words.value and "Dice" not in words.value
+    seen.append(after.value)
+    assert len(set(seen)) == 3 and before.value not in seen
+
+
+def test_the_page_lies_in_the_notebook_and_asks_for_nothing(result):
+    text = live(result).data
+    assert text.startswith("<div><iframe") and 'title="Hippocampus' in text
+    page = text.split('srcdoc="', 1)[1].rsplit('"></iframe>', 1)[0]
+    assert '"' not in page and "<" not in page and "default-src" in page
 
 
 def test_gallery_has_three_a_row_with_names_and_numbers(result):
@@ -128,8 +127,8 @@ def test_gallery_has_three_a_row_with_names_and_numbers(result):
     flat = uh.Segmentation(uh.read_image(image), uh.MODELS["lungs"], found, 0.5)
     figure = gallery([flat, result, flat, flat])
     titles = [ax.get_title() for ax in figure.axes]
-    lungs = "array\nlung fields: 3 objects, median area 36 px, total\narea 151 px"  # of 36, 100 and 15 px
+    lungs = "array\nLung fields: 3 objects, median area 36 px,\ntotal area 151 px"  # of 36, 100 and 15 px
     assert [titles[0], *titles[2:]] == [lungs, lungs, lungs, "", ""]
-    assert titles[1].startswith("array, slice 4\nhippocampus: 2 objects, median volume ") and titles[1].endswith(" mL")
+    assert titles[1] == "array, slice 4\nAnterior 0.016 mL, Posterior 0.28 mL"
     assert figure.axes[0].get_gridspec().get_geometry() == (2, 3)
     assert len(gallery([flat]).axes) == 1

@@ -1,5 +1,4 @@
-"""Writes the reference masks beside this file and the README's picture; run it when a card's weights change, and look
-at what changed."""
+"""Writes the reference masks beside this file; run it when a card's weights change, and look at what changed."""
 
 import sys
 from pathlib import Path
@@ -20,5 +19,3 @@ for result in results:
         Image.fromarray(result.labels > 0).save(HERE / f"{result.card.name}.png")
     else:
         np.savez_compressed(HERE / f"{result.card.name}.npz", image=result.labels)
-figure = uh.gallery(results)
-figure.savefig(HERE / "overview.jpg", dpi=80, pil_kwargs={"quality": 85})

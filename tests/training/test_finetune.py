@@ -1,6 +1,7 @@
 """Fine-tuning: a new structure is learnt in seconds, kept in a file, and mistakes are named."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers.networks import make_network
@@ -51,6 +52,47 @@ def test_the_old_last_layer_stays_where_it_already_does_better(sign, kept):
     assert answer == kept and network.conv is (old if kept else new)
 
 
+def test_it_says_where_it_has_not_converged_and_keeps_its_curve():
+    images, masks = zip(*(discs(i) for i in range(2)))
+    with pytest.warns(UserWarning, match="Not converged after 4 steps.*steps=8"):
+        student = uh.fine_tune("nuclei", images, masks, classes=["disc"], size=64, steps=4)
+    assert list(student.curve.columns) == ["step", "loss", "Dice"] and student.curve.step.tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("dice", "steps", "words"),
+    [([0.2, 0.5, 0.7, 0.8, 0.88, 0.9, 0.905, 0.91], 8, ""),
+     ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], 8, "Not converged"),
+     ([0.3] * 8, 8, "fits its own images badly"), ([0.9] * 8, 20, "Stopped by the clock after 8 of 20")],
+)  # fmt: skip
+def test_a_curve_is_judged_by_its_end(dice, steps, words):
+    curve = pd.DataFrame({"step": range(1, 9), "loss": 1.0, "Dice": dice})
+    said = finetune.doubts(curve, steps)
+    assert words in said and (words == "") == (said == "")
+
+
+def test_it_goes_on_in_rounds_until_it_has_settled(monkeypatch):
+    images, masks = zip(*(discs(i) for i in range(2)))
+    monkeypatch.setattr(finetune, "ROUND", 8)
+    judged = iter(["not yet", "not yet", ""])
+    monkeypatch.setattr(finetune, "doubts", lambda curve, planned: next(judged))
+    student = uh.fine_tune("nuclei", images, masks, classes=["disc"], size=64)
+    assert student.curve.step.tolist() == list(range(1, 25))
+
+
+def test_nuclei_are_learnt_from_ids_or_from_a_plain_mask():
+    """Touching nuclei of different ids get a border between them, those of a plain mask are one."""
+    pixels, ids = np.full((96, 96), 20, np.uint8), np.zeros((96, 96), np.uint16)
+    for number, x in enumerate((20, 44), 900):  # ids need not start at 1
+        ids[30:54, x : x + 24] = number
+    pixels[ids > 0] = 200
+    network = uh.load_model("nuclei", trainable=True)
+    drawn, plain = (finetune.make_example(network, pixels, mask).target for mask in (ids, ids > 0))
+    assert set(np.unique(drawn)) == {0, 1, 2} and set(np.unique(plain)) == {0, 1}
+    student = uh.fine_tune("nuclei", [pixels], [ids], minutes=0.01)
+    assert student.out_channels == 3 and student.card.name == "fine_tuned"
+
+
 def test_two_classes_give_two_answers():
     images, masks = zip(*(discs(i) for i in range(2)))
     masks = [np.where(m > 0, 2, 0) + (i[..., 2] > 80) * (m == 0) for i, m in zip(images, masks)]
@@ -69,7 +111,8 @@ def test_its_own_task_keeps_the_card():
     ("images", "masks", "words"),
     [([], [], "0 images"), ([np.zeros((9, 9))], [], "1 images and 0 masks"),
      ([np.zeros((9, 9))], [np.zeros((8, 9))], "make them alike"),
-     ([np.zeros((4, 9, 9))], [np.zeros((4, 9, 9))], "alike")],
+     ([np.zeros((4, 9, 9))], [np.zeros((4, 9, 9))], "volume.*give its slices"),
+     ([np.zeros((32, 32))], [np.zeros((32, 32))], "masks are empty")],
 )  # fmt: skip
 def test_mistakes_are_named(images, masks, words):
     with pytest.raises(uh.TrainingError, match=words):

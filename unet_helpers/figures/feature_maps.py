@@ -54,11 +54,6 @@ def blocks_of(model: UNet) -> dict[str, int]:
     return down | {"bottleneck": model.depth + 1} | {f"decoder{i}": i for i in range(model.depth, 0, -1)}
 
 
-def sizes(block: torch.Tensor) -> str:
-    """'16 × 512 × 512': channels, height, width."""
-    return " × ".join(str(n) for n in block.shape)
-
-
 def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = None):
     """The ``maps`` channels that vary most, of each block; ``levels`` (1: full resolution) picks some. The figure."""
     model = load_model(model)
@@ -77,9 +72,13 @@ def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = N
         for ax, channel in zip(column, block[strongest].numpy(), strict=False):
             low, high = np.percentile(channel, [1, 99])
             ax.imshow(channel, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
-        column[0].set_title(f"{name.replace('coder', 'coder ')}\n{sizes(block)}", fontsize=10)
+        column[0].set_title(
+            f"{name.replace('coder', 'coder ').capitalize()}\n{' × '.join(map(str, block.shape))}", fontsize=10
+        )
     for ax in axes.flat:
         ax.set_axis_off()
-    figure.supxlabel(f"The {maps} channels that vary most at each level, strongest on top; bright: strong", fontsize=11)
+    figure.supxlabel(
+        f"The {maps} channels that vary most in each block, the strongest on top; bright is strong", fontsize=11
+    )
     plt.close(figure)
     return figure

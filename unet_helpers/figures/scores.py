@@ -28,48 +28,30 @@ def score_table(result: Segmentation, truth: np.ndarray):
     truth, labels = same_shape(truth, result.labels)
     classes, spacing = result.card.classes, result.image.spacing
     if len(classes) == 1 or result.card.instance_method == "interiors":
-        masks = {result.card.title.lower(): (truth > 0, labels > 0)}
+        masks = {result.card.title: (truth > 0, labels > 0)}
     else:
-        masks = {name: (truth == i, labels == i) for i, name in enumerate(classes, 1)}
-        masks["together"] = (truth > 0, labels > 0)
+        masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)}
+        masks["Together"] = (truth > 0, labels > 0)
     step = None if spacing is None else spacing[: truth.ndim]
+    columns = ["Dice", "IoU", "Sensitivity", "Precision", f"Surface distance, 95 % ({'px' if step is None else 'mm'})"]
     rows = {
-        name: {
-            "Dice": dice(real, found),
-            "IoU": iou(real, found),
-            "sensitivity": sensitivity(real, found),
-            "precision": sensitivity(found, real),
-            f"surface distance 95 %, {'px' if step is None else 'mm'}": surface_distance(real, found, step),
-        }
-        for name, (real, found) in masks.items()
+        name: (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
+        for name, pair in masks.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("Class")
 
 
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
     """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
 
-    Of the pixels alone, before a card's small regions are dropped. One pass over the pixels: each is counted in the
-    interval between thresholds that its probability falls into.
+    Of the pixels alone, before a card's small regions are dropped.
     """
     import pandas as pd
 
-    probability = result.foreground
-    real, probability = same_shape(np.asarray(truth) > 0, probability)
-    passed = np.searchsorted(np.asarray(thresholds, np.float32), probability.reshape(-1), side="right")
-    counts = np.bincount(2 * passed + real.reshape(-1), minlength=2 * len(thresholds) + 2).reshape(-1, 2)
-    false_alarms, hits = counts[::-1].cumsum(0)[::-1][1:].T  # pixels that reach each threshold
-    found, total = hits + false_alarms, np.count_nonzero(real)
-
-    def share(part, of):
-        return np.where(of > 0, part / np.maximum(of, 1), 1.0)  # nothing to find, nothing found: perfect
-
-    scores = {
-        "Dice": share(2 * hits, found + total),
-        "sensitivity": share(hits, total),
-        "precision": share(hits, found),
-    }
-    return pd.DataFrame(scores, index=pd.Index(thresholds, name="threshold"))
+    real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
+    masks = {threshold: probability >= np.float32(threshold) for threshold in thresholds}
+    rows = {t: (dice(real, found), sensitivity(real, found), sensitivity(found, real)) for t, found in masks.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["Dice", "Sensitivity", "Precision"])
 
 
 def threshold_curve(result: Segmentation, truth: np.ndarray):
@@ -80,20 +62,37 @@ def threshold_curve(result: Segmentation, truth: np.ndarray):
     for (name, values), color, style in zip(scores.items(), (HIT, MISS, FALSE_ALARM), ("-", "--", "-."), strict=True):
         ax.plot(scores.index, values, style, color=color, lw=2.5, label=name)
     ax.axvline(used, color="black", lw=1, ls=":")
-    ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"in use: {used:g}, Dice {scores.Dice[used]:.3f}")
-    ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"best: {best:g}, Dice {scores.Dice[best]:.3f}")
-    ax.set(
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-        xlabel="threshold",
-        title=f"{headline(result.image)}: what the threshold does",
-    )
+    ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}")
+    ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}")
+    title = f"What the threshold does to {headline(result.image)!r}"
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Threshold", title=title)
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
     note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
     figure.supxlabel(note, fontsize=11)
     plt.close(figure)
     return figure
+
+
+def most_of(values: np.ndarray, share: int = 3) -> tuple[slice, slice]:
+    """Rows and columns of the window, a ``share``-th of each side, with the largest sum of (H, W) values."""
+    height, width = (max(1, n // share) for n in values.shape)
+    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    row, column = np.unravel_index(inside.argmax(), inside.shape)
+    return slice(row, row + height), slice(column, column + width)
+
+
+def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10):
+    """Of the pixels in each interval of probability: the mean probability, and the share that is true. A DataFrame."""
+    import pandas as pd
+
+    real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
+    number = np.minimum((probability * bins).astype(int), bins - 1).reshape(-1)
+    pixels = np.bincount(number, minlength=bins)
+    sums = (np.bincount(number, values.reshape(-1), bins) for values in (probability, real))
+    said, true = (total / np.maximum(pixels, 1) for total in sums)
+    return pd.DataFrame({"Mean probability": said, "Share that is true": true, "Pixels": pixels})[pixels > 0]
 
 
 def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
@@ -109,19 +108,21 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
         raise ArgumentError(f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it.")
     if index is None:
         index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
-    figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
-    axes[0].imshow(picture(image, index), aspect=proportion(image))
-    axes[0].set_title(headline(image, index))
-    heats = {"mean probability": (mean, "cividis", 1), "disagreement (standard deviation)": (spread, "viridis", 0.25)}
-    for ax, (title, (values, colors, top)) in zip(axes[1:], heats.items(), strict=True):
-        heat = ax.imshow(slice_of(image, values, index), cmap=colors, vmin=0, vmax=top, aspect=proportion(image))
-        figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if top == 1 else "max")
+    means, spreads = (slice_of(image, values, index) for values in (mean, spread))
+    part, top = most_of(spreads), max(0.01, float(np.percentile(spreads[most_of(spreads)], 99.5)))
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.8), layout="constrained")
+    axes[0].imshow(picture(image, index)[part], aspect=proportion(image))
+    axes[0].set_title(f"{headline(image, index)}: where the copies differ most")
+    heats = {"Mean probability": (means, "cividis", 1), "Disagreement (standard deviation)": (spreads, "viridis", top)}
+    for ax, (title, (values, colors, high)) in zip(axes[1:], heats.items(), strict=True):
+        heat = ax.imshow(values[part], cmap=colors, vmin=0, vmax=high, aspect=proportion(image))
+        figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if high == 1 else "max")
         ax.set_title(title)
     for ax in axes:
         ax.set_axis_off()
     found = mean >= result.threshold
     unsure = np.count_nonzero(found & (spread > 0.1)) / max(1, np.count_nonzero(found))
-    note = f"{flips} copies, turned and mirrored. In {unsure:.0%} of what was found they differ by more than 0.1."
+    note = f"{flips} copies, turned and mirrored. In {unsure:.0%} of all that was found they differ by more than 0.1."
     figure.supxlabel(note, fontsize=11)
     plt.close(figure)
     return figure

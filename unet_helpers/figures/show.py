@@ -23,29 +23,30 @@ def headline(image: MedicalImage, index: int | None = None) -> str:
     return name if index is None or image.is_single else f"{name}, slice {index}"
 
 
-def overlay(result: Segmentation, index: int | None = None, alpha: float = 0.35, contours: bool = True) -> np.ndarray:
-    """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour."""
-    return result.overlay(index, alpha, contours)
+def found(result: Segmentation, width: int) -> str:
+    """'Cell nuclei: 117 objects, median area 480 px, ...' in lines of ``width``: the first three of its numbers."""
+    return fill(f"{result.card.title}: {in_words(dict(list(result.summary().items())[:3]))}", width)
 
 
 def show(result: Segmentation, index: int | None = None):
     """Image, overlay and probability side by side; ``index`` picks the slice of a volume. Returns the figure."""
     index = result.busiest_slice() if index is None else index
     card, probability = result.card, slice_of(result.image, result.foreground, index)
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
-    tall = proportion(result.image)
-    axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=tall)
+    ratio = proportion(result.image)
+    tall = 0.9 + 3.7 * min(1, ratio * probability.shape[0] / probability.shape[1])
+    figure, axes = plt.subplots(1, 3, figsize=(13, tall), layout="constrained")
+    axes[0].imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=ratio)
     axes[0].set_title(headline(result.image, index))
-    axes[1].imshow(result.overlay(index), aspect=tall)
-    axes[1].set_title(fill(f"{card.title.lower()}: {in_words(result.summary())}", 48), fontsize=10)
+    axes[1].imshow(result.overlay(index), aspect=ratio)
+    axes[1].set_title(found(result, 48), fontsize=11)
     axes[1].legend(
-        handles=[Patch(color=c, label=n) for c, n in zip(card.colors, card.classes, strict=True)],
+        handles=[Patch(color=c, label=n.capitalize()) for c, n in zip(card.colors, card.classes, strict=True)],
         loc="lower right",
         framealpha=0.8,
     )
-    heat = axes[2].imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=tall)
+    heat = axes[2].imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=ratio)
     axes[2].contour(probability, levels=[result.threshold], colors="white", linewidths=0.6)
-    axes[2].set_title(f"probability, threshold {result.threshold:g}")
+    axes[2].set_title(f"Probability, with the threshold {result.threshold:g} as a white line", fontsize=11)
     figure.colorbar(heat, ax=axes[2], shrink=0.8)
     for ax in axes:
         ax.set_axis_off()
@@ -64,8 +65,8 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
     painted = draw_segmentation_masks(image, masks, 0.7, [HIT, MISS, FALSE_ALARM]).permute(1, 2, 0)
     figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
     ax.imshow(painted, aspect=proportion(result.image))
-    ax.set_title(f"Dice {dice(truth, result.labels):.3f}")
-    names = {"hit": HIT, "miss": MISS, "false alarm": FALSE_ALARM}
+    ax.set_title(f"{headline(result.image, index)}, compared with the truth: Dice {dice(truth, result.labels):.3f}")
+    names = {"Hit": HIT, "Miss": MISS, "False alarm": FALSE_ALARM}
     ax.legend(handles=[Patch(color=c, label=n) for n, c in names.items()], loc="lower right")
     ax.set_axis_off()
     plt.close(figure)

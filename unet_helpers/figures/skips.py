@@ -1,4 +1,4 @@
-"""What the skip connections carry, and what wrongly scaled values do to an answer; by PyTorch hooks."""
+"""What the skip connections carry, by PyTorch hooks."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import torch
 
 from ..errors import ArgumentError
-from ..images.image import MedicalImage
 from ..images.orientation import to_stack
 from ..images.read import read_image
 from ..inference.scale import zoom_for_objects
@@ -35,18 +34,11 @@ def cut_skips(model: UNet, levels) -> Iterator[None]:
         yield
 
 
-def fixed_zoom(image: MedicalImage, model: UNet, zoom: float | None) -> dict:
-    """The ``zoom`` that a card for objects finds while its network is whole; nothing for other cards."""
-    if model.card.preprocessing.scale != "objects" or zoom is not None:
-        return {}
-    slices = to_stack(image).pixels
-    return {"zoom": zoom_for_objects(model, slices[len(slices) // 2])}
-
-
 def without_skips(image, model, levels=None, **options) -> Segmentation:
     """The answer with the skip connections of these levels (default: all) cut; ``options`` go to ``segment``."""
     image, model = read_image(image), load_model(model)
-    options |= fixed_zoom(image, model, options.get("zoom"))
+    if model.card.preprocessing.scale == "objects" and options.get("zoom") is None:  # as the whole network finds it
+        options["zoom"] = zoom_for_objects(model, (slices := to_stack(image).pixels)[len(slices) // 2])
     with cut_skips(model, range(1, model.depth + 1) if levels is None else levels):
         return segment(image, model, **options)
 
@@ -57,8 +49,8 @@ def compare_skips(image, model, index: int | None = None):
     whole = segment(image, model, flips=1, progress=False)
     zoom = whole.zoom if model.card.preprocessing.scale == "objects" else None
     index = whole.busiest_slice() if index is None else index
-    answers = {"all skip connections": whole}
-    cuts = {f"without skip {i}": (i,) for i in range(1, model.depth + 1)} | {"without any": None}
+    answers = {"All skip connections": whole}
+    cuts = {f"Without skip connection {i}": (i,) for i in range(1, model.depth + 1)} | {"Without any": None}
     for name, levels in cuts.items():
         answers[name] = without_skips(image, model, levels, flips=1, zoom=zoom, progress=False)
     rows, (height, width) = -(-len(answers) // 3), slice_of(image, whole.labels, index).shape
@@ -69,30 +61,10 @@ def compare_skips(image, model, index: int | None = None):
         ax.set_title(name if answer is whole else f"{name}: Dice {dice(whole.labels, answer.labels):.2f}")
     for ax in axes.flat:
         ax.set_axis_off()
-    figure.colorbar(heat, ax=axes, shrink=0.6, pad=0.02, label="probability")
-    figure.supxlabel("Level 1 is full resolution; Dice: the overlap with the whole network's answer", fontsize=11)
+    figure.colorbar(heat, ax=axes, shrink=0.6, pad=0.02, label="Probability")
+    figure.supxlabel(
+        "Skip connection 1 is at full resolution. Dice is the overlap with the answer of the whole network.",
+        fontsize=11,
+    )
     plt.close(figure)
     return figure
-
-
-@contextmanager
-def misread(model: UNet, divisor: float) -> Iterator[None]:
-    """Within the block the network gets every image divided by ``divisor`` once too often."""
-
-    def divide(network, inputs):
-        return inputs[0] / divisor
-
-    with model.register_forward_pre_hook(divide):
-        yield
-
-
-def as_if_misread(image, model, divisor: float = 255, **options) -> Segmentation:
-    """The answer to values of 0 to 1 that were once more divided by 255: a near-constant image to the network.
-
-    The commonest mistake around pretrained networks, also the other way round (statistics of 0 to 255 for values of
-    0 to 1, as in a published example): everything runs, and the answer is meaningless. ``options`` go to ``segment``.
-    """
-    image, model = read_image(image), load_model(model)
-    options |= fixed_zoom(image, model, options.get("zoom"))
-    with misread(model, divisor):
-        return segment(image, model, **options)

@@ -15,7 +15,7 @@ from .feature_maps import activations, as_seen, blocks_of
 LIGHT_BLUE, GREY = "#A6D3F2", "#7F7F7F"
 ARROWS = {  # as in the legend of the paper's figure 1
     "3 × 3 convolution, ReLU": palette.BLUE,
-    "copy: skip connection": GREY,
+    "Copy: skip connection": GREY,
     "2 × 2 max pooling": palette.VERMILION,
     "2 × 2 up-convolution": palette.GREEN,
     "1 × 1 convolution": palette.PURPLE,
@@ -43,9 +43,8 @@ def diagram(model, image=None):
         return half
 
     def arrow(start: tuple[float, float], end: tuple[float, float], color: str) -> None:
-        ax.annotate(
-            "", end, start, arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
-        )
+        style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
+        ax.annotate("", end, start, arrowprops=style)
 
     for i, (name, level) in enumerate(blocks_of(model).items()):
         row, column, (channels, *shape) = level - 1, 2 * i, seen[name].shape
@@ -60,7 +59,7 @@ def diagram(model, image=None):
             arrow((column + 2, bottoms[row]), (column + 2, tops[row + 1] + 0.3), POOL)
             across = 2 * (2 * depth - i)
             arrow((column + 2 + halves[2], middles[row]), (across - halves[2] - 0.05, middles[row]), SKIP)
-            ax.text(2 * depth + 1, middles[row] + 0.08, f"level {level}", ha="center", fontsize=11, color="#595959")
+            ax.text(2 * depth + 1, middles[row] + 0.08, f"Level {level}", ha="center", fontsize=11, color="#595959")
         elif level > 1:
             arrow((column + 2, tops[row] + 0.3), (column + 2, bottoms[row - 1]), GROW)
     half = bar(column + 3, 0, len(seen["answer"]))
@@ -77,9 +76,7 @@ def diagram(model, image=None):
     ax.set(xlim=(-margin, column + 3 + margin), ylim=(bottoms[-1] - 0.4, 0.4))
     ax.set_axis_off()
     parameters = sum(p.numel() for p in model.parameters())
-    about = (
-        f"Channels above each map, height × width below; white: over the skip connection. {parameters:,} parameters."
-    )
-    figure.supxlabel(about, fontsize=11)
+    about = "Above a box its channels, below it height × width; the white half came over the skip connection."
+    figure.supxlabel(f"{about} {parameters:,} parameters.", fontsize=11)
     plt.close(figure)
     return figure

@@ -1,7 +1,6 @@
-"""Volumes to look at: a slice slider and three planes."""
+"""Volumes to look at: three planes, and results side by side."""
 
 from dataclasses import replace
-from functools import cache
 from textwrap import fill
 
 import cv2
@@ -14,56 +13,13 @@ from ..images.image import MedicalImage
 from ..images.orientation import as_displayed, to_stack
 from ..images.read import read_image
 from ..palette import YELLOW
-from ..results.measurements import in_words
-from ..results.overlay import picture, png, to_8_bits
+from ..results.overlay import picture, to_8_bits
 from ..results.segmentation import Segmentation
-from .show import headline
+from .show import found, headline
 
-BODY = {"axial": "RLA", "coronal": "RLS", "sagittal": "APS"}  # and what is left, right and on top of each plane
-STACK = {"along the stack": "", "across its rows": "", "across its columns": ""}  # where directions are not known
+BODY = {"Axial": "RLA", "Coronal": "RLS", "Sagittal": "APS"}  # and what is left, right and on top of each plane
+STACK = {"Along the stack": "", "Across its rows": "", "Across its columns": ""}  # where directions are not known
 VIEW = 480  # px: longer side of a slice as shown
-
-
-def slices(shown, interactive: bool | None = None):
-    """A slider through a volume (Segmentation, MedicalImage, path or array), with buttons for the plane.
-
-    Returns a widget in a notebook and three still planes elsewhere; ``interactive`` decides it otherwise.
-    """
-    shown = volume(shown)
-    if not (has_kernel() if interactive is None else interactive):
-        return three_planes(shown)
-    import ipywidgets as widgets
-
-    turned, start = cache(lambda axis: facing(shown, axis)), centre(shown)
-    planes = widgets.ToggleButtons(options=[(name, axis) for axis, name in enumerate(directions(shown))], value=0)
-    length = image_of(turned(0)).pixels.shape[0]
-    slider = widgets.IntSlider(value=start[0], min=0, max=length - 1, description="slice")
-    screen = widgets.Image(format="png", layout=widgets.Layout(width="max-content"))
-
-    def draw(change=None) -> None:
-        stack = turned(planes.value)
-        screen.value = png(view(stack, min(slider.value, len(image_of(stack).pixels) - 1)))
-
-    def turn(change) -> None:
-        slider.max = len(image_of(turned(planes.value)).pixels) - 1
-        slider.value = start[planes.value]
-        draw()
-
-    draw()
-    slider.observe(draw, names="value")
-    planes.observe(turn, names="value")
-    words = [f'<span style="color: {color}">■</span> {words}' for words, color in amounts(shown).items()]
-    return widgets.VBox([planes, slider, screen, widgets.HTML(" &nbsp; ".join(words))])
-
-
-def has_kernel() -> bool:
-    """Is this a notebook, and are its widgets installed?"""
-    try:
-        import ipywidgets  # noqa: F401
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return hasattr(get_ipython(), "kernel")
 
 
 def volume(shown) -> Segmentation | MedicalImage:
@@ -104,7 +60,8 @@ def facing(shown: Segmentation | MedicalImage, axis: int):
 def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
     """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
     if isinstance(shown, Segmentation):  # outlines only where touching objects are to be told apart
-        painted = shown.overlay(index, alpha=0.6, contours=shown.card.instance_method != "components")
+        alpha = None if shown.card.measures == "tree" else 0.6
+        painted = shown.overlay(index, alpha, contours=shown.card.instance_method != "components")
     else:
         painted = picture(shown, index)
     height, width = extent(shown, painted.shape)
@@ -129,13 +86,13 @@ def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
 
 
 def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
-    """{'anterior 1.55 mL': its color, ...}, in voxels where the spacing is not known; empty without an answer."""
+    """{'Anterior 1.55 mL': its color, ...}, in voxels where the spacing is not known; empty without an answer."""
     if not isinstance(shown, Segmentation):
         return {}
     card, voxel = shown.card, shown.image.voxel_volume
     counts = np.bincount(shown.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
     sizes = [f"{n:,} voxels" if voxel is None else f"{n * voxel / 1000:.3g} mL" for n in counts]
-    return {f"{name} {size}": color for name, size, color in zip(card.classes, sizes, card.colors, strict=True)}
+    return {f"{c.capitalize()} {size}": color for c, size, color in zip(card.classes, sizes, card.colors, strict=True)}
 
 
 def three_planes(shown, at: tuple[int, int, int] | None = None):
@@ -161,9 +118,8 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
         ax.axvline(column / columns * width, color=YELLOW, lw=1, ls=":")
         for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
             box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
-            ax.text(
-                x, y, letter, color="white", fontsize=12, ha="center", va="center", transform=ax.transAxes, bbox=box
-            )
+            place = {"ha": "center", "va": "center", "transform": ax.transAxes, "bbox": box}
+            ax.text(x, y, letter, color="white", fontsize=12, **place)
         ax.set_title(f"{name}, slice {point[axis]}")
         ax.set_axis_off()
     figure.suptitle(headline(image))
@@ -183,9 +139,8 @@ def gallery(results):
     for ax, result in zip(axes.flat, results, strict=False):
         index = result.busiest_slice()
         ax.imshow(view(result if result.image.is_single else facing(result, 0), index))
-        text = f"{result.card.title.lower()}: {in_words(result.summary())}"
-        title = f"{headline(result.image, index)}\n{fill(text, 52)}"
-        ax.set_title(title, fontsize=11)
+        words = fill(", ".join(amounts(result)), 44) if result.image.lies_in_space else found(result, 44)
+        ax.set_title(f"{headline(result.image, index)}\n{words}", fontsize=12)
     for ax in axes.flat:
         ax.set_axis_off()
     plt.close(figure)

@@ -8,6 +8,7 @@ published weights fit into ``UNet(3, 1, features=32)``.
 
 from collections import OrderedDict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class UNet(nn.Module):
 
     card: ModelCard  # how it reads an image; ``load_model`` sets it and the next
     weights_sha256: str = ""
+    curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4):
         super().__init__()

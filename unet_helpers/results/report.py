@@ -90,7 +90,8 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
         "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:], "wide": bool(objects.max() > 65535),
         "frame": depth // len(image.pixels) if image.axes.startswith("T") else depth,
         "own": {"shape": result.labels.shape, "start": corner, "steps": first},
-        "planes": not image.axes.startswith("T") and depth > 1,
+        "planes": not image.axes.startswith("T") and depth > 1, "method": result.card.instance_method,
+        "body": image.lies_in_space and image.oriented,
     }  # fmt: skip
     return arrays, facts, notes
 

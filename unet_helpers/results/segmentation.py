@@ -85,11 +85,15 @@ class Segmentation:
         amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
         return int(amounts.argmax()) if amounts.any() else len(amounts) // 2
 
-    def overlay(self, index: int | None = None, alpha: float = 0.35, contours: bool = True) -> np.ndarray:
-        """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour."""
+    def overlay(self, index: int | None = None, alpha: float | None = None, contours: bool = True) -> np.ndarray:
+        """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour.
+
+        ``alpha`` is 0.35 by default, and 0.9 for vessels, whose colour would be lost on a coloured image.
+        """
         from .overlay import paint, picture, slice_of
 
         index = self.busiest_slice() if index is None else index
+        alpha = (0.9 if self.card.measures == "tree" else 0.35) if alpha is None else alpha
         labels = slice_of(self.image, self.labels, index)
         objects = slice_of(self.image, self.objects, index) if contours else None
         return paint(picture(self.image, index), labels, self.card.colors, objects, alpha)

@@ -2,6 +2,7 @@
 
 import copy
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,14 @@ from ..networks.weights import save_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
 from .augment import batch_of
+from .cases import IGNORED, Case
 from .fit import fit, loss_of, loss_of_step
 from .recipes import Example, Recipe, example_of
 from .tasks import TASKS
 from .windows import Draws, Pool
+
+ROUND, ROUNDS, CHECKS = 60, 5, 8  # steps of a round, rounds at most where no steps are given, checks in a round
+SETTLED = 0.02  # a Dice that rises by less in the last quarter of a round has converged
 
 
 def fine_tune(
@@ -35,7 +40,7 @@ def fine_tune(
     *,
     classes: Sequence[str] | None = None,
     size: int | None = None,
-    minutes: float = 3.0,
+    minutes: float | None = None,
     steps: int | None = None,
     name: str = "fine_tuned",
     pretrained: bool = True,
@@ -48,15 +53,21 @@ def fine_tune(
     arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
     ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
     image at ``size`` x ``size`` px (the card's own where it has one, else 128); without, it goes on with the card's
-    own task and scale.
-    ``minutes`` of training on this machine, or so many ``steps`` on any; ``pretrained=False`` starts from random
-    weights, to compare. ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
+    own task and scale, and the masks of nuclei are ids, one per nucleus (or their connected components).
+    It learns in rounds until its Dice on ``images`` settles; or for so many ``steps``; or for ``minutes`` here. Where
+    it has not settled a UserWarning says so. The network's ``curve`` is a pandas.DataFrame of step, loss and Dice (on
+    the images learnt from: keep others to test). ``pretrained=False`` starts from random weights, to compare.
+    ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
     """
+    import pandas as pd
+
     if not images or len(images) != len(masks):
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
     torch.manual_seed(seed)
     network = load_model(start, trainable=True)
     head = network.conv
+    if classes is None and network.card.name not in TASKS:
+        raise TrainingError(f"{start} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}.")
     if classes is not None:
         network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
     if not pretrained:
@@ -65,15 +76,42 @@ def fine_tune(
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
     kept = pretrained and classes is not None and keep_better_head(network, head, examples)
     recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
-    recipe = replace(recipe, steps=steps or steps_within(minutes, recipe, network, examples))
-    card, limit = network.card, None if steps else minutes  # a machine may become busier than it was
-    with TemporaryDirectory() as folder:
-        tuned = fit(network, examples, [], recipe, Path(folder) / name, checks=4, minutes=limit)
-    tuned.card = replace(card, name=name, title=name.replace("_", " "), scores=(), file="", sha256="", url="")
+    if not any(((e.target > 0) & (e.target != IGNORED)).any() for e in examples):
+        raise TrainingError("All masks are empty: mark the structure that is to be learnt with values above 0.")
+    planned = steps or (ROUND if minutes is None else steps_within(minutes, recipe, network, examples))
+    recipe, card, tuned, curve = replace(recipe, steps=planned), network.card, network, pd.DataFrame()
+    for number in range(1 if steps or minutes else ROUNDS):
+        with TemporaryDirectory() as folder:
+            part = replace(recipe, seed=seed + number)
+            clock = None if steps else minutes  # a machine may become busier than it was
+            tuned = fit(tuned, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
+            more = pd.read_csv(Path(folder) / name / "curve.csv").set_axis(["step", "loss", "Dice"], axis=1)
+        more["step"] += planned * number
+        curve = pd.concat([curve, more], ignore_index=True) if number else more
+        if not (doubt := doubts(curve, planned * (number + 1))):
+            break
+    if doubt:
+        warnings.warn(doubt, stacklevel=2)
+    tuned.curve = curve
+    tuned.card = replace(
+        card, name=name, title=name.replace("_", " ").capitalize(), scores=(), file="", sha256="", url=""
+    )
     if save_to is not None:
         save_model(tuned, Path(save_to))
     tuned.weights_sha256 = ""
     return fold_batch_norm(tuned)
+
+
+def doubts(curve, planned: int) -> str:
+    """Why the training may not have come to its end, and what to do; '' where its Dice has settled."""
+    dice, done, said = curve.Dice.to_numpy(), curve.step.iloc[-1], ""
+    if done < planned:
+        said = f"Stopped by the clock after {done} of {planned} steps (Dice {dice[-1]:.2f} on its own images)."
+    elif len(dice) < CHECKS or dice[-1] - dice[-1 - CHECKS // 4] > SETTLED:
+        said = f"Not converged after {done} steps: Dice on its own images {dice[-1]:.2f}, and still rising."
+    elif dice[-1] < 0.5:
+        said = f"It fits its own images badly (Dice {dice[-1]:.2f}): look at the masks, try another start or size."
+    return said and f"{said} Give it more steps, for example steps={2 * planned}."
 
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
@@ -131,11 +169,18 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
 
 def make_example(network: UNet, image, mask) -> Example:
     image, mask = read_image(image), read_image(mask).pixels
-    if not image.is_single or mask.shape[:2] != image.spatial_shape:
-        raise TrainingError(
-            f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; make them alike."
-        )
+    sizes = f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}"
+    if not image.is_single:
+        advice = "give its slices and theirs, images=list(volume), masks=list(truth)"
+        raise TrainingError(f"{sizes}: a volume, but fine-tuning learns from single images; {advice}.")
+    if mask.shape[:2] != image.spatial_shape:
+        raise TrainingError(f"{sizes}; make them alike.")
     mask = mask if mask.ndim == 2 else mask.max(-1)
+    if network.card.instance_method == "interiors":  # ids, of which the task makes interiors and borders
+        from skimage.measure import label
+
+        case = Case(image.name, "train", "drawn", image, label(mask))
+        return next(iter(TASKS[network.card.name].examples(case)))
     target = (mask > 0) if network.out_channels == 1 else mask
     if target.max() >= max(2, network.out_channels):
         names = ", ".join(network.card.classes)

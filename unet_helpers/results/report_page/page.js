@@ -1,6 +1,9 @@
 const state = { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1, mask: null, table: null };
 const colors = facts.colors.map(rgb), planes = [];
 
+// left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
+const SIDES = ["RLAP", "RLSI", "APSI"];
+
 // a plane: the axes of its rows and columns (0 slice, 1 y, 2 x) and the one it is stacked along
 function addPlane(name, along, rows, columns) {
   const size = [facts.shape[rows], facts.shape[columns]], count = facts.shape[along];
@@ -66,6 +69,15 @@ function draw(plane) {
   context.drawImage(plane.source, plane.x * w, plane.y * h, w / state.zoom, h / state.zoom, 0, 0, canvas.width, canvas.height);
   const where = facts.shape[plane.along] > 1 ? `, slice ${state.at[plane.along]} of 0 to ${facts.shape[plane.along] - 1}` : "";
   canvas.setAttribute("aria-label", `${plane.name}${where}`);
+  if (facts.planes && facts.body) {
+    const { width: cw, height: ch } = canvas, [left, right, top, bottom] = SIDES[plane.along];
+    context.font = `bold ${Math.round(cw / 18)}px sans-serif`;
+    Object.assign(context, { textAlign: "center", textBaseline: "middle", lineWidth: cw / 120, strokeStyle: "#000", fillStyle: "#fff" });
+    for (const [letter, x, y] of [[left, .04, .5], [right, .96, .5], [top, .5, .05], [bottom, .5, .95]]) {
+      context.strokeText(letter, x * cw, y * ch);
+      context.fillText(letter, x * cw, y * ch);
+    }
+  }
   if (plane.slider) { plane.slider.value = state.at[plane.along]; plane.output.textContent = state.at[plane.along]; }
 }
 
@@ -146,7 +158,9 @@ function update() {
   const count = state.mask.reduce((n, v) => n + (v > 0), 0), value = +facts.steps[state.step].toFixed(4);
   $("threshold-value").textContent = value;
   $("threshold").setAttribute("aria-valuetext", value);
-  $("count").textContent = `${count.toLocaleString("en")} pixels in the mask (${((100 * count) / state.mask.length).toFixed(1)} %).`;
+  const own = state.step === facts.threshold, { rows } = state.table, { method } = facts;  // borders are no objects
+  const objects = own || method === "components" ? rows.length : method === "interiors" ? rows.filter((r) => r[1] === facts.classes[0]).length : null;
+  $("count").textContent = `${count.toLocaleString("en")} pixels in the mask (${((100 * count) / state.mask.length).toFixed(1)} %)${objects === null ? "" : `, ${objects.toLocaleString("en")} objects`}.`;
   $("count").dataset.count = count;
   fillTable();
   histogram();
@@ -158,8 +172,9 @@ function update() {
     const buffer = await unpack(name);
     arrays[name] = buffer && (name !== "objects" ? new Uint8Array(buffer) : facts.wide ? new Uint32Array(buffer) : new Uint16Array(buffer));
   }
-  addPlane(facts.planes ? "Axial, or as stored" : "Image", 0, 1, 2);
-  if (facts.planes) { addPlane("Coronal, or rows", 1, 0, 2); addPlane("Sagittal, or columns", 2, 0, 1); }
+  const names = facts.body ? ["Axial", "Coronal", "Sagittal"] : ["As stored", "Across the rows", "Across the columns"];
+  addPlane(facts.planes ? names[0] : "Image", 0, 1, 2);
+  if (facts.planes) { addPlane(names[1], 1, 0, 2); addPlane(names[2], 2, 0, 1); }
   facts.classes.forEach((name, i) => {
     const item = document.createElement("li"), swatch = Object.assign(document.createElement("canvas"), { width: 16, height: 16 });
     swatch.getContext("2d").fillStyle = facts.colors[i];
