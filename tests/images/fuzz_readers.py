@@ -27,7 +27,16 @@ with atheris.instrument_imports(include=["unet_helpers", "PIL", "tifffile", "nib
     from unet_helpers import UNetHelpersError, read_image
     from unet_helpers.images import orientation
 
-ENDINGS = [".png", ".nii", ".nii.gz", ".img", ".dcm"]  # only pairs are found by name; the others must not matter
+ENDINGS = [
+    ".png",
+    ".nii",
+    ".nii.gz",
+    ".img",
+    ".dcm",
+    ".nrrd",
+    ".mha",
+    ".mgh",
+]  # only pairs are found by name; the others must not matter
 
 
 def fill(corpus: Path) -> None:
@@ -61,7 +70,9 @@ def main() -> None:
         finally:
             path.unlink()
         assert image.pixels.size and image.pixels.dtype.kind in "uif" and image.channels in (1, 3)
-        assert orientation.from_stack(image, orientation.to_stack(image).pixels[None])[0].shape == image.pixels.shape
+        stack = orientation.to_stack(image).pixels
+        answer = stack[None, ..., 0] if image.channels > 1 else stack[None]
+        assert orientation.from_stack(image, answer)[0].shape == image.spatial_shape
 
     limits = ["-max_len=40000", "-rss_limit_mb=4096", "-timeout=20"]  # the options given come last and win
     atheris.Setup([sys.argv[0], str(corpus), *limits, *sys.argv[2:]], read)

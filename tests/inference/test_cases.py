@@ -82,6 +82,13 @@ def test_m4_a_stack_of_micrographs_is_split_slice_by_slice():
     assert len(table) > 150 and "class" not in table and table["slice"].nunique() == 4
 
 
+@needs_data
+def test_m9_an_inverted_micrograph_is_seen():
+    pixels = uh.read_image(DATA / "em_membranes/images/22.png").pixels
+    right, wrong = (uh.segment(image, "em_membranes", flips=1, progress=False) for image in (pixels, 255 - pixels))
+    assert right.explain() == "" and "inverted" in wrong.explain()
+
+
 def test_r13_thin_and_few_slices_are_no_tiny_images(tmp_path):
     tissue = uh.read_image(ROOT / "sample_images/retina.jpg").pixels[::4, ::4, 1]
     nib.save(nib.Nifti1Image(tissue[..., None], np.eye(4)), tmp_path / "one.nii")

@@ -62,6 +62,7 @@ class ModelCard:
     sha256: str = ""
     url: str = ""
     mirrors: tuple[str, ...] = ()
+    usual_share: tuple[float, float] = (0.0, 1.0)  # of an image that is found; less or more is doubted
     dicom: tuple[str, ...] = ()  # DICOM's codes of the modality; empty: any
     sequence: str = ""  # of MRI, a key of ``checks.SEQUENCES``
     data: str = ""

@@ -83,6 +83,7 @@ MODELS = {
             colors=(SKY,),
             preprocessing=Preprocessing(spacing=4e-6),
             threshold=0.3,
+            usual_share=(0.1, 0.5),
             instance_method="membranes",
             objects="slices",
             sha256="8bdbb02858bde208a502baaeb5a9e59422a06468704cfe9faac808bf8f24e1c2",

@@ -66,10 +66,13 @@ class Segmentation:
         return expected_dice(self)
 
     def explain(self) -> str:
-        """Why the answer is empty or full, and what to try; '' where it is neither."""
-        share = np.count_nonzero(self.labels) / self.labels.size
-        if 0 < share < 1:
+        """Why the answer is empty, full or unusual, and what to try; '' where it is none of these."""
+        share, (least, most) = np.count_nonzero(self.labels) / self.labels.size, self.card.usual_share
+        if least < share < most:
             return ""
+        if 0 < share < 1:
+            usual = f"where {least:.0%} to {most:.0%} are usual: another kind of image, or an inverted one?"
+            return f"{share:.1%} of it was found to be {self.card.classes[0]}, {usual} Try pixels.max() - pixels."
         what, low, high = "everything" if share else "nothing", self.foreground.min(), self.foreground.max()
         found = f"{what} reaches the threshold {self.threshold:g}: probabilities go from {low:.3g} to {high:.3g}."
         if self.warnings:
