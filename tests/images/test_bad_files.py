@@ -14,6 +14,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from helpers.files import FILES, GREY8, VOLUME, named, png
 
 import unet_helpers as uh
@@ -232,3 +233,16 @@ def test_a_large_but_honest_image_still_passes(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", values)
     assert uh.read_image(tmp_path / "a.npz").spatial_shape == values.shape
     assert GREY8.size < MAX_VALUES
+
+
+def test_a_circle_of_tiff_pages_ends(tmp_path):
+    """A page that names itself as the next one, found by the fuzzer: tifffile followed it for ever."""
+    tifffile.imwrite(tmp_path / "a.tif", GREY8, photometric="minisblack", metadata=None)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        first = file.pages[0].offset
+    tags, end = struct.unpack_from("<H", data, first)[0], len(data)
+    struct.pack_into("<I", data, first + 2 + 12 * tags, end)
+    data += struct.pack("<HHHIII", 1, 256, 3, 1, 31, end)
+    (tmp_path / "a.tif").write_bytes(data)
+    assert (uh.read_image(tmp_path / "a.tif").pixels == GREY8).all()
