@@ -111,6 +111,12 @@ def test_r14_pictures_have_true_proportions(tmp_path):
         assert ax.get_aspect() == pytest.approx(1 / 5.5)
 
 
+def test_r14_an_absurd_spacing_makes_no_absurd_picture():
+    image = uh.MedicalImage(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), "YX", (1e-9, 1e9))
+    result = uh.segment(image, "lungs", flips=1, progress=False)
+    assert cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), 1).shape == (64, 512, 3)
+
+
 @pytest.mark.parametrize("shape", [(131, 77), (60, 60), (1, 77)])
 def test_e4_tiny_images_are_not_enlarged_for_minutes(shape):
     noise = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)

@@ -70,9 +70,9 @@ def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
 
 
 def proportion(image: MedicalImage) -> float:
-    """How many times taller than wide a displayed pixel is in the body; 1 where the spacing is not known."""
+    """How many times taller than wide a displayed pixel is in the body, 8 at most; 1 where the spacing is not known."""
     rows, columns = (to_stack(image).spacing or (1.0, 1.0))[-2:]
-    return rows / columns
+    return float(np.clip(rows / columns, 1 / 8, 8))
 
 
 def in_proportion(pixels: np.ndarray, image: MedicalImage) -> np.ndarray:
