@@ -7,7 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import shapely
 from PIL import ImageColor
+from scipy.ndimage import find_objects
 
 from ..errors import SaveError
 from ..images.orientation import as_displayed, in_file_order
@@ -41,8 +43,6 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
 
 def outlined(result) -> Iterator[tuple[int, int, int, list]]:
     """Object id, point in time, slice as displayed, and the polygons of the object there."""
-    from scipy.ndimage import find_objects
-
     stack = as_displayed(result.image, result.objects)
     depth = len(stack) // (len(result.image.pixels) if result.image.axes.startswith("T") else 1)
     for i, ids in enumerate(stack):
@@ -57,8 +57,6 @@ def polygons(mask: np.ndarray) -> list[list[list[tuple[int, int]]]]:
     """Polygons of an (H, W) mask, each its outer ring and then its holes: closed (x, y) corners, pixel (0, 0) being
     the square from (0, 0) to (1, 1), so that their area is the number of pixels.
     """
-    import shapely
-
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)  # runs of px
     whole = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
@@ -158,10 +156,10 @@ def write_nifti_labels(result, path: Path):
     file = nib.Nifti1Image(labels, affine)
     file.header.set_xyzt_units("mm")
     nib.save(file, path)
-    rows = ['0 0 0 0 0 0 0 "Clear Label"']
-    for i, (name, color) in enumerate(zip(result.card.classes, result.card.colors, strict=True), 1):
-        rows.append(f'{i} {" ".join(map(str, ImageColor.getrgb(color)[:3]))} 1 1 1 "{name}"')
-    path.with_name(path.name[: -len(".nii.gz")] + "_labels.txt").write_text("\n".join(rows) + "\n")
+    colors = ["{} {} {}".format(*ImageColor.getrgb(color)) for color in result.card.colors]
+    rows = [f'{i} {colors[i - 1]} 1 1 1 "{name}"\n' for i, name in enumerate(result.card.classes, 1)]
+    beside = path.with_name(path.name[: -len(".nii.gz")] + "_labels.txt")
+    beside.write_text('0 0 0 0 0 0 0 "Clear Label"\n' + "".join(rows))
 
 
 def write_csv(result, path: Path):

@@ -114,4 +114,4 @@ def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
     if sizes.size < 2:
         return labels
     kept = sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax()
-    return np.where(np.append(False, kept)[regions], labels, 0).astype(labels.dtype)
+    return labels * np.append(False, kept)[regions]

@@ -16,6 +16,7 @@ from ..images.orientation import as_displayed, to_stack
 from .exports import made_aside
 from .measurements import in_words
 from .overlay import to_8_bits
+from .save import manifest
 
 PAGE = Path(__file__).with_name("report_page")
 BYTES = {True: 4_500_000, False: 7_500_000}  # of all arrays in base64: a single image, a volume
@@ -29,8 +30,6 @@ def write_report(result, path: Path, overwrite: bool = False) -> Path:
 
 
 def page_of(result) -> str:
-    from .save import manifest
-
     table, image, card = result.measure(), result.image, result.card
     *scripts, style = (
         (PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "table.js", "page.js", "page.css")
