@@ -59,9 +59,8 @@ def polygons(mask: np.ndarray) -> list[list[list[tuple[int, int]]]]:
     """
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)  # runs of px
-    whole = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
-    pieces = [part.simplify(0) for part in shapely.get_parts(whole)]
-    rings = [[part.exterior, *part.interiors] for part in pieces]
+    pieces = shapely.get_parts(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)))
+    rings = [[part.exterior, *part.interiors] for part in shapely.simplify(pieces, 0)]
     return [[[(int(x), int(y)) for x, y in ring.coords] for ring in part] for part in rings]
 
 

@@ -34,7 +34,7 @@ def measure(result):
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     names |= {f"centroid-{i}": f"centroid_{axis}_px" for i, axis in enumerate(axes)}
     names |= {f"intensity_mean-{i}": f"intensity_mean_{i + 1}" for i in range(result.image.channels)}
-    names |= {name: f"{name}_px" for name in ("perimeter", "axis_major_length", "axis_minor_length")}
+    names |= {name: f"{name}_px" for name in SHAPES[2:]}  # lengths
     table = pd.concat([rows[0], *(part for part in rows[1:] if len(part))], ignore_index=True).rename(columns=names)
     table = table.sort_values("object", ignore_index=True)
     if (classes := classes_of(result)) is not None:
@@ -49,9 +49,9 @@ def parts(result):
     image, card = result.image, result.card
     moving = image.axes.startswith("T")
     if image.is_single or image.axes.startswith("TYX") or card.objects == "slices":
-        stack, objects = to_stack(image).pixels, as_displayed(image, result.objects)
-        depth = len(stack) // (len(image.pixels) if moving else 1)
-        for i, (pixels, ids) in enumerate(zip(stack, objects, strict=True)):
+        objects = as_displayed(image, result.objects)
+        depth = len(objects) // (len(image.pixels) if moving else 1)
+        for i, (pixels, ids) in enumerate(zip(to_stack(image).pixels, objects, strict=True)):
             yield ({"frame": i // depth} if moving else {}) | ({"slice": i % depth} if depth > 1 else {}), ids, pixels
     elif moving:
         for i, (pixels, ids) in enumerate(zip(image.pixels, result.objects, strict=True)):

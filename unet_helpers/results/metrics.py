@@ -43,10 +43,8 @@ def surface_distance(truth: np.ndarray, answer: np.ndarray, spacing=None, percen
     nan where just one mask is empty, 0 where both are.
     """
     truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
-    if not truth.any() and not answer.any():
-        return 0.0
     if not truth.any() or not answer.any():
-        return float("nan")
+        return float("nan") if truth.any() or answer.any() else 0.0
     step = np.ones(truth.ndim) if spacing is None else np.asarray(spacing, float)
     a, b = (np.argwhere(find_boundaries(np.pad(m, 1), mode="inner")) * step for m in (truth, answer))
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]

@@ -110,8 +110,7 @@ def cells_between(probabilities: np.ndarray, threshold: float = 0.5, zoom: float
 def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
     """Without the connected components (of all classes together) smaller than ``share`` of the largest; 1 keeps one."""
     regions = label(labels > 0)
-    sizes = np.bincount(regions.reshape(-1))[1:]
-    if sizes.size < 2:
-        return labels
+    sizes = np.bincount(regions.reshape(-1))
+    sizes[0] = 0  # background
     kept = sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax()
-    return labels * np.append(False, kept)[regions]
+    return labels * kept[regions]
