@@ -32,10 +32,8 @@ class Localise:
 
     def wanted(self, stack) -> bool:
         """Is this (Z, Y, X) stack more than a crop?"""
-        if not stack.spacing or stack.pixels.ndim != 3:
-            return False
-        sizes = zip(stack.pixels.shape, stack.spacing, strict=True)
-        return len(stack.spacing) == 3 and all(n * step > self.beyond for n, step in sizes)
+        sizes = [n * step for n, step in zip(stack.pixels.shape, stack.spacing or ())]
+        return stack.pixels.ndim == len(sizes) == 3 and min(sizes) > self.beyond
 
 
 @dataclass(frozen=True)

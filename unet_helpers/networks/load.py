@@ -57,12 +57,9 @@ def list_models():
 
     rows = {
         card.name: {
-            "segments": ", ".join(card.classes),
-            "image": card.modality,
-            "scores": "; ".join(card.scores),
-            "licence of the data": card.licence,
+            "segments": ", ".join(card.classes), "image": card.modality,
+            "scores": "; ".join(card.scores), "licence of the data": card.licence,
         }
-        for card in MODELS.values()
-        if card.sha256
-    }
+        for card in MODELS.values() if card.sha256
+    }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")

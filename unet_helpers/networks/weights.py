@@ -83,10 +83,8 @@ def read_published(path: Path, card: ModelCard) -> UNet:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many ways, on files made to break it in any way
-        raise ModelError(
-            f"{path} is no file of tensors ({type(error).__name__}): missing, damaged, or made to run code. "
-            f"Nothing in it was run. Delete it and load {card.name!r} again."
-        ) from error
+        what = f"{path} is no file of tensors ({type(error).__name__}): missing, damaged, or made to run code."
+        raise ModelError(f"{what} Nothing in it was run. Delete it and load {card.name!r} again.") from error
     network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     try:
         network.load_state_dict(tensors)

@@ -5,7 +5,6 @@ test images that no training has seen and to degraded copies of them; intervals 
 """
 
 import json
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,6 @@ import numpy as np
 from ..preprocessing.out_of_distribution import ood_score
 
 CALIBRATION = Path(__file__).with_name("expected_dice.json")
-
-
-@cache
-def calibration() -> dict[str, dict]:
-    return json.loads(CALIBRATION.read_text(encoding="utf-8"))
 
 
 def signs(result) -> np.ndarray:
@@ -33,7 +27,7 @@ def signs(result) -> np.ndarray:
 def expected_dice(result) -> tuple[float, float, float] | None:
     """The expected Dice of the foreground with the ends of an interval that holds nine in ten; None where nothing was
     found, or the card has no calibration."""
-    fitted = calibration().get(result.card.name)
+    fitted = json.loads(CALIBRATION.read_text(encoding="utf-8")).get(result.card.name)
     if fitted is None or not result.labels.any():
         return None
     x = (np.clip(signs(result), *fitted["range"]) - fitted["mean"]) / fitted["scale"]

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import shapely
 from PIL import ImageColor
+from scipy.ndimage import find_objects
 
 from ..errors import SaveError
 from ..images.orientation import as_displayed, in_file_order
@@ -18,23 +21,28 @@ def export(result, path: Path, overwrite: bool = False) -> Path:
     ending = next((ending for ending in EXPORTS if path.name.lower().endswith(ending)), None)
     if ending is None:
         raise SaveError(f"{path}: no format ends so. Choose a name that ends in {', '.join(EXPORTS)}.")
-    if path.exists() and not overwrite:
-        raise SaveError(f"{path} exists already: pass overwrite=True or another name.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".saving-") as aside:
-            EXPORTS[ending](result, Path(aside) / path.name)
-            for made in Path(aside).iterdir():
-                made.replace(path.parent / made.name)
-    except OSError as error:
-        raise SaveError(f"{path}: nothing was saved ({error}). Is the disk full or protected?") from error
+    with made_aside(path, path.parent, overwrite) as aside:
+        EXPORTS[ending](result, aside / path.name)
     return path
+
+
+@contextmanager
+def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to write to; when the block ends without an error, what lies there moves to ``folder``, .json last."""
+    if target.exists() and not overwrite:
+        raise SaveError(f"{target} exists already: pass overwrite=True or another name.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
+            yield Path(aside)
+            for made in sorted(Path(aside).iterdir(), key=lambda made: made.suffix == ".json"):
+                made.replace(folder / made.name)
+    except OSError as error:
+        raise SaveError(f"{target}: nothing was saved ({error}). Is the disk full or protected?") from error
 
 
 def outlined(result) -> Iterator[tuple[int, int, int, list]]:
     """Object id, point in time, slice as displayed, and the polygons of the object there."""
-    from scipy.ndimage import find_objects
-
     stack = as_displayed(result.image, result.objects)
     depth = len(stack) // (len(result.image.pixels) if result.image.axes.startswith("T") else 1)
     for i, ids in enumerate(stack):
@@ -49,13 +57,10 @@ def polygons(mask: np.ndarray) -> list[list[list[tuple[int, int]]]]:
     """Polygons of an (H, W) mask, each its outer ring and then its holes: closed (x, y) corners, pixel (0, 0) being
     the square from (0, 0) to (1, 1), so that their area is the number of pixels.
     """
-    import shapely
-
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)  # runs of px
-    whole = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
-    pieces = [part.simplify(0) for part in shapely.get_parts(whole)]
-    rings = [[part.exterior, *part.interiors] for part in pieces]
+    pieces = shapely.get_parts(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)))
+    rings = [[part.exterior, *part.interiors] for part in shapely.simplify(pieces, 0)]
     return [[[(int(x), int(y)) for x, y in ring.coords] for ring in part] for part in rings]
 
 
@@ -76,9 +81,8 @@ def write_geojson(result, path: Path):
         geometry = {"type": "Polygon" if single else "MultiPolygon", "coordinates": shapes[0] if single else shapes}
         if not result.image.is_single:
             geometry["plane"] = {"c": -1, "z": index, "t": frame}
-        name, color = names[number]
-        properties = {"objectType": "annotation", "name": f"Object {number}", "object": number}
-        properties["classification"] = {"name": name, "color": list(color)}
+        kind = dict(zip(("name", "color"), names[number]))
+        properties = {"objectType": "annotation", "name": f"Object {number}", "object": number, "classification": kind}
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
@@ -94,14 +98,9 @@ def write_rois(result, path: Path):
         roi.right, roi.bottom = roi.right - 1, roi.bottom - 1  # roifile takes corners for pixels
         if len(lines) > 1:  # ImageJ's shape path: 0 moves, 1 draws a line, 4 closes
             corners = np.concatenate(lines)
-            (left, top), (right, bottom) = corners.min(0), corners.max(0)
-            path_of = [value for line in lines for i, (x, y) in enumerate(line) for value in (int(i > 0), x, y)]
-            closed, at = [], 0
-            for line in lines:
-                closed += [*path_of[at : at + 3 * len(line)], 4]
-                at += 3 * len(line)
-            shape = np.array(closed, np.float32)
-            box = {"left": int(left), "top": int(top), "right": int(right), "bottom": int(bottom)}
+            box = dict(zip(("left", "top", "right", "bottom"), (*corners.min(0).tolist(), *corners.max(0).tolist())))
+            drawn = [np.insert(line, 0, np.arange(len(line)) > 0, axis=1) for line in lines]
+            shape = np.concatenate([np.append(steps, 4) for steps in drawn]).astype(np.float32)
             roi = ImagejRoi(roitype=ROI_TYPE.RECT, **box, shape_roi_size=len(shape), multi_coordinates=shape)
         roi.name, roi.stroke_color = f"{number:05d}", bytes((255, *names[number][1]))
         if not result.image.is_single:
@@ -133,25 +132,18 @@ def write_seg_nrrd(result, path: Path):
     labels, affine = in_space(result)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # NIfTI counts to the right and front, Slicer's files the reverse
     header = {
-        "space": "left-posterior-superior",
-        "kinds": ["domain"] * 3,
-        "space directions": affine[:3, :3].T,
-        "space origin": affine[:3, 3],
-        "encoding": "gzip",
-    }
+        "space": "left-posterior-superior", "space directions": affine[:3, :3].T, "space origin": affine[:3, 3],
+        "kinds": ["domain"] * 3, "encoding": "gzip",
+    }  # fmt: skip
     for i, (name, color) in enumerate(zip(result.card.classes, result.card.colors, strict=True)):
         found = np.argwhere(labels == i + 1)
         ends = zip(found.min(0), found.max(0)) if len(found) else [(0, -1)] * 3
-        header |= {
-            f"Segment{i}_ID": f"Segment_{i + 1}",
-            f"Segment{i}_Name": name,
-            f"Segment{i}_NameAutoGenerated": "0",
-            f"Segment{i}_Color": " ".join(f"{value / 255:.6g}" for value in ImageColor.getrgb(color)[:3]),
-            f"Segment{i}_ColorAutoGenerated": "0",
-            f"Segment{i}_LabelValue": str(i + 1),
-            f"Segment{i}_Layer": "0",
-            f"Segment{i}_Extent": " ".join(f"{low} {high}" for low, high in ends),
-        }
+        segment = {
+            "ID": f"Segment_{i + 1}", "Name": name, "NameAutoGenerated": "0", "ColorAutoGenerated": "0",
+            "Color": " ".join(f"{value / 255:.6g}" for value in ImageColor.getrgb(color)[:3]),
+            "LabelValue": str(i + 1), "Layer": "0", "Extent": " ".join(f"{low} {high}" for low, high in ends),
+        }  # fmt: skip
+        header |= {f"Segment{i}_{key}": value for key, value in segment.items()}
     nrrd.write(str(path), np.ascontiguousarray(labels), header, index_order="F")
 
 
@@ -163,10 +155,10 @@ def write_nifti_labels(result, path: Path):
     file = nib.Nifti1Image(labels, affine)
     file.header.set_xyzt_units("mm")
     nib.save(file, path)
-    rows = ['0 0 0 0 0 0 0 "Clear Label"']
-    for i, (name, color) in enumerate(zip(result.card.classes, result.card.colors, strict=True), 1):
-        rows.append(f'{i} {" ".join(map(str, ImageColor.getrgb(color)[:3]))} 1 1 1 "{name}"')
-    path.with_name(path.name[: -len(".nii.gz")] + "_labels.txt").write_text("\n".join(rows) + "\n")
+    colors = ["{} {} {}".format(*ImageColor.getrgb(color)) for color in result.card.colors]
+    rows = [f'{i} {colors[i - 1]} 1 1 1 "{name}"\n' for i, name in enumerate(result.card.classes, 1)]
+    beside = path.with_name(path.name[: -len(".nii.gz")] + "_labels.txt")
+    beside.write_text('0 0 0 0 0 0 0 "Clear Label"\n' + "".join(rows))
 
 
 def write_csv(result, path: Path):
@@ -174,9 +166,6 @@ def write_csv(result, path: Path):
 
 
 EXPORTS = {
-    ".geojson": write_geojson,
-    ".roi.zip": write_rois,
-    ".seg.nrrd": write_seg_nrrd,
-    ".nii.gz": write_nifti_labels,
+    ".geojson": write_geojson, ".roi.zip": write_rois, ".seg.nrrd": write_seg_nrrd, ".nii.gz": write_nifti_labels,
     ".csv": write_csv,
-}
+}  # fmt: skip

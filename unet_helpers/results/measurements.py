@@ -1,11 +1,13 @@
 """Measurements of objects with scikit-image, in px and in physical units; and a result in a few numbers."""
 
 import numpy as np
+import pandas as pd
 from scipy.ndimage import center_of_mass
 from skimage.measure import regionprops_table
 
 from ..images.orientation import as_displayed, to_stack
-from .units import is_small, step_size
+from .tree import measure_tree
+from .units import step_size
 
 SHAPES = ["eccentricity", "solidity", "perimeter", "axis_major_length", "axis_minor_length"]
 
@@ -17,8 +19,6 @@ def measure(result):
     and the ``slice`` (as displayed, from 0) they lie in; others in 3D, with centroids along the image's own axes.
     Diameters are of the disc (ball) of the same area (volume); intensities are those of the file.
     """
-    import pandas as pd
-
     rows = []
     for where, objects, intensities in parts(result):
         flat = objects.ndim == 2
@@ -26,17 +26,15 @@ def measure(result):
         table = pd.DataFrame(regionprops_table(objects, intensities, properties=wanted + SHAPES if flat else wanted))
         for column, value in reversed(where.items()):
             table.insert(1, column, value)
-        ends = [
-            (table[f"bbox-{i}"] == 0) | (table[f"bbox-{i + objects.ndim}"] == n) for i, n in enumerate(objects.shape)
-        ]
-        table["touches_edge"] = np.where(np.any(ends, axis=0), "yes", "no")
-        rows.append(table.drop(columns=[name for name in table if str(name).startswith("bbox-")]))
+        low, high = np.split(np.array([table.pop(f"bbox-{i}") for i in range(2 * objects.ndim)]).T, 2, axis=1)
+        table["touches_edge"] = np.where(((low == 0) | (high == objects.shape)).any(1), "yes", "no")
+        rows.append(table)
     axes = "yx" if flat else result.image.axes.lstrip("T")[:3].lower()
     size = "area" if flat else "volume"
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     names |= {f"centroid-{i}": f"centroid_{axis}_px" for i, axis in enumerate(axes)}
     names |= {f"intensity_mean-{i}": f"intensity_mean_{i + 1}" for i in range(result.image.channels)}
-    names |= {name: f"{name}_px" for name in ("perimeter", "axis_major_length", "axis_minor_length")}
+    names |= {name: f"{name}_px" for name in SHAPES[2:]}  # lengths
     table = pd.concat([rows[0], *(part for part in rows[1:] if len(part))], ignore_index=True).rename(columns=names)
     table = table.sort_values("object", ignore_index=True)
     if (classes := classes_of(result)) is not None:
@@ -51,9 +49,9 @@ def parts(result):
     image, card = result.image, result.card
     moving = image.axes.startswith("T")
     if image.is_single or image.axes.startswith("TYX") or card.objects == "slices":
-        stack, objects = to_stack(image).pixels, as_displayed(image, result.objects)
-        depth = len(stack) // (len(image.pixels) if moving else 1)
-        for i, (pixels, ids) in enumerate(zip(stack, objects, strict=True)):
+        objects = as_displayed(image, result.objects)
+        depth = len(objects) // (len(image.pixels) if moving else 1)
+        for i, (pixels, ids) in enumerate(zip(to_stack(image).pixels, objects, strict=True)):
             yield ({"frame": i // depth} if moving else {}) | ({"slice": i % depth} if depth > 1 else {}), ids, pixels
     elif moving:
         for i, (pixels, ids) in enumerate(zip(image.pixels, result.objects, strict=True)):
@@ -83,10 +81,9 @@ def sides_of(result) -> np.ndarray:
 def in_physical_units(table, image, size: str):
     """The table with area (volume) and diameter in µm or mm, and volumes in mL, behind those in px."""
     dimensions = 2 if size == "area" else 3
-    step = step_size(image, dimensions)
-    if step is None:
+    if (known := step_size(image, dimensions)) is None:
         return table
-    unit, scale = ("um", 1000) if is_small(image) else ("mm", 1)
+    step, unit, scale = known[0], known[1].replace("µ", "u"), known[2]
     column = table.columns.get_loc(f"{size}_px") + 1
     table.insert(column, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
     if dimensions == 2:
@@ -99,8 +96,6 @@ def in_physical_units(table, image, size: str):
 
 def summary(result) -> dict[str, tuple[float, str]]:
     """The answer in a few named numbers, each with its unit ('' of a count), last the Dice to be expected of it."""
-    from .tree import measure_tree
-
     found = measure_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
     return found | ({"expected Dice": (result.expected_dice[0], "")} if result.expected_dice else {})
 
@@ -108,12 +103,12 @@ def summary(result) -> dict[str, tuple[float, str]]:
 def summary_of_objects(result) -> dict[str, tuple[float, str]]:
     table = result.measure()
     found: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
-    size = next(name for name in table if name.startswith(("area_", "volume_")))
-    best = next((name for name in ("area_um2", "area_mm2", "volume_mL") if name in table), size)
-    unit = {"px": "px", "um2": "µm²", "mm2": "mm²", "mL": "mL"}[best.split("_")[1]]
+    best = next(name for name in ("area_um2", "area_mm2", "volume_mL", "area_px", "volume_px") if name in table)
+    size, unit = best.split("_")
+    unit = {"um2": "µm²", "mm2": "mm²"}.get(unit, unit)
     if len(table):
-        found[f"median {best.split('_')[0]}"] = (float(table[best].median()), unit)
-        found[f"total {best.split('_')[0]}"] = (float(table[best].sum()), unit)
+        found[f"median {size}"] = (float(table[best].median()), unit)
+        found[f"total {size}"] = (float(table[best].sum()), unit)
     for name in result.places:
         found[f"{name} volume"] = (float(table[best][table["side"] == name].sum()), unit)
     return found
@@ -132,10 +127,8 @@ def in_words(values: dict[str, tuple[float, str]]) -> str:
 
 def summary_table(results):
     """A pandas.DataFrame, one row per ``Segmentation``: image, model and its summary."""
-    import pandas as pd
-
-    rows = []
-    for result in results:
-        row = {"image": result.image.name, "model": result.card.name}
-        rows.append(row | {f"{name} ({unit})" if unit else name: v for name, (v, unit) in result.summary().items()})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {"image": result.image.name, "model": result.card.name}
+        | {f"{name} ({unit})" if unit else name: value for name, (value, unit) in result.summary().items()}
+        for result in results
+    )

@@ -6,7 +6,7 @@ Where both are empty the answer is perfect, and the score 1: there was nothing t
 import numpy as np
 from scipy.spatial import cKDTree
 from skimage.metrics import adapted_rand_error, contingency_table
-from skimage.segmentation import find_boundaries
+from skimage.segmentation import find_boundaries, relabel_sequential
 
 from ..errors import ArgumentError
 
@@ -43,10 +43,8 @@ def surface_distance(truth: np.ndarray, answer: np.ndarray, spacing=None, percen
     nan where just one mask is empty, 0 where both are.
     """
     truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
-    if not truth.any() and not answer.any():
-        return 0.0
     if not truth.any() or not answer.any():
-        return float("nan")
+        return float("nan") if truth.any() or answer.any() else 0.0
     step = np.ones(truth.ndim) if spacing is None else np.asarray(spacing, float)
     a, b = (np.argwhere(find_boundaries(np.pad(m, 1), mode="inner")) * step for m in (truth, answer))
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
@@ -66,13 +64,9 @@ def average_precision(truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRES
     ``truth`` and ``answer`` are instance ids, 0 background. From IoU 0.5 on no object can match two others;
     a pair counts where its IoU exceeds the threshold.
     """
-    truth, answer = same_shape(truth, answer)
-    overlap = contingency_table(truth, answer).toarray().astype(float)
-    areas = overlap.sum(1, keepdims=True) + overlap.sum(0, keepdims=True) - overlap
-    ious = (overlap / np.maximum(areas, 1))[1:, 1:]
-    real, found = (len(np.unique(m[m > 0])) for m in (truth, answer))
+    ious, _, real, found = object_overlaps(truth, answer)
     hits = np.array([np.count_nonzero(ious > t) for t in thresholds])
-    return hits / (real + found - hits) if real + found else np.ones(len(thresholds))
+    return hits / (len(real) + len(found) - hits) if len(real) + len(found) else np.ones(len(thresholds))
 
 
 def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,11 +76,12 @@ def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.nd
     return truth, answer
 
 
-def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels that each true object (rows) and each found one (columns) share, and the areas of both."""
-    truth, answer = (relabelled(m) for m in same_shape(truth, answer))
+def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """IoU and shared pixels of each true object (rows) with each found one (columns), and the areas of both."""
+    truth, answer = (relabel_sequential(m.astype(int))[0] for m in same_shape(truth, answer))
     overlap = contingency_table(truth, answer).toarray().astype(float)
-    return overlap[1:, 1:], overlap[1:].sum(1), overlap[:, 1:].sum(0)
+    shared, real, found = overlap[1:, 1:], overlap[1:].sum(1), overlap[:, 1:].sum(0)
+    return shared / (real[:, None] + found - shared), shared, real, found
 
 
 def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
@@ -94,10 +89,9 @@ def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
 
     Each true object takes the found one with which its IoU is highest; found objects that none took count as errors.
     """
-    shared, real, found = object_overlaps(truth, answer)
+    ious, shared, real, found = object_overlaps(truth, answer)
     if not real.size or not found.size:
         return float(real.size == found.size)
-    ious = shared / (real[:, None] + found - shared)
     best = ious.argmax(1)
     met = ious.max(1) > 0
     common = shared[np.arange(len(real)), best][met].sum()
@@ -107,13 +101,6 @@ def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
 
 def panoptic_quality(truth: np.ndarray, answer: np.ndarray) -> float:
     """Detection times segmentation quality of two instance maps, 0 to 1 (Kirillov et al. 2019, CVPR); IoU above 0.5."""
-    shared, real, found = object_overlaps(truth, answer)
-    if not real.size and not found.size:
-        return 1.0
-    ious = shared / (real[:, None] + found - shared)
-    return float(2 * ious[ious > 0.5].sum() / (len(real) + len(found)))
-
-
-def relabelled(ids: np.ndarray) -> np.ndarray:
-    """The same objects with ids 1, 2, ... without gaps; 0 stays background."""
-    return np.unique(ids, return_inverse=True)[1].reshape(ids.shape) + (ids.min() > 0)
+    ious, _, real, found = object_overlaps(truth, answer)
+    total = len(real) + len(found)
+    return float(2 * ious[ious > 0.5].sum() / total) if total else 1.0

@@ -73,7 +73,7 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float) ->
     background, interior, border = probabilities
     foreground = background < 1 - threshold
     seeds = label(interior - border > SEED)
-    seeds = drop_small(seeds, SEED_AREA / zoom**2)
+    seeds = np.where(np.bincount(seeds.reshape(-1))[seeds] >= SEED_AREA / zoom**2, seeds, 0)
     regions = label(foreground)
     seeded = np.isin(regions, np.unique(regions[seeds > 0]))
     seeds = np.where(foreground & ~seeded, regions + seeds.max(), seeds)  # too small for a seed, a nucleus all the same
@@ -107,17 +107,10 @@ def cells_between(probabilities: np.ndarray, threshold: float = 0.5, zoom: float
     return watershed(membrane, np.where(membrane < threshold, cells, 0), watershed_line=True).astype(np.int32)
 
 
-def drop_small(objects: np.ndarray, area: float) -> np.ndarray:
-    """Without the objects of fewer than ``area`` pixels; ids stay."""
-    sizes = np.bincount(objects.reshape(-1))
-    return np.where(sizes[objects] >= area, objects, 0)
-
-
 def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
     """Without the connected components (of all classes together) smaller than ``share`` of the largest; 1 keeps one."""
     regions = label(labels > 0)
-    sizes = np.bincount(regions.reshape(-1))[1:]
-    if sizes.size < 2:
-        return labels
+    sizes = np.bincount(regions.reshape(-1))
+    sizes[0] = 0  # background
     kept = sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax()
-    return np.where(np.append(False, kept)[regions], labels, 0).astype(labels.dtype)
+    return labels * kept[regions]

@@ -35,9 +35,7 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     return (np.clip((np.nan_to_num(pixels.astype(np.float32)) - offset) * gain, 0, 1) * 255).astype(np.uint8)
 
 
-def paint(
-    shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects: np.ndarray | None = None, alpha: float = 0.35
-) -> np.ndarray:
+def paint(shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=None, alpha=0.35) -> np.ndarray:
     """(h, w, 3) uint8: each class of ``labels`` (H, W) in its colour over ``shown`` (H, W, 3), at most ``LONGEST`` px.
 
     With ``objects``, the ids of (H, W), each of them is outlined in its full colour.

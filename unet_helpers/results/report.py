@@ -13,8 +13,10 @@ import numpy as np
 from ..errors import SaveError
 from ..files import written_whole
 from ..images.orientation import as_displayed, to_stack
+from .exports import made_aside
 from .measurements import in_words
 from .overlay import to_8_bits
+from .save import manifest
 
 PAGE = Path(__file__).with_name("report_page")
 BYTES = {True: 4_500_000, False: 7_500_000}  # of all arrays in base64: a single image, a volume
@@ -22,36 +24,26 @@ MAX_ROWS = 2000  # of the table in the page; the whole of it is in the CSV file 
 
 
 def write_report(result, path: Path, overwrite: bool = False) -> Path:
-    if path.exists() and not overwrite:
-        raise SaveError(f"{path} exists already: pass overwrite=True or another name.")
-    text = page_of(result)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SaveError(f"{path}: nothing was saved ({error}). Is the disk full or protected?") from error
+    with made_aside(path, path.parent, overwrite) as aside:
+        (aside / path.name).write_text(page_of(result), encoding="utf-8")
     return path
 
 
 def page_of(result) -> str:
-    from .save import manifest
-
     table, image, card = result.measure(), result.image, result.card
-    script = "".join(
-        (PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "table.js", "page.js")
+    *scripts, style = (
+        (PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "table.js", "page.js", "page.css")
     )
-    style = (PAGE / "page.css").read_text(encoding="utf-8")
+    script = "".join(scripts)
     arrays, facts, notes = arrays_of(result)
     table = table.round(4).head(MAX_ROWS)
     facts |= {
         "name": f"{image.name}_{card.name}", "classes": card.classes, "colors": card.colors,
         "share": card.min_component_share, "columns": list(table), "rows": json.loads(table.to_json(orient="values")),
     }  # fmt: skip
-    values = manifest(result, len(table))
     return template("report.html.j2").render(
         result=result, image=image, card=card, style=style, script=script, arrays=arrays, data=in_script(facts),
-        summary=in_words(result.summary()), manifest=values,
+        summary=in_words(result.summary()), manifest=manifest(result, len(table)),
         warnings=[text for text in (result.explain(), *result.warnings) if text], notes=[*image.notes, *notes],
         script_hash=digest(script), style_hash=digest(style), shape=" × ".join(map(str, image.spatial_shape)),
     )  # fmt: skip
@@ -66,8 +58,7 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     levels = np.clip(np.searchsorted(steps, foreground, side="right") - 1, 0, None).astype(np.uint8)
     arrays = {"levels": pack(levels)}
     if len(result.probabilities) > 2:
-        classes = result.probabilities[1:].argmax(0).astype(np.uint8)
-        arrays["classes"] = pack(as_displayed(image, classes + np.uint8(1)))
+        arrays["classes"] = pack(as_displayed(image, result.probabilities[1:].argmax(0).astype(np.uint8) + np.uint8(1)))
     objects = as_displayed(image, result.objects)
     arrays["objects"] = pack(objects.astype("<u4" if objects.max() > 65535 else "<u2"))
     left, notes = BYTES[image.is_single] - sum(map(len, arrays.values())), []
@@ -80,10 +71,10 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     if shrink > 1:
         notes.append(f"To keep the file small the image is shown {shrink} times smaller; mask and numbers are not.")
     spacing = to_stack(image).spacing or (1.0, 1.0, 1.0)
-    order = np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape)
-    order = as_displayed(image, order)  # where each displayed pixel lies in the image's own order
-    corner, units = int(order[0, 0, 0]), np.eye(3, dtype=int)
-    first = [(int(order[tuple(unit)]) - corner) if n > 1 else 0 for unit, n in zip(units, order.shape, strict=True)]
+    # where each displayed pixel lies in the image's own order
+    order = as_displayed(image, np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape))
+    corner = int(order[0, 0, 0])
+    first = [int(order.take(1 % n, axis).flat[0]) - corner for axis, n in enumerate(order.shape)]
     facts = {
         "shape": levels.shape, "shown": shown.shape[1:3], "channels": 1 if shown.ndim == 3 else shown.shape[3],
         "steps": steps.tolist(), "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),

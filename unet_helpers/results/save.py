@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from PIL import Image, ImageColor
 from ..errors import SaveError
 from ..images.write import write_like
 from ..version import __version__
-from .exports import EXPORTS
+from .exports import EXPORTS, made_aside
 
 ENDINGS = (*EXPORTS, ".html")
 
@@ -27,31 +26,19 @@ def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = 
     for ending in formats:
         if ending not in ENDINGS:
             raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
-    refuse_existing(result, folder, formats, overwrite)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
-            written = write_all(result, Path(aside), formats, record)
-            final = {kind: folder / path.name for kind, path in written.items()}
-            for kind in sorted(written, key="manifest".__eq__):
-                written[kind].replace(final[kind])
-    except OSError as error:
-        raise SaveError(f"{folder}: nothing was saved ({error}). Is the disk full or protected?") from error
-    return final
-
-
-def refuse_existing(result, folder: Path, formats: tuple[str, ...], overwrite: bool):
-    stem = f"{result.image.name}_{result.card.name}"
-    names = {f"{stem}.json", f"{stem}_overlay.png", f"{stem}_measurements.csv", f"{stem}_mask.png"}
-    names |= {f"{stem}{ending}" for ending in formats}
-    endings = (".nii.gz", ".npy", ".png", ".ome.tif")  # of write_like: some depend on the answer's values
-    names |= {f"{stem}_{kind}{ending}" for kind in ("labels", "objects") for ending in endings}
-    if not overwrite and (present := sorted(name for name in names if (folder / name).exists())):
-        raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
-
-
-def write_all(result, folder: Path, formats: tuple[str, ...] = (), record=None) -> dict[str, Path]:
     name = f"{result.image.name}_{result.card.name}"
+    endings = {".json", "_overlay.png", "_measurements.csv", "_mask.png", "_labels.txt", *formats}
+    like = (".nii.gz", ".npy", ".png", ".ome.tif")  # of write_like: some depend on the answer's values
+    endings |= {f"_{kind}{ending}" for kind in ("labels", "objects") for ending in like}
+    present = sorted(name + ending for ending in endings if (folder / f"{name}{ending}").exists())
+    if present and not overwrite:
+        raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
+    with made_aside(folder, folder, overwrite=True) as aside:
+        written = write_all(result, aside, name, formats, record)
+    return {kind: folder / path.name for kind, path in written.items()}
+
+
+def write_all(result, folder: Path, name: str, formats: tuple[str, ...], record) -> dict[str, Path]:
     paths = {
         "labels": write_like(result.image, result.labels, folder / f"{name}_labels"),
         "objects": write_like(result.image, result.objects, folder / f"{name}_objects"),
@@ -64,23 +51,14 @@ def write_all(result, folder: Path, formats: tuple[str, ...] = (), record=None) 
     table.to_csv(paths["measurements"], index=False)
     if result.labels.ndim == 2:
         paths["mask"] = folder / f"{name}_mask.png"
-        visible_mask(result).save(paths["mask"])
+        mask = Image.fromarray(result.labels)  # a palette image: class ids for a program, colours for the eye
+        mask.putpalette([value for color in ("#000000", *result.card.colors) for value in ImageColor.getrgb(color)])
+        mask.save(paths["mask"])
     paths["manifest"].write_text(json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n")
     for ending in formats:
         paths[ending] = folder / f"{name}{ending}"
-        if ending == ".html":
-            result.report(paths[ending])
-        else:
-            result.export(paths[ending])
+        (result.report if ending == ".html" else result.export)(paths[ending])
     return paths
-
-
-def visible_mask(result) -> Image.Image:
-    """A palette image: class ids for a program, the card's colours for the eye."""
-    mask = Image.fromarray(result.labels)
-    colors = ["#000000", *result.card.colors]
-    mask.putpalette([value for color in colors for value in ImageColor.getrgb(color)])
-    return mask
 
 
 def manifest(result, objects: int) -> dict:
@@ -88,25 +66,15 @@ def manifest(result, objects: int) -> dict:
     image, card = result.image, result.card
     source = image.path.read_bytes() if image.path is not None and image.path.is_file() else image.pixels.tobytes()
     return {
-        "model": card.name,
-        "weights_sha256": result.weights_sha256,
-        "unet_helpers": __version__,
+        "model": card.name, "weights_sha256": result.weights_sha256, "unet_helpers": __version__,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "input": str(image.path or "array"),
-        "input_sha256": hashlib.sha256(source).hexdigest(),
-        "shape": list(image.spatial_shape),
-        "spacing_mm": image.spacing and [float(step) for step in image.spacing],
-        "threshold": result.threshold,
-        "zoom": round(result.zoom, 6),
-        "flips": result.flips,
-        "places": result.places,
+        "input": str(image.path or "array"), "input_sha256": hashlib.sha256(source).hexdigest(),
+        "shape": list(image.spatial_shape), "spacing_mm": image.spacing and [float(step) for step in image.spacing],
+        "threshold": result.threshold, "zoom": round(result.zoom, 6), "flips": result.flips, "places": result.places,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
         "expected_dice": result.expected_dice and [round(value, 4) for value in result.expected_dice],
         "summary": {name: [round(float(value), 6), unit] for name, (value, unit) in result.summary().items()},
-        "notes": list(image.notes),
-        "warnings": list(result.warnings),
-        "explanation": [result.explain()],
-        "citation": card.citation,
-        "use": card.intended_use,
-    }
+        "notes": list(image.notes), "warnings": list(result.warnings), "explanation": [result.explain()],
+        "citation": card.citation, "use": card.intended_use,
+    }  # fmt: skip

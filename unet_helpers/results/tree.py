@@ -1,10 +1,13 @@
 """Vessels as a tree of centre lines: length, width, tortuosity and density instead of a number of pieces."""
 
 import numpy as np
+from scipy.ndimage import convolve, distance_transform_edt
+from skimage.measure import label, regionprops
+from skimage.morphology import skeletonize
 
 from ..images.orientation import as_displayed, to_stack
 from ..preprocessing.field_of_view import field_of_view
-from .units import is_small, step_size
+from .units import step_size
 
 SHORTEST = 10  # px: shorter branches say nothing about tortuosity
 
@@ -16,10 +19,6 @@ def measure_tree(result) -> dict[str, tuple[float, str]]:
     the width twice the distance to the background along it. Tortuosity is length over chord, the mean over branches
     between crossings, weighted by length; density is length per area of the field of view.
     """
-    from scipy.ndimage import distance_transform_edt
-    from skimage.measure import label, regionprops
-    from skimage.morphology import skeletonize
-
     image = result.image
     length, widths, paths, area, found = 0.0, [], [], 0, 0
     for mask, pixels in zip(as_displayed(image, result.labels) > 0, to_stack(image).pixels, strict=True):
@@ -32,10 +31,8 @@ def measure_tree(result) -> dict[str, tuple[float, str]]:
             if branch.area >= SHORTEST and len(ends) == 2:
                 paths.append((line_length(branch.image), float(np.linalg.norm(ends[0] - ends[1]))))
         area, found = area + int(field_of_view(pixels).sum()), found + int(mask.sum())
-    unit, step = "px", 1.0
-    if image.spacing is not None:
-        unit, scale = ("µm", 1000) if is_small(image) else ("mm", 1)
-        step = (step_size(image, 2) or 1.0) ** 0.5 * scale
+    square, unit, scale = step_size(image, 2) or (1.0, "px", 1)
+    step = square**0.5 * scale
     width = np.concatenate(widths)
     values = {"of the field": (100 * found / area, "%"), "length": (length * step, unit)}
     if len(width):
@@ -48,8 +45,6 @@ def measure_tree(result) -> dict[str, tuple[float, str]]:
 
 def neighbours(line: np.ndarray) -> np.ndarray:
     """How many of its eight neighbours belong to each px of a line; 0 elsewhere."""
-    from scipy.ndimage import convolve
-
     return np.where(line, convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - 1, 0)
 
 

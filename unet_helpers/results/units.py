@@ -7,12 +7,10 @@ from ..images.orientation import to_stack
 SMALL = 0.01  # mm: sizes are given in µm where all steps are smaller
 
 
-def is_small(image) -> bool:
-    return image.spacing is not None and max((to_stack(image).spacing or ())[-2:]) < SMALL
-
-
-def step_size(image, dimensions: int) -> float | None:
-    """mm² of a pixel as displayed, or mm³ of a voxel; None without spacing."""
-    if image.spacing is None:
+def step_size(image, dimensions: int) -> tuple[float, str, int] | None:
+    """mm² of a pixel as displayed, or mm³ of a voxel; the unit of lengths, and how many of it 1 mm has; or None."""
+    plane = (to_stack(image).spacing or ())[-2:] if image.spacing is not None else ()
+    step = float(np.prod(plane)) if dimensions == 2 else image.voxel_volume
+    if not plane or step is None:
         return None
-    return float(np.prod((to_stack(image).spacing or ())[-2:])) if dimensions == 2 else image.voxel_volume
+    return (step, "µm", 1000) if max(plane) < SMALL else (step, "mm", 1)
