@@ -4,6 +4,7 @@ Parts are split by patient, child, eye, field or block of slices, never by slice
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
 
 
-def read_truth(path: Path) -> np.ndarray:
-    """A mask or label image as stored, (H, W)."""
-    return read_image(path).pixels
+def read_pairs(images: Path, truths: Path) -> Iterator[tuple[str, MedicalImage, np.ndarray]]:
+    """(name, image, its mask or label image as stored, (H, W)) of two folders; the masks are .png files."""
+    for path in files(images):
+        yield path.stem, read_image(path), read_image(truths / f"{path.stem}.png").pixels
