@@ -14,7 +14,6 @@ from ..images.image import MedicalImage
 from ..images.read import read_image
 
 IGNORED = 255  # a true label that no loss and no score counts
-ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,9 @@ def first_number(name: str) -> int:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
+    return sorted(
+        path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+    )
 
 
 def read_pairs(images: Path, truths: Path) -> Iterator[tuple[str, MedicalImage, np.ndarray]]:

@@ -22,7 +22,6 @@ class Example:
 
     pixels: np.ndarray
     target: np.ndarray
-    weight: float = 1.0  # how often it is drawn, relative to the others of its group
     left_right: int = 2  # which axis of ``pixels`` runs from left to right
     kind: str = ""  # the camera, stain or animal
     group: str = ""  # the patient, field or eye

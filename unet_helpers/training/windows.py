@@ -101,15 +101,11 @@ class Pool:
 
 
 def draw_weights(examples: Sequence[Example], shares: Mapping[str, float]) -> list[float]:
-    """Each kind gets its share (without shares: as many as there are), each group of a kind the same, an example
-    of a group as much as its own weight says."""
-    if not shares:
-        return [e.weight for e in examples]
-    groups: Counter = Counter()
-    for e in examples:
-        groups[e.kind, e.group] += e.weight
+    """Each kind gets its share (without shares: as many as there are), each group of a kind and each of it the same."""
+    groups = Counter((e.kind, e.group) for e in examples)
     of_kind = Counter(kind for kind, _ in groups)
-    return [shares.get(e.kind, 0.0) / of_kind[e.kind] * e.weight / groups[e.kind, e.group] for e in examples]
+    shared = [shares.get(e.kind, 0.0) / of_kind[e.kind] / groups[e.kind, e.group] for e in examples]
+    return shared if shares else [1.0] * len(examples)
 
 
 def within(places: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
