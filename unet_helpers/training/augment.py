@@ -137,9 +137,7 @@ def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Ten
     return tuple(torch.stack(part).to(draws.device) for part in zip(*mixed))
 
 
-def carve_mix(
-    image: torch.Tensor, target: torch.Tensor, other: torch.Tensor, other_target: torch.Tensor, share: float = 0.5
-) -> tuple[torch.Tensor, torch.Tensor]:
+def carve_mix(image, target, other, other_target, share: float = 0.5) -> tuple[torch.Tensor, torch.Tensor]:
     """(C, H, W) and (H, W): the structure of ``other``, with a ``share`` of its own depth as a margin, set into
     ``image``.
 

@@ -26,9 +26,7 @@ from .windows import Draws, Pool
 MOST = 64  # validation examples looked at
 
 
-def loss_of(
-    logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor | None = None, dice: str = "batch"
-) -> torch.Tensor:
+def loss_of(logits: torch.Tensor, target: torch.Tensor, class_weights=None, dice: str = "batch") -> torch.Tensor:
     """Cross-entropy plus soft Dice (Milletari et al. 2016) of logits (N, K, H, W) and class ids (N, H, W).
 
     ``dice`` is taken over the whole 'batch', or over each 'image': then unclear images count as much as clear ones,
@@ -128,10 +126,9 @@ def fit(
         by_clock = (time.monotonic() - started) / max(60 * minutes, 1e-9) if minutes is not None else 0.0
         return min(1.0, max(step / recipe.steps, by_clock))
 
-    step, losses, after = state["step"], [], progress_at(state["step"])
+    step, progress, losses = state["step"], progress_at(state["step"]), []
     bar = tqdm(initial=step, total=recipe.steps, desc=folder.name, mininterval=10)
-    while after < 1:
-        progress = after
+    while progress < 1:
         draws = Draws(recipe.seed * 1_000_003 + step, device)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(progress, step, recipe)
@@ -144,8 +141,8 @@ def fit(
         move_average(average, model, min(recipe.ema, (1 + step) / (10 + step)))  # the start is soon forgotten
         losses.append(loss.detach())
         bar.update()
-        step, after = step + 1, progress_at(step + 1)
-        if int(after * checks) > int(progress * checks) or after >= 1:
+        step, before, progress = step + 1, progress, progress_at(step + 1)
+        if int(progress * checks) > int(before * checks) or progress >= 1:
             loss = float(torch.stack(losses).mean())
             score = validate(average, validation) if validation else -loss
             state["curve"].append([step, loss, score])

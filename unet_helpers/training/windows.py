@@ -89,8 +89,8 @@ class Pool:
         places = torch.minimum(places.clamp(min=0), shape[:, None] - 1)
         low, pixels, ends = places.floor(), 0, torch.arange(2, device=self.device)
         for corner in torch.cartesian_prod(ends, ends):
-            share = torch.where(corner > 0, places - low, 1 - (places - low)).prod(-1, keepdim=True)
-            pixels = pixels + share * self.pixels[self.nearest(low + corner, shape, start)].float()
+            down, right = torch.where(corner > 0, places - low, 1 - (places - low)).split(1, -1)
+            pixels = pixels + down * right * self.pixels[self.nearest(low + corner, shape, start)].float()
         target = self.target[self.nearest(places, shape, start)].long()
         return pixels.masked_fill(beyond[..., None], 0), target.masked_fill(beyond, IGNORED)
 
