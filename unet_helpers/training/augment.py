@@ -26,32 +26,26 @@ def batch_of(pool: Pool, draws: Draws, recipe: Recipe) -> tuple[torch.Tensor, to
     return vary_intensities(images, recipe, draws), targets
 
 
-def each(images: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """(N,) shaped to act on (N, C, H, W)."""
-    return values.reshape(-1, *[1] * (images.dim() - 1))
-
-
 def vary_neighbours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """(N, C, H, W): slices of a volume between their neighbours, these hidden or swapped now and then."""
     if not recipe.hide_neighbours:
         return images
-    n, channels = images.shape[:2]
-    swapped = torch.where(each(images, draws.coin(0.5, n)), images.flip(1), images)
-    middle = images[:, [channels // 2]].expand_as(images)
-    return torch.where(each(images, draws.coin(recipe.hide_neighbours, n)), middle, swapped)
+    each = (len(images), 1, 1, 1)
+    swapped = torch.where(draws.coin(0.5, *each), images.flip(1), images)
+    return torch.where(draws.coin(recipe.hide_neighbours, *each), images[:, [images.shape[1] // 2]], swapped)
 
 
 def swap_sides(images, targets, left_right: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The ``chosen`` of (N, C, H, W) and (N, H, W) as of a mirrored body: its columns, or the order of its slices."""
-    columns, slices = chosen & (left_right == 2), chosen & (left_right == 0)
-    images = torch.where(each(images, columns), images.flip(3), images)
-    images = torch.where(each(images, slices), images.flip(1), images)
-    return images, torch.where(each(targets, columns), targets.flip(2), targets)
+    columns, slices = ((chosen & (left_right == axis))[:, None, None] for axis in (2, 0))
+    images = torch.where(columns[:, None], images.flip(3), images)
+    images = torch.where(slices[:, None], images.flip(1), images)
+    return images, torch.where(columns, targets.flip(2), targets)
 
 
 def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """Dyes, colours, light, contrast, camera and hidden boxes, each drawn anew for each of (N, C, H, W)."""
-    n = len(images)
+    each = (len(images), 1, 1, 1)
     if recipe.stain:
         images = vary_stain(images, recipe, draws)
     if recipe.colour:
@@ -60,12 +54,11 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torc
         images = images * (recipe.bias_field * smooth_field(images, draws)).exp()
     if recipe.haze:
         images = images + recipe.haze * smooth_field(images, draws)
-    images = images.clamp(0, 1.5) ** each(images, (recipe.gamma * draws.normal(n)).exp())
+    images = images.clamp(0, 1.5) ** (recipe.gamma * draws.normal(*each)).exp()
     middle = images.mean((1, 2, 3), keepdim=True)
-    contrast = each(images, (recipe.contrast * draws.normal(n)).exp())
-    images = (images - middle) * contrast + middle + each(images, recipe.brightness * draws.normal(n))
-    images = vary_camera(images, recipe, draws)
-    return hide_boxes(images, recipe, draws)
+    contrast = (recipe.contrast * draws.normal(*each)).exp()
+    images = (images - middle) * contrast + middle + recipe.brightness * draws.normal(*each)
+    return hide_boxes(vary_camera(images, recipe, draws), recipe, draws)
 
 
 def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
@@ -87,10 +80,9 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
 
 def vary_colours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """Saturation, hue (turned around the axis of greys) and, for one in ten, no colour at all."""
-    n, luma = len(images), torch.tensor(LUMA, device=images.device)[:, None, None]
-    grey = (images * luma).sum(1, keepdim=True)
-    strength = (recipe.colour * draws.normal(n)).exp() * ~draws.coin(0.1, n)
-    chroma = (images - grey) * each(images, strength)
+    n, each = len(images), (len(images), 1, 1, 1)
+    grey = (images * torch.tensor(LUMA, device=images.device)[:, None, None]).sum(1, keepdim=True)
+    chroma = (images - grey) * ((recipe.colour * draws.normal(*each)).exp() * ~draws.coin(0.1, *each))
     angle = draws.uniform(-1, 1, n) * recipe.colour / 5 * 2 * math.pi
     third, root = (1 - angle.cos()) / 3, angle.sin() / math.sqrt(3)
     diagonal, up, down = angle.cos() + third, third - root, third + root
@@ -100,8 +92,7 @@ def vary_colours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Te
 
 def smooth_field(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """(N, 1, H, W): for half of the images zero, for the others a random field that varies slowly."""
-    n = len(images)
-    field = draws.normal(n, 1, 4, 4) * draws.coin(0.5, n, 1, 1, 1)
+    field = draws.normal(len(images), 1, 4, 4) * draws.coin(0.5, len(images), 1, 1, 1)
     return F.interpolate(field, images.shape[2:], mode="bicubic", align_corners=True)
 
 
@@ -109,18 +100,16 @@ def vary_camera(images: torch.Tensor, recipe: Recipe, draws: Draws, groups: int 
     """Fewer pixels, their noise, and blur or sharpening; resolution and width are drawn for groups of images."""
     seen = []
     for part in images.chunk(groups):
-        full = part.shape[2:]
+        full, each = part.shape[2:], (len(part), 1, 1, 1)
         share = draws.number(0.45, 1) if draws.number(0, 1) < recipe.downsample else 1.0
         if share < 1:
             part = F.interpolate(part, [round(s * share) for s in full], mode="bilinear", antialias=True)
-        part = part + torch.randn(part.shape, generator=draws.generator, device=part.device) * each(
-            part, draws.normal(len(part)).abs() * recipe.noise
-        )  # of the camera's pixels, few or many
+        part = part + draws.normal(*part.shape) * (draws.normal(*each).abs() * recipe.noise)  # of few pixels or many
         if share < 1:
             part = F.interpolate(part, full, mode="bilinear", antialias=True)
-        amount = draws.uniform(-1, 1, len(part)) * draws.coin(recipe.focus, len(part))
+        amount = draws.uniform(-1, 1, *each) * draws.coin(recipe.focus, *each)
         if recipe.focus:
-            part = part + each(part, amount) * (gaussian_blur(part, [11, 11], [draws.number(0.5, 2.0)]) - part)
+            part = part + amount * (gaussian_blur(part, [11, 11], [draws.number(0.5, 2.0)]) - part)
         seen.append(part)
     return torch.cat(seen)
 
@@ -134,8 +123,8 @@ def hide_boxes(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
     centre = draws.uniform(0, 1, n, 2)
     rows = (torch.arange(height, device=images.device) / height - centre[:, :1]).abs() < sides[:, :1] / 2
     columns = (torch.arange(width, device=images.device) / width - centre[:, 1:]).abs() < sides[:, 1:] / 2
-    box = (rows[:, :, None] & columns[:, None, :])[:, None]
-    return torch.where(box, each(images, draws.uniform(0, 1, n)), images)
+    box = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.where(box, draws.uniform(0, 1, n, 1, 1, 1), images)
 
 
 def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
@@ -148,9 +137,7 @@ def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Ten
     return tuple(torch.stack(part).to(draws.device) for part in zip(*mixed))
 
 
-def carve_mix(
-    image: torch.Tensor, target: torch.Tensor, other: torch.Tensor, other_target: torch.Tensor, share: float = 0.5
-) -> tuple[torch.Tensor, torch.Tensor]:
+def carve_mix(image, target, other, other_target, share: float = 0.5) -> tuple[torch.Tensor, torch.Tensor]:
     """(C, H, W) and (H, W): the structure of ``other``, with a ``share`` of its own depth as a margin, set into
     ``image``.
 

@@ -4,6 +4,7 @@ Parts are split by patient, child, eye, field or block of slices, never by slice
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from ..images.image import MedicalImage
 from ..images.read import read_image
 
 IGNORED = 255  # a true label that no loss and no score counts
-ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,12 @@ def first_number(name: str) -> int:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
+    return sorted(
+        path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+    )
 
 
-def read_truth(path: Path) -> np.ndarray:
-    """A mask or label image as stored, (H, W)."""
-    return read_image(path).pixels
+def read_pairs(images: Path, truths: Path) -> Iterator[tuple[str, MedicalImage, np.ndarray]]:
+    """(name, image, its mask or label image as stored, (H, W)) of two folders; the masks are .png files."""
+    for path in files(images):
+        yield path.stem, read_image(path), read_image(truths / f"{path.stem}.png").pixels

@@ -28,11 +28,8 @@ def summary(scores):
     import pandas as pd
 
     groups = [("all", scores), *(scores.groupby("kind") if scores.kind.nunique() > 1 else ())]
-    tables = {
-        f"{kind} ({len(rows)})": rows.drop(columns=["name", "kind"]).agg(["mean", "median", "min"])
-        for kind, rows in groups
-    }
-    return pd.concat(tables).round(4)
+    named = {f"{kind} ({len(rows)})": rows.drop(columns=["name", "kind"]) for kind, rows in groups}
+    return pd.concat({name: rows.agg(["mean", "median", "min"]) for name, rows in named.items()}).round(4)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,7 +41,3 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     model = load_model(chosen.weights or chosen.card)
     print(summary(evaluate(chosen.card, chosen.data, chosen.part, model)).to_string())
-
-
-if __name__ == "__main__":
-    main()

@@ -4,13 +4,14 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ..errors import TrainingError
@@ -25,9 +26,7 @@ from .windows import Draws, Pool
 MOST = 64  # validation examples looked at
 
 
-def loss_of(
-    logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor | None = None, dice: str = "batch"
-) -> torch.Tensor:
+def loss_of(logits: torch.Tensor, target: torch.Tensor, class_weights=None, dice: str = "batch") -> torch.Tensor:
     """Cross-entropy plus soft Dice (Milletari et al. 2016) of logits (N, K, H, W) and class ids (N, H, W).
 
     ``dice`` is taken over the whole 'batch', or over each 'image': then unclear images count as much as clear ones,
@@ -51,14 +50,15 @@ def two_classes(logits: torch.Tensor) -> torch.Tensor:
 def loss_of_step(model: UNet, images, targets, recipe: Recipe, draws: Draws, half: bool = False) -> torch.Tensor:
     """The loss of a batch. With ``consistency``, of it and of a turned copy, and how far the two answers differ."""
     way = FLIPS[int(draws.number(1, 8))]
-    shown = torch.cat((images, turn(images, *way))) if recipe.consistency else images
+    if recipe.consistency:
+        images, targets = (torch.cat((x, turn(x, *way))) for x in (images, targets[:, None]))
+        targets = targets[:, 0]
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        logits = model.logits(shown.contiguous(memory_format=torch.channels_last))
-    logits = logits.float()
+        logits = model.logits(images.contiguous(memory_format=torch.channels_last)).float()
     class_weights = torch.tensor(recipe.class_weights, device=images.device) if recipe.class_weights else None
+    loss = loss_of(logits, targets, class_weights, recipe.dice)
     if not recipe.consistency:
-        return loss_of(logits, targets, class_weights, recipe.dice)
-    loss = loss_of(logits, torch.cat((targets, turn(targets[:, None], *way)[:, 0])), class_weights, recipe.dice)
+        return loss
     upright, turned = (torch.softmax(two_classes(part), 1) for part in logits.chunk(2))
     return loss + recipe.consistency * F.mse_loss(upright, turn_back(turned, *way))
 
@@ -74,38 +74,16 @@ def validate(model: UNet, examples: Sequence[Example]) -> float:
     for e in examples[:: max(1, len(examples) // MOST)]:
         scores = two_classes(model.logits(torch.from_numpy(e.pixels).float()[None].to(device)))[0]
         guess, seen = scores.argmax(0).cpu().numpy(), e.target != IGNORED
-        for i, k in enumerate(classes):
-            hits[i] += ((guess == k) & (e.target == k)).sum()
-            sizes[i] += ((guess == k) & seen).sum() + (e.target == k).sum()
+        hits += [((guess == k) & (e.target == k)).sum() for k in classes]
+        sizes += [((guess == k) & seen).sum() + (e.target == k).sum() for k in classes]
     return float(np.mean(2 * hits / np.maximum(sizes, 1)))
 
 
-class MovingAverage:
-    """Exponential, of weights and batch statistics; over a short past at first, so that the start is soon forgotten."""
-
-    def __init__(self, model: UNet, decay: float):
-        self.module, self.decay = copy.deepcopy(model).eval(), decay
-
-    @torch.no_grad()
-    def update(self, model: UNet, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        pairs = zip(self.module.state_dict().values(), model.state_dict().values(), strict=True)
-        old, new = zip(*((a, b) for a, b in pairs if a.is_floating_point()), strict=True)
-        torch._foreach_lerp_(old, new, 1 - decay)
-
-
-class Clock:
-    """How far a training is, 0 to 1: by its steps, and by its minutes where it has so many only."""
-
-    def __init__(self, steps: int, minutes: float | None, spent: float = 0.0):
-        self.steps, self.minutes, self.started = steps, minutes, time.monotonic() - spent
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def progress(self, step: int) -> float:
-        by_clock = self.seconds() / max(60 * self.minutes, 1e-9) if self.minutes is not None else 0.0
-        return min(1.0, max(step / self.steps, by_clock))
+def move_average(average: UNet, model: UNet, decay: float) -> None:
+    """The exponential moving average of weights and batch statistics, a step on."""
+    pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
+    old, new = zip(*((a, b) for a, b in pairs if a.is_floating_point()), strict=True)
+    get_ema_multi_avg_fn(decay)(old, new, None)
 
 
 def rate_at(progress: float, step: int, recipe: Recipe) -> float:
@@ -116,17 +94,9 @@ def rate_at(progress: float, step: int, recipe: Recipe) -> float:
 
 
 def fit(
-    model: UNet,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    recipe: Recipe,
-    folder: Path,
-    *,
-    checks: int = 8,
-    minutes: float | None = None,
-    half: bool = False,
-    device: str | torch.device = "cpu",
-) -> UNet:
+    model: UNet, train: Sequence[Example], validation: Sequence[Example], recipe: Recipe, folder: Path, *,
+    checks: int = 8, minutes: float | None = None, half: bool = False, device: str | torch.device = "cpu",
+) -> UNet:  # fmt: skip
     """Train ``model``; returns its moving average, on the CPU.
 
     ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors at each of ``checks``; goes on from its
@@ -140,20 +110,26 @@ def fit(
     device, card = torch.device(device), model.card
     model = model.to(device, memory_format=torch.channels_last)
     pool = Pool(train, device, recipe.shares)
-    average = MovingAverage(model, recipe.ema)
+    average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    parts: dict[str, Any] = {"model": model, "average": average.module, "optimiser": optimiser}
+    parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
     state: dict[str, Any] = {"step": 0, "best": -1.0, "curve": [], "seconds": 0.0}
     if (folder / "checkpoint.pt").exists():
         saved = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
         for name, part in parts.items():
             part.load_state_dict(saved.pop(name))
         state = saved
-    clock, losses = Clock(recipe.steps, minutes, state["seconds"]), []
-    bar = tqdm(initial=state["step"], total=recipe.steps, desc=folder.name, mininterval=10)
-    for step in steps_of(clock, state["step"]):
+    started = time.monotonic() - state["seconds"]
+
+    def progress_at(step: int) -> float:
+        """0 to 1, by the steps, and by the minutes where there are so many only."""
+        by_clock = (time.monotonic() - started) / max(60 * minutes, 1e-9) if minutes is not None else 0.0
+        return min(1.0, max(step / recipe.steps, by_clock))
+
+    step, progress, losses = state["step"], progress_at(state["step"]), []
+    bar = tqdm(initial=step, total=recipe.steps, desc=folder.name, mininterval=10)
+    while progress < 1:
         draws = Draws(recipe.seed * 1_000_003 + step, device)
-        progress = clock.progress(step)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(progress, step, recipe)
         with torch.no_grad():
@@ -162,31 +138,25 @@ def fit(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        average.update(model, step)
+        move_average(average, model, min(recipe.ema, (1 + step) / (10 + step)))  # the start is soon forgotten
         losses.append(loss.detach())
         bar.update()
-        after = clock.progress(step + 1)
-        if int(after * checks) > int(progress * checks) or after >= 1:
-            score = validate(average.module, validation) if validation else -float(torch.stack(losses).mean())
-            state["curve"].append([step + 1, float(torch.stack(losses).mean()), score])
-            bar.set_postfix(loss=f"{state['curve'][-1][1]:.3f}", score=f"{score:.4f}")
-            losses = []
-            average.module.card = card
+        step, before, progress = step + 1, progress, progress_at(step + 1)
+        if int(progress * checks) > int(before * checks) or progress >= 1:
+            loss = float(torch.stack(losses).mean())
+            score = validate(average, validation) if validation else -loss
+            state["curve"].append([step, loss, score])
+            bar.set_postfix(loss=f"{loss:.3f}", score=f"{score:.4f}")
+            losses, average.card = [], card
             if score > state["best"] or not validation:
                 state["best"] = score
-                save_model(average.module, folder / "best.safetensors")
-            save_model(average.module, folder / "last.safetensors")
-            state |= {"step": step + 1, "seconds": clock.seconds()}
+                save_model(average, folder / "best.safetensors")
+            save_model(average, folder / "last.safetensors")
+            state |= {"step": step, "seconds": time.monotonic() - started}
             saved = {name: part.state_dict() for name, part in parts.items()} | state
             with written_whole(folder / "checkpoint.pt") as part:
                 torch.save(saved, part)
             with written_whole(folder / "curve.csv") as part, part.open("w", newline="") as file:
                 csv.writer(file).writerows([("step", "loss", "validation_dice"), *state["curve"]])
     bar.close()
-    return average.module.cpu()
-
-
-def steps_of(clock: Clock, step: int) -> Iterator[int]:
-    while clock.progress(step) < 1:
-        yield step
-        step += 1
+    return average.cpu()

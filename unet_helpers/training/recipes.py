@@ -22,7 +22,6 @@ class Example:
 
     pixels: np.ndarray
     target: np.ndarray
-    weight: float = 1.0  # how often it is drawn, relative to the others of its group
     left_right: int = 2  # which axis of ``pixels`` runs from left to right
     kind: str = ""  # the camera, stain or animal
     group: str = ""  # the patient, field or eye
@@ -70,8 +69,8 @@ class Task:
     card: str
     read: Callable[[Path], Iterator[Case]]  # all cases of a folder
     examples: Callable[[Case], Iterator[Example]]
-    recipe: Recipe
     score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
+    recipe: Recipe
 
 
 def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields) -> Example:
@@ -92,17 +91,16 @@ def slice_examples(name: str) -> Callable[[Case], Iterator[Example]]:
     """For single images and volumes: each slice that shows the structure, and every third of the others."""
 
     def examples(case: Case) -> Iterator[Example]:
-        card = MODELS[name]
-        preprocessing, side = card.preprocessing, card.preprocessing.size
+        card, preprocessing = MODELS[name], MODELS[name].preprocessing
         stack, truth = to_stack(case.image).pixels, as_displayed(case.image, case.truth)
         for axis in preprocessing.axes if len(stack) > 1 else (0,):
             slices, masks = np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0)
-            shape = (side, side) if preprocessing.scale == "square" else masks.shape[1:]
+            shape = (preprocessing.size,) * 2 if preprocessing.scale == "square" else masks.shape[1:]
             prepared = prepare(slices, preprocessing, shape)
             for i, mask in enumerate(masks):
-                if mask.any() or i % 3 == 0:
-                    left_right = 0 if axis == 2 else 2  # slices from left to right, or columns
-                    yield example_of(prepared[i], resize_labels(mask, shape), card, left_right=left_right)
+                if mask.any() or i % 3 == 0:  # sides: slices from left to right, or columns
+                    target = resize_labels(mask, shape)
+                    yield example_of(prepared[i], target, card, left_right=0 if axis == 2 else 2)
 
     return examples
 

@@ -28,7 +28,7 @@ class Draws:
         return torch.randn(shape, generator=self.generator, device=self.device)
 
     def coin(self, chance: float, *shape: int) -> torch.Tensor:
-        return torch.rand(shape, generator=self.generator, device=self.device) < chance
+        return self.uniform(0, 1, *shape) < chance
 
     def number(self, low: float, high: float) -> float:
         """One uniform number, as Python's own."""
@@ -40,8 +40,7 @@ class Pool:
 
     def __init__(self, examples: Sequence[Example], device: str | torch.device = "cpu", shares: Mapping | None = None):
         self.device = torch.device(device)
-        flat = [torch.from_numpy(e.pixels).flatten(1).T for e in examples]
-        self.pixels = torch.cat(flat).to(self.device)  # (all pixels, C) float16
+        self.pixels = torch.cat([torch.from_numpy(e.pixels).flatten(1).T for e in examples]).to(self.device)  # (all, C)
         self.target = torch.cat([torch.from_numpy(e.target).flatten() for e in examples]).to(self.device)
         self.shapes = torch.tensor([e.target.shape for e in examples], device=self.device)
         sizes = self.shapes.prod(1)
@@ -57,24 +56,22 @@ class Pool:
         matrix = to_source(zoom, draws, recipe)
         centre = self.choose_centres(shape, start, side / zoom, draws, recipe)
         axis = torch.arange(side, device=self.device) - (side - 1) / 2
-        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).expand(n, -1, -1, -1)
+        grid = torch.cartesian_prod(axis, axis).expand(n, -1, -1)
         if recipe.elastic:
             coarse = draws.normal(n, 2, side // 32 + 3, side // 32 + 3) * recipe.elastic * draws.coin(0.5, n, 1, 1, 1)
-            bend = F.interpolate(coarse, (side, side), mode="bicubic", align_corners=True)
-            grid = grid + bend.permute(0, 2, 3, 1)
-        places = grid.reshape(n, -1, 2) @ matrix.mT + centre[:, None] - 0.5
+            grid = grid + F.interpolate(coarse, (side, side), mode="bicubic", align_corners=True).flatten(2).mT
+        places = grid @ matrix.mT + centre[:, None] - 0.5
         pixels, target = self.look_up(places, shape, start, recipe.mirror)
         return pixels.reshape(n, side, side, -1).permute(0, 3, 1, 2), target.reshape(n, side, side)
 
     def choose_centres(self, shape, start, side, draws: Draws, recipe: Recipe) -> torch.Tensor:
         """(N, 2): where there is something to learn from, if one of a few random places is such a one."""
-        n = len(shape)
-        low = torch.minimum(side[:, None] / 2, shape - side[:, None] / 2)
-        high = torch.maximum(side[:, None] / 2, shape - side[:, None] / 2)
+        n, half = len(shape), side[:, None] / 2
+        low, high = torch.stack((half.expand(n, 2), shape - half)).aminmax(dim=0)
         centres = low[:, None] + (high - low)[:, None] * draws.uniform(0, 1, n, TRIES, 2)
         axis = (torch.arange(LOOK, device=self.device) + 0.5) / LOOK - 0.5
-        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(1, 1, -1, 2)
-        places = (centres[:, :, None] + grid * side[:, None, None, None]).reshape(n, -1, 2)
+        grid = torch.cartesian_prod(axis, axis) * side[:, None, None, None]
+        places = (centres[:, :, None] + grid).flatten(1, 2)
         inside = within(places, shape).reshape(n, TRIES, -1)
         target = self.target[self.nearest(places, shape, start)].reshape(n, TRIES, -1)
         seen = inside & (target != IGNORED)
@@ -84,21 +81,18 @@ class Pool:
 
     def look_up(self, places, shape, start, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, P, C) pixels between their four neighbours and (N, P) class ids at ``places`` (N, P, 2) in px."""
-        beyond = None if mirror else ~within(places, shape)
-        places = fold(places, shape) if mirror else places
+        beyond = ~within(places, shape) & (not mirror)
+        if mirror:  # brought back into the image, as in a mirror at its border
+            double = 2 * shape[:, None].float()
+            places = torch.remainder(places + 0.5, double)
+            places = torch.minimum(places, double - places) - 0.5
         places = torch.minimum(places.clamp(min=0), shape[:, None] - 1)
-        low = places.floor()
-        part = places - low
-        pixels = torch.zeros((), device=self.device)
-        for down in (0, 1):
-            for right in (0, 1):
-                corner = low + torch.tensor([down, right], device=self.device)
-                share = (part[..., 0] if down else 1 - part[..., 0]) * (part[..., 1] if right else 1 - part[..., 1])
-                pixels = pixels + share[..., None] * self.pixels[self.nearest(corner, shape, start)].float()
+        low, pixels, ends = places.floor(), 0, torch.arange(2, device=self.device)
+        for corner in torch.cartesian_prod(ends, ends):
+            down, right = torch.where(corner > 0, places - low, 1 - (places - low)).split(1, -1)
+            pixels = pixels + down * right * self.pixels[self.nearest(low + corner, shape, start)].float()
         target = self.target[self.nearest(places, shape, start)].long()
-        if beyond is not None:
-            pixels, target = pixels.masked_fill(beyond[..., None], 0), target.masked_fill(beyond, IGNORED)
-        return pixels, target
+        return pixels.masked_fill(beyond[..., None], 0), target.masked_fill(beyond, IGNORED)
 
     def nearest(self, places, shape, start) -> torch.Tensor:
         """(N, P): the index in the pool of the pixel at each of ``places`` (N, P, 2)."""
@@ -107,27 +101,16 @@ class Pool:
 
 
 def draw_weights(examples: Sequence[Example], shares: Mapping[str, float]) -> list[float]:
-    """Each kind gets its share (without shares: as many as there are), each group of a kind the same, an example
-    of a group as much as its own weight says."""
-    if not shares:
-        return [e.weight for e in examples]
-    groups: Counter = Counter()
-    for e in examples:
-        groups[e.kind, e.group] += e.weight
+    """Each kind gets its share (without shares: as many as there are), each group of a kind and each of it the same."""
+    groups = Counter((e.kind, e.group) for e in examples)
     of_kind = Counter(kind for kind, _ in groups)
-    return [shares.get(e.kind, 0.0) / of_kind[e.kind] * e.weight / groups[e.kind, e.group] for e in examples]
+    shared = [shares.get(e.kind, 0.0) / of_kind[e.kind] / groups[e.kind, e.group] for e in examples]
+    return shared if shares else [1.0] * len(examples)
 
 
 def within(places: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
     """(N, P): do ``places`` (N, P, 2) lie inside images of ``shape`` (N, 2)?"""
     return ((places > -0.5) & (places < shape[:, None] - 0.5)).all(-1)
-
-
-def fold(places: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-    """Places beyond an image brought back into it, as in a mirror at its border."""
-    length = shape[:, None].float()
-    places = torch.remainder(places + 0.5, 2 * length)
-    return torch.minimum(places, 2 * length - places) - 0.5
 
 
 def to_source(zoom: torch.Tensor, draws: Draws, recipe: Recipe) -> torch.Tensor:
@@ -136,13 +119,10 @@ def to_source(zoom: torch.Tensor, draws: Draws, recipe: Recipe) -> torch.Tensor:
     angle = draws.uniform(-1, 1, n) * math.radians(recipe.rotation)
     shear = draws.uniform(-1, 1, n) * math.radians(min(8.0, recipe.rotation))
     stretch = draws.uniform(-STRETCH, STRETCH, n).exp() if recipe.rotation else torch.ones_like(zoom)
-    zero = torch.zeros_like(zoom)
     rows = (torch.cos(angle), -torch.sin(angle + shear), torch.sin(angle), torch.cos(angle + shear))
-    turned = torch.stack(rows, -1).reshape(n, 2, 2)
-    scaled = torch.stack((stretch / zoom, zero, zero, 1 / (stretch * zoom)), -1).reshape(n, 2, 2)
+    scale = torch.stack((stretch / zoom, 1 / (stretch * zoom)), -1)
+    matrix = torch.stack(rows, -1).reshape(n, 2, 2) * scale[:, None]
     if recipe.symmetry != "all":
-        return turned @ scaled
+        return matrix
     flip = torch.diag_embed(1 - 2 * draws.coin(0.5, n, 2).float())
-    swap = torch.eye(2, device=draws.device)[[1, 0]]
-    quarter = torch.where(draws.coin(0.5, n, 1, 1), swap @ flip, flip)
-    return turned @ scaled @ quarter
+    return matrix @ torch.where(draws.coin(0.5, n, 1, 1), flip.flip(1), flip)

@@ -6,23 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from ...images.image import MedicalImage
-from ...images.read import read_image
-from ..cases import Case, files, read_truth, tenths
+from ..cases import Case, read_pairs, tenths
 from ..recipes import Recipe, Task, score_classes, slice_examples
 
 
 def read_brains(folder: Path) -> Iterator[Case]:
     """TCGA-LGG, FLAIR: images/PATIENT/NN.jpg and masks/PATIENT/NN.png, read as one (Z, Y, X) stack a patient."""
     for number, patient in enumerate(sorted(p for p in (folder / "images").glob("*") if p.is_dir())):
-        slices = files(patient)
-        stack = np.stack([read_image(path).pixels for path in slices])
-        truth = np.stack([read_truth(folder / "masks" / patient.name / f"{path.stem}.png") for path in slices])
-        yield Case(patient.name, tenths(number), "TCGA-LGG", MedicalImage(stack, "ZYX"), (truth > 0).astype(np.uint8))
+        _, images, masks = zip(*read_pairs(patient, folder / "masks" / patient.name))
+        stack, truth = np.stack([image.pixels for image in images]), np.stack(masks) > 0
+        yield Case(patient.name, tenths(number), "TCGA-LGG", MedicalImage(stack, "ZYX"), truth.astype(np.uint8))
 
 
-RECIPE = Recipe(
+TASK = Task("brain_flair", read_brains, slice_examples("brain_flair"), score_classes, Recipe(
     steps=9000, batch=8, weight_decay=5e-2, ema=0.998, crop=192, symmetry="left-right", hide_neighbours=0.15,
     mirror=False, zoom=(0.7, 1.35), rotation=25, gamma=0.5, contrast=0.4, downsample=0.3, erase=0.7, carve_mix=0.7,
     bias_field=0.25,
-)  # fmt: skip
-TASK = Task("brain_flair", read_brains, slice_examples("brain_flair"), RECIPE, score_classes)
+))  # fmt: skip

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import label
 
-from ...images.read import read_image
 from ...results.metrics import dice, rand_v
 from ...results.segmentation import Segmentation
-from ..cases import IGNORED, Case, files, first_number, read_truth
+from ..cases import IGNORED, Case, first_number, read_pairs
 from ..recipes import Recipe, Task, slice_examples
 
 
@@ -19,13 +18,11 @@ def read_membranes(folder: Path) -> Iterator[Case]:
     ISBI 2012 (NN): 00-18, 19-21, 22 and later. VNC (vnc_NN): 00-07, 08-09, 10 and later; there, grey 128 is glia and
     extracellular space, in which nobody traced membranes: ignored.
     """
-    for path in files(folder / "images"):
-        number, kind = first_number(path.stem), "VNC" if path.stem.startswith("vnc") else "ISBI"
+    for name, image, mask in read_pairs(folder / "images", folder / "masks"):
+        number, kind = first_number(name), "VNC" if name.startswith("vnc") else "ISBI"
         first_validation, first_test = (8, 10) if kind == "VNC" else (19, 22)
         part = "train" if number < first_validation else "validation" if number < first_test else "test"
-        mask = read_truth(folder / "masks" / f"{path.stem}.png")
-        truth = np.where(mask == 128, IGNORED, mask > 0).astype(np.uint8)
-        yield Case(path.stem, part, kind, read_image(path), truth)
+        yield Case(name, part, kind, image, np.where(mask == 128, IGNORED, mask > 0).astype(np.uint8))
 
 
 def score_membranes(case: Case, result: Segmentation) -> dict[str, float]:
@@ -34,9 +31,8 @@ def score_membranes(case: Case, result: Segmentation) -> dict[str, float]:
     return {"Rand V": rand_v(cells, result.objects), "Dice": dice(case.truth[seen], result.labels[seen])}
 
 
-RECIPE = Recipe(
+TASK = Task("em_membranes", read_membranes, slice_examples("em_membranes"), score_membranes, Recipe(
     steps=3550, batch=16, weight_decay=5e-2, ema=0.998, shares={"ISBI": 1, "VNC": 1}, consistency=1.0, zoom=(0.75,
     1.35), elastic=3.0, gamma=0.4, contrast=0.35, noise=0.06, downsample=0.3, focus=0.4, haze=0.05, bias_field=0.1,
     erase=0.4,
-)  # fmt: skip
-TASK = Task("em_membranes", read_membranes, slice_examples("em_membranes"), RECIPE, score_membranes)
+))  # fmt: skip

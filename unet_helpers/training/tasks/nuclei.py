@@ -6,21 +6,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...images.read import read_image
 from ...networks.cards import MODELS
 from ...preprocessing.resize import resize_labels
 from ...results.metrics import aggregated_jaccard, average_precision, dice, panoptic_quality
 from ...results.segmentation import Segmentation
-from ..cases import Case, files, read_truth, tenths
+from ..cases import Case, read_pairs, tenths
 from ..recipes import Example, Recipe, Task, single_example
 
 
 def read_nuclei(folder: Path) -> Iterator[Case]:
     """BBBC038 by kind: images/KIND/*.png and labels/KIND/*.png with one 16-bit id per nucleus."""
     for kind in ("fluorescence", "stained", "brightfield"):
-        for number, path in enumerate(files(folder / "images" / kind)):
-            truth = read_truth(folder / "labels" / kind / f"{path.stem}.png")
-            yield Case(path.stem, tenths(number), kind, read_image(path), truth)
+        pairs = read_pairs(folder / "images" / kind, folder / "labels" / kind)
+        yield from (Case(name, tenths(i), kind, image, truth) for i, (name, image, truth) in enumerate(pairs))
 
 
 def nucleus_examples(case: Case) -> Iterator[Example]:
@@ -56,9 +54,8 @@ def score_nuclei(case: Case, result: Segmentation) -> dict[str, float]:
     return {"mean AP": precision.mean(), "AP50": precision[0]} | whole | {"Dice": dice(truth, result.labels)}
 
 
-RECIPE = Recipe(
+TASK = Task("nuclei", read_nuclei, nucleus_examples, score_nuclei, Recipe(
     steps=2640, batch=16, weight_decay=5e-2, ema=0.998, shares={"fluorescence": 0.65, "stained": 0.25,
     "brightfield": 0.1}, consistency=1.0, class_weights=(1.0, 1.0, 2.5), zoom=(0.5, 1.9), elastic=2.0, colour=0.5,
     gamma=0.5, contrast=0.4, noise=0.06, downsample=0.3, focus=0.4, haze=0.06, bias_field=0.15, erase=0.2,
-)  # fmt: skip
-TASK = Task("nuclei", read_nuclei, nucleus_examples, RECIPE, score_nuclei)
+))  # fmt: skip

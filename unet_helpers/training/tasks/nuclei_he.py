@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...images.read import read_image
-from ..cases import Case, files, read_truth
+from ..cases import Case, read_pairs
 from ..recipes import Example, Recipe, Task, single_example
 from .nuclei import at_diameter, interiors_and_borders, read_nuclei, score_nuclei
 
@@ -18,11 +17,11 @@ def read_tissue(folder: Path) -> Iterator[Case]:
     From the folder ``nuclei`` beside it, where there is one, the stained images from which the card ``nuclei`` learns
     are learnt from too.
     """
-    for path in files(folder / "images"):
-        kind, name = path.stem.split("_", 1)
-        field = name if kind == "monuseg" else f"{int(name.split('_')[1]):02}"
+    for name, image, truth in read_pairs(folder / "images", folder / "labels"):
+        kind, field = name.split("_", 1)
+        field = field if kind == "monuseg" else f"{int(field.split('_')[1]):02}"
         part = "validation" if field in VALIDATION else "test" if field in TEST else "train"
-        yield Case(path.stem, part, kind, read_image(path), read_truth(folder / "labels" / f"{path.stem}.png"), field)
+        yield Case(name, part, kind, image, truth, field)
     if (folder.parent / "nuclei" / "images").is_dir():
         yield from (c for c in read_nuclei(folder.parent / "nuclei") if c.kind == "stained" and c.part == "train")
 
@@ -33,9 +32,8 @@ def tissue_examples(case: Case) -> Iterator[Example]:
     yield from single_example("nuclei_he", case.image.pixels, interiors_and_borders(labels, reach=2, rim=True))
 
 
-RECIPE = Recipe(
+TASK = Task("nuclei_he", read_tissue, tissue_examples, score_nuclei, Recipe(
     steps=2500, batch=16, weight_decay=5e-2, ema=0.998, shares={"monuseg": 0.5, "consep": 0.35, "stained": 0.15},
-    consistency=1.0, zoom=(0.6, 1.7), elastic=2.0, stain=0.3, colour=0.25, noise=0.04, downsample=0.3, focus=0.4,
+    consistency=1.0, zoom=(0.6, 1.7), elastic=2.0, stain=0.3, colour=0.25, downsample=0.3, focus=0.4,
     bias_field=0.05, erase=0.1,
-)  # fmt: skip
-TASK = Task("nuclei_he", read_tissue, tissue_examples, RECIPE, score_nuclei)
+))  # fmt: skip

@@ -5,24 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ...images.read import read_image
 from ...networks.cards import MODELS
 from ...preprocessing.field_of_view import field_of_view, width_of
 from ...preprocessing.prepare import prepare
 from ...preprocessing.resize import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
-from ..cases import Case, files, first_number, read_truth, tenths
+from ..cases import Case, first_number, read_pairs, tenths
 from ..recipes import Example, Recipe, Task, example_of
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
     """CHASE_DB1 by child, HRF by person, DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
-    for path in files(folder / "images"):
-        truth = read_truth(folder / "masks" / f"{path.stem}.png") > 0
-        kind, number = path.stem.split("_")[0], first_number(path.stem)
+    for name, image, mask in read_pairs(folder / "images", folder / "masks"):
+        kind, number = name.split("_")[0], first_number(name)
         group = f"{kind} {number}"  # both eyes of a child, all photographs of a person
-        yield Case(path.stem, tenths(number), kind, read_image(path), truth.astype(np.uint8), group)
+        yield Case(name, tenths(number), kind, image, (mask > 0).astype(np.uint8), group)
 
 
 def vessel_examples(case: Case) -> Iterator[Example]:
@@ -42,9 +40,8 @@ def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
     return {"Dice": dice(truth, answer), "sensitivity": sensitivity(truth, answer)}
 
 
-RECIPE = Recipe(
+TASK = Task("retinal_vessels", read_vessels, vessel_examples, score_vessels, Recipe(
     steps=3640, batch=16, weight_decay=5e-2, ema=0.998, shares={"chase": 1, "hrf": 1, "drive": 1}, consistency=1.0,
     dice="image", zoom=(0.7, 1.5), elastic=2.0, noise=0.1, downsample=0.4, focus=0.4, haze=0.08, bias_field=0.1,
     erase=0.3,
-)  # fmt: skip
-TASK = Task("retinal_vessels", read_vessels, vessel_examples, RECIPE, score_vessels)
+))  # fmt: skip
