@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, from_array, refuse_if_huge
+from .image import MedicalImage, from_array, index_of, refuse_if_huge
 
 
-def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
+def read_raster(path: Path, page: int | None = None) -> MedicalImage:
     """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
     import cv2
     from PIL import Image, ImageOps
@@ -24,9 +24,7 @@ def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
             refuse_if_huge(path, (*picture.size, len(picture.getbands())))
             frames, notes = getattr(picture, "n_frames", 1), []
             if frames > 1:
-                if page is not None and not 0 <= page < frames:
-                    raise ImageError(f"{path}: has frames 0 to {frames - 1}, there is no frame {page}.")
-                picture.seek(page or 0)
+                picture.seek(index_of(path, "frame", page, frames))
                 notes.append(f"took frame {page or 0} of {frames}")
             picture.load()
             depth, grey = png_header(path)
