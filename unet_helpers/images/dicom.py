@@ -41,7 +41,7 @@ def read_dicom(path: Path, series: str | None = None, frame: int | None = None) 
         return image
     slices = []
     for group, pixels in zip(groups, image.pixels):
-        places = macros([group]) + shared_macros(data)
+        places = macros([group]) + macros(data.get("SharedFunctionalGroupsSequence") or ())
         spacing = first_of(places, "PixelSpacing")
         member = replace(image, pixels=pixels, axes=image.axes[1:], spacing=spacing and tuple(map(float, spacing)))
         slices.append(slice_of(places, "EffectiveEchoTime", member))
@@ -60,10 +60,6 @@ def macros(groups) -> list:
     return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
 
 
-def shared_macros(data) -> list:
-    return macros(data.get("SharedFunctionalGroupsSequence") or ())
-
-
 def first_of(places: list, *names: str):
     """The first of ``names`` that one of the data sets gives, else None."""
     values = (place.get(name) for name in names for place in places)
@@ -71,10 +67,11 @@ def first_of(places: list, *names: str):
 
 
 def from_dataset(data, path: Path) -> MedicalImage:
-    frames, samples = int(data.get("NumberOfFrames") or 1), int(data.get("SamplesPerPixel", 1))
+    frames = int(data.get("NumberOfFrames") or 1)
     held = any(f"{kind}PixelData" in data for kind in ("", "Float", "DoubleFloat"))
     if not (held and data.get("Rows") and data.get("Columns")):
         raise ImageError(f"{path}: a DICOM file without an image (report, structure set, ...). Choose another one.")
+    samples = int(data.get("SamplesPerPixel", 1))
     refuse_if_huge(path, (frames, data.Rows, data.Columns, samples))
     try:
         pixels, notes = data.pixel_array, []
@@ -97,7 +94,7 @@ def from_dataset(data, path: Path) -> MedicalImage:
         top = -1 if data.PixelRepresentation else 2**data.BitsStored - 1
         pixels = pixels.dtype.type(top) - pixels  # the same in every slice of a series
         notes.append("inverted: the file stores white as the lowest value")
-    places = [data, *shared_macros(data)]
+    places = [data, *macros(data.get("SharedFunctionalGroupsSequence") or ())]
     slope, shift = float(first_of(places, "RescaleSlope") or 1), float(first_of(places, "RescaleIntercept") or 0)
     if (slope, shift) != (1, 0):
         pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(shift)

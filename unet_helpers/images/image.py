@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from .pixel_checks import check_pixels
 
 MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
 BOMB_BYTES, BOMB_RATIO = 2**30, 100  # so many bytes from a file so many times smaller are zeros made to fill the memory
@@ -65,8 +66,6 @@ class MedicalImage:
 
     def facts(self) -> dict[str, str]:
         """What a person wants to know first; what a cell shows."""
-        from .pixel_checks import check_pixels
-
         finite = self.pixels[np.isfinite(self.pixels)] if self.pixels.dtype.kind == "f" else self.pixels
         facts = {
             "image": self.path.name if self.path else "array",  # without its folders: notebooks are shared
@@ -75,9 +74,8 @@ class MedicalImage:
             "channels": str(self.channels),
             "spacing": " × ".join(f"{s:.4g}" for s in self.spacing) + " mm" if self.spacing else "not in the file",
         }
-        facts |= {f"note {i}": note for i, note in enumerate(self.notes, 1)}
-        warnings = check_pixels(self.pixels, self.spatial_shape)
-        return facts | {f"warning {i}": warning for i, warning in enumerate(warnings, 1)}
+        said = {"note": self.notes, "warning": check_pixels(self.pixels, self.spatial_shape)}
+        return facts | {f"{kind} {i}": line for kind, lines in said.items() for i, line in enumerate(lines, 1)}
 
     def __repr__(self) -> str:
         return "\n".join(f"{key:10} {value}" for key, value in self.facts().items())

@@ -16,21 +16,16 @@ DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
 
 def read_nifti(path: Path, volume: int = 0) -> MedicalImage:
     """.nii, .nii.gz, .hdr/.img, .mgh, .mgz; 'XYZ' in the file's own orientation, scaled as its header says."""
-    with path.open("rb") as start:
-        packed = start.read(2) == b"\x1f\x8b"
-    with closing(gzip.open(path) if packed else path.open("rb")) as opened:
-        return from_nifti(open_nifti(opened, path), path, volume, packed)
-
-
-def open_nifti(opened, path: Path):
-    """nibabel's image: of this file whatever it is called, or with its other half, which is found by its name."""
     import nibabel as nib
 
-    start = opened.read(348)
-    opened.seek(0)
-    kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
-    kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))
-    return nib.load(path) if kind is None else kind.from_stream(opened)
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with closing(gzip.open(path) if packed else path.open("rb")) as opened:
+        start = opened.read(348)
+        opened.seek(0)
+        kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
+        kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))  # whatever it is called; a pair is found by its name
+        return from_nifti(kind.from_stream(opened) if kind else nib.load(path), path, volume, packed)
 
 
 def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:

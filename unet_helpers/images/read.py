@@ -116,8 +116,8 @@ def reader_of(path: Path):
             start = file.read(560)
     if looks_like_dicom(start):  # also with a TIFF header in its preamble
         return read_dicom
-    found = next((reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), None)
-    found = found or (read_nifti if path.suffix.lower() == ".img" else None)
+    other = read_nifti if path.suffix.lower() == ".img" else None
+    found = next((reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), other)
     if isinstance(found, str):
         raise ImageError(f"{path}: not read here: {found}.")
     if found is None:

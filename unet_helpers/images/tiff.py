@@ -72,8 +72,7 @@ def pick_level(path: Path, levels: list, level: int | None):
 @contextmanager
 def complaints() -> Iterator[list[str]]:
     """What tifffile only logs, before it goes on with the pages it has."""
-    heard, logger = [], logging.getLogger("tifffile")
-    listener = logging.Handler()
+    heard, logger, listener = [], logging.getLogger("tifffile"), logging.Handler()
     listener.emit = lambda record: heard.append(record.getMessage())
     logger.addHandler(listener)
     try:
@@ -102,10 +101,10 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
     order = sorted(range(len(axes)), key=lambda i: ("TZYX" + colours).find(axes[i]))  # what is none of these first
     pixels, axes = pixels.transpose(order), "".join(axes[i] for i in order)
     for axis in [a for a in axes if a not in "TZYX" + colours]:
-        count, index = len(pixels), 0
+        count, index, channel = len(pixels), 0, chosen.get("channel")
         if axis == "C":
-            index = channel_index(chosen.get("channel"), count, names, path)
-            notes += channel_notes(pixels, index, names, chosen.get("channel") is None) if count > 1 else []
+            index = channel_index(channel, count, names, path)
+            notes += channel_notes(pixels, index, names, channel is None) if count > 1 else []
         elif count > 1:
             notes.append(f"took the first of {count} along axis {axis}")
         pixels, axes = pixels[index], axes[1:]
@@ -176,8 +175,7 @@ def ome_image(tif):
 def millimetres(unit: str) -> float | None:
     """Of one ``unit``, in any of its spellings."""
     unit = unit.strip().strip("\0").replace("\\u00B5", "µ").replace("μ", "µ")
-    low = unit.lower().rstrip("s") if len(unit) > 2 else unit.lower()
-    return MM.get(low)
+    return MM.get(unit.lower().rstrip("s") if len(unit) > 2 else unit.lower())
 
 
 def tiff_spacing(tif) -> dict[str, float]:
