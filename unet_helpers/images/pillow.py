@@ -56,10 +56,3 @@ def with_alpha(pixels: np.ndarray, grey: bool, notes: list[str]) -> MedicalImage
         pixels = pixels[..., [0, 3][: pixels.shape[-1] - 2]]
     pair = pixels.shape[2:] == (2,)
     return MedicalImage(pixels, "YXC", notes=tuple(notes)) if pair else from_array(pixels, tuple(notes))
-
-
-def write_png(values: np.ndarray, path: Path) -> Path:
-    from PIL import Image
-
-    Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(path)
-    return path

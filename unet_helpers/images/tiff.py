@@ -114,9 +114,9 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
         pixels, axes = pixels[None], "T" + axes
     for axis, what in (("T", "frame"), ("Z" if "Z" in axes else "T", "page")):
         if chosen.get(what) is not None and axis in axes:
-            at = axes.index(axis)
-            index, count = chosen[what], pixels.shape[at]
-            notes.append(f"took {what} {index_of(path, what, index, count)} of {count}")
+            at, count = axes.index(axis), pixels.shape[axes.index(axis)]
+            index = index_of(path, what, chosen[what], count)
+            notes.append(f"took {what} {index} of {count}")
             pixels, axes = pixels.take(index, at), axes.replace(axis, "")
     for axis in "TZ":
         if axis in axes and pixels.shape[axes.index(axis)] == 1:

@@ -6,7 +6,6 @@ import numpy as np
 
 from .image import MedicalImage
 from .nifti import write_nifti
-from .pillow import write_png
 from .tiff import write_ome_tiff
 
 
@@ -22,5 +21,9 @@ def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:
         np.save(path := stem.with_name(f"{stem.name}.npy"), values)
         return path
     if values.ndim == 2 and image.spacing is None and values.max() < 65536 and values.dtype != np.float32:
-        return write_png(values, stem.with_name(f"{stem.name}.png"))
+        from PIL import Image
+
+        whole = values if values.dtype == np.uint8 else values.astype(np.uint16)
+        Image.fromarray(whole).save(path := stem.with_name(f"{stem.name}.png"))
+        return path
     return write_ome_tiff(image, values, stem.with_name(f"{stem.name}.ome.tif"))
