@@ -1,12 +1,12 @@
 """Slices of a DICOM series, or frames of an enhanced file, as a volume that lies where their positions say."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage
+from .image import MedicalImage, noted, ras_affine
 
 EVEN = 0.05  # share of a step by which a distance may differ from a whole number of steps
 SAME = 1e-3  # mm: positions nearer than this are one
@@ -26,52 +26,41 @@ def assemble(slices: list[Slice], path: Path, series: str | None = None) -> Medi
     Other orientations and repeated slices are left out, missing ones are empty; all is said in notes. ImageError for
     two echoes without a choice (``series='echo TIME'``), different images in one place, and uneven distances.
     """
-    slices, notes = one_orientation(one_echo(slices, path, series))
-    if len(slices) == 1:
-        return replace(slices[0].image, notes=(*slices[0].image.notes, *notes))
+    slices, scouts = one_orientation(one_echo(slices, path, series))
     if len({(s.image.pixels.shape, s.image.spacing) for s in slices}) > 1:
         raise ImageError(f"{path}: slices of different size or spacing. Move the odd ones out.")
     along, down = np.reshape(slices[0].orientation, (2, 3))
     normal = np.cross(along, down)
-    slices = sorted(slices, key=lambda s: float(normal @ s.position))
-    slices, said = without_repeats(slices, path)
-    notes += said
+    slices, repeats = without_repeats(sorted(slices, key=lambda s: float(normal @ s.position)), path)
+    notes, first = scouts + repeats, slices[0].image
     if len(slices) == 1:
-        return replace(slices[0].image, notes=(*slices[0].image.notes, *notes))
-    heights = np.array([normal @ s.position for s in slices])
-    step = float(np.diff(heights).min())
-    counts = np.diff(heights) / step
+        return noted(first, *notes)
+    distances = np.diff([normal @ s.position for s in slices])
+    counts = distances / distances.min()
     places = np.concatenate([[0], np.cumsum(np.rint(counts).astype(int))])
     if np.abs(counts - np.rint(counts)).max() > EVEN or places[-1] >= 2 * len(slices):
-        distances = ", ".join(f"{d:.4g}" for d in np.unique(np.diff(heights).round(3))[:6])
-        raise ImageError(f"{path}: its slices are not evenly spaced (distances of {distances} mm). Resample it first.")
-    first = slices[0].image
+        listed = ", ".join(f"{d:.4g}" for d in np.unique(distances.round(3))[:6])
+        raise ImageError(f"{path}: its slices are not evenly spaced (distances of {listed} mm). Resample it first.")
     pixels = np.zeros((places[-1] + 1, *first.pixels.shape), np.result_type(*(s.image.pixels for s in slices)))
-    for place, member in zip(places, slices):
-        pixels[place] = member.image.pixels
-    if missing := int(places[-1]) + 1 - len(slices):
-        empty = ", ".join(map(str, sorted(set(range(places[-1])) - set(places.tolist()))))
+    pixels[places] = [s.image.pixels for s in slices]
+    if missing := len(pixels) - len(slices):
+        empty = ", ".join(map(str, np.setdiff1d(range(len(pixels)), places)))
         notes.append(f"{missing} slice{'s' * (missing > 1)} missing in the series: {empty} (from 0) left empty")
-    start = np.array(slices[0].position)
-    across = (np.array(slices[-1].position) - start) / places[-1]
+    across = np.subtract(slices[-1].position, slices[0].position) / places[-1]
     tilt = np.degrees(np.arccos(np.clip(normal @ across / np.linalg.norm(across), -1, 1)))
     if tilt > 1:
         notes.append(f"sheared: its slices are shifted against one another by {tilt:.0f} degrees (a tilted gantry)")
     rows, columns = first.spacing or (1.0, 1.0)
-    affine = np.eye(4)
-    affine[:3] = np.column_stack([along * columns, down * rows, across, start])
-    affine[:2] *= -1  # DICOM counts to the left and back, NIfTI to the right and front
+    affine = ras_affine(np.column_stack([along * columns, down * rows, across]), slices[0].position)
     spacing = (float(np.linalg.norm(across)), rows, columns) if first.spacing else None
-    return replace(first, pixels=pixels, axes="Z" + first.axes, spacing=spacing, affine=affine,
-                   notes=(*first.notes, *notes))  # fmt: skip
+    return noted(first, *notes, pixels=pixels, axes="Z" + first.axes, spacing=spacing, affine=affine)
 
 
 def one_echo(slices: list[Slice], path: Path, series: str | None) -> list[Slice]:
     echoes = sorted({s.echo for s in slices})
-    wanted = str(series).rpartition("echo ")[2] if series is not None and "echo " in str(series) else None
-    if wanted is not None:
-        slices = [s for s in slices if s.echo == wanted]
-    if not slices or (wanted is None and len(echoes) > 1):
+    wanted = [str(series).rpartition("echo ")[2]] if "echo " in str(series) else echoes
+    slices = [s for s in slices if s.echo in wanted]
+    if not slices or len(wanted) > 1:
         listed = "; ".join(f"'echo {echo}'" for echo in echoes)
         raise ImageError(f"{path}: holds {len(echoes)} echo times, choose one with series=...: {listed}")
     return slices

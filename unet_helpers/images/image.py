@@ -1,6 +1,7 @@
 """``MedicalImage``: pixels, axes, spacing and affine as stored; and the checks that every reader shares."""
 
 import html
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from .pixel_checks import check_pixels
 
 MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
 BOMB_BYTES, BOMB_RATIO = 2**30, 100  # so many bytes from a file so many times smaller are zeros made to fill the memory
@@ -64,8 +66,6 @@ class MedicalImage:
 
     def facts(self) -> dict[str, str]:
         """What a person wants to know first; what a cell shows."""
-        from .pixel_checks import check_pixels
-
         finite = self.pixels[np.isfinite(self.pixels)] if self.pixels.dtype.kind == "f" else self.pixels
         facts = {
             "image": self.path.name if self.path else "array",  # without its folders: notebooks are shared
@@ -74,10 +74,8 @@ class MedicalImage:
             "channels": str(self.channels),
             "spacing": " × ".join(f"{s:.4g}" for s in self.spacing) + " mm" if self.spacing else "not in the file",
         }
-        facts |= {f"note {i}": note for i, note in enumerate(self.notes, 1)}
-        return facts | {
-            f"warning {i}": warning for i, warning in enumerate(check_pixels(self.pixels, self.spatial_shape), 1)
-        }
+        said = {"note": self.notes, "warning": check_pixels(self.pixels, self.spatial_shape)}
+        return facts | {f"{kind} {i}": line for kind, lines in said.items() for i, line in enumerate(lines, 1)}
 
     def __repr__(self) -> str:
         return "\n".join(f"{key:10} {value}" for key, value in self.facts().items())
@@ -101,17 +99,16 @@ def from_array(pixels: np.ndarray, notes: tuple[str, ...] = (), name="The array"
     """Axes by shape: two are 'YX', a third of 3 or 4 is colour, else 'ZYX'."""
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
-    if pixels.ndim == 2:
-        return MedicalImage(pixels, "YX", notes=notes)
-    if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
-        return MedicalImage(pixels, "YXC", notes=notes)
-    if pixels.ndim == 3:
-        return MedicalImage(pixels, "ZYX", notes=notes)
-    if pixels.ndim == 4 and pixels.shape[-1] in (3, 4):
-        return MedicalImage(pixels, "ZYXC", notes=notes)
-    raise ImageError(
-        f"{name} has the shape {pixels.shape}, not that of an image: (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)."
-    )
+    colour = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
+    if pixels.ndim - colour not in (2, 3):
+        shapes = "(H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)"
+        raise ImageError(f"{name} has the shape {pixels.shape}, not that of an image: {shapes}.")
+    return MedicalImage(pixels, "ZYX"[colour - pixels.ndim :] + "C" * colour, notes=notes)
+
+
+def noted(image: MedicalImage, *notes: str, **changes) -> MedicalImage:
+    """With more notes, and other changes."""
+    return replace(image, notes=(*image.notes, *notes), **changes)
 
 
 def drop_alpha(image: MedicalImage) -> MedicalImage:
@@ -121,21 +118,18 @@ def drop_alpha(image: MedicalImage) -> MedicalImage:
     alpha, colour = image.pixels[..., -1], image.pixels[..., :-1]
     clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
     note = "dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else "")
-    grey = colour.shape[-1] == 1
-    pixels, axes = (colour[..., 0], image.axes[:-1]) if grey else (colour, image.axes)
-    return replace(image, pixels=np.ascontiguousarray(pixels), axes=axes, notes=(*image.notes, note))
+    pixels, axes = (colour, image.axes) if image.channels == 4 else (colour[..., 0], image.axes[:-1])
+    return noted(image, note, pixels=np.ascontiguousarray(pixels), axes=axes)
 
 
 def drop_dark_colours(image: MedicalImage) -> MedicalImage:
     """Grey where only one of three colours carries light: a fluorescence channel saved as a picture."""
-    if image.channels != 3:
-        return image
-    live = [i for i in range(3) if np.ptp(image.pixels[..., i]) > 0]
+    live = [i for i in range(3) if np.ptp(image.pixels[..., i]) > 0] if image.channels == 3 else []
     if len(live) != 1:
         return image
-    note = f"only {('red', 'green', 'blue')[live[0]]} carries light: read as grey"
     pixels = np.ascontiguousarray(image.pixels[..., live[0]])
-    return replace(image, pixels=pixels, axes=image.axes[:-1], notes=(*image.notes, note))
+    note = f"only {('red', 'green', 'blue')[live[0]]} carries light: read as grey"
+    return noted(image, note, pixels=pixels, axes=image.axes[:-1])
 
 
 def checked(image: MedicalImage) -> MedicalImage:
@@ -147,21 +141,28 @@ def checked(image: MedicalImage) -> MedicalImage:
         raise ImageError(f"{name} has no pixels (shape {pixels.shape}).")
     if pixels.size > MAX_VALUES:
         raise ImageError(f"{name} has {pixels.size:,} values, more than {MAX_VALUES:,}. Cut or shrink it first.")
-    if pixels.dtype.kind == "b":
-        pixels = pixels.astype(np.uint8)
-    if pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8):
-        pixels = pixels.astype(np.float32)
     if image.spacing is not None and not all(np.isfinite(step) and step > 0 for step in image.spacing):
-        notes = (*image.notes, f"ignored an impossible spacing of {image.spacing}")
-        image = replace(image, spacing=None, notes=notes)
-    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return drop_dark_colours(drop_alpha(replace(image, pixels=native)))
+        image = noted(image, f"ignored an impossible spacing of {image.spacing}", spacing=None)
+    odd = pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8)
+    native = np.uint8 if pixels.dtype.kind == "b" else np.float32 if odd else pixels.dtype.newbyteorder("=")
+    return drop_dark_colours(drop_alpha(replace(image, pixels=pixels.astype(native, copy=False))))
+
+
+def index_of(path: Path, what: str, index: int | None, count: int) -> int:
+    """Of the frame, page, volume or level that was asked for, the first where none was; ImageError if there is none."""
+    if not 0 <= (index or 0) < count:
+        raise ImageError(f"{path}: has {what}s 0 to {count - 1}, there is no {what} {index}.")
+    return index or 0
+
+
+def ras_affine(steps, start) -> np.ndarray:
+    """(4, 4), to right, front and head, of (3, 3) steps and a start that DICOM and ITK count to left, back and head."""
+    return np.vstack([np.column_stack([steps, start]) * [[-1], [-1], [1]], [0, 0, 0, 1]])
 
 
 def refuse_if_huge(path: Path, shape) -> None:
     """Before decoding: a header of a few bytes can promise more than a computer holds."""
-    size = int(np.prod([int(n) for n in shape], dtype=object)) if len(shape) else 0
-    if size > MAX_VALUES:
+    if len(shape) and math.prod(int(n) for n in shape) > MAX_VALUES:
         sizes = " × ".join(map(str, shape))
         raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")
 

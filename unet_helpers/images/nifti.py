@@ -1,88 +1,77 @@
 """NIfTI, Analyze and FreeSurfer's MGH: a reader that keeps the geometry, and its writer."""
 
 import gzip
+import math
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, refuse_if_bomb, refuse_if_huge
+from .image import MedicalImage, index_of, refuse_if_bomb, refuse_if_huge
 
 LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
 DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
 
 
-def read_nifti(path: Path, volume: int = 0, **_) -> MedicalImage:
+def read_nifti(path: Path, volume: int = 0) -> MedicalImage:
     """.nii, .nii.gz, .hdr/.img, .mgh, .mgz; 'XYZ' in the file's own orientation, scaled as its header says."""
-    with path.open("rb") as start:
-        packed = start.read(2) == b"\x1f\x8b"
-    with closing(gzip.open(path) if packed else path.open("rb")) as opened:
-        return from_nifti(open_nifti(opened, path), path, volume, packed)
-
-
-def open_nifti(opened, path: Path):
-    """nibabel's image: of this file whatever it is called, or with its other half, which is found by its name."""
     import nibabel as nib
 
-    start = opened.read(348)
-    opened.seek(0)
-    kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
-    kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))
-    return nib.load(path) if kind is None else kind.from_stream(opened)
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with closing(gzip.open(path) if packed else path.open("rb")) as opened:
+        start = opened.read(348)
+        opened.seek(0)
+        kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
+        kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))  # whatever it is called; a pair is found by its name
+        return from_nifti(kind.from_stream(opened) if kind else nib.load(path), path, volume, packed)
 
 
 def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
-    shape, notes = tuple(int(n) for n in file.shape), []
+    shape, data, header = tuple(map(int, file.shape)), file.dataobj, file.header
     if len(shape) < 2 or min(shape) < 1:
         raise ImageError(f"{path}: an image of shape {shape} has no slices.")
     refuse_if_huge(path, shape[:3])
-    promised = int(np.prod(shape, dtype=object)) * file.header.get_data_dtype().itemsize
-    holder = Path(file.file_map["image"].filename or path)
-    held = holder.stat().st_size
+    promised = math.prod(shape) * header.get_data_dtype().itemsize
+    held = Path(file.file_map["image"].filename or path).stat().st_size
     if promised > held * (DEFLATE_LIMIT if packed else 1):
         raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
     refuse_if_bomb(path, promised, held)
-    data = file.dataobj
-    if len(shape) > 3:
-        count = int(np.prod(shape[3:]))
-        if not 0 <= volume < count:
-            raise ImageError(f"{path}: has volumes 0 to {count - 1}, there is no volume {volume}.")
-        pixels = np.asanyarray(data[(..., *np.unravel_index(volume, shape[3:], order="F"))])
-        if count > 1:
-            notes.append(f"took volume {volume} of {count}")
-    else:
-        pixels = np.asanyarray(data)
+    count = math.prod(shape[3:])
+    place = np.unravel_index(index_of(path, "volume", volume if shape[3:] else 0, count), shape[3:], order="F")
+    pixels = np.asanyarray(data[(..., *place)] if shape[3:] else data)
+    notes = [f"took volume {volume} of {count}"] if count > 1 else []
     if getattr(data, "slope", 1) != 1 or getattr(data, "inter", 0) != 0:
         notes.append(f"values scaled by {data.slope:g} and shifted by {data.inter:g}, as the header says")
         pixels = pixels.astype(np.float32)
     pixels = np.array(pixels.reshape(pixels.shape + (1,) * (3 - pixels.ndim)))
-    unit = file.header.get_xyzt_units()[0] if hasattr(file.header, "get_xyzt_units") else "unknown"
-    zooms = (*file.header.get_zooms()[:3], 1.0)[:3]
-    spacing = tuple(float(z) * LENGTHS[unit] for z in zooms)
-    oriented, said = orientation_known(file.header)
-    notes += said
-    return MedicalImage(pixels, "XYZ", spacing, file.affine, file.header, notes=tuple(notes), oriented=oriented)
+    unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "unknown"
+    spacing = tuple(float(z) * LENGTHS[unit] for z in (*header.get_zooms()[:3], 1.0)[:3])
+    oriented, doubts = orientation_known(header)
+    return MedicalImage(pixels, "XYZ", spacing, file.affine, header, notes=(*notes, *doubts), oriented=oriented)
 
 
 def orientation_known(header) -> tuple[bool, list[str]]:
     """Whether the header says how the volume lies, and what is doubtful about it."""
-    if "sform_code" not in header or header["sform_code"] > 0:
-        matrix = header.get_sform()[:3, :3] if "sform_code" in header else np.diag(header.get_zooms()[:3])
-        lengths, steps = np.linalg.norm(matrix, axis=0), np.array((*header.get_zooms()[:3], 1.0, 1.0)[:3])
-        given = min(3, int(header["dim"][0])) if "sform_code" in header else 0  # a flat image has no third step
-        if given and not np.allclose(lengths[:given], steps[:given], rtol=0.02):
-            said = " × ".join(f"{n:.4g}" for n in lengths)
-            return True, [f"its sform (steps of {said}) disagrees with its voxel sizes, which are used for volumes"]
+    if "sform_code" not in header:  # Analyze or MGH
         return True, []
-    return (True, []) if header["qform_code"] > 0 else (False, ["orientation unknown: neither sform nor qform is set"])
+    if header["sform_code"] <= 0:
+        known = bool(header["qform_code"] > 0)
+        return known, [] if known else ["orientation unknown: neither sform nor qform is set"]
+    given = min(3, int(header["dim"][0]))  # a flat image has no third step
+    lengths = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
+    if np.allclose(lengths[:given], header.get_zooms()[:given], rtol=0.02):
+        return True, []
+    said = " × ".join(f"{n:.4g}" for n in lengths)
+    return True, [f"its sform (steps of {said}) disagrees with its voxel sizes, which are used for volumes"]
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
     import nibabel as nib
 
     if image.axes == "XYZ":
-        stored = tuple(int(n) for n in image.header.get_data_shape()[:3])
+        stored = image.header.get_data_shape()[:3]
         kind = nib.Nifti2Image if isinstance(image.header, nib.Nifti2Header) else nib.Nifti1Image
         header = kind.header_class.from_header(image.header)
         header.set_data_dtype(values.dtype)

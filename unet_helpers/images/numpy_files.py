@@ -1,5 +1,6 @@
 """NumPy's own files, .npy and .npz; never a pickle."""
 
+import math
 import zipfile
 from pathlib import Path
 
@@ -9,8 +10,7 @@ from ..errors import ImageError
 from .image import MedicalImage, from_array, refuse_if_bomb, refuse_if_huge
 
 
-def read_npy(path: Path, **_) -> MedicalImage:
-    """One array; never a pickle."""
+def read_npy(path: Path) -> MedicalImage:
     with path.open("rb") as file:
         npy_size(file, path)
     return from_array(np.load(path, allow_pickle=False), name=path)
@@ -18,14 +18,13 @@ def read_npy(path: Path, **_) -> MedicalImage:
 
 def npy_size(file, path: Path) -> int:
     """Bytes of the array, from its header."""
-    version = np.lib.format.read_magic(file)
-    header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-    shape, _, dtype = header(file)
+    header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    shape, _, dtype = header[np.lib.format.read_magic(file)[0]](file)
     refuse_if_huge(path, shape)
-    return int(np.prod(shape, dtype=object)) * dtype.itemsize
+    return math.prod(shape) * dtype.itemsize
 
 
-def read_npz(path: Path, **_) -> MedicalImage:
+def read_npz(path: Path) -> MedicalImage:
     """The only array of an archive, or the one named 'image' or 'arr_0'."""
     if not zipfile.is_zipfile(path):
         raise ImageError(f"{path}: a zip archive that is damaged or cut off. Copy or download it again.")

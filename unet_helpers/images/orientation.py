@@ -16,10 +16,8 @@ from .image import MedicalImage
 def frames(image: MedicalImage) -> Iterator[MedicalImage]:
     """Each point in time as an image or volume of its own; the image itself where it has no time."""
     if not image.axes.startswith("T"):
-        yield image
-        return
-    for pixels in image.pixels:
-        yield replace(image, pixels=pixels, axes=image.axes[1:])
+        return iter([image])
+    return (replace(image, pixels=pixels, axes=image.axes[1:]) for pixels in image.pixels)
 
 
 def to_stack(image: MedicalImage) -> MedicalImage:
@@ -35,12 +33,10 @@ def to_stack(image: MedicalImage) -> MedicalImage:
         order = np.argsort(turn[:, 0])
         pixels = apply_orientation(in_file_order(image, pixels), turn)  # (R, A, S): to the right, front and head
         pixels = np.moveaxis(pixels[::-1, ::-1], (0, 1, 2), (2, 1, 0))
-        if spacing is not None:
-            along = spacing if image.axes.startswith("X") else spacing[::-1]
-            spacing = tuple(along[int(i)] for i in order)[::-1]
+        along = spacing and (spacing if image.axes.startswith("X") else spacing[::-1])
+        spacing = along and tuple(along[int(i)] for i in order[::-1])
     else:
-        rows = len(image.spatial_shape) - 2
-        pixels = pixels.reshape(-1, *pixels.shape[rows:])
+        pixels = pixels.reshape(-1, *pixels.shape[len(image.spatial_shape) - 2 :])
     return replace(image, pixels=pixels, axes=f"ZYX{colour}", spacing=spacing, affine=None)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, from_array, refuse_if_huge
+from .image import MedicalImage, from_array, index_of, refuse_if_huge
 
 
-def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
+def read_raster(path: Path, page: int | None = None) -> MedicalImage:
     """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
     import cv2
     from PIL import Image, ImageOps
@@ -24,12 +24,12 @@ def read_raster(path: Path, page: int | None = None, **_) -> MedicalImage:
             refuse_if_huge(path, (*picture.size, len(picture.getbands())))
             frames, notes = getattr(picture, "n_frames", 1), []
             if frames > 1:
-                if page is not None and not 0 <= page < frames:
-                    raise ImageError(f"{path}: has frames 0 to {frames - 1}, there is no frame {page}.")
-                picture.seek(page or 0)
+                picture.seek(index_of(path, "frame", page, frames))
                 notes.append(f"took frame {page or 0} of {frames}")
             picture.load()
-            depth, grey = png_header(path)
+            with path.open("rb") as file:
+                start = file.read(26)  # of a PNG the bits a channel, and whether it is grey, are bytes 24 and 25
+            depth, grey = (start[24], start[25] in (0, 4)) if start[:4] == b"\x89PNG" else (0, False)
             if depth == 16:
                 pixels: np.ndarray = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
                 pixels = pixels if pixels.ndim == 2 else pixels[..., np.array([2, 1, 0, 3])[: pixels.shape[-1]]]
@@ -54,20 +54,5 @@ def with_alpha(pixels: np.ndarray, grey: bool, notes: list[str]) -> MedicalImage
     """(H, W) or (H, W, 1 to 4) as it is, or with just one of three equal colours."""
     if grey and pixels.ndim == 3:
         pixels = pixels[..., [0, 3][: pixels.shape[-1] - 2]]
-    if pixels.ndim == 3 and pixels.shape[-1] == 2:
-        return MedicalImage(pixels, "YXC", notes=tuple(notes))
-    return from_array(pixels, tuple(notes))
-
-
-def png_header(path: Path) -> tuple[int, bool]:
-    """Bits a channel, and whether it is grey, from bytes 24 and 25; 0 bits where the file is no PNG."""
-    with path.open("rb") as file:
-        start = file.read(26)
-    return (start[24], start[25] in (0, 4)) if start[:4] == b"\x89PNG" else (0, False)
-
-
-def write_png(values: np.ndarray, path: Path) -> Path:
-    from PIL import Image
-
-    Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(path)
-    return path
+    pair = pixels.shape[2:] == (2,)
+    return MedicalImage(pixels, "YXC", notes=tuple(notes)) if pair else from_array(pixels, tuple(notes))

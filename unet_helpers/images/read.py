@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ImageError
 from ..files import did_you_mean
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
-from .image import MedicalImage, checked, from_array
+from .image import MedicalImage, checked, from_array, noted
 from .itk import read_itk
 from .nifti import read_nifti
 from .numpy_files import read_npy, read_npz
@@ -37,17 +37,9 @@ FORMATS = {
 }
 
 
-def read_image(
-    source,
-    *,
-    channel: int | str | None = None,
-    frame: int | None = None,
-    page: int | None = None,
-    level: int | None = None,
-    volume: int | None = None,
-    series: str | None = None,
-    spacing=None,
-) -> MedicalImage:
+def read_image(source, *, channel: int | str | None = None, frame: int | None = None, page: int | None = None,
+               level: int | None = None, volume: int | None = None, series: str | None = None,
+               spacing=None) -> MedicalImage:  # fmt: skip
     """Read a file: PNG, JPEG, BMP, GIF, WebP, TIFF, NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM or NumPy; or a folder
     of DICOM slices.
 
@@ -65,7 +57,6 @@ def read_image(
         raise ImageError(f"{type(source).__name__} is no path, array or image. Give many images to segment_many.")
     if str(source).startswith(("http://", "https://")):
         raise ImageError(f"{source}: a web address. Give it to segment_many, or download it first.")
-
     path = Path(os.fspath(source)).expanduser()
     options = {"page": page, "level": level, "volume": volume, "series": series, "channel": channel, "frame": frame}
     chosen = {name: value for name, value in options.items() if value is not None}
@@ -83,6 +74,9 @@ def read_image(
         raise ImageError(f"{path}: may not be read by this user. Change its permissions or copy it.") from error
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into memory. Cut or shrink it first.") from error
+    except ModuleNotFoundError as error:
+        formats = {"pydicom": "reading DICOM needs", "SimpleITK": "NRRD and MetaImage need"}.get(error.name, "it needs")
+        raise ImageError(f"{path}: {formats} one more package: pip install {error.name}") from error
     except Exception as error:  # decoders fail in many ways, on files made to break them in any way
         raise ImageError(f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again.") from error
     return with_spacing(checked(replace(image, path=path)), spacing)
@@ -92,18 +86,14 @@ def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
     """With a spacing given by hand, in mm."""
     if spacing is None:
         return image
-    axes = len(image.axes.strip("TC"))
+    axes, affine = len(image.axes.strip("TC")), image.affine
     steps = (spacing,) * axes if isinstance(spacing, int | float) else tuple(spacing)
     if len(steps) != axes or not all(isinstance(s, int | float) and np.isfinite(s) and s > 0 for s in steps):
         raise ImageError(f"spacing={spacing!r}: give mm per px above 0, one number or {axes} of them.")
-    affine = image.affine
     if affine is not None:
-        order = steps if image.axes.startswith("X") else steps[::-1]
-        lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        affine = affine.copy()
-        affine[:3, :3] *= np.array(order) / np.where(lengths > 0, lengths, 1)
-    notes = (*image.notes, "spacing given by hand")
-    return replace(image, spacing=tuple(map(float, steps)), affine=affine, notes=notes)
+        lengths, affine = np.linalg.norm(affine[:3, :3], axis=0), affine.copy()
+        affine[:3, :3] *= steps[:: 1 if image.axes.startswith("X") else -1] / np.where(lengths > 0, lengths, 1)
+    return noted(image, "spacing given by hand", spacing=tuple(map(float, steps)), affine=affine)
 
 
 def describe(error: Exception) -> str:
@@ -126,8 +116,8 @@ def reader_of(path: Path):
             start = file.read(560)
     if looks_like_dicom(start):  # also with a TIFF header in its preamble
         return read_dicom
-    found = next((reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), None)
-    found = found or (read_nifti if path.suffix.lower() == ".img" else None)
+    other = read_nifti if path.suffix.lower() == ".img" else None
+    found = next((reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), other)
     if isinstance(found, str):
         raise ImageError(f"{path}: not read here: {found}.")
     if found is None:

@@ -1,28 +1,28 @@
 """TIFF, of scanners and of microscopes: ImageJ and OME with their axes and spacing."""
 
 import logging
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
 from ..errors import ImageError
-from .image import MAX_VALUES, MedicalImage, refuse_if_bomb, refuse_if_huge
+from .image import MAX_VALUES, MedicalImage, index_of, refuse_if_bomb, refuse_if_huge
 from .pillow import read_raster
 
-MM = {"nm": 1e-6, "µm": 1e-3, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": 25.4, "å": 1e-7}
-SPELLINGS = {"micron": "µm", "micrometer": "µm", "micrometre": "µm", "nanometer": "nm", "nanometre": "nm",
-             "millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "angstrom": "å", "in": "inch"}  # fmt: skip
+MM = {"nm": 1e-6, "nanometer": 1e-6, "nanometre": 1e-6, "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "micrometer": 1e-3,
+      "micrometre": 1e-3, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
+      "m": 1000.0, "in": 25.4, "inch": 25.4, "å": 1e-7, "angstrom": 1e-7}  # fmt: skip
 COLOUR = ("RGB", "YCBCR", "PALETTE", "CIELAB", "SEPARATED")  # photometrics whose samples are colours
 PRINTERS = 500  # px per cm: a lower resolution is a printer's (up to 1200 dpi), not a microscope's
 CLEARLY = 0.3  # how much more its neighbouring pixels correlate, where another channel is worth a hint
 
 
-def read_tiff(
-    path: Path, page: int | None = None, channel=None, frame: int | None = None, level: int | None = None, **_
-) -> MedicalImage:
+def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> MedicalImage:
     """TIFF, ImageJ and OME: 'YX', 'ZYX', 'TYX' or 'TZYX', with 'C' where the photometric says colour."""
     import tifffile
 
@@ -61,9 +61,8 @@ def read_tiff(
 def pick_level(path: Path, levels: list, level: int | None):
     """One resolution of a pyramid, the finest that is small enough where none is chosen; notes; how much smaller."""
     if level is None:
-        level = next((i for i, held in enumerate(levels) if np.prod(held.shape, dtype=object) <= MAX_VALUES), 0)
-    if not 0 <= level < len(levels):
-        raise ImageError(f"{path}: has levels 0 to {len(levels) - 1}, there is no level {level}.")
+        level = next((i for i, held in enumerate(levels) if math.prod(held.shape) <= MAX_VALUES), 0)
+    level = index_of(path, "level", level, len(levels))
     widths = [held.shape[held.axes.index("X")] for held in levels]
     sizes = ", ".join(f"{i} ({width} px wide)" for i, width in enumerate(widths))
     notes = [f"took level {level} of {sizes}; choose another one with level="] if len(levels) > 1 else []
@@ -73,8 +72,7 @@ def pick_level(path: Path, levels: list, level: int | None):
 @contextmanager
 def complaints() -> Iterator[list[str]]:
     """What tifffile only logs, before it goes on with the pages it has."""
-    heard, logger = [], logging.getLogger("tifffile")
-    listener = logging.Handler()
+    heard, logger, listener = [], logging.getLogger("tifffile"), logging.Handler()
     listener.emit = lambda record: heard.append(record.getMessage())
     logger.addHandler(listener)
     try:
@@ -103,37 +101,31 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
     order = sorted(range(len(axes)), key=lambda i: ("TZYX" + colours).find(axes[i]))  # what is none of these first
     pixels, axes = pixels.transpose(order), "".join(axes[i] for i in order)
     for axis in [a for a in axes if a not in "TZYX" + colours]:
-        count, index = len(pixels), 0
+        count, index, channel = len(pixels), 0, chosen.get("channel")
         if axis == "C":
-            index = channel_index(chosen.get("channel"), count, names, path)
-            notes += channel_notes(pixels, index, names, chosen.get("channel") is None) if count > 1 else []
+            index = channel_index(channel, count, names, path)
+            notes += channel_notes(pixels, index, names, channel is None) if count > 1 else []
         elif count > 1:
             notes.append(f"took the first of {count} along axis {axis}")
         pixels, axes = pixels[index], axes[1:]
     if chosen.get("channel") is not None and "C" not in held and "C" not in rename.values():
         raise ImageError(f"{path}: has no channels to choose from. Leave channel= out.")
-    for axis, what in (("T", "frame"), ("Z", "page")):
-        index = chosen.get(what)
-        if what == "page" and axis not in axes and "T" in axes:
-            axis = "T"
-        if index is not None and (axis in axes or what == "frame"):
-            at = axes.find(axis)
-            count = pixels.shape[at] if at >= 0 else 1
-            if not 0 <= index < count:
-                raise ImageError(f"{path}: has {what}s 0 to {count - 1}, there is no {what} {index}.")
+    if chosen.get("frame") is not None and "T" not in axes:
+        pixels, axes = pixels[None], "T" + axes
+    for axis, what in (("T", "frame"), ("Z" if "Z" in axes else "T", "page")):
+        if chosen.get(what) is not None and axis in axes:
+            at, count = axes.index(axis), pixels.shape[axes.index(axis)]
+            index = index_of(path, what, chosen[what], count)
             notes.append(f"took {what} {index} of {count}")
-            if at >= 0:
-                pixels, axes = pixels.take(index, at), axes.replace(axis, "")
+            pixels, axes = pixels.take(index, at), axes.replace(axis, "")
     for axis in "TZ":
         if axis in axes and pixels.shape[axes.index(axis)] == 1:
             pixels, axes = pixels.take(0, axes.index(axis)), axes.replace(axis, "")
     steps = [spacing.get(a) for a in axes if a in "ZYX"]
     if None in steps and steps[-1] is not None:
         notes.append("the spacing of its slices is not in the file: give it with spacing=")
-    final = axes.replace("S", "C")
-    return MedicalImage(
-        np.ascontiguousarray(pixels), final, None if None in steps else tuple(steps), notes=tuple(notes)
-    )
+    known, final = None if None in steps else tuple(steps), axes.replace("S", "C")
+    return MedicalImage(np.ascontiguousarray(pixels), final, known, notes=tuple(notes))
 
 
 def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> int:
@@ -150,7 +142,7 @@ def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> in
 
 def channel_notes(pixels: np.ndarray, index: int, names: tuple[str, ...], hint: bool) -> list[str]:
     """Which channels there were and which was taken; and whether another one has clearly more structure."""
-    called = [f"{i}" + (f" ({names[i]})" if i < len(names) else "") for i in range(len(pixels))]
+    called = [f"{i} ({names[i]})" if i < len(names) else f"{i}" for i in range(len(pixels))]
     notes = [f"took channel {called[index]} of {', '.join(called)}; choose another one with channel="]
     found = [structure(channel) for channel in pixels]
     best = int(np.argmax(found))
@@ -161,39 +153,36 @@ def channel_notes(pixels: np.ndarray, index: int, names: tuple[str, ...], hint: 
 
 def structure(pixels: np.ndarray) -> float:
     """Correlation of neighbouring pixels in the middle plane: about 0 of noise, about 1 of an image."""
-    plane = np.nan_to_num(pixels.reshape(-1, *pixels.shape[-2:])[len(pixels.reshape(-1, *pixels.shape[-2:])) // 2])
-    left, right = (side.astype(float).ravel() for side in (plane[:, :-1], plane[:, 1:]))
+    planes = pixels.reshape(-1, *pixels.shape[-2:])
+    plane = np.nan_to_num(planes[len(planes) // 2]).astype(float)
+    left, right = plane[:, :-1].ravel(), plane[:, 1:].ravel()
     return float(np.corrcoef(left, right)[0, 1]) if left.size > 2 and left.std() > 0 and right.std() > 0 else 0.0
 
 
 def channel_names(tif) -> tuple[str, ...]:
     """As OME or ImageJ calls them."""
     if tif.is_ome:
-        channels = [e for e in ome_image(tif).iter() if e.tag.endswith("}Channel")]
-        names = [e.get("Name") for e in channels]
+        names = [channel.get("Name") for channel in ome_image(tif).iterfind(".//{*}Channel")]
         return tuple(names) if all(names) else ()
     labels = (tif.imagej_metadata or {}).get("Labels") if tif.is_imagej else None
-    return tuple(str(label) for label in labels) if isinstance(labels, list | tuple) else ()
+    return tuple(map(str, labels)) if isinstance(labels, list | tuple) else ()
 
 
 def ome_image(tif):
-    from xml.etree import ElementTree
-
-    return next(e for e in ElementTree.fromstring(tif.ome_metadata).iter() if e.tag.endswith("}Image"))
+    return ElementTree.fromstring(tif.ome_metadata).find(".//{*}Image")
 
 
 def millimetres(unit: str) -> float | None:
     """Of one ``unit``, in any of its spellings."""
     unit = unit.strip().strip("\0").replace("\\u00B5", "µ").replace("μ", "µ")
-    low = unit.lower().rstrip("s") if len(unit) > 2 else unit.lower()
-    return MM.get(SPELLINGS.get(low, low))
+    return MM.get(unit.lower().rstrip("s") if len(unit) > 2 else unit.lower())
 
 
 def tiff_spacing(tif) -> dict[str, float]:
     """mm per step along 'Z', 'Y' and 'X', of those that ImageJ, OME, Aperio or fine centimetre tags give."""
     page = tif.pages[0]
     if tif.is_ome:
-        pixels = next(e for e in ome_image(tif).iter() if e.tag.endswith("}Pixels"))
+        pixels = ome_image(tif).find(".//{*}Pixels")
         sizes = {a: (pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"}
         return {a: float(size) * millimetres(unit) for a, (size, unit) in sizes.items() if size and millimetres(unit)}
     if mpp := re.search(r"\bMPP\s*=\s*([\d.]+)", page.description if page.description.startswith("Aperio") else ""):

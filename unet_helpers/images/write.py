@@ -6,7 +6,6 @@ import numpy as np
 
 from .image import MedicalImage
 from .nifti import write_nifti
-from .pillow import write_png
 from .tiff import write_ome_tiff
 
 
@@ -17,11 +16,14 @@ def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:
     space. Stacks, and images whose spacing is known, give OME-TIFF; others PNG; arrays .npy.
     """
     if image.axes == "XYZ" or image.affine is not None:
-        return write_nifti(image, values, stem.with_name(stem.name + ".nii.gz"))
+        return write_nifti(image, values, stem.with_name(f"{stem.name}.nii.gz"))
     if image.path is None:
-        path = stem.with_name(stem.name + ".npy")
-        np.save(path, values)
+        np.save(path := stem.with_name(f"{stem.name}.npy"), values)
         return path
     if values.ndim == 2 and image.spacing is None and values.max() < 65536 and values.dtype != np.float32:
-        return write_png(values, stem.with_name(stem.name + ".png"))
-    return write_ome_tiff(image, values, stem.with_name(stem.name + ".ome.tif"))
+        from PIL import Image
+
+        whole = values if values.dtype == np.uint8 else values.astype(np.uint16)
+        Image.fromarray(whole).save(path := stem.with_name(f"{stem.name}.png"))
+        return path
+    return write_ome_tiff(image, values, stem.with_name(f"{stem.name}.ome.tif"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..download import fetch
 from ..errors import ImageError
-from ..images.dicom import looks_like_dicom
+from ..images.dicom import header_of
 from ..images.image import MedicalImage, name_of
 from ..results.segmentation import Segmentation
 from .segment import segment
@@ -57,27 +57,21 @@ def in_folder(folder: Path, skip: Path) -> list[Source]:
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        hidden = hidden or (folder in skip.parents and skip in path.parents)
-        header_of_pair = path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists()
-        if path.is_file() and not hidden and not header_of_pair:
+        skipped = folder in skip.parents and skip in path.parents
+        of_pair = path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists()
+        if path.is_file() and not (hidden or skipped or of_pair):
             groups[series_of(path) or str(path)].append(path)
     found = [Source(paths[0], folder) for paths in groups.values() if len(paths) == 1]
-    series = ((uid, os.path.commonpath([p.parent for p in paths])) for uid, paths in groups.items() if len(paths) > 1)
-    return found + [Source(Path(together), folder, {"series": uid}) for uid, together in series]
+    series = {uid: os.path.commonpath([p.parent for p in paths]) for uid, paths in groups.items() if len(paths) > 1}
+    return found + [Source(Path(together), folder, {"series": uid}) for uid, together in series.items()]
 
 
 def series_of(path: Path) -> str:
     """The SeriesInstanceUID of a DICOM slice that says where it lies, else ''."""
     try:
-        with path.open("rb") as file:
-            if not looks_like_dicom(file.read(132)):
-                return ""
-        import pydicom
-
-        tags = ["SeriesInstanceUID", "ImagePositionPatient"]
-        data = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
+        data = header_of(path, ["SeriesInstanceUID", "ImagePositionPatient"])
         return str(data.SeriesInstanceUID) if data.ImagePositionPatient else ""
-    except Exception:  # not there, damaged, or no pydicom: the reader will say so
+    except Exception:  # not DICOM; or not there, damaged, or no pydicom: the reader will say so
         return ""
 
 
