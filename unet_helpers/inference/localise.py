@@ -21,7 +21,7 @@ from ..images.read import read_image
 from ..networks.card import Localise, ModelCard
 from ..preprocessing.out_of_distribution import ood_warning
 from ..preprocessing.resample import Grid
-from ..preprocessing.resize import resize_volume
+from ..preprocessing.resize import resize, resize_channels
 from ..results.segmentation import foreground_of
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -98,7 +98,9 @@ def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray],
 def at(stack: MedicalImage, step: float) -> tuple[np.ndarray, np.ndarray]:
     """((Z, Y, X) from 0 to 1 at about ``step`` mm, the (3,) spacing (x, y, z))."""
     size = np.array(stack.pixels.shape) * stack.spacing
-    pixels = resize_volume(np.nan_to_num(stack.pixels), tuple(np.maximum(1, np.rint(size / step)).astype(int)))
+    shape = tuple(np.maximum(1, np.rint(size / step)).astype(int))
+    pixels = resize_channels(np.nan_to_num(stack.pixels).astype(np.float32), shape[1:])  # in the plane, then across
+    pixels = resize(pixels.reshape(len(pixels), -1), (shape[0], shape[1] * shape[2])).reshape(shape)
     low, high = np.percentile(pixels, (1, 99.7))
     return np.clip((pixels - low) / max(high - low, 1e-6), 0, 1), (size / pixels.shape)[::-1]
 
@@ -136,7 +138,6 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(share, 1)
         method.SetMetricFixedMask(to_itk(brain.astype(np.uint8), still_step))
-        method.SetInterpolator(sitk.sitkLinear)
         method.SetOptimizerAsRegularStepGradientDescent(length, 0.01, 100)
         method.SetOptimizerScalesFromPhysicalShift()
         for i, (matrix, shift) in enumerate(found):

@@ -6,7 +6,6 @@ doi:10.1016/j.compbiomed.2019.05.002. Everything is done per volume, not per sli
 pair of percentiles for all slices and channels together, then one mean and deviation per channel.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,26 +22,18 @@ from .slices import Prepared
 CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of the training images
 
 
-class Buda2019Stack(Sequence[Prepared]):
+def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> list[Prepared]:
     """Slices (Z, Y, X[, 3]) as the published network reads them; it answers 0 where that method does not look.
 
     That is the first and last slice of a volume, and outside the head. A single image is a volume of one slice, none
     of it dropped; a grey one is read as all three channels (``check_volume`` says so).
     """
-
-    def __init__(self, slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]):
-        self.slices = slices
-        self.cropped = prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing)
-
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __getitem__(self, index: int) -> Prepared:
-        shape, cropped = self.slices[index].shape[:2], self.cropped
-        if cropped is None or index not in range(cropped.box[0].start, cropped.box[0].stop):
-            return Prepared(np.zeros(shape, np.uint8))
-        pixels = cropped.pixels[index - cropped.box[0].start]
-        return Prepared(pixels, limits=(-np.inf, np.inf), undo=lambda answer: cropped.undo(answer, shape))
+    size = slices.shape[1:3]
+    prepared = [Prepared(np.zeros(size, np.uint8))] * len(slices)
+    if cropped := prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing):
+        known = {"limits": (-np.inf, np.inf), "undo": partial(cropped.undo, shape=size)}
+        prepared[cropped.box[0]] = [Prepared(pixels, **known) for pixels in cropped.pixels]
+    return prepared
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,6 @@ def resize_channels(channels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return channels if channels.shape[1:] == tuple(shape) else np.stack([resize(part, shape) for part in channels])
 
 
-def resize_volume(pixels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """(Z, Y, X) to ``shape`` in float32, averaging where it shrinks."""
-    slices = resize_channels(pixels.astype(np.float32), shape[1:])
-    return resize(slices.reshape(len(slices), -1), (shape[0], shape[1] * shape[2])).reshape(shape)
-
-
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """To (h, w), each pixel the label that lies at its centre; cv2's INTER_NEAREST would shift all by half a pixel."""
     return cv2.resize(labels, tuple(shape[::-1]), interpolation=cv2.INTER_NEAREST_EXACT)
