@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import MODELS, UNetHelpersError, __version__, segment_folder
 
-COMMANDS = {"train": "train", "evaluate": "evaluate"}
+COMMANDS = ("train", "evaluate")  # modules of ``training``
 EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved) or, with --strict, had warnings,
 2 nothing was done, or all work was broken off. DIR/summary.csv tells of each image; the same command on a folder or
 pattern goes on where it stopped.
@@ -62,7 +62,7 @@ def executor_of(address: str) -> Executor:
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
-        import_module(f".training.{COMMANDS[arguments[0]]}", __package__).main(arguments[1:])
+        import_module(f".training.{arguments[0]}", __package__).main(arguments[1:])
         return 0
     options = vars(parse(arguments))
     images, out = options.pop("images"), options["out"]

@@ -94,7 +94,7 @@ class Stub(torch.nn.Module):
     def __init__(self, rule, size=64):
         super().__init__()
         self.rule, self.seen = rule, []
-        self.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=size))
+        self.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=size), localise=None)
 
     def forward(self, x):
         self.seen.append(x.clone())
@@ -107,7 +107,7 @@ def channels_first(cropped) -> np.ndarray:
 
 
 def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
-    return predict_volume(model, image, flips, None, progress)[0][:1]
+    return predict_volume(model, image, flips, None, progress).values[:1]
 
 
 # ---------------------------------------------------------------------------------- the network and its file
@@ -489,7 +489,9 @@ def test_the_whole_network_answers_a_picture(tensors):
     network = UNet(3, 1, 32)
     network.load_state_dict(tensors)
     network = fold_batch_norm(network)
-    network.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=64))  # 256 would take 16 times as long
+    network.card = SimpleNamespace(
+        preprocessing=replace(PUBLISHED, size=64), localise=None
+    )  # 256 would take 16 times as long
     picture = read_image(SAMPLES[0]).pixels if SAMPLES else head((5, 90, 71))[2]
     answer = predict_published(network, from_array(picture), progress=False)
     planes = torch.from_numpy(literal(picture[None], 64, drop=False))

@@ -16,16 +16,12 @@ def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
 
     Of several copies one more channel comes last: the standard deviation of the foreground's probability.
     """
-    x = torch.from_numpy(tile)[None]
-    mean = turn_back(model(turn(x, *FLIPS[0])), *FLIPS[0])[0]
-    if flips == 1:
-        return mean.numpy()
-    squares = torch.zeros_like(mean[0])
-    for count, way in enumerate(FLIPS[1:flips], 2):
+    x, mean, squares = torch.from_numpy(tile)[None], torch.zeros(1), torch.zeros(1)
+    for count, way in enumerate(FLIPS[:flips], 1):
         answer = turn_back(model(turn(x, *way)), *way)[0]
         before, mean = mean, mean + (answer - mean) / count  # Welford 1962: no need to keep all answers
-        squares += (answer[0] - before[0]) * (answer[0] - mean[0])
-    return torch.cat((mean, (squares / flips).clamp(0).sqrt()[None])).numpy()
+        squares = squares + (answer[0] - before[0]) * (answer[0] - mean[0])
+    return (torch.cat((mean, (squares / flips).clamp(0).sqrt()[None])) if flips > 1 else mean).numpy()
 
 
 def turn(x: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:

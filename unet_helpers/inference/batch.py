@@ -74,23 +74,21 @@ def segment_folder(
         raise ImageError(f"{source}: there is nothing in this folder.")
     if any(item.base == out for item in sources):
         raise SaveError(f"{out}: results among the images would be taken for images. Choose another folder.")
-    summary = out / "summary.csv"
-    if summary.exists() and not summary.read_bytes().startswith(b"input,series,status,"):
+    if (summary := out / "summary.csv").exists() and not summary.read_bytes().startswith(b"input,series,status,"):
         raise SaveError(f"{summary} is another program's file: move it away first, or choose another folder.")
     say, silent = (partial(tqdm.write, file=sys.stderr), None) if progress else (str, True)  # None: no bar in a log
     # a network that is in no file cannot be told from others in a later call
     asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
-    work = partial(save_one, asked=asked, overwrite=overwrite, **options)
-    work = partial(work, model=model) if executor else partial(work, model=network, tell=say)
-    rows = {}
+    own = {"model": model} if executor else {"model": network, "tell": say}
+    work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
     try:
         for item, row in tqdm(each(work, sources, executor), "images", len(sources), disable=silent):
             if isinstance(row, Exception):
-                words = str(row) if isinstance(row, UNetHelpersError) else f"{item.image}: {describe(row)}"
+                error = str(row) if isinstance(row, UNetHelpersError) else f"{item.image}: {describe(row)}"
                 left_out = item.base and not item.options and item.image.suffix.lower() not in ENDINGS.split()
-                row = row_of(item, "left out" if left_out else "failed", error=words)
+                row = row_of(item, "left out" if left_out else "failed", error=error)
             rows[item] = row
             for words in filter(None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]):
                 say(f"{item.image}: {words}")
@@ -111,11 +109,9 @@ def each(work: Callable, sources: list[Source], executor: Executor | None) -> It
         yield from ((source, outcome(partial(work, source))) for source in sources)
         return
     finished: SimpleQueue[Future] = SimpleQueue()
-    waiting = {}
     try:
-        for source in sources:
-            future = executor.submit(work, source)
-            waiting[future] = source
+        waiting = {executor.submit(work, source): source for source in sources}
+        for future in waiting:
             future.add_done_callback(finished.put)
         while waiting:
             try:
@@ -126,18 +122,17 @@ def each(work: Callable, sources: list[Source], executor: Executor | None) -> It
                 yield waiting.pop(future), outcome(future.result)
     except Exception as error:
         words = "What is saved is kept: start it again and repeat the call, which goes on from there."
-        raise UNetHelpersError(
-            f"The executor stopped before the images were done: {describe(error)}. {words}"
-        ) from error
+        stopped = f"The executor stopped before the images were done: {describe(error)}. {words}"
+        raise UNetHelpersError(stopped) from error
 
 
 def outcome(call: Callable):
     """What a call returns or raises: one image must not end the others."""
     try:
         return call()
+    except (BrokenExecutor, CancelledError):
+        raise
     except Exception as error:
-        if isinstance(error, BrokenExecutor | CancelledError):
-            raise
         return error
 
 

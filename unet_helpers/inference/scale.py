@@ -24,28 +24,23 @@ def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None, sp
     preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
     if preprocessing.scale == "square":
         return preprocessing.size, preprocessing.size
+    zooms = (zoom or 1.0,) * 2
     if zoom is None and preprocessing.spacing and spacing is not None and len(spacing) > 1:
         zooms = np.clip(np.array(spacing[-2:]) / preprocessing.spacing, 1 / MAX_ZOOM, MAX_ZOOM)
         zooms = np.where(abs(zooms - 1) < TOLERANCE, 1, zooms)
-        return tuple(max(1, round(n * z)) for n, z in zip(shape, zooms, strict=True))
-    if zoom is None and preprocessing.scale == "field of view":
-        zoom = min(preprocessing.size / width_of(field_of_view(pixels)), MAX_ZOOM)
+    elif zoom is None and preprocessing.scale == "field of view":
+        zooms = (min(preprocessing.size / width_of(field_of_view(pixels)), MAX_ZOOM),) * 2
     elif zoom is None and preprocessing.scale == "objects":
-        zoom = zoom_for_objects(model, pixels)
-    return tuple(max(1, round(n * (zoom or 1.0))) for n in shape)
+        zooms = (zoom_for_objects(model, pixels),) * 2
+    return tuple(max(1, round(n * z)) for n, z in zip(shape, zooms, strict=True))
 
 
 def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
     """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best."""
-    size, found = model.card.preprocessing.size, []
-    for zoom in LOOKS:
-        window = highest_contrast_window(pixels, round(LOOK / zoom))
-        diameter, certainty = typical_object(model, window, zoom)
-        if diameter:
-            found.append((abs(np.log(diameter * zoom / size)) - TRUST * certainty, diameter))
-    if not found:
-        return 1.0
-    return float(np.clip(size / min(found)[1], 0.2, MAX_ZOOM))
+    size = model.card.preprocessing.size
+    seen = [(zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom)) for zoom in LOOKS]
+    fits = [(abs(np.log(width * zoom / size)) - TRUST * certainty, width) for zoom, width, certainty in seen if width]
+    return float(np.clip(size / min(fits)[1], 0.2, MAX_ZOOM)) if fits else 1.0
 
 
 def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float, float]:
@@ -57,8 +52,8 @@ def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float,
     predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
     answer = resize_channels(answer, shape)
     foreground = 1 - answer[0]
-    areas = np.bincount(split_interiors(answer, model.card.threshold, 1.0).reshape(-1))[1:]
-    areas = np.sort(areas[areas > 0])  # ids have gaps
+    areas = np.sort(np.bincount(split_interiors(answer, model.card.threshold, 1.0).reshape(-1))[1:])
+    areas = areas[areas > 0]  # ids have gaps
     if not areas.size:
         return 0.0, 0.0
     middle = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]

@@ -27,16 +27,9 @@ from .tiles import predict
 
 
 def segment(
-    image,
-    model=None,
-    *,
-    threshold: float | None = None,
-    flips: int | None = None,
-    zoom: float | None = None,
-    progress: bool = True,
-    tell: Callable[[str], object] | None = None,
-    **reading,
-) -> Segmentation:
+    image, model=None, *, threshold: float | None = None, flips: int | None = None, zoom: float | None = None,
+    progress: bool = True, tell: Callable[[str], object] | None = None, **reading,
+) -> Segmentation:  # fmt: skip
     """Segment an image (path, array or MedicalImage) with a network (name or UNet of ``load_model``).
 
     Without a ``model`` the first of ``suggest_model`` is taken, which a note says; ModelError where none fits.
@@ -47,8 +40,7 @@ def segment(
     setting that makes no sense.
     """
     if model is None:
-        image, model = with_suggestion(read_image(image, **reading))
-        reading = {}
+        (image, model), reading = with_suggestion(read_image(image, **reading)), {}
     model = load_model(model)
     threshold, flips = check_settings(model.card, threshold, flips, zoom, **reading)
     image = read_image(image, **reading)
@@ -74,9 +66,8 @@ def with_suggestion(image: MedicalImage) -> tuple[MedicalImage, str]:
     names = suggest_model(image)
     if not names:
         known = "; ".join(f"{card.name} ({card.modality})" for card in MODELS.values())
-        raise ModelError(
-            f"{image.name}: like no images that the networks know. Name one to use it all the same: {known}."
-        )
+        words = "like no images that the networks know. Name one to use it all the same"
+        raise ModelError(f"{image.name}: {words}: {known}.")
     fits = f" (would fit, too: {', '.join(names[1:])})" if names[1:] else ""
     note = f"no network was named: {names[0]} knows images like this one{fits}"
     return replace(image, notes=(*image.notes, note)), names[0]

@@ -20,15 +20,9 @@ OVERLAP = 256  # working px shared by neighbouring tiles
 
 
 def predict(
-    model: UNet,
-    prepared: Prepared,
-    out: np.ndarray,
-    flips: int = 1,
-    share: float = 1.0,
-    progress: bool = False,
-    tile: int = TILE,
-    overlap: int = OVERLAP,
-) -> None:
+    model: UNet, prepared: Prepared, out: np.ndarray, flips: int = 1, share: float = 1.0, progress: bool = False,
+    tile: int = TILE, overlap: int = OVERLAP,
+) -> None:  # fmt: skip
     """Add ``share`` times the probabilities of a slice to ``out``, (K, H, W) float32 of the slice as stored.
 
     With ``flips`` > 1, ``out`` has one more channel, for the disagreement of the copies (see ``averaged``). Memory
@@ -40,10 +34,8 @@ def predict(
         return
     direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
     total = out if direct else np.zeros((len(out), height, width), np.float32)
-    zoom_y, zoom_x = prepared.zoom
-    pieces = list(
-        product(spans(height, tile / zoom_y, overlap / zoom_y), spans(width, tile / zoom_x, overlap / zoom_x))
-    )
+    sides = zip((height, width), prepared.zoom, strict=True)
+    pieces = list(product(*(spans(length, tile / zoom, overlap / zoom) for length, zoom in sides)))
     quiet = not progress or len(pieces) < 4
     for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
         answer = averaged(model, prepared.tile(row, column, model.in_channels), flips)[: len(out)]
@@ -61,8 +53,7 @@ def spans(length: int, tile: float, overlap: float) -> Iterator[tuple[slice, np.
     size = min(length, int(np.ceil((length + (count - 1) * overlap) / count)))
     starts = np.linspace(0, length - size, count).round().astype(int)
     window = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / (size / 8)) ** 2) + 1e-6
-    total = np.zeros(length)
-    for start in starts:
-        total[start : start + size] += window
-    for start in starts:
-        yield slice(start, start + size), (window / total[start : start + size]).astype(np.float32)
+    places, total = [slice(start, start + size) for start in starts], np.zeros(length)
+    for place in places:
+        total[place] += window
+    yield from ((place, (window / total[place]).astype(np.float32)) for place in places)

@@ -6,8 +6,8 @@ doi:10.1016/j.compbiomed.2019.05.002. Everything is done per volume, not per sli
 pair of percentiles for all slices and channels together, then one mean and deviation per channel.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,31 +16,24 @@ from torch.nn.functional import interpolate
 from ..images.image import MedicalImage
 from ..images.orientation import to_stack
 from ..networks.cards import Preprocessing
+from .field_of_view import box_of
 from .slices import Prepared
 
 CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of the training images
 
 
-class Buda2019Stack(Sequence[Prepared]):
+def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> list[Prepared]:
     """Slices (Z, Y, X[, 3]) as the published network reads them; it answers 0 where that method does not look.
 
     That is the first and last slice of a volume, and outside the head. A single image is a volume of one slice, none
     of it dropped; a grey one is read as all three channels (``check_volume`` says so).
     """
-
-    def __init__(self, slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]):
-        self.slices = slices
-        self.cropped = prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing)
-
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __getitem__(self, index: int) -> Prepared:
-        shape, cropped = self.slices[index].shape[:2], self.cropped
-        if cropped is None or not cropped.box[0].start <= index < cropped.box[0].stop:
-            return Prepared(np.zeros(shape, np.uint8))
-        pixels = cropped.pixels[index - cropped.box[0].start]
-        return Prepared(pixels, limits=(-np.inf, np.inf), undo=lambda answer: cropped.undo(answer, shape))
+    size = slices.shape[1:3]
+    prepared = [Prepared(np.zeros(size, np.uint8))] * len(slices)
+    if cropped := prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing):
+        known = {"limits": (-np.inf, np.inf), "undo": partial(cropped.undo, shape=size)}
+        prepared[cropped.box[0]] = [Prepared(pixels, **known) for pixels in cropped.pixels]
+    return prepared
 
 
 @dataclass(frozen=True)
@@ -49,13 +42,13 @@ class Cropped:
 
     pixels: np.ndarray  # (z, size, size, 3) float32: the slices of ``box``, z-scored
     box: tuple[slice, slice, slice]  # slices, rows and columns of the whole volume
-    side: int  # px, of the square around the box's rows and columns
-    margins: tuple[int, int]  # px, of padding above and to the left of the box in that square
+    padding: list[tuple[int, int]]  # px around the box's slices, rows, columns and channels; it is a square then
 
     def undo(self, answer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box."""
-        square = interpolate(torch.from_numpy(answer)[None], (self.side,) * 2, mode="bilinear")[0].numpy()
-        rows, columns = (slice(m, m + b.stop - b.start) for m, b in zip(self.margins, self.box[1:], strict=True))
+        sizes = [part.stop - part.start for part in self.box[1:]]
+        square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[0].numpy()
+        rows, columns = (slice(m, m + n) for (m, _), n in zip(self.padding[1:], sizes))
         whole = np.zeros((len(answer), *shape), np.float32)
         whole[(slice(None), *self.box[1:])] = square[:, rows, columns]
         return whole
@@ -70,21 +63,16 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     from skimage.exposure import rescale_intensity
 
     first = 1 if len(volume) > 2 else 0
-    volume = volume[first : len(volume) - first]
-    volume = np.nan_to_num(volume, nan=0, posinf=0, neginf=0)
+    volume = np.nan_to_num(volume[first : len(volume) - first], nan=0, posinf=0, neginf=0)
     volume = volume * (volume >= float(volume.max()) * 0.1)
-    filled = [np.flatnonzero(volume.any(axis=tuple({0, 1, 2, 3} - {axis}))) for axis in range(3)]
-    if filled[0].size == 0:
-        return None
-    z, y, x = (slice(int(f[0]), int(f[-1]) + 1) for f in filled)
+    z, y, x = box_of(volume.any(-1))
     volume = volume[z, y, x]
     if volume.min() == volume.max():
         return None
-    side = max(volume.shape[1:3])
-    padding = [((side - n) // 2, (side - n + 1) // 2) for n in volume.shape[1:3]]  # an odd pixel goes below or right
-    volume = resize_volume(np.pad(volume, ((0, 0), *padding, (0, 0))), preprocessing.size)
-    if volume.shape[-1] == 1:
-        volume = np.repeat(volume, 3, axis=-1)
+    gaps = [max(volume.shape[1:3]) - n for n in volume.shape[1:3]]
+    padding = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps), (0, 0)]  # an odd pixel goes below or right
+    volume = resize_volume(np.pad(volume, padding), preprocessing.size)
+    volume = np.broadcast_to(volume, (*volume.shape[:3], 3))
     low, high = np.percentile(volume, preprocessing.percentiles)  # over all slices and channels together
     if high <= low:
         return None
@@ -92,8 +80,7 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     volume -= volume.mean(axis=(0, 1, 2))
     deviation = volume.std(axis=(0, 1, 2))
     volume /= np.where(deviation > 1e-6, deviation, np.inf)  # a constant channel becomes 0, not NaN
-    z = slice(z.start + first, z.stop + first)
-    return Cropped(volume.astype(np.float32), (z, y, x), side, (padding[0][0], padding[1][0]))
+    return Cropped(volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x), padding)
 
 
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
@@ -105,12 +92,10 @@ def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
     """
     from skimage.transform import resize
 
-    resized = np.empty((len(volume), size, size, volume.shape[-1]))
-    options = {"order": 2, "mode": "constant", "cval": 0, "anti_aliasing": False, "clip": False}
-    for z, c in np.ndindex(len(volume), volume.shape[-1]):
-        resized[z, :, :, c] = resize(volume[z, :, :, c].astype(np.float64), (size, size), **options)
-    low = 0.0 if resized.min() <= 0 else volume.min()
-    return np.clip(resized, low, volume.max(), out=resized)
+    plane = partial(resize, output_shape=(size, size), order=2, mode="constant", anti_aliasing=False, clip=False)
+    planes = np.moveaxis(volume.astype(np.float64), 3, 1)
+    resized = np.stack([np.stack([plane(channel) for channel in part], axis=-1) for part in planes])
+    return np.clip(resized, 0.0 if resized.min() <= 0 else volume.min(), volume.max())
 
 
 def check_volume(image: MedicalImage) -> list[str]:
@@ -120,8 +105,8 @@ def check_volume(image: MedicalImage) -> list[str]:
     if slices < 3:
         count = "a single slice" if slices == 1 else "two slices only"
         warnings = [f"{count}: the network was trained on whole volumes, and intensities are scaled over what there is"]
-    channels = np.moveaxis(image.pixels, -1, 0) if image.channels > 1 else [image.pixels] * 3
-    if all(np.array_equal(channels[0], channel) for channel in channels[1:]):
+    channels = np.moveaxis(image.pixels, -1, 0) if image.channels > 1 else [image.pixels]
+    if all(np.array_equal(channels[0], channel) for channel in channels):
         return [*warnings, "one channel, read as FLAIR three times: the pre- and post-contrast images are missing"]
     constant = [name for name, channel in zip(CHANNELS, channels) if channel.min() == channel.max()]
     return warnings + [f"the {name} channel is constant: there is nothing to see in it" for name in constant]

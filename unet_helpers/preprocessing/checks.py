@@ -30,11 +30,9 @@ def check_named(image: MedicalImage, card) -> list[str]:
     """Warnings about what the file itself says that it shows."""
     if image.modality and card.dicom and image.modality not in card.dicom:
         return [f"its DICOM modality is {image.modality}, but {card.name} reads {card.modality} ({card.dicom[0]})."]
-    named = sequences_named(image) if card.sequence else []
-    if named and card.sequence not in named:
-        return [
-            f"called {' and '.join(named).upper()}, but {card.name} reads {card.modality}: the answer means little."
-        ]
+    named = " and ".join(sequences_named(image)).upper()
+    if card.sequence and named and card.sequence not in sequences_named(image):
+        return [f"called {named}, but {card.name} reads {card.modality}: the answer means little."]
     return []
 
 
@@ -58,14 +56,12 @@ def check_scale(image: MedicalImage, card) -> list[str]:
     """Warnings about an image far smaller or larger than the card's working scale."""
     if is_localised(image, card):
         return []
-    side, size = max(sides(image.spatial_shape)), card.preprocessing.size
-    if card.preprocessing.scale in ("square", "field of view") and side < size / 4:
-        return [f"only {side} px wide, while the network works at {size} px: enlarged, it shows no more detail."]
-    if card.preprocessing.spacing and image.spacing:
-        side = round(
-            max(np.array(image.spatial_shape[-len(image.spacing) :]) * image.spacing) / card.preprocessing.spacing
-        )
-    if card.preprocessing.scale == "native" and len(card.preprocessing.axes) > 1 and side > 128:
+    side, known = max(sides(image.spatial_shape)), card.preprocessing
+    if known.scale in ("square", "field of view") and side < known.size / 4:
+        return [f"only {side} px wide, while the network works at {known.size} px: enlarged, it shows no more detail."]
+    if known.spacing and image.spacing:
+        side = round(max(np.array(image.spatial_shape[-len(image.spacing) :]) * image.spacing) / known.spacing)
+    if known.scale == "native" and len(known.axes) > 1 and side > 128:
         return [f"{side} voxels wide; the network knows small crops around the structure. Cut one out first."]
     return []
 
@@ -81,13 +77,11 @@ def check_distribution(image: MedicalImage, card) -> list[str]:
         return []  # which check_pixels says; of the boxes it is said later
     if card.sequence and card.sequence in sequences_named(image):
         return []  # scanners differ more than what is known of them
-    warning = ood_warning(image, card)
-    return [warning] if warning else []
+    return list(filter(None, [ood_warning(image, card)]))
 
 
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it, before the network runs."""
-    warnings = check_pixels(image.pixels, image.spatial_shape) + check_named(image, card)
-    warnings += check_channels(image, card)
-    warnings += check_scale(image, card) + check_distribution(image, card)
+    checks = (check_named, check_channels, check_scale, check_distribution)
+    warnings = check_pixels(image.pixels, image.spatial_shape) + sum((check(image, card) for check in checks), [])
     return warnings + (check_volume(image) if card.preprocessing.method == "buda2019" else [])

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scipy.ndimage import find_objects
 
 from .resize import resize, resize_labels
 
@@ -28,8 +29,8 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
         return np.ones(light.shape, bool)
     lit = (thumbnail > dark + max(4 * noise, 0.2 * (bright - dark))).astype(np.uint8)
     lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))  # the label in a corner is not the eye
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(lit)
-    if count < 2:
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(lit)
+    if not lit.any():
         return np.ones(light.shape, bool)
     areas, discs = stats[1:, cv2.CC_STAT_AREA], np.zeros_like(lit)
     for i in np.flatnonzero(areas >= areas.max() / 2):  # two eyes may lie side by side
@@ -44,19 +45,13 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
 
 def width_of(inside: np.ndarray) -> int:
     """The larger side in pixels of the largest region: the diameter of a field of view, even a cropped one."""
-    count, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
-    if count < 2:
-        return 1
-    largest = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
-    return int(max(largest[cv2.CC_STAT_WIDTH], largest[cv2.CC_STAT_HEIGHT]))
+    stats = cv2.connectedComponentsWithStats(inside.astype(np.uint8))[2][1:].tolist()
+    return max((area, max(width, height)) for _, _, width, height, area in stats)[1] if stats else 1
 
 
-def box_of(inside: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns that hold all of a mask (H, W); everything where it is empty."""
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    if not rows.size:
-        return slice(None), slice(None)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def box_of(inside: np.ndarray) -> tuple[slice, ...]:
+    """The rows and columns (and slices) that hold all of a mask; everything where it is empty."""
+    return (find_objects(inside.astype(np.uint8)) or [tuple(slice(0, n) for n in inside.shape)])[0]
 
 
 def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..networks.cards import MODELS, ModelCard
-from .field_of_view import field_of_view
+from .field_of_view import box_of, field_of_view
 from .resize import highest_contrast_window, resize
 
 SIDE = 256  # px, of what is looked at
@@ -34,10 +34,8 @@ def view(pixels: np.ndarray, card: ModelCard) -> np.ndarray:
     pixels = as_floats(pixels[::step, ::step])
     if card.preprocessing.scale == "square":
         return resize(pixels, (SIDE, SIDE))
-    inside = field_of_view(np.ascontiguousarray(pixels[::2, ::2]))
-    rows, columns = 2 * np.flatnonzero(inside.any(1)), 2 * np.flatnonzero(inside.any(0))
-    if rows.size:
-        pixels = np.ascontiguousarray(pixels[rows[0] : rows[-1] + 2, columns[0] : columns[-1] + 2])
+    rows, columns = box_of(field_of_view(np.ascontiguousarray(pixels[::2, ::2])))
+    pixels = np.ascontiguousarray(pixels[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop])
     return resize(pixels, tuple(max(1, round(n * SIDE / max(pixels.shape[:2]))) for n in pixels.shape[:2]))
 
 
@@ -45,10 +43,9 @@ def as_floats(pixels: np.ndarray) -> np.ndarray:
     """float32 with NaN and infinities at the lowest finite value."""
     with np.errstate(over="ignore"):
         pixels = np.ascontiguousarray(pixels, np.float32)
-    finite = np.isfinite(pixels)
-    if not finite.all():
-        pixels = np.where(finite, pixels, pixels[finite].min() if finite.any() else np.float32(0))
-    return np.clip(pixels, -1e12, 1e12)
+    lowest = np.min(pixels, where=np.isfinite(pixels), initial=np.inf)
+    lowest = lowest if np.isfinite(lowest) else 0
+    return np.clip(np.nan_to_num(pixels, nan=lowest, posinf=lowest, neginf=lowest), -1e12, 1e12)
 
 
 def describe(grey: np.ndarray) -> list[float]:
@@ -86,12 +83,12 @@ def layout(grey: np.ndarray) -> list[float]:
     middle = tiny[4:12, 4:12].mean()
     rim = np.maximum(np.abs(rows), np.abs(columns)) == 1
     values = [np.log((across + 1e-5) / (down + 1e-5))]
-    values += [correlation(tiny, tiny[:, ::-1]), correlation(tiny, tiny[::-1]), correlation(tiny, -radius)]
+    values += [correlation(tiny, other) for other in (tiny[:, ::-1], tiny[::-1], -radius)]
     values += [middle - tiny[rim].mean(), middle - tiny[radius > 1.35].mean(), tiny.std()]
     for turned in (tiny, tiny.T):  # which side is up, and which is left
         halves, ends = (turned[:8], turned[8:]), (turned[:5], turned[11:])
-        values += [float(np.subtract(*(part.mean() for part in halves)))]
-        values += [float(np.subtract(*(part[:, 5:11].mean() - part.mean() for part in ends)))]
+        values += [np.subtract(*(part.mean() for part in halves))]
+        values += [np.subtract(*(part[:, 5:11].mean() - part.mean() for part in ends))]
     return values
 
 

@@ -29,7 +29,7 @@ def ood_score(image: MedicalImage, card: ModelCard | str) -> float:
 
     NaN for a card without statistics, as that of a network fine-tuned by a user.
     """
-    name = card if isinstance(card, str) else card.name
+    name = getattr(card, "name", card)
     return score(distances(image), name) if name in statistics() else float("nan")
 
 
@@ -64,15 +64,18 @@ def distances(image: MedicalImage) -> dict[str, float]:
     slices = middle_slices(image)
     views = {group["view"] for group in statistics().values()}
     seen = {view: [features(pixels, view) for pixels in slices] for view in views}
-    return {name: float(np.median([distance(x, name) for x in seen[group["view"]]]))
-            for name, group in statistics().items()}  # fmt: skip
+    return {
+        name: float(np.median(nearest_cluster(np.array(seen[group["view"]]), group["clusters"]) / group["limit"]))
+        for name, group in statistics().items()
+    }
 
 
 def score(found: dict[str, float], card: str, groups: dict | None = None, strict: bool = False) -> float:
     """The card's distance over that of the nearest other kind of images; ``strict``: also of kinds hard to tell."""
     groups = groups or statistics()
     others = (found[name] for name in groups if is_other(name, card, groups) and (strict or not groups[name]["unsure"]))
-    return combined(found[card], min(others), groups[card]["room"])
+    nearest = min(others)  # what no card knows may be of another camera or stain: it is allowed up to ``room``
+    return found[card] / min(max(nearest, nearest**3, 1e-6), groups[card]["room"])
 
 
 def is_other(name: str, card: str, groups: dict) -> bool:
@@ -85,14 +88,6 @@ def is_other(name: str, card: str, groups: dict) -> bool:
     return groups[name]["anywhere"] or groups[name]["view"] == card
 
 
-def combined(own: float, nearest: float, room: float) -> float:
-    """The distance from the card's own images over that from another card's, where that is short; 1 is the limit.
-
-    What no card knows may be of another camera or stain: it is allowed up to ``room`` times the distance.
-    """
-    return own / min(max(nearest, nearest**3, 1e-6), room)
-
-
 def middle_slices(image: MedicalImage, first: float = 0.3, last: float = 0.7) -> list[np.ndarray]:
     """(H, W) or (H, W, C) slices from the middle 40 % of a volume, or the image itself."""
     stack = to_stack(image).pixels
@@ -103,20 +98,13 @@ def middle_slices(image: MedicalImage, first: float = 0.3, last: float = 0.7) ->
 @cache
 def statistics() -> dict[str, dict]:
     """By group: view (of which card), what it is, limit, room, and the clusters' centre, whitening and spread."""
-    cards = json.loads(STATISTICS.read_text()) if STATISTICS.exists() else {}
-    return {name: card | {"clusters": [as_arrays(c) for c in card["clusters"]]} for name, card in cards.items()}
-
-
-def as_arrays(cluster: dict) -> tuple[np.ndarray, np.ndarray, float]:
-    centre = np.array(cluster["centre"])
-    whiten = np.zeros((len(centre),) * 2)
-    whiten[np.tril_indices(len(centre))] = cluster["whiten"]
-    return centre, whiten, cluster["spread"]
-
-
-def distance(x: np.ndarray, group: str) -> np.ndarray:
-    """(..., D) features to (...) distances from the group's training images, 1 is the limit."""
-    return nearest_cluster(x, statistics()[group]["clusters"]) / statistics()[group]["limit"]
+    groups = json.loads(STATISTICS.read_text())
+    for group in groups.values():
+        for i, cluster in enumerate(group["clusters"]):
+            whiten = np.tri(len(cluster["centre"]))  # the file holds its lower triangle, row by row
+            whiten[whiten > 0] = cluster["whiten"]
+            group["clusters"][i] = np.array(cluster["centre"]), whiten, cluster["spread"]
+    return groups
 
 
 def nearest_cluster(x: np.ndarray, clusters: list) -> np.ndarray:

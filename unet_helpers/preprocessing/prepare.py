@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..networks.cards import Preprocessing
-from .buda2019 import Buda2019Stack
+from .buda2019 import prepare_slices
 from .slices import Prepared, PreparedStack
 
-METHODS = {"slices": PreparedStack, "buda2019": Buda2019Stack}
+METHODS = {"slices": PreparedStack, "buda2019": prepare_slices}
 
 
 def prepare(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> Sequence[Prepared]:

@@ -23,29 +23,25 @@ class Grid:
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
         """(*shape) float32 of (Z, Y, X), linearly; smoothed before where the grid is coarser than the volume."""
-        block = self.block(pixels.shape)
-        values = pixels[block].astype(np.float32)
-        values = gaussian_filter(values, np.maximum(0, (np.linalg.norm(self.matrix, axis=1) - 1) / 2), mode="nearest")
-        return affine_transform(values, self.matrix, self.start - starts(block), self.shape, order=1, mode="nearest")
+        block, first = self.block(pixels.shape)
+        sigma = np.maximum(0, (np.linalg.norm(self.matrix, axis=1) - 1) / 2)
+        values = gaussian_filter(pixels[block].astype(np.float32), sigma, mode="nearest")
+        return affine_transform(values, self.matrix, self.start - first, self.shape, order=1, mode="nearest")
 
     def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
         """Add (K, *shape) to (K, Z, Y, X), in place; what lies outside the grid stays."""
-        block, inverse = self.block(total.shape[1:]), np.linalg.inv(self.matrix)
+        (block, first), inverse = self.block(total.shape[1:]), np.linalg.inv(self.matrix)
         for channel, values in zip(total, answer, strict=True):
-            padded = np.pad(values, 1, "edge")
-            offset, size = inverse @ (starts(block) - self.start) + 1, channel[block].shape
-            channel[block] += affine_transform(padded, inverse, offset, size, order=1)
+            size, offset = channel[block].shape, inverse @ (first - self.start) + 1
+            channel[block] += affine_transform(np.pad(values, 1, "edge"), inverse, offset, size, order=1)
 
-    def block(self, shape) -> tuple[slice, ...]:
-        """The part of the volume that the grid covers, with a margin."""
+    def block(self, shape) -> tuple[tuple[slice, ...], np.ndarray]:
+        """The part of the volume that the grid covers, with a margin, and its first voxel."""
         corners = np.indices((2, 2, 2)).reshape(3, -1) * (np.array(self.shape) - 1)[:, None]
         corners = self.matrix @ corners + self.start[:, None]
-        low, high = np.floor(corners.min(1)).astype(int) - 2, np.ceil(corners.max(1)).astype(int) + 3
-        return tuple(slice(min(max(0, a), n - 1), min(n, max(b, 1))) for a, b, n in zip(low, high, shape, strict=True))
-
-
-def starts(block: tuple[slice, ...]) -> np.ndarray:
-    return np.array([part.start for part in block])
+        low = np.clip(np.floor(corners.min(1)).astype(int) - 2, 0, np.array(shape) - 1)
+        high = np.clip(np.ceil(corners.max(1)).astype(int) + 3, 1, shape)
+        return tuple(map(slice, low, high)), low
 
 
 def at_spacing(stack, spacing: float | None) -> Grid | None:

@@ -18,15 +18,7 @@ def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def resize_channels(channels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(K, h, w) to (K, *shape), each channel on its own."""
-    return (
-        channels if channels.shape[1:] == tuple(shape) else np.stack([resize(channel, shape) for channel in channels])
-    )
-
-
-def resize_volume(pixels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """(Z, Y, X) to ``shape`` in float32, averaging where it shrinks."""
-    slices = np.stack([resize(part.astype(np.float32), shape[1:]) for part in pixels])
-    return resize(slices.reshape(len(slices), -1), (shape[0], shape[1] * shape[2])).reshape(shape)
+    return channels if channels.shape[1:] == tuple(shape) else np.stack([resize(part, shape) for part in channels])
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

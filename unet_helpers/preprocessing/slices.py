@@ -60,8 +60,8 @@ class PreparedStack(Sequence[Prepared]):
         pixels = self.selected(index)
         zoom = (self.shape[0] / pixels.shape[0], self.shape[1] / pixels.shape[1])
         if reach := self.preprocessing.context:
-            around = range(index - reach, index + reach + 1)  # at an end, the last slice again
-            pixels = np.stack([self.selected(min(max(i, 0), len(self) - 1)) for i in around], axis=-1)
+            around = np.clip(range(index - reach, index + reach + 1), 0, len(self) - 1)  # the last slice again
+            pixels = np.stack([self.selected(i) for i in around], axis=-1)
         return Prepared(pixels, *self.levels[index], zoom=zoom, brown=self.brown)
 
     def flattened(self, index: int) -> Prepared:
