@@ -9,7 +9,7 @@ from helpers.places import DATA
 
 import unet_helpers as uh
 from unet_helpers.images.image import from_array
-from unet_helpers.results.confidence import calibration
+from unet_helpers.results.confidence import CALIBRATION
 from unet_helpers.results.metrics import dice
 from unet_helpers.training.tasks import read_cases
 
@@ -35,7 +35,9 @@ def test_a_clear_image_has_a_high_and_a_spoilt_one_a_lower_expected_dice(drawn, 
 def test_nothing_is_said_where_nothing_is_known(drawn):
     assert uh.segment(drawn, make_network(1), progress=False).expected_dice is None  # a card without calibration
     assert uh.segment(np.zeros((64, 64), np.uint8), "nuclei", progress=False).expected_dice is None  # nothing found
-    assert not {"retinal_vessels", "em_membranes", "brain_flair"} & set(calibration())  # too few test images
+    assert not {"retinal_vessels", "em_membranes", "brain_flair"} & set(
+        json.loads(CALIBRATION.read_text())
+    )  # too few test images
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")

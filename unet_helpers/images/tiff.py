@@ -27,6 +27,7 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
     import tifffile
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
+        len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
         series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
         refuse_if_huge(path, series.shape)
         refuse_if_bomb(path, series.nbytes, path.stat().st_size)

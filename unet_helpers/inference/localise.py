@@ -67,7 +67,7 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
     if min(volumes.values()) < max(volumes.values()) / 2:
         sizes = ", ".join(f"{name} {volume:.2f} mL" for name, volume in volumes.items())
         warnings.append(f"very unequal ({sizes}): look whether all of it was found")
-    return total, float(stack.spacing[1] / size), tuple(warnings), places
+    return total, float(np.array(stack.spacing)[1] / size), tuple(warnings), places
 
 
 def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray], np.ndarray, list[str]]:

@@ -34,19 +34,10 @@ SETTLED = 0.02  # a Dice that rises by less in the last quarter of a round has c
 
 
 def fine_tune(
-    start: str | Path,
-    images: Sequence,
-    masks: Sequence,
-    *,
-    classes: Sequence[str] | None = None,
-    size: int | None = None,
-    minutes: float | None = None,
-    steps: int | None = None,
-    name: str = "fine_tuned",
-    pretrained: bool = True,
-    save_to: str | Path | None = None,
-    seed: int = 0,
-) -> UNet:
+    start: str | Path, images: Sequence, masks: Sequence, *, classes: Sequence[str] | None = None,
+    size: int | None = None, minutes: float | None = None, steps: int | None = None, name: str = "fine_tuned",
+    pretrained: bool = True, save_to: str | Path | None = None, seed: int = 0,
+) -> UNet:  # fmt: skip
     """A network that has learnt from ``images`` and ``masks``, starting from ``start``.
 
     ``start``: a card's name, or a file of ``save_model``. ``images``: 2D paths or arrays; ``masks``: paths or (H, W)
@@ -121,24 +112,12 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
     as_before = {"channels": card.preprocessing.channels, "context": card.preprocessing.context}
     preprocessing = Preprocessing(scale="square", size=size, **(colours if card.in_channels == 3 else as_before))
     return replace(
-        card,
-        name=name,
-        classes=classes,
-        colors=palette.CLASSES[: len(classes)],
-        preprocessing=preprocessing,
-        localise=None,
-        instance_method="components",
-        objects="volumes",
-        measures="objects",
-        out_channels=1 if len(classes) == 1 else 1 + len(classes),
-        threshold=0.5,
-        flips=4,
-        min_component_share=0.0,
-        data="your own images",
-        licence="yours",
-        citation="",
+        card, name=name, classes=classes, colors=palette.CLASSES[: len(classes)], preprocessing=preprocessing,
+        localise=None, instance_method="components", objects="volumes", measures="objects",
+        out_channels=1 if len(classes) == 1 else 1 + len(classes), threshold=0.5, flips=4,
+        min_component_share=0.0, data="your own images", licence="yours", citation="",
         limits="as good as the masks it learnt from",
-    )
+    )  # fmt: skip
 
 
 def with_new_head(network: UNet, card: ModelCard) -> UNet:

@@ -87,7 +87,8 @@ class Pool:
             places = torch.remainder(places + 0.5, double)
             places = torch.minimum(places, double - places) - 0.5
         places = torch.minimum(places.clamp(min=0), shape[:, None] - 1)
-        low, pixels, ends = places.floor(), 0, torch.arange(2, device=self.device)
+        low, ends = places.floor(), torch.arange(2, device=self.device)
+        pixels = torch.zeros((), device=self.device)
         for corner in torch.cartesian_prod(ends, ends):
             down, right = torch.where(corner > 0, places - low, 1 - (places - low)).split(1, -1)
             pixels = pixels + down * right * self.pixels[self.nearest(low + corner, shape, start)].float()
