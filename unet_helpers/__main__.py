@@ -65,8 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         import_module(f".training.{arguments[0]}", __package__).main(arguments[1:])
         return 0
     options = vars(parse(arguments))
-    images, out = options.pop("images"), options["out"]
-    strict, as_json, address = (options.pop(name) for name in ("strict", "json", "scheduler"))
+    images, strict, as_json, address = (options.pop(name) for name in ("images", "strict", "json", "scheduler"))
     try:
         table = segment_folder(images, executor=executor_of(address) if address else None, **options)
     except UNetHelpersError as error:
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         shown["warnings"] = [text.count(" | ") + bool(text) for text in table["warnings"]]
         print(shown.loc[:, (shown != "").any()].to_string(index=False, na_rep=""))
         counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
-        print(f"{counts}; {out / 'summary.csv'} says more.")
+        print(f"{counts}; {options['out'] / 'summary.csv'} says more.")
     again = all(Path(image).expanduser().is_file() for image in images)  # asked for one by one, not to go on
     good = table["status"].isin(["saved"] if again else ["saved", "done before"])
     failed = ~good & (table["status"] != "left out")

@@ -41,9 +41,9 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
     """
     from ..results.objects import drop_small_components  # loads scikit-image, which `import unet_helpers` must not
 
-    entry, size, (low, high) = card.localise, card.preprocessing.spacing or 1.0, card.localise.volumes
+    entry, size, spacing = card.localise, card.preprocessing.spacing or 1.0, np.array(stack.spacing)
     centres, turn, warnings = place_boxes(stack, entry)
-    matrix = turn * size / np.array(stack.spacing)[:, None]
+    matrix, (low, high) = turn * size / spacing[:, None], entry.volumes
     total, places, volumes = np.zeros((card.out_channels, *stack.pixels.shape), np.float32), {}, {}
     for name, centre in zip(entry.names, centres, strict=True):
         for axes in (*[(0,)] * ROUGH_LOOKS, None):
@@ -67,7 +67,7 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
     if min(volumes.values()) < max(volumes.values()) / 2:
         sizes = ", ".join(f"{name} {volume:.2f} mL" for name, volume in volumes.items())
         warnings.append(f"very unequal ({sizes}): look whether all of it was found")
-    return total, float(np.array(stack.spacing)[1] / size), tuple(warnings), places
+    return total, float(spacing[1] / size), tuple(warnings), places
 
 
 def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray], np.ndarray, list[str]]:

@@ -85,10 +85,9 @@ def layout(grey: np.ndarray) -> list[float]:
     values = [np.log((across + 1e-5) / (down + 1e-5))]
     values += [correlation(tiny, other) for other in (tiny[:, ::-1], tiny[::-1], -radius)]
     values += [middle - tiny[rim].mean(), middle - tiny[radius > 1.35].mean(), tiny.std()]
-    for turned in (tiny, tiny.T):  # which side is up, and which is left
-        halves, ends = (turned[:8], turned[8:]), (turned[:5], turned[11:])
-        values += [np.subtract(*(part.mean() for part in halves))]
-        values += [np.subtract(*(part[:, 5:11].mean() - part.mean() for part in ends))]
+    for a in (tiny, tiny.T):  # which side is up, and which is left
+        ends = (part[:, 5:11].mean() - part.mean() for part in (a[:5], a[11:]))
+        values += [a[:8].mean() - a[8:].mean(), np.subtract(*ends)]
     return values
 
 

@@ -57,8 +57,8 @@ def slice_levels(slices: np.ndarray, preprocessing, colour: bool, brown: bool) -
     if preprocessing.intensities != "head":
         sample = slices
         if colour and (brown or channels not in IN_COLOUR):
-            step = slices.size // SAMPLE if brown else slices.size // slices.shape[-1] // SAMPLE
-            sample = slices.reshape(-1, slices.shape[-1])[:: max(1, step)]
+            sample = slices.reshape(-1, slices.shape[-1])
+            sample = sample[:: max(1, (slices.size if brown else len(sample)) // SAMPLE)]
             sample = remove_brown(sample) if brown else select_channels(sample, channels, colour)
         level = intensity_range(sample, *percentiles)
         if preprocessing.scale == "objects" and not brown:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..images.image import MedicalImage
 from ..images.orientation import to_stack
+from ..images.pixel_checks import shows_something
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from .image_statistics import features
@@ -54,7 +55,8 @@ def suggest_model(image) -> list[str]:
 
     An empty list says: none of these. Cards without statistics are never suggested.
     """
-    found = distances(read_image(image))
+    image = read_image(image)
+    found = distances(image) if shows_something(image.pixels, image.spatial_shape) else {}
     fitting = [name for name in MODELS if name in found and score(found, name, strict=True) <= 1]
     return sorted(fitting, key=found.get)
 
