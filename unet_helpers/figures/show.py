@@ -24,8 +24,8 @@ def headline(image: MedicalImage, index: int | None = None) -> str:
 
 
 def found(result: Segmentation, width: int) -> str:
-    """'Cell nuclei: 117 objects, median area 480 px, ...' in lines of ``width``: the first three of its numbers."""
-    return fill(f"{result.card.title}: {in_words(dict(list(result.summary().items())[:3]))}", width)
+    """'Cell nuclei: 117 objects, median area 480 px, ...' in lines of ``width``: the first four of its numbers."""
+    return fill(f"{result.card.title}: {in_words(dict(list(result.summary().items())[:4]))}", width)
 
 
 def show(result: Segmentation, index: int | None = None):
