@@ -27,6 +27,12 @@ SETUP = next(source for source in CELLS if source.startswith("#@title Setup"))
 AFTER = "import unet_helpers as uh; print('found', len(uh.MODELS), uh.__file__)"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def not_installed_yet():
+    """The whole notebook, run by test_colab.py in the same environment, may have installed the package there."""
+    subprocess.run([PYTHON, "-m", "pip", "uninstall", "-q", "-y", "unet-helpers"], check=True)
+
+
 @pytest.fixture
 def opened_from():
     """Colab's list of open notebooks on port 9000; the list to fill."""
