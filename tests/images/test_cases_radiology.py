@@ -149,7 +149,7 @@ def test_r12_itk_formats_lie_where_nifti_does(ending, tmp_path):
     sitk.WriteImage(file, tmp_path / f"a{ending}")
     sitk.WriteImage(file, tmp_path / "b.nii.gz")
     image, nifti = uh.read_image(tmp_path / f"a{ending}"), uh.read_image(tmp_path / "b.nii.gz")
-    assert (image.pixels == VOLUME).all() and image.axes == "ZYX"
+    assert (image.pixels == VOLUME).all() and image.axes == "ZYX" and image.oriented
     np.testing.assert_allclose(image.affine, nifti.affine, atol=1e-5)
     np.testing.assert_allclose(image.spacing, nifti.spacing[::-1], rtol=1e-6)
     assert (to_stack(image).pixels == to_stack(nifti).pixels).all()
@@ -176,6 +176,21 @@ def test_r12_itk_pictures_movies_and_vectors(tmp_path):
     for name in ("cut.nrrd", "alone.mhd"):
         with pytest.raises(uh.ImageError, match=name):
             uh.read_image(tmp_path / name)
+
+
+def test_r12_what_a_header_leaves_out_is_not_made_up(tmp_path):
+    """ITK takes 1 mm and the body's axes, without a word."""
+    data = VOLUME.astype("<u2").tobytes()
+    sizes = "24 20 9"
+    (tmp_path / "a.nrrd").write_bytes(
+        f"NRRD0004\ntype: ushort\ndimension: 3\nsizes: {sizes}\nendian: little\nencoding: raw\n\n".encode() + data
+    )
+    head = f"ObjectType = Image\nNDims = 3\nDimSize = {sizes}\nElementType = MET_USHORT\nElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes(head.encode() + data)
+    for name in ("a.nrrd", "a.mha"):
+        image = uh.read_image(tmp_path / name)
+        assert (image.pixels == VOLUME).all() and image.spacing is None and not image.oriented
+        assert any("orientation unknown" in note for note in image.notes)
 
 
 @pytest.mark.parametrize("ending", [".mgz", ".mgh"])

@@ -8,14 +8,17 @@ import numpy as np
 from ..errors import ImageError
 from .image import MedicalImage, index_of, ras_affine, refuse_if_bomb, refuse_if_huge
 
+SIZES = (b"space directions", b"spacings", b"elementspacing", b"elementsize")  # in a header that knows the spacing
+TURNS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")  # and the directions of its axes
+
 
 def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
     """'YX' or 'ZYX' with an affine, 'C' last where a voxel has three values; ``volume`` is one of a 4D file."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
-    # by its contents, whatever the file is called
-    reader.SetImageIO("NrrdImageIO" if path.open("rb").read(4) == b"NRRD" else "MetaImageIO")
+    header = path.open("rb").read(4096).split(b"\n\n")[0].partition(b"ElementDataFile")[0].lower()
+    reader.SetImageIO("NrrdImageIO" if header[:4] == b"nrrd" else "MetaImageIO")  # whatever the file is called
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     size, values = reader.GetSize(), reader.GetNumberOfComponents()
@@ -32,7 +35,9 @@ def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
         notes = (f"took volume {index} of {count}",)
     image = reader.Execute()
     pixels, axes = sitk.GetArrayFromImage(image), "ZYX"[-image.GetDimension() :] + "C" * (values == 3)
-    steps, affine = image.GetSpacing(), None
-    if len(steps) == 3:
-        affine = ras_affine(np.reshape(image.GetDirection(), (3, 3)) * steps, image.GetOrigin())
-    return MedicalImage(pixels, axes, steps[::-1], affine, notes=notes)
+    steps, turn = image.GetSpacing(), np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)
+    affine = ras_affine(turn * steps, image.GetOrigin()) if len(steps) == 3 else None
+    # what is not in the file, ITK makes up without a word: 1 mm, and axes along those of the body
+    sized, turned = (any(word in header for word in words) for words in (SIZES, TURNS))
+    notes += ("orientation unknown: it is not in the header",) * (affine is not None and not turned)
+    return MedicalImage(pixels, axes, steps[::-1] if sized else None, affine, notes=notes, oriented=turned)
