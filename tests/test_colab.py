@@ -8,13 +8,12 @@ Needs COLAB_PYTHON, a Python with the packages of tests/colab/requirements.txt; 
 import json
 import os
 import subprocess
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from helpers.servers import colab_sessions
 
 ROOT = Path(__file__).parents[1]
 NAME = "Medical_Image_Segmentation.ipynb"
@@ -27,23 +26,8 @@ pytestmark = [
 
 @pytest.fixture
 def address_book():
-    """The runtime's /api/sessions on port 9000, which says where the notebook was opened from."""
-    answers = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answers).encode())
-
-        def log_message(self, *words):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 9000), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield answers
-    server.shutdown()
-    server.server_close()
+    with colab_sessions() as answers:
+        yield answers
 
 
 def run(folder: Path, tmp_path: Path, **changes: str) -> tuple[dict, str]:

@@ -7,13 +7,12 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from helpers.servers import colab_sessions
 
 ROOT = Path(__file__).parents[1]
 NAME = "Medical_Image_Segmentation.ipynb"
@@ -35,24 +34,8 @@ def not_installed_yet():
 
 @pytest.fixture
 def opened_from():
-    """Colab's list of open notebooks on port 9000; the list to fill."""
-    answers = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answers).encode())
-
-        def log_message(self, *words):
-            pass
-
-    HTTPServer.allow_reuse_address = True
-    server = HTTPServer(("127.0.0.1", 9000), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield answers
-    server.shutdown()
-    server.server_close()
+    with colab_sessions() as answers:
+        yield answers
 
 
 def archive(path: Path) -> Path:
