@@ -37,6 +37,7 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
     "results.report": "report_index",
     "results.measurements": "summary_table",
     "training.finetune": "fine_tune",
+    "networks.engines": "export_onnx",
     "inference.batch": "segment_many segment_folder",
     "session": "take_away upload describe_figures",
 }

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import torch
 
+from ..networks.engines import run
 from ..networks.unet import UNet
 
 FLIPS = tuple(product((0, 2, 1, 3), (False, True)))  # (quarter turns, mirrored): the eight ways an image can lie
@@ -18,7 +19,7 @@ def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
     """
     x, mean, squares = torch.from_numpy(tile)[None], torch.zeros(1), torch.zeros(1)
     for count, way in enumerate(FLIPS[:flips], 1):
-        answer = turn_back(model(turn(x, *way)), *way)[0]
+        answer = turn_back(run(model, turn(x, *way)), *way)[0]
         before, mean = mean, mean + (answer - mean) / count  # Welford 1962: no need to keep all answers
         squares = squares + (answer[0] - before[0]) * (answer[0] - mean[0])
     return (torch.cat((mean, (squares / flips).clamp(0).sqrt()[None])) if flips > 1 else mean).numpy()

@@ -37,7 +37,7 @@ def segment_many(
     them side by side (threads: PyTorch works on all cores already; processes or a cluster for more). All answers stay
     in memory, ``segment_folder`` saves them instead. ``options`` are those of ``segment``.
     """
-    model, sources = load_model(model), find_images(source, "series" in options)
+    model, sources = load_model(model, engine=fastest(executor)), find_images(source, "series" in options)
     check_settings(model.card, **options)
     one, answers = len(sources) == 1, {}
     work = partial(Source.segmented, model=model, progress=progress and one, **options)
@@ -67,7 +67,7 @@ def segment_folder(
     """
     import pandas as pd
 
-    network, out = load_model(model), Path(os.path.abspath(Path(out).expanduser()))
+    network, out = load_model(model, engine=fastest(executor)), Path(os.path.abspath(Path(out).expanduser()))
     check_settings(network.card, **options)
     sources = place(find_images(source, "series" in options, out), out, network.card.name)
     if not sources:
@@ -101,6 +101,11 @@ def segment_folder(
         with written_whole(summary) as part:
             table.to_csv(part, index=False)
     return table
+
+
+def fastest(executor: Executor | None) -> str:
+    """The engine for many images; a network that is sent to other processes is prepared there."""
+    return "torch" if executor else "auto"
 
 
 def each(work: Callable, sources: list[Source], executor: Executor | None) -> Iterator[tuple]:
@@ -148,7 +153,7 @@ def save_one(source: Source, model, asked: dict, overwrite: bool, tell: Callable
 @lru_cache(1)
 def loaded(model, weights: str) -> UNet:
     """The network, loaded once in each process; ModelError where it has other weights here than it had at the start."""
-    network = load_model(model)
+    network = load_model(model, engine="auto")
     if network.weights_sha256 not in ("", weights):
         raise ModelError(f"{model}: not the weights with which the work was sent. Use the same file everywhere.")
     return network

@@ -8,16 +8,18 @@ import torch
 from ..download import fetch, home_url
 from ..errors import ModelError
 from .cards import MODELS, ModelCard
+from .engines import with_engine
 from .unet import UNet, fold_batch_norm
 from .weights import WEIGHTS, read_card, read_published, read_weights, sha256_of
 
 
-def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False) -> UNet:
+def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "torch") -> UNet:
     """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.
 
     Takes the weights shipped beside the code; otherwise downloads them once and keeps them in the cache.
     ``trainable`` leaves batch normalisation as layers, for fine-tuning; otherwise it is folded away, which
-    gives the same answers faster. Raises ModelError (unknown name, damaged weights) and DownloadError.
+    gives the same answers faster. ``engine``: see ``with_engine``. Raises ModelError (unknown name, damaged weights),
+    DownloadError and ArgumentError (engine).
     """
     if isinstance(model, UNet):
         if not isinstance(getattr(model, "card", None), ModelCard):
@@ -35,7 +37,7 @@ def load_model(model: str | Path | UNet | None = None, *, trainable: bool = Fals
     network = (read_published if path.suffix == ".pt" else read_weights)(path, card)
     if not trainable:
         fold_batch_norm(network)
-    return network.to(memory_format=torch.channels_last).eval()
+    return with_engine(network.to(memory_format=torch.channels_last).eval(), engine)
 
 
 def weights_of(card: ModelCard) -> Path:

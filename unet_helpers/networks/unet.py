@@ -28,6 +28,7 @@ class UNet(nn.Module):
 
     card: ModelCard  # how it reads an image; ``load_model`` sets it and the next
     weights_sha256: str = ""
+    engine: Any = None  # what computes its probabilities instead of torch; see ``engines``
     curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4):
@@ -52,7 +53,7 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Probabilities, (N, out_channels, H, W), each between 0 and 1."""
-        logits = self.logits(x)
+        logits = self.logits(x).float()
         return torch.sigmoid(logits) if self.out_channels == 1 else torch.softmax(logits, dim=1)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from PIL import Image, ImageColor
 
 from ..errors import SaveError
 from ..images.write import write_like
+from ..networks.engines import precision
 from ..version import __version__
 from .exports import EXPORTS, made_aside
 
@@ -70,7 +71,8 @@ def manifest(result, objects: int) -> dict:
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "input": str(image.path or "array"), "input_sha256": hashlib.sha256(source).hexdigest(),
         "shape": list(image.spatial_shape), "spacing_mm": image.spacing and [float(step) for step in image.spacing],
-        "threshold": result.threshold, "zoom": round(result.zoom, 6), "flips": result.flips, "places": result.places,
+        "threshold": result.threshold, "zoom": round(result.zoom, 6), "flips": result.flips,
+        "precision": precision(), "places": result.places,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
         "expected_dice": result.expected_dice and [round(value, 4) for value in result.expected_dice],

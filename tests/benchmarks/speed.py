@@ -1,0 +1,276 @@
+"""How fast it is: ``python tests/benchmarks/speed.py [--write docs/SPEED.md] [--sizes 512 2048 8192]``.
+
+Each ratio is of medians measured in turns within one run, warmed up; memory and cold starts are those of fresh
+processes. Needs an idle machine. OpenVINO, ONNX Runtime and MONAI are compared with where they are installed.
+"""
+
+import argparse
+import copy
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+import unet_helpers as uh  # noqa: E402
+from unet_helpers.inference.tiles import OVERLAP, TILE, predict  # noqa: E402
+from unet_helpers.networks.engines import OpenVINO, precision, run  # noqa: E402
+from unet_helpers.networks.unet import UNet  # noqa: E402
+from unet_helpers.preprocessing.slices import Prepared  # noqa: E402
+
+REPEATS = 7
+FRESH = """
+import json, resource, sys, time
+started = time.perf_counter()
+{code}
+print(json.dumps([time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+class Valid(nn.Module):
+    """The network of Ronneberger et al. 2015, figure 1: valid convolutions, 64 to 1024 features, 572 to 388 px."""
+
+    def __init__(self):
+        super().__init__()
+        widths = [1, 64, 128, 256, 512, 1024]
+        self.down = nn.ModuleList(self.pair(a, b) for a, b in zip(widths, widths[1:]))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * n, n, 2, 2) for n in (512, 256, 128, 64))
+        self.joined = nn.ModuleList(self.pair(2 * n, n) for n in (512, 256, 128, 64))
+        self.last = nn.Conv2d(64, 2, 1)
+
+    @staticmethod
+    def pair(a: int, b: int) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(a, b, 3), nn.ReLU(inplace=True), nn.Conv2d(b, b, 3), nn.ReLU(inplace=True))
+
+    def forward(self, x):
+        kept = []
+        for level, block in enumerate(self.down):
+            x = block(x if level == 0 else nn.functional.max_pool2d(x, 2))
+            kept.append(x)
+        for up, block, skip in zip(self.up, self.joined, kept[-2::-1]):
+            x = up(x)
+            cut = (skip.shape[-1] - x.shape[-1]) // 2
+            x = block(torch.cat((skip[..., cut : cut + x.shape[-2], cut : cut + x.shape[-1]], x), 1))
+        return self.last(x)
+
+
+def medians(ways: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
+    """Seconds of each, taken in turns."""
+    spent = {name: [] for name in ways}
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            for name, way in ways.items():
+                started = time.perf_counter()
+                way()
+                spent[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times[1:]) for name, times in spent.items()}
+
+
+def fresh(code: str) -> tuple[float, float]:
+    """Seconds and peak memory (MiB) of code in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", FRESH.format(code=code)], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return tuple(json.loads(done.stdout.splitlines()[-1]))
+
+
+def texture(height: int, width: int) -> np.ndarray:
+    """An 8-bit image with something at every scale, the same each time."""
+    rng = np.random.default_rng(0)
+    return np.kron(rng.integers(60, 200, (height // 8, width // 8)), np.ones((8, 8))).astype(np.uint8)
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def whole_path() -> str:
+    """``segment`` of 512 x 512 px by each card's defaults against the overlap-tile pass of 2015."""
+    valid, tile = Valid().eval(), torch.rand(1, 1, 572, 572)
+    ways: dict[str, Callable] = {"2015": lambda: valid(tile)}  # one of its four tiles
+    grey = texture(512, 512)
+    for name in ("em_membranes", "nuclei", "nuclei_he", "lungs", "brain_flair"):
+        model = uh.load_model(name)
+        image = np.stack([grey] * 3, -1) if name == "nuclei_he" else grey
+        ways[name] = lambda image=image, model=model: uh.segment(image, model, progress=False)
+    found = medians(ways, 3)
+    paper = 4 * found.pop("2015")
+    rows = [[name, f"{1000 * spent:.0f} ms", f"{paper / spent:.1f}"] for name, spent in found.items()]
+    words = f"The 2015 network's own overlap-tile pass, four tiles of 572 px in and 388 out: {paper:.2f} s.\n\n"
+    return words + table(["card", "`segment`, 512 × 512", "times as fast as the 2015 pass"], rows)
+
+
+def one_pass(side: int) -> str:
+    """The network alone."""
+    model = uh.load_model("em_membranes")
+    x = torch.rand(1, 1, side, side).contiguous(memory_format=torch.channels_last)
+    trained = UNet(1, 1).eval()
+    ways: dict[str, Callable] = {"torch, as trained": lambda: trained(x), "as shipped": lambda: run(model, x)}
+    if find_spec("openvino"):
+        engine = OpenVINO(model)
+        ways["OpenVINO"] = lambda: engine(x)
+    if find_spec("onnxruntime") and find_spec("onnxscript"):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        with tempfile.TemporaryDirectory() as folder:
+            path = uh.export_onnx(model, Path(folder) / "network.onnx")
+            session = onnxruntime.InferenceSession(path, options)
+        array = x.contiguous().numpy()
+        ways["ONNX Runtime"] = lambda: session.run(None, {"image": array})
+    found = medians(ways)
+    operations = 2 * sum(multiplications(trained, side))
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    sgemm = 2 * 1024**3 / medians({"sgemm": lambda: a @ b})["sgemm"]
+    rows = [[n, f"{1000 * t:.0f} ms", f"{found['as shipped'] / t:.2f}", f"{operations / t / sgemm:.0%}"]
+            for n, t in found.items()]  # fmt: skip
+    return table([f"one pass, {side} × {side}", "time", "as fast as shipped", "of the rate of sgemm"], rows)
+
+
+def multiplications(model: nn.Module, side: int) -> list[int]:
+    counts, hooks = [], []
+
+    def count(layer, inputs, output):
+        kernel = layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else layer.weight.shape[0]
+        counts.append(kernel * output[0].numel())
+
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            hooks.append(layer.register_forward_hook(count))
+    with torch.inference_mode():
+        model(torch.zeros(1, model.in_channels, side, side))
+    for hook in hooks:
+        hook.remove()
+    return counts
+
+
+def against_monai() -> str:
+    if not find_spec("monai"):
+        return "MONAI is not installed.\n"
+    from monai.inferers import sliding_window_inference
+
+    model, side = uh.load_model("em_membranes"), 1792
+    pixels = texture(side, side)
+    x, out = torch.from_numpy(pixels)[None, None].float() / 255, np.zeros((1, side, side), np.float32)
+    plain = copy.deepcopy(model)
+    found = medians({
+        "ours": lambda: predict(model, Prepared(pixels, 0, 1 / 255), out),
+        "MONAI": lambda: sliding_window_inference(x, TILE, 1, plain, overlap=OVERLAP / TILE, mode="gaussian"),
+    }, 3)  # fmt: skip
+    rows = [[name, f"{spent:.2f} s", f"{found['MONAI'] / spent:.2f}"] for name, spent in found.items()]
+    return table([f"tiles of {TILE} px, {OVERLAP} shared, {side} × {side}", "time", "as fast as MONAI"], rows)
+
+
+def growth(sizes: list[int]) -> str:
+    code = """
+import numpy as np, unet_helpers as uh
+pixels = np.tile(np.kron(np.random.default_rng(0).integers(60, 200, (32, 32)), np.ones((8, 8))).astype(np.uint8),
+                 ({n} // 256, {n} // 256))
+result = uh.segment(pixels, "em_membranes", progress=False)
+"""
+    base = fresh("import unet_helpers")[1]
+    rows = []
+    for n in sizes:
+        spent, memory = fresh(code.format(n=n))
+        rows.append([f"{n} × {n}", f"{spent:.1f} s", f"{1e9 * spent / n**2:.0f} ns", f"{memory:.0f} MiB",
+                     f"{(memory - base) * 2**20 / n**2:.1f}"])  # fmt: skip
+    words = f"`import unet_helpers` alone takes {base:.0f} MiB. A result of one class holds 4 bytes a pixel.\n\n"
+    return words + table(["image", "time", "a pixel", "peak memory", "bytes a pixel beyond the import"], rows)
+
+
+def starts() -> str:
+    times = {"import torch": [], "import unet_helpers": [], "a first answer (nuclei of ihc.png)": []}
+    codes = ["import torch", "import unet_helpers",
+             "import unet_helpers as uh; uh.segment('sample_images/ihc.png', 'nuclei', progress=False)"]  # fmt: skip
+    for _ in range(3):
+        for name, code in zip(times, codes):
+            times[name].append(fresh(code)[0])
+    return table(["a fresh process", "time"], [[n, f"{statistics.median(t):.2f} s"] for n, t in times.items()])
+
+
+def samples() -> str:
+    shown = {"retina.jpg": "retinal_vessels", "ihc.png": "nuclei_he", "fluorescence.png": "nuclei"}
+    rows = []
+    for name, card in shown.items():
+        path, model = ROOT / "sample_images" / name, uh.load_model(card)
+        if not path.exists():
+            continue
+        image = uh.read_image(path)
+        spent = medians({"it": lambda: uh.segment(image, model, progress=False).objects}, 3)["it"]  # noqa: B023
+        area = np.prod(image.spatial_shape) / 1e6
+        rows.append([f"`{name}`", card, " × ".join(map(str, image.spatial_shape)), f"{spent:.2f} s",
+                     f"{spent / area:.2f} s"])  # fmt: skip
+    return table(["sample", "card", "size", "image to objects", "a megapixel"], rows)
+
+
+def one_of_many(path: Path) -> int:
+    torch.set_num_threads(1)
+    return int(uh.segment(path, uh.load_model("em_membranes"), progress=False).labels.sum())
+
+
+def workers(count: int = 200) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(count):
+            np.save(Path(folder) / f"{i}.npy", texture(256, 256))
+        paths, found = sorted(Path(folder).glob("*.npy")), {}
+        for n in (1, 2):
+            with ProcessPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+                list(executor.map(one_of_many, paths[: 2 * n]))  # started, imported
+                started = time.perf_counter()
+                list(executor.map(one_of_many, paths))
+                found[n] = time.perf_counter() - started
+    rows = [[n, f"{spent:.1f} s", f"{found[1] / spent:.2f}"] for n, spent in found.items()]
+    return table([f"workers, one thread each, {count} images of 256 × 256", "time", "times as fast as one"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="the page; without it, it is printed")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 2048, 8192])
+    chosen = parser.parse_args()
+    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    names = ("torch", "openvino", "onnxruntime", "monai", "numpy")
+    versions = ", ".join(f"{name} {version(name)}" for name in names if find_spec(name))
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    processor = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        processor = next(line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name"))
+    page = [
+        "# Speed", "",
+        f"Made by `python tests/benchmarks/speed.py --write docs/SPEED.md` on {date.today()}, commit {commit.strip()}: "
+        f"{processor}, {torch.get_num_threads()} threads, {precision()}; {versions}.",
+    ]  # fmt: skip
+    parts = {
+        "An image of 512 × 512": whole_path, "One pass of the network": lambda: one_pass(512),
+        "Small images": lambda: one_pass(256), "Tiles": against_monai, "Larger images": lambda: growth(chosen.sizes),
+        "Starting": starts, "The samples": samples, "Many images": workers,
+    }  # fmt: skip
+    for title, part in parts.items():
+        print(title, "...", file=sys.stderr, flush=True)
+        page += ["", f"## {title}", "", part().rstrip()]
+    text = "\n".join(page) + "\n"
+    print(text)
+    if chosen.write:
+        chosen.write.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

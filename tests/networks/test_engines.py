@@ -1,0 +1,105 @@
+"""Engines: OpenVINO and ONNX Runtime answer as torch does, bfloat16 nearly so, and a copy forgets its engine."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from helpers.places import ROOT
+
+import unet_helpers as uh
+from unet_helpers.networks import engines
+
+SAMPLE_IMAGES = ROOT / "sample_images"
+SIZES = [(1, 64, 96), (2, 33, 50), (1, 16, 7)]  # images, height, width
+
+
+def images(model, count: int, height: int, width: int) -> torch.Tensor:
+    return torch.rand(count, model.in_channels, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("card", ["retinal_vessels", "nuclei"])
+def test_openvino_answers_as_torch_does(card):
+    pytest.importorskip("openvino")
+    plain, fast = uh.load_model(card), uh.load_model(card, engine="openvino")
+    for size in SIZES:
+        x = images(plain, *size)
+        torch.testing.assert_close(engines.run(fast, x), engines.run(plain, x), atol=2e-5, rtol=0)
+    image = SAMPLE_IMAGES / "ihc.png"
+    here, there = (uh.segment(image, model, zoom=0.5, progress=False).labels for model in (plain, fast))
+    assert np.mean(here != there) < 1e-4
+
+
+def test_a_copy_of_the_network_is_computed_by_torch():
+    """It may be given other weights, as the one whose skip connections are cut is."""
+    pytest.importorskip("openvino")
+    fast = uh.load_model("retinal_vessels", engine="openvino")
+    assert fast.engine and copy.deepcopy(fast).engine is None and pickle.loads(pickle.dumps(fast)).engine is None
+    other = copy.deepcopy(fast)
+    torch.nn.init.zeros_(other.conv.weight)
+    x = images(fast, 1, 32, 32)
+    assert not torch.allclose(engines.run(other, x), engines.run(fast, x))
+
+
+def test_many_images_are_computed_by_the_faster_engine(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(engines, "OpenVINO", lambda model: asked.append(model.card.name))
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    uh.segment_folder(SAMPLE_IMAGES / "ihc.png", "nuclei", tmp_path, progress=False, zoom=0.2)
+    assert asked == ["nuclei"]
+    uh.segment(SAMPLE_IMAGES / "ihc.png", "nuclei", progress=False, zoom=0.2)  # one image is not worth the preparation
+    assert asked == ["nuclei"]
+
+
+def test_an_engine_that_is_not_there_is_refused(monkeypatch):
+    with pytest.raises(uh.ArgumentError, match="no engine 'tpu'"):
+        uh.load_model("nuclei", engine="tpu")
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(uh.ArgumentError, match="pip install openvino"):
+        uh.load_model("nuclei", engine="openvino")
+    assert uh.load_model("nuclei", engine="auto").engine is None
+
+
+def test_onnx_runtime_answers_as_torch_does(tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    model = uh.load_model("nuclei")
+    path = uh.export_onnx(model, tmp_path / "nuclei.onnx")
+    session = runtime.InferenceSession(path)
+    for size in [(1, 64, 96), (3, 128, 16)]:
+        x = images(model, *size)
+        answer = session.run(["probabilities"], {"image": x.numpy()})[0]
+        np.testing.assert_allclose(answer, engines.run(model, x).numpy(), atol=2e-5)
+    card = json.loads(session.get_modelmeta().custom_metadata_map["card"])
+    assert card["name"] == "nuclei" and card["preprocessing"]["channels"] == "stain"
+    with pytest.raises(uh.SaveError, match="there already"):
+        uh.export_onnx(model, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["nuclei.onnx"]
+
+
+def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(uh.ArgumentError, match="pip install onnx onnxscript"):
+        uh.export_onnx(uh.load_model("nuclei"), tmp_path / "a.onnx")
+
+
+def test_bfloat16_gives_the_same_labels_but_for_edges(monkeypatch):
+    """Emulated where the processor has none; the answer stays in single precision."""
+    pixels, results = uh.read_image(SAMPLE_IMAGES / "fluorescence.png").pixels[:128, :128], {}
+    for precision in ("float32", "bfloat16"):
+        monkeypatch.setenv("UNET_HELPERS_PRECISION", precision)
+        results[precision] = uh.segment(pixels, "nuclei", zoom=1, flips=1, progress=False)
+    plain, half = results["float32"], results["bfloat16"]
+    assert half.probabilities.dtype == np.float32 and not np.array_equal(half.probabilities, plain.probabilities)
+    assert np.mean(half.labels != plain.labels) < 0.01 and uh.dice(half.labels > 0, plain.labels > 0) > 0.99
+
+
+@pytest.mark.parametrize(
+    "found, expected", [("avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx2", "float32")]
+)
+def test_bfloat16_where_the_processor_has_it(found, expected, monkeypatch):
+    monkeypatch.delenv("UNET_HELPERS_PRECISION")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True}, raising=False)
+    assert engines.precision() == expected
