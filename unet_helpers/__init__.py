@@ -23,6 +23,8 @@ from .results.segmentation import Segmentation
 from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
+overlay = Segmentation.overlay  # the name in version 0.1
+
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
     "figures.show": "show compare",
     "figures.volumes": "three_planes gallery",
@@ -32,7 +34,7 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
     "figures.skips": "without_skips compare_skips",
     "figures.phantom": "draw_nuclei",
     "preprocessing.out_of_distribution": "ood_score suggest_model",
-    "figures.playground": "playground live",
+    "figures.playground": "playground live slices",
     "results.metrics": "dice iou",
     "results.report": "report_index",
     "results.measurements": "summary_table",
@@ -46,7 +48,7 @@ LATER = {name: module for module, names in LATER_FROM.items() for name in names.
 __all__ = [
     "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
     "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "list_models", "list_samples",
-    "load_model", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
+    "load_model", "overlay", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
 ]  # fmt: skip
 
 
