@@ -54,6 +54,16 @@ def test_m6_nuclei_of_very_different_brightness(nuclei):
     assert count(uneven.clip(0, 65535).astype(np.uint16)) >= 0.85 * count(nuclei.astype(np.uint8))
 
 
+def test_m10_nuclei_of_two_sizes_are_told():
+    """Those of one size were found, the others missed without a word."""
+    small = cv2.resize(uh.draw_nuclei(500, 1280)[0], (640, 640), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(uh.draw_nuclei(30, 320)[0], (640, 640))
+    mixed = np.where(cv2.dilate(large, np.ones((9, 9))) > 40, large, small)
+    alone, both = (uh.segment(pixels, "nuclei", flips=1, progress=False) for pixels in (small, mixed))
+    assert not any("different sizes" in text for text in alone.warnings)
+    assert any("different sizes" in text and "zoom=" in text for text in both.warnings)
+
+
 @needs_data
 def test_m1_m2_m5_m6_real_nuclei(tmp_path):
     """Right values of the field of 100 nuclei, however it is stored and whatever lies beside it."""

@@ -1,5 +1,7 @@
 """The working scale: how many px the network is to see of an image, from its card or from the objects in it."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..networks.unet import UNet
@@ -14,12 +16,15 @@ LOOK = 512  # working px: side of the window that is looked at, at each scale
 # chosen on training and validation images: the zooms that are tried, what certainty weighs against a fitting size, and
 # how much larger the median over the area of all objects is than the plain one (but specks hardly move it)
 LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
+DIFFER = 2.4  # times as wide at one zoom as at another: 1.9 at most in images of one size, 2.9 or more in mixed ones
 
 
-def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None, spacing=None) -> tuple[int, int]:
+def working_shape(
+    model: UNet, pixels: np.ndarray, zoom: float | None = None, spacing=None, tell: Callable[[str], object] = str
+) -> tuple[int, int]:
     """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained.
 
-    ``spacing``: mm along its rows and columns, for a card that has one too.
+    ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings.
     """
     preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
     if preprocessing.scale == "square":
@@ -31,15 +36,25 @@ def working_shape(model: UNet, pixels: np.ndarray, zoom: float | None = None, sp
     elif zoom is None and preprocessing.scale == "field of view":
         zooms = (min(preprocessing.size / width_of(field_of_view(pixels)), MAX_ZOOM),) * 2
     elif zoom is None and preprocessing.scale == "objects":
-        zooms = (zoom_for_objects(model, pixels),) * 2
+        zooms = (zoom_for_objects(model, pixels, tell),) * 2
     return tuple(max(1, round(n * z)) for n, z in zip(shape, zooms, strict=True))
 
 
-def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
-    """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best."""
+def zoom_for_objects(model: UNet, pixels: np.ndarray, tell: Callable[[str], object] = str) -> float:
+    """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best.
+
+    ``tell`` is called with a warning where objects of one size are seen at one of them, and of another size at another.
+    """
     size = model.card.preprocessing.size
     seen = [(zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom)) for zoom in LOOKS]
     fits = [(abs(np.log(width * zoom / size)) - TRUST * certainty, width) for zoom, width, certainty in seen if width]
+    widths = [width for _, width in fits]
+    if fits and max(widths) > DIFFER * min(widths):
+        sizes = " and ".join(f"{width:.0f} px" for width in (max(widths), min(widths)))
+        zooms = " and ".join(f"zoom={np.clip(size / width, 0.2, MAX_ZOOM):.2g}" for width in (max(widths), min(widths)))
+        tell(
+            f"objects of very different sizes, about {sizes} wide: one size may be missed. Look at both, with {zooms}."
+        )
     return float(np.clip(size / min(fits)[1], 0.2, MAX_ZOOM)) if fits else 1.0
 
 

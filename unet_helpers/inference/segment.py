@@ -105,7 +105,8 @@ def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress:
     With ``flips`` > 1 one more channel holds the standard deviation over the copies, but of huge images.
     """
     stack, card = to_stack(image), model.card
-    look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress)
+    said: list[str] = []
+    look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress, tell=said.append)
     grid = at_spacing(stack, card.preprocessing.spacing) if volumetric(stack, card) and zoom is None else None
     if card.localise and card.localise.wanted(stack):
         values, zoom, warnings, places = see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
@@ -120,7 +121,7 @@ def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress:
         seen = Seen(*look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing))
         if card.preprocessing.spacing and zoom is None and seen.zoom != 1:
             seen.notes = (scale_note(card),)
-    return replace(seen, values=from_stack(image, seen.values))
+    return replace(seen, values=from_stack(image, seen.values), warnings=(*seen.warnings, *said))
 
 
 def scale_note(card) -> str:
@@ -134,8 +135,9 @@ def volumetric(stack, card) -> bool:
 
 
 def predict_stack(
-    model: UNet, stack: np.ndarray, flips: int, zoom: float | None, progress: bool, spacing=None, axes=None
-) -> tuple[np.ndarray, float]:
+    model: UNet, stack: np.ndarray, flips: int, zoom: float | None, progress: bool, spacing=None, axes=None,
+    tell: Callable[[str], object] = str,
+) -> tuple[np.ndarray, float]:  # fmt: skip
     """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes``.
 
     Without ``axes``, over the card's. In a volume that lies in space the front is at the top, the patient's right on
@@ -148,7 +150,7 @@ def predict_stack(
     with tqdm(total=count, desc="slices", disable=not progress or count < 4) as bar:
         for axis in axes:
             slices, out = np.moveaxis(stack, axis, 0), np.moveaxis(total, axis + 1, 1)
-            size = working_shape(model, slices[len(slices) // 2], zoom, spacing)
+            size = working_shape(model, slices[len(slices) // 2], zoom, spacing, tell)
             zooms.append(size[0] / slices.shape[1])
             for i, prepared in enumerate(prepare(slices, preprocessing, size)):
                 predict(model, prepared, out[:, i], flips, 1 / len(axes), progress and count == 1)

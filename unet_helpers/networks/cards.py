@@ -63,7 +63,7 @@ CARDS = (
     ModelCard(
         name="lungs", title="Lung fields", modality="chest X-ray, frontal", dicom=("CR", "DX", "RG", "DR"),
         classes=("lung",), colors=(SKY,), preprocessing=Preprocessing(scale="square", size=256),
-        flips=2, min_component_share=0.1,
+        min_component_share=0.1,
         sha256="b6f05e9c441d8704dace01ed1e2158301ae52876ab2cfabd96457819865ed0f1",
         data="Montgomery (MCUCXR) and Shenzhen (CHNCXR) chest X-rays",
         licence="US NLM public data, please cite: see the data sets' pages",
