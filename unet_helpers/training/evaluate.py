@@ -16,7 +16,7 @@ from .tasks import TASKS, read_cases
 
 
 def evaluate(card: str, folder: Path, part: str = "test", model: UNet | None = None, task: str = "", **options):
-    """A pandas.DataFrame, one row a case: name, kind, group, metrics. ``task``: another card's data, less kinds known."""
+    """pandas.DataFrame: name, kind, group and metrics of a case. ``task``: another card's data, less kinds learnt."""
     import pandas as pd
 
     model, rows, learnt = model or load_model(card), [], TASKS[card].recipe.shares if task not in ("", card) else ()
