@@ -43,7 +43,7 @@ def main() -> None:
     models = [load_model(path) for path in chosen.weights]
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     for model, spent in zip(models, milliseconds(models)):
-        scores = evaluate(chosen.card, chosen.data, chosen.part, model).drop(columns=["name", "kind"]).mean()
+        scores = evaluate(chosen.card, chosen.data, chosen.part, model).drop(columns=["name", "kind", "group"]).mean()
         words = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
         count = sum(p.numel() for p in model.parameters())
         print(f"features {model.features:3d}  parameters {count:>10,}  {spent:6.1f} ms  {words}")

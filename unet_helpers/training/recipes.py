@@ -71,6 +71,8 @@ class Task:
     examples: Callable[[Case], Iterator[Example]]
     score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
     recipe: Recipe
+    unit: str  # what a source was split by, for the test part: 'patients', 'fields', ...
+    unseen_by: tuple[str, ...] = ()  # other cards that look for the same, and learnt from other data sets
 
 
 def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields) -> Example:

@@ -22,4 +22,4 @@ TASK = Task("brain_flair", read_brains, slice_examples("brain_flair"), score_cla
     steps=9000, batch=8, weight_decay=5e-2, ema=0.998, crop=192, symmetry="left-right", hide_neighbours=0.15,
     mirror=False, zoom=(0.7, 1.35), rotation=25, gamma=0.5, contrast=0.4, downsample=0.3, erase=0.7, carve_mix=0.7,
     bias_field=0.25,
-))  # fmt: skip
+), unit="patients")  # fmt: skip

@@ -35,4 +35,4 @@ TASK = Task("em_membranes", read_membranes, slice_examples("em_membranes"), scor
     steps=3550, batch=16, weight_decay=5e-2, ema=0.998, shares={"ISBI": 1, "VNC": 1}, consistency=1.0, zoom=(0.75,
     1.35), elastic=3.0, gamma=0.4, contrast=0.35, noise=0.06, downsample=0.3, focus=0.4, haze=0.05, bias_field=0.1,
     erase=0.4,
-))  # fmt: skip
+), unit="slices")  # fmt: skip

@@ -20,4 +20,4 @@ def read_hippocampi(folder: Path) -> Iterator[Case]:
 TASK = Task("hippocampus", read_hippocampi, slice_examples("hippocampus"), score_classes, Recipe(
     steps=5250, batch=128, weight_decay=5e-2, ema=0.998, crop=48, symmetry="left-right", hide_neighbours=0.1,
     rotation=20, elastic=0.8, gamma=0.35, downsample=0.2, bias_field=0.2,
-))  # fmt: skip
+), unit="volumes")  # fmt: skip

@@ -18,4 +18,4 @@ def read_lungs(folder: Path) -> Iterator[Case]:
 TASK = Task("lungs", read_lungs, slice_examples("lungs"), score_classes, Recipe(
     steps=5000, weight_decay=5e-2, ema=0.998, symmetry="none", mirror=False, zoom=(0.75, 1.3), rotation=20,
     gamma=0.4, erase=0.5,
-))  # fmt: skip
+), unit="patients")  # fmt: skip

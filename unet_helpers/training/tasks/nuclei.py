@@ -58,4 +58,4 @@ TASK = Task("nuclei", read_nuclei, nucleus_examples, score_nuclei, Recipe(
     steps=2640, batch=16, weight_decay=5e-2, ema=0.998, shares={"fluorescence": 0.65, "stained": 0.25,
     "brightfield": 0.1}, consistency=1.0, class_weights=(1.0, 1.0, 2.5), zoom=(0.5, 1.9), elastic=2.0, colour=0.5,
     gamma=0.5, contrast=0.4, noise=0.06, downsample=0.3, focus=0.4, haze=0.06, bias_field=0.15, erase=0.2,
-))  # fmt: skip
+), unit="images")  # fmt: skip

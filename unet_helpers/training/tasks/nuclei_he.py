@@ -36,4 +36,4 @@ TASK = Task("nuclei_he", read_tissue, tissue_examples, score_nuclei, Recipe(
     steps=2500, batch=16, weight_decay=5e-2, ema=0.998, shares={"monuseg": 0.5, "consep": 0.35, "stained": 0.15},
     consistency=1.0, zoom=(0.6, 1.7), elastic=2.0, stain=0.3, colour=0.25, downsample=0.3, focus=0.4,
     bias_field=0.05, erase=0.1,
-))  # fmt: skip
+), unit="fields", unseen_by=("nuclei",))  # fmt: skip

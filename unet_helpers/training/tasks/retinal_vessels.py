@@ -44,4 +44,4 @@ TASK = Task("retinal_vessels", read_vessels, vessel_examples, score_vessels, Rec
     steps=3640, batch=16, weight_decay=5e-2, ema=0.998, shares={"chase": 1, "hrf": 1, "drive": 1}, consistency=1.0,
     dice="image", zoom=(0.7, 1.5), elastic=2.0, noise=0.1, downsample=0.4, focus=0.4, haze=0.08, bias_field=0.1,
     erase=0.3,
-))  # fmt: skip
+), unit="eyes")  # fmt: skip
