@@ -9,11 +9,11 @@ CARDS = (
         classes=("vessel",), colors=(SKY,), measures="tree",
         preprocessing=Preprocessing(channels="green", intensities="local", scale="field of view", size=1000, sigma=25),
         sha256="f4992a3a1c3ac9121d06ae68c148dc8f54e02b6c719eaab38f03586defe6de09",
-        data="CHASE_DB1 (children 01-09), HRF (persons 01-09, at half size) and DRIVE (21-29 and 31-39)",
+        data="CHASE_DB1 (children 01-09), HRF (numbers 01-09, at half size) and DRIVE (21-29 and 31-39)",
         licence="CC BY 4.0 (CHASE_DB1, HRF), as commonly stated; DRIVE: see the data sets' pages",
         citation="Fraz et al. 2012, IEEE TBME 59(9); Budai et al. 2013, Int. J. Biomed. Imaging; "
         "Staal et al. 2004, IEEE TMI 23(4)",
-        scores=("Dice 0.800 on CHASE_DB1 (child 10, 2 eyes)", "0.808 on HRF (person 10, 3 eyes)",
+        scores=("Dice 0.800 on CHASE_DB1 (child 10, 2 eyes)", "0.808 on HRF (numbers 10, 3 eyes)",
                 "0.794 on DRIVE (numbers 30 and 40)"),
         limits="Fundus photographs only; thin vessels fade where the photograph is blurred, and the rim of the disc, "
         "scars and haemorrhages can look like vessels.",

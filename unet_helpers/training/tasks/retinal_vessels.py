@@ -16,10 +16,10 @@ from ..recipes import Example, Recipe, Task, example_of
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
-    """CHASE_DB1 by child, HRF by person, DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
+    """CHASE_DB1 by child, HRF and DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
     for name, image, mask in read_pairs(folder / "images", folder / "masks"):
         kind, number = name.split("_")[0], first_number(name)
-        group = f"{kind} {number}"  # both eyes of a child, all photographs of a person
+        group = f"{kind} {number}"  # both eyes of a child
         yield Case(name, tenths(number), kind, image, (mask > 0).astype(np.uint8), group)
 
 
