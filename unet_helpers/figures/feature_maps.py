@@ -1,10 +1,8 @@
 """What the channels of a network respond to, watched by PyTorch hooks on a real forward pass."""
 
-from contextlib import ExitStack
-
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from torch.nn.modules.module import register_module_forward_hook
 
 from ..errors import ArgumentError
 from ..images.orientation import to_stack
@@ -14,6 +12,7 @@ from ..inference.tiles import TILE
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..preprocessing.prepare import prepare
+from .show import panels
 
 
 def as_seen(image, model, index: int | None = None) -> torch.Tensor:
@@ -35,14 +34,13 @@ def as_seen(image, model, index: int | None = None) -> torch.Tensor:
 def activations(model: UNet, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """(C, h, w) output of each block in one forward pass of (1, C, h, w), in that order; last the 'answer'."""
     seen, training = {}, model.training
+    names = {block: name for name, block in model.named_children() if name != "pool"}
 
-    def keep(name: str):
-        return lambda block, inputs, output: seen.update({name: output[0]})
+    def keep(block, inputs, output) -> None:
+        if block in names:
+            seen[names[block]] = output[0]
 
-    with ExitStack() as hooks:
-        for name, block in model.named_children():
-            if name != "pool":
-                hooks.enter_context(block.register_forward_hook(keep(name)))
+    with register_module_forward_hook(keep):
         seen["answer"] = model.eval()(x)[0]
     model.train(training)
     return seen
@@ -65,20 +63,14 @@ def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = N
     _, height, width = seen[chosen[0]].shape
     side = min(12.8 / len(chosen), 2.6)
     size = (max(6.5, side * len(chosen) + 0.2), maps * side * height / width + 1.3)
-    figure, axes = plt.subplots(maps, len(chosen), figsize=size, layout="compressed", squeeze=False)
+    note = f"The {maps} channels that vary most in each block, the strongest on top; bright is strong"
+    figure, axes = panels(maps, len(chosen), size, note, layout="compressed")
     for column, name in zip(axes.T, chosen, strict=True):
         block = seen[name].float()
         strongest = block.var(dim=(1, 2)).topk(min(maps, len(block))).indices
         for ax, channel in zip(column, block[strongest].numpy(), strict=False):
             low, high = np.percentile(channel, [1, 99])
             ax.imshow(channel, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
-        column[0].set_title(
-            f"{name.replace('coder', 'coder ').capitalize()}\n{' × '.join(map(str, block.shape))}", fontsize=10
-        )
-    for ax in axes.flat:
-        ax.set_axis_off()
-    figure.supxlabel(
-        f"The {maps} channels that vary most in each block, the strongest on top; bright is strong", fontsize=11
-    )
-    plt.close(figure)
+        title, shape = name.replace("coder", "coder ").capitalize(), " × ".join(map(str, block.shape))
+        column[0].set_title(f"{title}\n{shape}", fontsize=10)
     return figure

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import matplotlib.pyplot as plt
 import torch
 
 from ..errors import ArgumentError
@@ -16,6 +15,7 @@ from ..networks.unet import UNet
 from ..results.metrics import dice
 from ..results.overlay import slice_of
 from ..results.segmentation import Segmentation
+from .show import panels
 
 
 @contextmanager
@@ -49,22 +49,15 @@ def compare_skips(image, model, index: int | None = None):
     whole = segment(image, model, flips=1, progress=False)
     zoom = whole.zoom if model.card.preprocessing.scale == "objects" else None
     index = whole.busiest_slice() if index is None else index
-    answers = {"All skip connections": whole}
     cuts = {f"Without skip connection {i}": (i,) for i in range(1, model.depth + 1)} | {"Without any": None}
-    for name, levels in cuts.items():
-        answers[name] = without_skips(image, model, levels, flips=1, zoom=zoom, progress=False)
+    answers = {"All skip connections": whole} | {
+        name: without_skips(image, model, levels, flips=1, zoom=zoom, progress=False) for name, levels in cuts.items()
+    }
     rows, (height, width) = -(-len(answers) // 3), slice_of(image, whole.labels, index).shape
-    size = (13, min(5.0, 3.9 * height / width + 0.4) * rows + 0.5)
-    figure, axes = plt.subplots(rows, 3, figsize=size, layout="constrained", squeeze=False)
+    note = "Skip connection 1 is at full resolution. Dice is the overlap with the answer of the whole network."
+    figure, axes = panels(rows, 3, (13, min(5.0, 3.9 * height / width + 0.4) * rows + 0.5), note)
     for ax, (name, answer) in zip(axes.flat, answers.items(), strict=False):
         heat = ax.imshow(slice_of(image, answer.foreground, index), cmap="cividis", vmin=0, vmax=1)
         ax.set_title(name if answer is whole else f"{name}: Dice {dice(whole.labels, answer.labels):.2f}")
-    for ax in axes.flat:
-        ax.set_axis_off()
     figure.colorbar(heat, ax=axes, shrink=0.6, pad=0.02, label="Probability")
-    figure.supxlabel(
-        "Skip connection 1 is at full resolution. Dice is the overlap with the answer of the whole network.",
-        fontsize=11,
-    )
-    plt.close(figure)
     return figure

@@ -4,7 +4,6 @@ from dataclasses import replace
 from textwrap import fill
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Patch
 
@@ -15,7 +14,7 @@ from ..images.read import read_image
 from ..palette import YELLOW
 from ..results.overlay import picture, to_8_bits
 from ..results.segmentation import Segmentation
-from .show import found, headline
+from .show import found, headline, panels
 
 BODY = {"Axial": "RLA", "Coronal": "RLS", "Sagittal": "APS"}  # and what is left, right and on top of each plane
 STACK = {"Along the stack": "", "Across its rows": "", "Across its columns": ""}  # where directions are not known
@@ -108,7 +107,7 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
     sizes = [extent(stack, shape) for stack, shape in zip(stacks, shapes, strict=True)]
     widths = [width for _, width in sizes]  # one scale for all three
     tall = max(height for height, _ in sizes) * 12.5 / sum(widths) + 1.2
-    figure, axes = plt.subplots(1, 3, figsize=(13, min(tall, 8)), layout="constrained", width_ratios=widths)
+    figure, (axes,) = panels(1, 3, (13, min(tall, 8)), width_ratios=widths)
     for axis, (ax, (name, sides)) in enumerate(zip(axes, directions(shown).items(), strict=True)):
         (rows, columns), (height, width) = shapes[axis], sizes[axis]
         row, column = (i + 0.5 for i in np.delete(point, axis))
@@ -121,11 +120,9 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
             place = {"ha": "center", "va": "center", "transform": ax.transAxes, "bbox": box}
             ax.text(x, y, letter, color="white", fontsize=12, **place)
         ax.set_title(f"{name}, slice {point[axis]}")
-        ax.set_axis_off()
     figure.suptitle(headline(image))
     if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:
         figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=11)
-    plt.close(figure)
     return figure
 
 
@@ -134,14 +131,10 @@ def gallery(results):
     results = list(results)
     columns = max(1, min(3, len(results)))
     rows = max(1, -(-len(results) // columns))
-    size = (13 * columns / 3, 4.7 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    figure, axes = panels(rows, columns, (13 * columns / 3, 4.7 * rows))
     for ax, result in zip(axes.flat, results, strict=False):
         index = result.busiest_slice()
         ax.imshow(view(result if result.image.is_single else facing(result, 0), index))
         words = fill(", ".join(amounts(result)), 44) if result.image.lies_in_space else found(result, 44)
         ax.set_title(f"{headline(result.image, index)}\n{words}", fontsize=12)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    plt.close(figure)
     return figure
