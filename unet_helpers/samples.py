@@ -37,23 +37,18 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
 
 def samples_at_hand(card: str | None = None) -> list[str]:
     """Names of the samples that can be used now: shipped, cached, or fetched by this call. Offline it gives up soon."""
-    names = [name for name, row in table().items() if card in (None, row["card"])]
-    return [name for name in names if is_at_hand(table()[name])]
+    return [name for name, row in table().items() if card in (None, row["card"]) and is_at_hand(row)]
 
 
 def is_at_hand(row: dict) -> bool:
     if "file" in row:
         return True
-    host = urlsplit(row["url"]).netloc
-    if not cached_path(row["url"], row["sha256"]).is_file() and unreachable & {host, row["url"]}:
-        return False
-    try:
-        fetch(row["url"], row["sha256"])
-        return True
-    except Unreachable:
-        unreachable.add(host)
-    except DownloadError:  # this file only, as far as is known
-        unreachable.add(row["url"])
+    url, sha256, host = row["url"], row["sha256"], urlsplit(row["url"]).netloc
+    if cached_path(url, sha256).is_file() or not unreachable & {host, url}:
+        try:
+            return bool(fetch(url, sha256))
+        except DownloadError as error:  # where the server answers, it is this file only, as far as is known
+            unreachable.add(host if isinstance(error, Unreachable) else url)
     return False
 
 
@@ -61,10 +56,8 @@ def list_samples():
     """All samples as a pandas.DataFrame."""
     import pandas as pd
 
-    columns = ["sample", "model", "shows", "comes", "expert's mask", "licence"]
-    ways = {True: "with the repository", False: "by download"}
-    rows = [
-        (n, r["card"], r["title"], ways["file" in r], ("no", "yes")["ground_truth" in r], r["licence"])
-        for n, r in table().items()
-    ]
-    return pd.DataFrame(rows, columns=columns).set_index("sample")
+    return pd.DataFrame({
+        "sample": name, "model": row["card"], "shows": row["title"],
+        "comes": "with the repository" if "file" in row else "by download",
+        "expert's mask": "yes" if "ground_truth" in row else "no", "licence": row["licence"],
+    } for name, row in table().items()).set_index("sample")  # fmt: skip

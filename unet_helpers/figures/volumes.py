@@ -21,14 +21,6 @@ STACK = {"Along the stack": "", "Across its rows": "", "Across its columns": ""}
 VIEW = 480  # px: longer side of a slice as shown
 
 
-def volume(shown) -> Segmentation | MedicalImage:
-    """As given, or read; ImageError for an image without slices."""
-    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
-    if image_of(shown).is_single:
-        raise ImageError(f"{image_of(shown).name} is a single image, without slices: look at it with show(result).")
-    return shown
-
-
 def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
     return shown.image if isinstance(shown, Segmentation) else shown
 
@@ -45,9 +37,9 @@ def facing(shown: Segmentation | MedicalImage, axis: int):
         values = np.moveaxis(as_displayed(image, values), axis, 0)
         return values[:, ::-1] if axis and names is BODY else values
 
-    stack, pixels = to_stack(image), turn(image.pixels)
-    pixels = to_8_bits(pixels)  # one range for all slices, or the brightness would jump from one to the next
+    stack = to_stack(image)
     spacing = stack.spacing and (stack.spacing[axis], *np.delete(stack.spacing, axis))
+    pixels = to_8_bits(turn(image.pixels))  # of all slices, or the brightness would jump from one to the next
     turned = replace(stack, pixels=pixels, spacing=spacing)
     if shown is image:
         return turned
@@ -96,8 +88,10 @@ def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
 
 def three_planes(shown, at: tuple[int, int, int] | None = None):
     """The three planes through voxel ``at`` (in the file's order; default: the largest object's centre). The figure."""
-    shown = volume(shown)
-    image, point = image_of(shown), centre(shown)
+    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
+    if (image := image_of(shown)).is_single:
+        raise ImageError(f"{image.name} is a single image, without slices: look at it with show(result).")
+    point = centre(shown)
     if at is not None:
         marker = np.zeros(image.spatial_shape, bool)
         marker[at] = True

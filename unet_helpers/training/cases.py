@@ -14,6 +14,7 @@ from ..images.image import MedicalImage
 from ..images.read import read_image
 
 IGNORED = 255  # a true label that no loss and no score counts
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +39,7 @@ def first_number(name: str) -> int:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-    )
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES)
 
 
 def read_pairs(images: Path, truths: Path) -> Iterator[tuple[str, MedicalImage, np.ndarray]]:

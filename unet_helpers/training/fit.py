@@ -1,7 +1,6 @@
 """The training loop, on a CPU or a GPU: ``fit(model, train, validation, recipe, folder)``."""
 
 import copy
-import csv
 import math
 import time
 from collections.abc import Sequence
@@ -103,6 +102,8 @@ def fit(
     checkpoint.pt where there is one. Ends after ``recipe.steps``, or ``minutes`` with the rest of the schedule
     shortened to fit. ``half`` convolves in bfloat16, faster on graphics cards and processors that have it.
     """
+    import pandas as pd
+
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,8 @@ def fit(
             saved = {name: part.state_dict() for name, part in parts.items()} | state
             with written_whole(folder / "checkpoint.pt") as part:
                 torch.save(saved, part)
-            with written_whole(folder / "curve.csv") as part, part.open("w", newline="") as file:
-                csv.writer(file).writerows([("step", "loss", "validation_dice"), *state["curve"]])
+            average.curve = pd.DataFrame(state["curve"], columns=["step", "loss", "validation_dice"])
+            with written_whole(folder / "curve.csv") as part:
+                average.curve.to_csv(part, index=False)
     bar.close()
     return average.cpu()

@@ -81,10 +81,11 @@ def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields
     return Example(pixels, target.astype(np.uint8), **fields)
 
 
-def single_example(name: str, pixels: np.ndarray, target: np.ndarray, **fields) -> Iterator[Example]:
-    """The one example of a single image (H, W[, 3]), prepared at the target's shape just as inference does."""
-    card = MODELS[name]
-    yield example_of(prepare(pixels[None], card.preprocessing, target.shape)[0], target, card, **fields)
+def single_example(card: ModelCard, pixels: np.ndarray, truth: np.ndarray, shape, resize=resize_labels) -> Example:
+    """The example of a single image (H, W[, 3]), prepared at the working ``shape`` just as inference does."""
+    prepared = prepare(pixels[None], card.preprocessing, shape)[0]
+    shape = shape if prepared.inside is None else prepared.inside.shape
+    return example_of(prepared, resize(truth[prepared.box], shape), card)
 
 
 def slice_examples(name: str) -> Callable[[Case], Iterator[Example]]:

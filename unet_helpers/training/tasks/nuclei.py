@@ -24,7 +24,7 @@ def read_nuclei(folder: Path) -> Iterator[Case]:
 def nucleus_examples(case: Case) -> Iterator[Example]:
     """Brought to the same median diameter."""
     labels = at_diameter(case.truth, MODELS["nuclei"].preprocessing.size)
-    yield from single_example("nuclei", case.image.pixels, interiors_and_borders(labels, reach=2))
+    yield single_example(MODELS["nuclei"], case.image.pixels, interiors_and_borders(labels, reach=2), labels.shape)
 
 
 def at_diameter(truth: np.ndarray, size: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...networks.cards import MODELS
 from ..cases import Case, read_pairs
 from ..recipes import Example, Recipe, Task, single_example
 from .nuclei import at_diameter, interiors_and_borders, read_nuclei, score_nuclei
@@ -29,7 +30,8 @@ def read_tissue(folder: Path) -> Iterator[Case]:
 def tissue_examples(case: Case) -> Iterator[Example]:
     """Fields as they were scanned, at 0.25 um a pixel; of other images the nuclei are brought to a like size."""
     labels = at_diameter(case.truth, 24) if case.kind == "stained" else case.truth.astype("uint16")
-    yield from single_example("nuclei_he", case.image.pixels, interiors_and_borders(labels, reach=2, rim=True))
+    target = interiors_and_borders(labels, reach=2, rim=True)
+    yield single_example(MODELS["nuclei_he"], case.image.pixels, target, target.shape)
 
 
 TASK = Task("nuclei_he", read_tissue, tissue_examples, score_nuclei, Recipe(

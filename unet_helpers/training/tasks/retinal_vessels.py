@@ -7,12 +7,11 @@ import numpy as np
 
 from ...networks.cards import MODELS
 from ...preprocessing.field_of_view import field_of_view, width_of
-from ...preprocessing.prepare import prepare
 from ...preprocessing.resize import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
 from ..cases import Case, first_number, read_pairs, tenths
-from ..recipes import Example, Recipe, Task, example_of
+from ..recipes import Example, Recipe, Task, single_example
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
@@ -27,10 +26,11 @@ def vessel_examples(case: Case) -> Iterator[Example]:
     card = MODELS["retinal_vessels"]
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
-    prepared = prepare(case.image.pixels[None], card.preprocessing, shape)[0]
-    # a thin vessel covers less than half of a shrunken pixel and still counts
-    target = resize(case.truth[prepared.box].astype(np.float32), prepared.pixels.shape) > 0.45
-    yield example_of(prepared, target, card)
+    yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, resize_vessels)
+
+
+def resize_vessels(truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return resize(truth, shape) > 0.45  # a thin vessel covers less than half of a shrunken pixel and still counts
 
 
 def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
