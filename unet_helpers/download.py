@@ -112,7 +112,7 @@ def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
 
     Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk.
     """
-    part, problems = target.with_name(f".{target.name}.part"), []
+    part, problems = target.with_name(f".{target.name}.part"), list[DownloadError]()
     other = DownloadError("the file that came is not the one expected (its sha256 differs)")
     while len(problems) < TRIES and problems.count(other) < 2:
         time.sleep(PAUSE_SECONDS * len(problems))

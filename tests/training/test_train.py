@@ -12,9 +12,8 @@ from unet_helpers import load_model, read_image, segment
 from unet_helpers.errors import TrainingError
 from unet_helpers.figures.feature_maps import as_seen
 from unet_helpers.networks.unet import UNet
-from unet_helpers.training.cases import Case
 from unet_helpers.training.fit import fit, loss_of, loss_of_step
-from unet_helpers.training.recipes import IGNORED, Recipe
+from unet_helpers.training.recipes import IGNORED, Case, Recipe
 from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.tasks.nuclei import interiors_and_borders
 from unet_helpers.training.train import main as train

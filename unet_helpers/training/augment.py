@@ -5,12 +5,11 @@ import math
 import cv2
 import torch
 import torch.nn.functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
+from torchvision.transforms.v2.functional import gaussian_blur, rgb_to_grayscale
 
 from .recipes import IGNORED, Recipe
 from .windows import Draws, Pool
 
-LUMA = (0.299, 0.587, 0.114)
 DYES = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))  # what H, E and DAB absorb of red, green, blue
 
 
@@ -51,9 +50,9 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torc
     if recipe.colour:
         images = vary_colours(images, recipe, draws)
     if recipe.bias_field:
-        images = images * (recipe.bias_field * smooth_field(images, draws)).exp()
+        images = images * (recipe.bias_field * draws.smooth(len(images), 1, 4, images.shape[2:])).exp()
     if recipe.haze:
-        images = images + recipe.haze * smooth_field(images, draws)
+        images = images + recipe.haze * draws.smooth(len(images), 1, 4, images.shape[2:])
     images = images.clamp(0, 1.5) ** (recipe.gamma * draws.normal(*each)).exp()
     middle = images.mean((1, 2, 3), keepdim=True)
     contrast = (recipe.contrast * draws.normal(*each)).exp()
@@ -81,19 +80,12 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
 def vary_colours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """Saturation, hue (turned around the axis of greys) and, for one in ten, no colour at all."""
     n, each = len(images), (len(images), 1, 1, 1)
-    grey = (images * torch.tensor(LUMA, device=images.device)[:, None, None]).sum(1, keepdim=True)
+    grey = rgb_to_grayscale(images)
     chroma = (images - grey) * ((recipe.colour * draws.normal(*each)).exp() * ~draws.coin(0.1, *each))
     angle = draws.uniform(-1, 1, n) * recipe.colour / 5 * 2 * math.pi
-    third, root = (1 - angle.cos()) / 3, angle.sin() / math.sqrt(3)
-    diagonal, up, down = angle.cos() + third, third - root, third + root
-    rows = (diagonal, up, down, down, diagonal, up, up, down, diagonal)
-    return grey + torch.einsum("nij,njhw->nihw", torch.stack(rows, -1).reshape(n, 3, 3), chroma)
-
-
-def smooth_field(images: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """(N, 1, H, W): for half of the images zero, for the others a random field that varies slowly."""
-    field = draws.normal(len(images), 1, 4, 4) * draws.coin(0.5, len(images), 1, 1, 1)
-    return F.interpolate(field, images.shape[2:], mode="bicubic", align_corners=True)
+    around_grey = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device) / math.sqrt(3)
+    turn = torch.linalg.matrix_exp(angle[:, None, None] * around_grey)
+    return grey + torch.einsum("nij,njhw->nihw", turn, chroma)
 
 
 def vary_camera(images: torch.Tensor, recipe: Recipe, draws: Draws, groups: int = 8) -> torch.Tensor:

@@ -21,9 +21,8 @@ from ..networks.load import load_model
 from ..networks.unet import UNet, fold_batch_norm
 from ..networks.weights import save_model
 from .augment import batch_of
-from .cases import IGNORED, Case
 from .fit import fit, loss_of, loss_of_step
-from .recipes import Example, Recipe, single_example
+from .recipes import IGNORED, Case, Example, Recipe, single_example
 from .tasks import TASKS
 from .windows import Draws, Pool
 
@@ -168,9 +167,9 @@ def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrain
         return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3)
     crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
-        steps=1, crop=crop, batch=min(8, max(4, 8 * 128**2 // crop**2)), ema=0.98, zoom=(0.9, 1.4), rotation=30,
+        steps=1, crop=crop, batch=min(8, max(4, 8 * 128**2 // crop**2)), weight_decay=1e-3, ema=0.98, rotation=30,
         learning_rate=1e-3 if kept_head else 3e-3,  # a new last layer would learn too slowly at 1e-3
-        colour=0.2 if len(examples[0].pixels) == 3 else 0.0, gamma=0.2, contrast=0.2,
+        colour=0.2 if len(examples[0].pixels) == 3 else 0.0, gamma=0.2, contrast=0.2, zoom=(0.9, 1.4),
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ..errors import TrainingError
@@ -78,13 +77,6 @@ def validate(model: UNet, examples: Sequence[Example]) -> float:
     return float(np.mean(2 * hits / np.maximum(sizes, 1)))
 
 
-def move_average(average: UNet, model: UNet, decay: float) -> None:
-    """The exponential moving average of weights and batch statistics, a step on."""
-    pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
-    old, new = zip(*((a, b) for a, b in pairs if a.is_floating_point()), strict=True)
-    get_ema_multi_avg_fn(decay)(old, new, None)
-
-
 def rate_at(progress: float, step: int, recipe: Recipe) -> float:
     """The learning rate: a short rise, then half a cosine down to a hundredth."""
     warm = max(1, min(100, recipe.steps // 10))
@@ -139,7 +131,10 @@ def fit(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        move_average(average, model, min(recipe.ema, (1 + step) / (10 + step)))  # the start is soon forgotten
+        decay = min(recipe.ema, (1 + step) / (10 + step))  # the start is soon forgotten
+        for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - decay)
         losses.append(loss.detach())
         bar.update()
         step, before, progress = step + 1, progress, progress_at(step + 1)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import TrainingError
-from ..cases import Case
+from ..recipes import Case
 from . import brain_flair, em_membranes, hippocampus, lungs, nuclei, nuclei_he, retinal_vessels
 
 MODULES = (retinal_vessels, nuclei, nuclei_he, em_membranes, lungs, brain_flair, hippocampus)

@@ -8,8 +8,7 @@ from skimage.measure import label
 
 from ...results.metrics import dice, rand_v
 from ...results.segmentation import Segmentation
-from ..cases import IGNORED, Case, first_number, read_pairs
-from ..recipes import Recipe, Task, slice_examples
+from ..recipes import IGNORED, Case, Recipe, Task, first_number, read_pairs, slice_examples
 
 
 def read_membranes(folder: Path) -> Iterator[Case]:
@@ -31,8 +30,7 @@ def score_membranes(case: Case, result: Segmentation) -> dict[str, float]:
     return {"Rand V": rand_v(cells, result.objects), "Dice": dice(case.truth[seen], result.labels[seen])}
 
 
-TASK = Task("em_membranes", read_membranes, slice_examples("em_membranes"), score_membranes, Recipe(
-    steps=3550, batch=16, weight_decay=5e-2, ema=0.998, shares={"ISBI": 1, "VNC": 1}, consistency=1.0, zoom=(0.75,
-    1.35), elastic=3.0, gamma=0.4, contrast=0.35, noise=0.06, downsample=0.3, focus=0.4, haze=0.05, bias_field=0.1,
-    erase=0.4,
+TASK = Task("em_membranes", read_membranes, slice_examples, score_membranes, Recipe(
+    steps=3550, batch=16, shares={"ISBI": 1, "VNC": 1}, consistency=1.0, zoom=(0.75, 1.35), elastic=3.0, gamma=0.4,
+    contrast=0.35, noise=0.06, downsample=0.3, focus=0.4, haze=0.05, bias_field=0.1, erase=0.4,
 ))  # fmt: skip

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...networks.cards import MODELS
-from ..cases import Case, read_pairs
-from ..recipes import Example, Recipe, Task, single_example
+from ...networks.cards import ModelCard
+from ..recipes import Case, Example, Recipe, Task, read_pairs, single_example
 from .nuclei import at_diameter, interiors_and_borders, read_nuclei, score_nuclei
 
 VALIDATION = ("TCGA-B0-5710", "TCGA-E2-A1B5", "09", "18", "27")  # kidney, breast; fields of colon
@@ -27,15 +26,14 @@ def read_tissue(folder: Path) -> Iterator[Case]:
         yield from (c for c in read_nuclei(folder.parent / "nuclei") if c.kind == "stained" and c.part == "train")
 
 
-def tissue_examples(case: Case) -> Iterator[Example]:
+def tissue_examples(card: ModelCard, case: Case) -> Iterator[Example]:
     """Fields as they were scanned, at 0.25 um a pixel; of other images the nuclei are brought to a like size."""
     labels = at_diameter(case.truth, 24) if case.kind == "stained" else case.truth.astype("uint16")
     target = interiors_and_borders(labels, reach=2, rim=True)
-    yield single_example(MODELS["nuclei_he"], case.image.pixels, target, target.shape)
+    yield single_example(card, case.image.pixels, target, target.shape)
 
 
 TASK = Task("nuclei_he", read_tissue, tissue_examples, score_nuclei, Recipe(
-    steps=2500, batch=16, weight_decay=5e-2, ema=0.998, shares={"monuseg": 0.5, "consep": 0.35, "stained": 0.15},
-    consistency=1.0, zoom=(0.6, 1.7), elastic=2.0, stain=0.3, colour=0.25, downsample=0.3, focus=0.4,
-    bias_field=0.05, erase=0.1,
+    steps=2500, batch=16, shares={"monuseg": 0.5, "consep": 0.35, "stained": 0.15}, consistency=1.0, zoom=(0.6, 1.7),
+    elastic=2.0, stain=0.3, colour=0.25, downsample=0.3, focus=0.4, bias_field=0.05, erase=0.1,
 ))  # fmt: skip

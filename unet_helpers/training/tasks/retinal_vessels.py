@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...networks.cards import MODELS
+from ...networks.cards import ModelCard
 from ...preprocessing.field_of_view import field_of_view, width_of
 from ...preprocessing.resize import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
-from ..cases import Case, first_number, read_pairs, tenths
-from ..recipes import Example, Recipe, Task, single_example
+from ..recipes import Case, Example, Recipe, Task, first_number, read_pairs, single_example, tenths
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
@@ -22,8 +21,7 @@ def read_vessels(folder: Path) -> Iterator[Case]:
         yield Case(name, tenths(number), kind, image, (mask > 0).astype(np.uint8), group)
 
 
-def vessel_examples(case: Case) -> Iterator[Example]:
-    card = MODELS["retinal_vessels"]
+def vessel_examples(card: ModelCard, case: Case) -> Iterator[Example]:
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
     yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, resize_vessels)
@@ -41,7 +39,6 @@ def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
 
 
 TASK = Task("retinal_vessels", read_vessels, vessel_examples, score_vessels, Recipe(
-    steps=3640, batch=16, weight_decay=5e-2, ema=0.998, shares={"chase": 1, "hrf": 1, "drive": 1}, consistency=1.0,
-    dice="image", zoom=(0.7, 1.5), elastic=2.0, noise=0.1, downsample=0.4, focus=0.4, haze=0.08, bias_field=0.1,
-    erase=0.3,
+    steps=3640, batch=16, shares={"chase": 1, "hrf": 1, "drive": 1}, consistency=1.0, dice="image", zoom=(0.7, 1.5),
+    elastic=2.0, noise=0.1, downsample=0.4, focus=0.4, haze=0.08, bias_field=0.1, erase=0.3,
 ))  # fmt: skip
