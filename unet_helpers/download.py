@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile, mkdtemp
@@ -33,7 +34,7 @@ def home_url(relative: str) -> str:
     return os.environ.get("UNET_HELPERS_HOME", HOME_URL).rstrip("/") + "/" + relative
 
 
-def cached_path(url: str, sha256: str = "", name: str | None = None) -> Path:
+def cached_path(url: str, sha256: str = "", name: str = "") -> Path:
     """Where ``fetch`` keeps the file, whether it is there or not."""
     import pooch
 
@@ -42,9 +43,7 @@ def cached_path(url: str, sha256: str = "", name: str | None = None) -> Path:
     return Path(folder).absolute() / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
 
 
-def fetch(
-    url: str, sha256: str = "", *, mirrors: tuple[str, ...] = (), name: str | None = None, progress: bool = True
-) -> Path:
+def fetch(url: str, sha256: str = "", *, mirrors: Sequence[str] = (), name: str = "", progress: bool = True) -> Path:
     """The path of a verified copy of ``url``; downloaded once, from the first of url and mirrors that has it.
 
     ``sha256`` may be a prefix of the hash, where only that is known. Raises DownloadError, which says where to
@@ -153,9 +152,8 @@ def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
             total = done + int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else 0
             if total > MAX_BYTES:
                 raise DownloadError(f"{total:,} bytes are more than any file here has")
-            bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1],
-                       disable=not progress)  # fmt: skip
-            with part.open("ab" if done else "wb") as file, bar:
+            shown = {"desc": url.rsplit("/", 1)[-1], "total": total or None, "initial": done, "disable": not progress}
+            with part.open("ab" if done else "wb") as file, tqdm(unit="B", unit_scale=True, **shown) as bar:
                 for block in answer.iter_content(CHUNK):
                     done += len(block)
                     if done > MAX_BYTES:

@@ -27,11 +27,9 @@ def score_table(result: Segmentation, truth: np.ndarray):
 
     truth, labels = same_shape(truth, result.labels)
     classes, spacing = result.card.classes, result.image.spacing
-    if len(classes) == 1 or result.card.instance_method == "interiors":
-        masks = {result.card.title: (truth > 0, labels > 0)}
-    else:
-        masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)}
-        masks["Together"] = (truth > 0, labels > 0)
+    several = len(classes) > 1 and result.card.instance_method != "interiors"
+    masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)} if several else {}
+    masks["Together" if several else result.card.title] = (truth > 0, labels > 0)
     step = None if spacing is None else spacing[: truth.ndim]
     columns = ["Dice", "IoU", "Sensitivity", "Precision", f"Surface distance, 95 % ({'px' if step is None else 'mm'})"]
     rows = {
@@ -61,12 +59,11 @@ def threshold_curve(result: Segmentation, truth: np.ndarray):
     note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
     figure, ((ax,),) = panels(1, 1, (8, 4.8), note)
     ax.set_axis_on()
-    scores.plot(ax=ax, style=["-", "--", "-."], color=[HIT, MISS, FALSE_ALARM], lw=2.5)
+    scores.plot(ax=ax, style=["-", "--", "-."], color=[HIT, MISS, FALSE_ALARM], lw=2.5, xlim=(0, 1), ylim=(0, 1.02))
     ax.axvline(used, color="black", lw=1, ls=":")
     ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}")
     ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}")
-    title = f"What the threshold does to {headline(result.image)!r}"
-    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Threshold", title=title)
+    ax.set(xlabel="Threshold", title=f"What the threshold does to {headline(result.image)!r}")
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
     return figure

@@ -25,19 +25,15 @@ def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
     return shown.image if isinstance(shown, Segmentation) else shown
 
 
-def directions(shown: Segmentation | MedicalImage) -> dict[str, str]:
-    return BODY if image_of(shown).lies_in_space and image_of(shown).oriented else STACK
-
-
 def facing(shown: Segmentation | MedicalImage, axis: int):
     """The volume as a stack of its axial (0), coronal (1) or sagittal (2) slices, the head up, in 8 bits."""
-    image, names = image_of(shown), directions(shown)
+    image = image_of(shown)
+    stack, upside_down = to_stack(image), axis and image.lies_in_space and image.oriented
 
     def turn(values: np.ndarray) -> np.ndarray:
         values = np.moveaxis(as_displayed(image, values), axis, 0)
-        return values[:, ::-1] if axis and names is BODY else values
+        return values[:, ::-1] if upside_down else values
 
-    stack = to_stack(image)
     spacing = stack.spacing and (stack.spacing[axis], *np.delete(stack.spacing, axis))
     pixels = to_8_bits(turn(image.pixels))  # of all slices, or the brightness would jump from one to the next
     turned = replace(stack, pixels=pixels, spacing=spacing)
@@ -55,16 +51,16 @@ def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.nda
         painted = shown.overlay(index, alpha, contours=shown.card.instance_method != "components")
     else:
         painted = picture(shown, index)
-    height, width = extent(shown, painted.shape)
+    height, width = extent(shown)
     zoom = VIEW / max(height, width)
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
     return cv2.resize(painted, size, interpolation=cv2.INTER_AREA if size[0] < painted.shape[1] else cv2.INTER_LINEAR)
 
 
-def extent(shown, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Height and width of a slice of ``shape`` in mm, or px where the spacing is not known."""
-    steps = image_of(shown).spacing or (1.0, 1.0)
-    return shape[0] * steps[-2], shape[1] * steps[-1]
+def extent(shown: Segmentation | MedicalImage) -> tuple[float, float]:
+    """Height and width of a slice in mm, or px where the spacing is not known."""
+    shape, steps = image_of(shown).spatial_shape, image_of(shown).spacing or (1.0, 1.0)
+    return shape[-2] * steps[-2], shape[-1] * steps[-1]
 
 
 def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
@@ -97,22 +93,20 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
         marker[at] = True
         point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
     stacks = [facing(shown, axis) for axis in range(3)]
-    shapes = [image_of(stack).spatial_shape[1:] for stack in stacks]
-    sizes = [extent(stack, shape) for stack, shape in zip(stacks, shapes, strict=True)]
-    widths = [width for _, width in sizes]  # one scale for all three
-    tall = max(height for height, _ in sizes) * 12.5 / sum(widths) + 1.2
+    heights, widths = zip(*map(extent, stacks))  # one scale for all three
+    tall = max(heights) * 12.5 / sum(widths) + 1.2
     figure, (axes,) = panels(1, 3, (13, min(tall, 8)), width_ratios=widths)
-    for axis, (ax, (name, sides)) in enumerate(zip(axes, directions(shown).items(), strict=True)):
-        (rows, columns), (height, width) = shapes[axis], sizes[axis]
-        row, column = (i + 0.5 for i in np.delete(point, axis))
-        row = rows - row if axis and sides else row  # the head is up
+    names = BODY if image.lies_in_space and image.oriented else STACK
+    for axis, (ax, (name, sides)) in enumerate(zip(axes, names.items(), strict=True)):
+        height, width = heights[axis], widths[axis]
+        down, right = (np.delete(point, axis) + 0.5) / image_of(stacks[axis]).spatial_shape[1:]
+        down = 1 - down if axis and sides else down  # the head is up
         ax.imshow(view(stacks[axis], point[axis]), extent=(0, width, height, 0))
-        ax.axhline(row / rows * height, color=YELLOW, lw=1, ls=":")
-        ax.axvline(column / columns * width, color=YELLOW, lw=1, ls=":")
+        ax.axhline(down * height, color=YELLOW, lw=1, ls=":")
+        ax.axvline(right * width, color=YELLOW, lw=1, ls=":")
         for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
-            box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
-            place = {"ha": "center", "va": "center", "transform": ax.transAxes, "bbox": box}
-            ax.text(x, y, letter, color="white", fontsize=12, **place)
+            style = {"ha": "center", "va": "center", "color": "white", "fontsize": 12, "transform": ax.transAxes}
+            ax.text(x, y, letter, **style, bbox={"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2})
         ax.set_title(f"{name}, slice {point[axis]}")
     figure.suptitle(headline(image))
     if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:

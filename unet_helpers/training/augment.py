@@ -13,11 +13,13 @@ from .windows import Draws, Pool
 DYES = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))  # what H, E and DAB absorb of red, green, blue
 
 
+@torch.no_grad()
 def batch_of(pool: Pool, draws: Draws, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, C, s, s) float32 and (N, s, s) int64, augmented."""
     index = torch.multinomial(pool.weights, recipe.batch, replacement=True, generator=draws.generator)
     images, targets = pool.windows(index, draws, recipe)
-    images = vary_neighbours(images, recipe, draws)
+    if recipe.hide_neighbours:
+        images = vary_neighbours(images, recipe, draws)
     if recipe.symmetry == "left-right":
         images, targets = swap_sides(images, targets, pool.left_right[index], draws.coin(0.5, recipe.batch))
     if recipe.carve_mix:
@@ -27,8 +29,6 @@ def batch_of(pool: Pool, draws: Draws, recipe: Recipe) -> tuple[torch.Tensor, to
 
 def vary_neighbours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """(N, C, H, W): slices of a volume between their neighbours, these hidden or swapped now and then."""
-    if not recipe.hide_neighbours:
-        return images
     each = (len(images), 1, 1, 1)
     swapped = torch.where(draws.coin(0.5, *each), images.flip(1), images)
     return torch.where(draws.coin(recipe.hide_neighbours, *each), images[:, [images.shape[1] // 2]], swapped)

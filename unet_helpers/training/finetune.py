@@ -128,9 +128,8 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
 
     def loss(head: nn.Conv2d) -> float:
         network.conv = head
-        answers = (network.logits(torch.from_numpy(e.pixels.astype(np.float32))[None]) for e in examples)
-        targets = (torch.from_numpy(e.target)[None].long() for e in examples)
-        return float(np.mean([loss_of(*pair) for pair in zip(answers, targets, strict=True)]))
+        logits = (network.logits(torch.from_numpy(e.pixels).float()[None]) for e in examples)
+        return float(np.mean([loss_of(x, torch.from_numpy(e.target)[None].long()) for x, e in zip(logits, examples)]))
 
     network.eval()
     fitting = [head for head in (network.conv, old) if head.out_channels == network.out_channels]

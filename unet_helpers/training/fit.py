@@ -106,7 +106,7 @@ def fit(
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
-    state: dict[str, Any] = {"step": 0, "best": -1.0, "curve": [], "seconds": 0.0}
+    state: dict[str, Any] = {"step": 0, "curve": [], "seconds": 0.0}
     if (folder / "checkpoint.pt").exists():
         saved = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
         for name, part in parts.items():
@@ -123,11 +123,8 @@ def fit(
     bar = tqdm(initial=step, total=recipe.steps, desc=folder.name, mininterval=10)
     while progress < 1:
         draws = Draws(recipe.seed * 1_000_003 + step, device)
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress, step, recipe)
-        with torch.no_grad():
-            images, targets = batch_of(pool, draws, recipe)
-        loss = loss_of_step(model.train(), images, targets, recipe, draws, half)
+        optimiser.param_groups[0]["lr"] = rate_at(progress, step, recipe)
+        loss = loss_of_step(model.train(), *batch_of(pool, draws, recipe), recipe, draws, half)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -141,13 +138,12 @@ def fit(
         if int(progress * checks) > int(before * checks) or progress >= 1:
             loss = float(torch.stack(losses).mean())
             score = validate(average, validation) if validation else -loss
-            state["curve"].append([step, loss, score])
             bar.set_postfix(loss=f"{loss:.3f}", score=f"{score:.4f}")
             losses, average.card = [], card
-            if score > state["best"] or not validation:
-                state["best"] = score
+            if not validation or all(score > earlier for _, _, earlier in state["curve"]):
                 save_model(average, folder / "best.safetensors")
             save_model(average, folder / "last.safetensors")
+            state["curve"].append([step, loss, score])
             state |= {"step": step, "seconds": time.monotonic() - started}
             saved = {name: part.state_dict() for name, part in parts.items()} | state
             with written_whole(folder / "checkpoint.pt") as part:

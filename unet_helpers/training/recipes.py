@@ -47,6 +47,10 @@ class Example:
     group: str = ""  # the patient, field or eye
 
 
+Cases = Iterator[Case]
+Examples = Iterator[Example]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Augmentation and schedule of the training of one card."""
@@ -87,12 +91,12 @@ class Task:
     """What a card's network learns: its data set, how examples are made of it, how it is trained and scored."""
 
     card: str
-    read: Callable[[Path], Iterator[Case]]  # all cases of a folder
-    examples_for: Callable[[ModelCard, Case], Iterator[Example]]
+    read: Callable[[Path], Cases]  # all cases of a folder
+    examples_for: Callable[[ModelCard, Case], Examples]
     score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
     recipe: Recipe
 
-    def examples(self, case: Case) -> Iterator[Example]:
+    def examples(self, case: Case) -> Examples:
         return self.examples_for(MODELS[self.card], case)
 
 
@@ -130,7 +134,7 @@ def single_example(card: ModelCard, pixels: np.ndarray, truth: np.ndarray, shape
     return example_of(prepared, resize(truth[prepared.box], shape), card)
 
 
-def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+def slice_examples(card: ModelCard, case: Case) -> Examples:
     """For single images and volumes: each slice that shows the structure, and every third of the others."""
     preprocessing, stack, truth = card.preprocessing, to_stack(case.image).pixels, as_displayed(case.image, case.truth)
     for axis in preprocessing.axes if len(stack) > 1 else (0,):

@@ -1,15 +1,14 @@
 """FLAIR abnormality: TCGA-LGG."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...images.image import MedicalImage
-from ..recipes import Case, Recipe, Task, read_pairs, score_classes, slice_examples, tenths
+from ..recipes import Case, Cases, Recipe, Task, read_pairs, score_classes, slice_examples, tenths
 
 
-def read_brains(folder: Path) -> Iterator[Case]:
+def read_brains(folder: Path) -> Cases:
     """TCGA-LGG, FLAIR: images/PATIENT/NN.jpg and masks/PATIENT/NN.png, read as one (Z, Y, X) stack a patient."""
     for number, patient in enumerate(sorted(p for p in (folder / "images").glob("*") if p.is_dir())):
         _, images, masks = zip(*read_pairs(patient, folder / "masks" / patient.name))

@@ -1,6 +1,5 @@
 """Membranes of nerve cells: ISBI 2012 and VNC."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,10 @@ from skimage.measure import label
 
 from ...results.metrics import dice, rand_v
 from ...results.segmentation import Segmentation
-from ..recipes import IGNORED, Case, Recipe, Task, first_number, read_pairs, slice_examples
+from ..recipes import IGNORED, Case, Cases, Recipe, Task, first_number, read_pairs, slice_examples
 
 
-def read_membranes(folder: Path) -> Iterator[Case]:
+def read_membranes(folder: Path) -> Cases:
     """images/*.png and masks/*.png, white is membrane, by block of slices.
 
     ISBI 2012 (NN): 00-18, 19-21, 22 and later. VNC (vnc_NN): 00-07, 08-09, 10 and later; there, grey 128 is glia and

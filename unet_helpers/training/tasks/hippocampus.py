@@ -1,15 +1,14 @@
 """Hippocampus: Decathlon Task04."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...images.read import read_image
-from ..recipes import Case, Recipe, Task, score_classes, slice_examples, tenths
+from ..recipes import Case, Cases, Recipe, Task, score_classes, slice_examples, tenths
 
 
-def read_hippocampi(folder: Path) -> Iterator[Case]:
+def read_hippocampi(folder: Path) -> Cases:
     """Decathlon Task04: images/*.nii.gz and labels/*.nii.gz, 1 anterior, 2 posterior."""
     for number, path in enumerate(sorted((folder / "images").glob("*.nii.gz"))):
         truth = np.rint(read_image(folder / "labels" / path.name).pixels).astype(np.uint8)

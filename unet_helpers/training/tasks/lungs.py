@@ -1,17 +1,14 @@
 """Lung fields: Montgomery and Shenzhen."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from ..recipes import Case, Recipe, Task, read_pairs, score_classes, slice_examples, tenths
+from ..recipes import Case, Cases, Recipe, Task, read_pairs, score_classes, slice_examples, tenths
 
 
-def read_lungs(folder: Path) -> Iterator[Case]:
+def read_lungs(folder: Path) -> Cases:
     """Montgomery (MCUCXR_*) and Shenzhen (CHNCXR_*): images/*.jpg and masks/*.png."""
     for number, (name, image, mask) in enumerate(read_pairs(folder / "images", folder / "masks")):
-        yield Case(name, tenths(number), name.split("_")[0], image, (mask > 0).astype(np.uint8))
+        yield Case(name, tenths(number), name.split("_")[0], image, (mask > 0).astype("uint8"))
 
 
 TASK = Task("lungs", read_lungs, slice_examples, score_classes, Recipe(

@@ -1,6 +1,5 @@
 """Cell nuclei: the 2018 Data Science Bowl."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -10,17 +9,17 @@ from ...networks.cards import ModelCard
 from ...preprocessing.resize import resize_labels
 from ...results.metrics import aggregated_jaccard, average_precision, dice, panoptic_quality
 from ...results.segmentation import Segmentation
-from ..recipes import Case, Example, Recipe, Task, read_pairs, single_example, tenths
+from ..recipes import Case, Cases, Examples, Recipe, Task, read_pairs, single_example, tenths
 
 
-def read_nuclei(folder: Path) -> Iterator[Case]:
+def read_nuclei(folder: Path) -> Cases:
     """BBBC038 by kind: images/KIND/*.png and labels/KIND/*.png with one 16-bit id per nucleus."""
     for kind in ("fluorescence", "stained", "brightfield"):
         pairs = read_pairs(folder / "images" / kind, folder / "labels" / kind)
         yield from (Case(name, tenths(i), kind, image, truth) for i, (name, image, truth) in enumerate(pairs))
 
 
-def nucleus_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+def nucleus_examples(card: ModelCard, case: Case) -> Examples:
     """Brought to the same median diameter."""
     labels = at_diameter(case.truth, card.preprocessing.size)
     yield single_example(card, case.image.pixels, interiors_and_borders(labels, reach=2), labels.shape)

@@ -1,6 +1,5 @@
 """Blood vessels of the retina: CHASE_DB1, HRF and DRIVE."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ from ...preprocessing.field_of_view import field_of_view, width_of
 from ...preprocessing.resize import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
-from ..recipes import Case, Example, Recipe, Task, first_number, read_pairs, single_example, tenths
+from ..recipes import Case, Cases, Examples, Recipe, Task, first_number, read_pairs, single_example, tenths
 
 
-def read_vessels(folder: Path) -> Iterator[Case]:
+def read_vessels(folder: Path) -> Cases:
     """CHASE_DB1 by child, HRF by person, DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
     for name, image, mask in read_pairs(folder / "images", folder / "masks"):
         kind, number = name.split("_")[0], first_number(name)
@@ -21,7 +20,7 @@ def read_vessels(folder: Path) -> Iterator[Case]:
         yield Case(name, tenths(number), kind, image, (mask > 0).astype(np.uint8), group)
 
 
-def vessel_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+def vessel_examples(card: ModelCard, case: Case) -> Examples:
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
     yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, resize_vessels)
