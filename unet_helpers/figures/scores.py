@@ -32,11 +32,11 @@ def score_table(result: Segmentation, truth: np.ndarray):
     masks["Together" if several else result.card.title] = (truth > 0, labels > 0)
     step = None if spacing is None else spacing[: truth.ndim]
     columns = ["Dice", "IoU", "Sensitivity", "Precision", f"Surface distance, 95 % ({'px' if step is None else 'mm'})"]
-    rows = {
-        name: (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
-        for name, pair in masks.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("Class")
+    rows = [
+        (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
+        for pair in masks.values()
+    ]
+    return pd.DataFrame(rows, index=pd.Index(masks, name="Class"), columns=columns)
 
 
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
@@ -47,9 +47,9 @@ def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHO
     import pandas as pd
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
-    masks = {threshold: probability >= np.float32(threshold) for threshold in thresholds}
-    rows = {t: (dice(real, found), sensitivity(real, found), sensitivity(found, real)) for t, found in masks.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["Dice", "Sensitivity", "Precision"])
+    masks = (probability >= np.float32(threshold) for threshold in thresholds)
+    rows = [(dice(real, found), sensitivity(real, found), sensitivity(found, real)) for found in masks]
+    return pd.DataFrame(rows, index=thresholds, columns=["Dice", "Sensitivity", "Precision"])
 
 
 def threshold_curve(result: Segmentation, truth: np.ndarray):
@@ -100,8 +100,7 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     mean, spread = result.foreground, result.spread
     if spread is None:
         raise ArgumentError(f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it.")
-    if index is None:
-        index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
+    index = int(as_displayed(image, spread).sum((1, 2)).argmax()) if index is None else index  # where it is largest
     means, spreads = (slice_of(image, values, index) for values in (mean, spread))
     part, top = most_of(spreads), max(0.01, float(np.percentile(spreads[most_of(spreads)], 99.5)))
     found = mean >= result.threshold

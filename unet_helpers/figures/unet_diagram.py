@@ -14,12 +14,9 @@ from .show import panels
 
 LIGHT_BLUE, GREY = "#A6D3F2", "#7F7F7F"
 ARROWS = {  # as in the legend of the paper's figure 1
-    "3 × 3 convolution, ReLU": palette.BLUE,
-    "Copy: skip connection": GREY,
-    "2 × 2 max pooling": palette.VERMILION,
-    "2 × 2 up-convolution": palette.GREEN,
-    "1 × 1 convolution": palette.PURPLE,
-}
+    "3 × 3 convolution, ReLU": palette.BLUE, "Copy: skip connection": GREY, "2 × 2 max pooling": palette.VERMILION,
+    "2 × 2 up-convolution": palette.GREEN, "1 × 1 convolution": palette.PURPLE,
+}  # fmt: skip
 CONVOLVE, SKIP, POOL, GROW, ANSWER = ARROWS.values()
 
 

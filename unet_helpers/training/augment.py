@@ -57,7 +57,8 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torc
     middle = images.mean((1, 2, 3), keepdim=True)
     contrast = (recipe.contrast * draws.normal(*each)).exp()
     images = (images - middle) * contrast + middle + recipe.brightness * draws.normal(*each)
-    return hide_boxes(vary_camera(images, recipe, draws), recipe, draws)
+    images = vary_camera(images, recipe, draws)
+    return hide_boxes(images, recipe, draws) if recipe.erase else images
 
 
 def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
@@ -108,8 +109,6 @@ def vary_camera(images: torch.Tensor, recipe: Recipe, draws: Draws, groups: int 
 
 def hide_boxes(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """A small box of even grey in some of the images."""
-    if not recipe.erase:
-        return images
     n, _, height, width = images.shape
     sides = draws.uniform(0.05, 0.2, n, 2) * draws.coin(recipe.erase, n, 1)
     centre = draws.uniform(0, 1, n, 2)
@@ -130,8 +129,7 @@ def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Ten
 
 
 def carve_mix(image, target, other, other_target, share: float = 0.5) -> tuple[torch.Tensor, torch.Tensor]:
-    """(C, H, W) and (H, W): the structure of ``other``, with a ``share`` of its own depth as a margin, set into
-    ``image``.
+    """The structure of ``other`` (C, H, W), with a ``share`` of its own depth as a margin, set into ``image``.
 
     After CarveMix (Zhang et al. 2021, MICCAI, arXiv:2108.06883), but never less than the whole structure, only where
     both show tissue, feathered over 3 px, and as bright against its new surroundings as it was against its old ones.

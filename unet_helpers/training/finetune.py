@@ -150,7 +150,7 @@ def make_example(network: UNet, image, mask) -> Example:
         from skimage.measure import label
 
         case = Case(image.name, "train", "drawn", image, label(mask))
-        return next(iter(TASKS[network.card.name].examples(case)))
+        return next(iter(TASKS[network.card.name].examples(network.card, case)))
     target = (mask > 0) if network.out_channels == 1 else mask
     if target.max() >= max(2, network.out_channels):
         names = ", ".join(network.card.classes)

@@ -66,15 +66,14 @@ def loss_of_step(model: UNet, images, targets, recipe: Recipe, draws: Draws, hal
 def validate(model: UNet, examples: Sequence[Example]) -> float:
     """Mean over the foreground classes of the Dice over all pixels of the validation examples."""
     model.eval()
-    classes = range(1, max(2, model.out_channels))
-    hits, sizes = np.zeros(len(classes)), np.zeros(len(classes))
-    device = next(model.parameters()).device
+    device, classes = next(model.parameters()).device, max(2, model.out_channels)
+    pixels = np.zeros((classes, classes))  # of each class of the truth (rows), given to each class
     for e in examples[:: max(1, len(examples) // MOST)]:
         scores = two_classes(model.logits(torch.from_numpy(e.pixels).float()[None].to(device)))[0]
         guess, seen = scores.argmax(0).cpu().numpy(), e.target != IGNORED
-        hits += [((guess == k) & (e.target == k)).sum() for k in classes]
-        sizes += [((guess == k) & seen).sum() + (e.target == k).sum() for k in classes]
-    return float(np.mean(2 * hits / np.maximum(sizes, 1)))
+        np.add.at(pixels, (e.target[seen], guess[seen]), 1)
+    dice = 2 * pixels.diagonal() / np.maximum(pixels.sum(0) + pixels.sum(1), 1)
+    return float(dice[1:].mean())
 
 
 def rate_at(progress: float, step: int, recipe: Recipe) -> float:
@@ -108,10 +107,9 @@ def fit(
     parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
     state: dict[str, Any] = {"step": 0, "curve": [], "seconds": 0.0}
     if (folder / "checkpoint.pt").exists():
-        saved = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
+        state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
         for name, part in parts.items():
-            part.load_state_dict(saved.pop(name))
-        state = saved
+            part.load_state_dict(state.pop(name))
     started = time.monotonic() - state["seconds"]
 
     def progress_at(step: int) -> float:
@@ -145,11 +143,10 @@ def fit(
             save_model(average, folder / "last.safetensors")
             state["curve"].append([step, loss, score])
             state |= {"step": step, "seconds": time.monotonic() - started}
-            saved = {name: part.state_dict() for name, part in parts.items()} | state
-            with written_whole(folder / "checkpoint.pt") as part:
-                torch.save(saved, part)
+            with written_whole(folder / "checkpoint.pt") as path:
+                torch.save({name: part.state_dict() for name, part in parts.items()} | state, path)
             average.curve = pd.DataFrame(state["curve"], columns=["step", "loss", "validation_dice"])
-            with written_whole(folder / "curve.csv") as part:
-                average.curve.to_csv(part, index=False)
+            with written_whole(folder / "curve.csv") as path:
+                average.curve.to_csv(path, index=False)
     bar.close()
     return average.cpu()

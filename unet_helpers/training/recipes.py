@@ -13,7 +13,7 @@ import numpy as np
 from ..images.image import MedicalImage
 from ..images.orientation import as_displayed, to_stack
 from ..images.read import read_image
-from ..networks.cards import MODELS, ModelCard
+from ..networks.cards import ModelCard
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
 from ..preprocessing.slices import Prepared
@@ -92,12 +92,9 @@ class Task:
 
     card: str
     read: Callable[[Path], Cases]  # all cases of a folder
-    examples_for: Callable[[ModelCard, Case], Examples]
+    examples: Callable[[ModelCard, Case], Examples]  # as the card prepares them
     score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
     recipe: Recipe
-
-    def examples(self, case: Case) -> Examples:
-        return self.examples_for(MODELS[self.card], case)
 
 
 def tenths(number: int) -> str:
