@@ -66,10 +66,9 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
     real, found = (slice_of(result.image, mask, index) > 0 for mask in (truth, result.labels))
     colors = {"Hit": HIT, "Miss": MISS, "False alarm": FALSE_ALARM}
     kinds = np.select([real & found, real, found], [1, 2, 3]).astype(np.uint8)
+    painted = paint(picture(result.image, index), kinds, [*colors.values()], alpha=0.7)
     figure, ((ax,),) = panels(1, 1, (7, 6))
-    ax.imshow(
-        paint(picture(result.image, index), kinds, [*colors.values()], alpha=0.7), aspect=proportion(result.image)
-    )
+    ax.imshow(painted, aspect=proportion(result.image))
     ax.set_title(f"{headline(result.image, index)}, compared with the truth: Dice {dice(truth, result.labels):.3f}")
     ax.legend(handles=[Patch(color=color, label=name) for name, color in colors.items()], loc="lower right")
     return figure

@@ -82,11 +82,8 @@ def fine_tune(
             break
     if doubt:
         warnings.warn(doubt, stacklevel=2)
-    title = name.replace("_", " ").capitalize()
-    network.card, network.weights_sha256 = (
-        replace(card, name=name, title=title, scores=(), file="", sha256="", url=""),
-        "",
-    )
+    title, network.weights_sha256 = name.replace("_", " ").capitalize(), ""
+    network.card = replace(card, name=name, title=title, scores=(), file="", sha256="", url="")
     if save_to is not None:
         save_model(network, Path(save_to))
     return fold_batch_norm(network)
