@@ -29,8 +29,7 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
     """
     if name not in table():
         raise DownloadError(f"There is no sample {name!r}. Choose one of: {', '.join(table())}.")
-    row = table()[name]
-    source = row.get("ground_truth") if ground_truth else row
+    source = table()[name].get("ground_truth") if ground_truth else table()[name]
     if not source:
         raise DownloadError(f"The sample {name!r} comes without a true mask.")
     if "file" in source:

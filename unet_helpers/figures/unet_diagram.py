@@ -42,8 +42,7 @@ def diagram(model, image=None):
         return half
 
     def arrow(start: tuple[float, float], end: tuple[float, float], color: str) -> None:
-        style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
-        ax.annotate("", end, start, arrowprops=style)
+        ax.annotate("", end, start, arrowprops=dict(arrowstyle="-|>", color=color, lw=2, shrinkA=3, shrinkB=1))
 
     for i, (name, level) in enumerate(blocks_of(model).items()):
         row, column, (channels, *shape) = level - 1, 2 * i, seen[name].shape

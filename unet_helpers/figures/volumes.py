@@ -97,8 +97,7 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
     tall = max(heights) * 12.5 / sum(widths) + 1.2
     figure, (axes,) = panels(1, 3, (13, min(tall, 8)), width_ratios=widths)
     names = BODY if image.lies_in_space and image.oriented else STACK
-    for axis, (ax, (name, sides)) in enumerate(zip(axes, names.items(), strict=True)):
-        height, width = heights[axis], widths[axis]
+    for axis, (ax, (name, sides), height, width) in enumerate(zip(axes, names.items(), heights, widths, strict=True)):
         down, right = (np.delete(point, axis) + 0.5) / image_of(stacks[axis]).spatial_shape[1:]
         down = 1 - down if axis and sides else down  # the head is up
         ax.imshow(view(stacks[axis], point[axis]), extent=(0, width, height, 0))

@@ -99,7 +99,6 @@ def fit(
         raise TrainingError("No training examples: give at least one image with its mask.")
     folder.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
-    device, card = torch.device(device), model.card
     model = model.to(device, memory_format=torch.channels_last)
     pool = Pool(train, device, recipe.shares)
     average = copy.deepcopy(model).eval()
@@ -137,7 +136,7 @@ def fit(
             loss = float(torch.stack(losses).mean())
             score = validate(average, validation) if validation else -loss
             bar.set_postfix(loss=f"{loss:.3f}", score=f"{score:.4f}")
-            losses, average.card = [], card
+            losses = []
             if not validation or all(score > earlier for _, _, earlier in state["curve"]):
                 save_model(average, folder / "best.safetensors")
             save_model(average, folder / "last.safetensors")

@@ -80,8 +80,7 @@ class Pool:
         target = self.target[self.nearest(places, shape, start)].reshape(n, TRIES, -1)
         seen = inside & (target != IGNORED)
         good = (seen.sum(2) > 0.6 * inside.sum(2)) & (seen & (target > 0)).any(2)
-        first = (good * torch.arange(TRIES, 0, -1, device=self.device)).argmax(1)
-        return centres[torch.arange(n, device=self.device), first]
+        return centres[torch.arange(n, device=self.device), good.int().argmax(1)]  # the first good one
 
     def look_up(self, places, shape, start, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, P, C) pixels between their four neighbours and (N, P) class ids at ``places`` (N, P, 2) in px."""
