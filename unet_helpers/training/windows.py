@@ -86,8 +86,9 @@ class Pool:
         """(N, P, C) pixels between their four neighbours and (N, P) class ids at ``places`` (N, P, 2) in px."""
         beyond = ~within(places, shape) & (not mirror)
         if mirror:  # brought back into the image, as in a mirror at its border
-            size = shape[:, None].float()
-            places = size - (torch.remainder(places + 0.5, 2 * size) - size).abs() - 0.5
+            double = 2 * shape[:, None].float()
+            places = torch.remainder(places + 0.5, double)
+            places = torch.minimum(places, double - places) - 0.5
         places = torch.minimum(places.clamp(min=0), shape[:, None] - 1)
         low, ends = places.floor(), torch.arange(2, device=self.device)
         pixels = torch.zeros((), device=self.device)
