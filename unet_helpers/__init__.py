@@ -20,7 +20,7 @@ from .networks.load import list_models, load_model
 from .networks.unet import UNet
 from .networks.weights import save_model
 from .results.segmentation import Segmentation
-from .samples import list_samples, sample, samples_at_hand
+from .samples import draw_nuclei, list_samples, sample, samples_at_hand
 from .version import __version__
 
 overlay = Segmentation.overlay  # the name in version 0.1
@@ -30,9 +30,7 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
     "figures.volumes": "three_planes gallery",
     "figures.scores": "score_table threshold_curve calibration disagreement_figure",
     "figures.unet_diagram": "diagram",
-    "figures.feature_maps": "feature_maps",
-    "figures.skips": "without_skips compare_skips",
-    "figures.phantom": "draw_nuclei",
+    "figures.feature_maps": "feature_maps without_skips compare_skips",
     "preprocessing.out_of_distribution": "ood_score suggest_model",
     "figures.playground": "playground live slices",
     "results.metrics": "dice iou",
@@ -47,8 +45,8 @@ LATER = {name: module for module, names in LATER_FROM.items() for name in names.
 
 __all__ = [
     "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
-    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "list_models", "list_samples",
-    "load_model", "overlay", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
+    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "draw_nuclei", "list_models",
+    "list_samples", "load_model", "overlay", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
 ]  # fmt: skip
 
 

@@ -21,12 +21,10 @@ models:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m unet_helpers",
+        prog="python -m unet_helpers", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,  # what is not given is left to the card and the reader
-    )
+    )  # fmt: skip
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="file, folder (with all folders in it), pattern or web address")
     add("--model", required=True, metavar="CARD", help="one of those below, or a .safetensors file of save_model")

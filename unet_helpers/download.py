@@ -8,7 +8,8 @@ import hashlib
 import os
 import time
 import warnings
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile, mkdtemp
 from urllib.parse import unquote, urlsplit
@@ -33,7 +34,7 @@ def home_url(relative: str) -> str:
     return os.environ.get("UNET_HELPERS_HOME", HOME_URL).rstrip("/") + "/" + relative
 
 
-def cached_path(url: str, sha256: str = "", name: str | None = None) -> Path:
+def cached_path(url: str, sha256: str = "", name: str = "") -> Path:
     """Where ``fetch`` keeps the file, whether it is there or not."""
     import pooch
 
@@ -42,15 +43,12 @@ def cached_path(url: str, sha256: str = "", name: str | None = None) -> Path:
     return Path(folder).absolute() / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
 
 
-def fetch(
-    url: str, sha256: str = "", *, mirrors: tuple[str, ...] = (), name: str | None = None, progress: bool = True
-) -> Path:
+def fetch(url: str, sha256: str = "", *, mirrors: Sequence[str] = (), name: str = "", progress: bool = True) -> Path:
     """The path of a verified copy of ``url``; downloaded once, from the first of url and mirrors that has it.
 
     ``sha256`` may be a prefix of the hash, where only that is known. Raises DownloadError, which says where to
     put the file by hand; the cache never holds a file that does not fit its hash.
     """
-    import pooch
     from filelock import FileLock
 
     try:
@@ -66,13 +64,9 @@ def fetch(
             if fits(copy, sha256):  # another process was faster
                 return copy
             copy.unlink(missing_ok=True)
-            pooch.get_logger().setLevel("WARNING")  # its advice is for those who call it themselves
-            options = {"part": copy.with_name(f".{copy.name}.part"), "sha256": sha256, "progress": progress}
-            whole = sha256 if len(sha256) == 64 else None  # a prefix is more than pooch can check
             for address in (url, *mirrors):
                 try:
-                    pooch.retrieve(address, whole, copy.name, copy.parent, downloader=partial(download, **options))
-                    return copy
+                    return download(address, copy, sha256, progress)
                 except DownloadError as error:
                     failures[address] = error
     except (OSError, ValueError, NotImplementedError) as error:  # the last: a disk that knows no locks
@@ -112,30 +106,26 @@ def aside() -> Path:
     return Path(mkdtemp(prefix="unet_helpers-"))
 
 
-def download(url: str, output: str, _, *, part: Path, sha256: str, progress: bool) -> None:
-    """A downloader for ``pooch.retrieve``: through ``part``, which stays where the connection broke, to ``output``.
+def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
+    """Fetch ``target`` by way of a .part file beside it, which stays where the connection broke.
 
     Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk.
     """
-    Path(output).unlink()  # empty so far: a process killed while downloading would leave it behind
-    wrong = False
-    for attempt in range(TRIES):
-        time.sleep(PAUSE_SECONDS * attempt)
-        problem: DownloadError | None = None
+    part, problems = target.with_name(f".{target.name}.part"), list[DownloadError]()
+    other = DownloadError("the file that came is not the one expected (its sha256 differs)")
+    while len(problems) < TRIES and problems.count(other) < 2:
+        time.sleep(PAUSE_SECONDS * len(problems))
+        problem = None
         try:
             receive(url, part, sha256, progress)
         except Unreachable as error:
             problem = error
         if fits(part, sha256) if sha256 else not problem:
-            part.replace(output)
-            return
+            return part.replace(target)
         if not problem:  # it may have begun with a part of something else: once more, from the start
             part.unlink()
-            problem = DownloadError("the file that came is not the one expected (its sha256 differs)")
-            if wrong:
-                break
-            wrong = True
-    raise problem or DownloadError("no try was left")
+        problems.append(problem or other)
+    raise problems[-1]
 
 
 def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
@@ -162,9 +152,8 @@ def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
             total = done + int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else 0
             if total > MAX_BYTES:
                 raise DownloadError(f"{total:,} bytes are more than any file here has")
-            bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1],
-                       disable=not progress)  # fmt: skip
-            with part.open("ab" if done else "wb") as file, bar:
+            shown = {"desc": url.rsplit("/", 1)[-1], "total": total or None, "initial": done, "disable": not progress}
+            with part.open("ab" if done else "wb") as file, tqdm(unit="B", unit_scale=True, **shown) as bar:
                 for block in answer.iter_content(CHUNK):
                     done += len(block)
                     if done > MAX_BYTES:

@@ -16,11 +16,10 @@ def upload(folder="uploads") -> list[Path]:
 
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
-    paths = []
-    for name, data in files.upload().items():
-        paths.append(folder / Path(name).name)
-        paths[-1].write_bytes(data)
-    return paths
+    uploaded = {folder / Path(name).name: data for name, data in files.upload().items()}
+    for path, data in uploaded.items():
+        path.write_bytes(data)
+    return list(uploaded)
 
 
 def take_away(folder="results", name: str = "results.zip") -> Path:

@@ -47,7 +47,7 @@ def camera(data: Path, minutes: float, steps: int, half: bool) -> None:
     torch.manual_seed(recipe.seed)
     network = uh.UNet(card.in_channels, card.out_channels, card.features, card.depth)
     network.card = card
-    parts = {p: [e for c in chase if c.part == p for e in TASK.examples(c)] for p in ("train", "validation")}
+    parts = {p: [e for c in chase if c.part == p for e in TASK.examples(card, c)] for p in ("train", "validation")}
     with TemporaryDirectory() as folder:
         fit(network, parts["train"], parts["validation"], recipe, Path(folder), half=half)
         start = Path(folder) / "best.safetensors"

@@ -35,7 +35,7 @@ from unet_helpers.preprocessing.out_of_distribution import (  # noqa: E402
     score,
 )
 from unet_helpers.preprocessing.resize import resize  # noqa: E402
-from unet_helpers.training.cases import files  # noqa: E402
+from unet_helpers.training.recipes import files  # noqa: E402
 from unet_helpers.training.tasks import TASKS, read_cases  # noqa: E402
 
 FLOOR = 0.45  # of the deviation over all kinds of images: other cameras differ that much, all else alike

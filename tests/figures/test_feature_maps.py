@@ -9,8 +9,14 @@ import torch
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers.figures.feature_maps import activations, as_seen, feature_maps
-from unet_helpers.figures.skips import compare_skips, cut_skips, without_skips
+from unet_helpers.figures.feature_maps import (
+    activations,
+    as_seen,
+    compare_skips,
+    cut_skips,
+    feature_maps,
+    without_skips,
+)
 from unet_helpers.figures.unet_diagram import diagram
 
 
@@ -113,7 +119,9 @@ def test_an_unknown_level_is_named(model, image, levels):
 def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
     model.card = replace(model.card, preprocessing=replace(model.card.preprocessing, scale="objects", size=24))
     seen = []
-    monkeypatch.setattr("unet_helpers.figures.skips.zoom_for_objects", lambda m, pixels: seen.append(hooks(m)) or 0.5)
+    monkeypatch.setattr(
+        "unet_helpers.figures.feature_maps.zoom_for_objects", lambda m, pixels: seen.append(hooks(m)) or 0.5
+    )
     assert without_skips(image, model, flips=1, progress=False).zoom == 0.5
     assert seen == [0]
 

@@ -11,7 +11,6 @@ from unet_helpers.inference.averaging import FLIPS, turn, turn_back
 from unet_helpers.training.augment import (
     batch_of,
     carve_mix,
-    smooth_field,
     swap_sides,
     vary_intensities,
     vary_neighbours,
@@ -167,7 +166,7 @@ def test_carving_adds_structure_to_a_batch():
 
 
 def test_a_smooth_field_varies_slowly_and_in_half_of_the_images():
-    field = smooth_field(torch.ones(40, 3, 64, 64), Draws(0))
+    field = Draws(0).smooth(40, 1, 4, (64, 64))
     varied = field[field.std((1, 2, 3)) > 0]
     assert 10 < len(varied) < 30 and field.shape == (40, 1, 64, 64)
     assert 0.5 < varied.std() < 1.3 and varied.diff(dim=-1).abs().max() < 0.5

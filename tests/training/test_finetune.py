@@ -156,13 +156,14 @@ def photograph_with_a_vessel() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_only_the_eye_is_learnt_from_and_the_mask_stays_where_the_vessel_is():
-    from unet_helpers.training.cases import Case
-    from unet_helpers.training.tasks.retinal_vessels import vessel_examples
+    from unet_helpers.training.recipes import Case
+    from unet_helpers.training.tasks import TASKS
 
     pixels, line = photograph_with_a_vessel()
     network = uh.load_model("retinal_vessels", trainable=True)
     case = Case("eye", "train", "drawn", uh.read_image(pixels), line)
-    for example in (*vessel_examples(case), finetune.make_example(network, pixels, line)):
+    examples = TASKS["retinal_vessels"].examples(network.card, case)
+    for example in (*examples, finetune.make_example(network, pixels, line)):
         assert example.pixels.shape[1:] == example.target.shape
         dark, bright = (example.pixels[0][example.target == k].mean() for k in (1, 0))
         shifted = example.pixels[0][np.roll(example.target, 20, 1) == 1].mean()

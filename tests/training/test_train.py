@@ -8,13 +8,12 @@ import pytest
 import torch
 from helpers.networks import discs, make_network
 
-from unet_helpers import load_model, read_image, segment
+from unet_helpers import MODELS, load_model, read_image, segment
 from unet_helpers.errors import TrainingError
 from unet_helpers.figures.feature_maps import as_seen
 from unet_helpers.networks.unet import UNet
-from unet_helpers.training.cases import Case
 from unet_helpers.training.fit import fit, loss_of, loss_of_step
-from unet_helpers.training.recipes import IGNORED, Recipe
+from unet_helpers.training.recipes import IGNORED, Case, Recipe
 from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.tasks.nuclei import interiors_and_borders
 from unet_helpers.training.train import main as train
@@ -73,7 +72,7 @@ def test_a_slice_is_learnt_from_as_it_will_be_seen(card):
     volume = np.random.default_rng(0).uniform(0.2, 1, (5, 40, 36)) * tops[:, None, None]
     image = read_image(volume.astype(np.uint8))
     truth = np.broadcast_to(np.arange(1, 6, dtype=np.uint8)[:, None, None], volume.shape)
-    examples = list(TASKS[card].examples(Case("a", "train", card, image, truth)))
+    examples = list(TASKS[card].examples(MODELS[card], Case("a", "train", card, image, truth)))
     assert len(examples) >= 5
     for i, example in enumerate(examples[:5]):  # those of the first axis
         np.testing.assert_allclose(example.pixels, as_seen(image, card, i)[0], atol=2e-3)

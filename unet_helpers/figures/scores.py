@@ -1,6 +1,6 @@
 """How good is an answer, and how sure? Scores, what the threshold does, where turned copies disagree."""
 
-import matplotlib.pyplot as plt
+import cv2
 import numpy as np
 
 from ..errors import ArgumentError
@@ -12,7 +12,7 @@ from ..palette import FALSE_ALARM, HIT, MISS
 from ..results.metrics import dice, iou, same_shape, sensitivity, surface_distance
 from ..results.overlay import picture, proportion, slice_of
 from ..results.segmentation import Segmentation
-from .show import headline
+from .show import headline, panels
 
 THRESHOLDS = np.arange(5, 100, 5) / 100
 
@@ -27,18 +27,16 @@ def score_table(result: Segmentation, truth: np.ndarray):
 
     truth, labels = same_shape(truth, result.labels)
     classes, spacing = result.card.classes, result.image.spacing
-    if len(classes) == 1 or result.card.instance_method == "interiors":
-        masks = {result.card.title: (truth > 0, labels > 0)}
-    else:
-        masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)}
-        masks["Together"] = (truth > 0, labels > 0)
+    several = len(classes) > 1 and result.card.instance_method != "interiors"
+    masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)} if several else {}
+    masks["Together" if several else result.card.title] = (truth > 0, labels > 0)
     step = None if spacing is None else spacing[: truth.ndim]
     columns = ["Dice", "IoU", "Sensitivity", "Precision", f"Surface distance, 95 % ({'px' if step is None else 'mm'})"]
-    rows = {
-        name: (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
-        for name, pair in masks.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("Class")
+    rows = [
+        (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
+        for pair in masks.values()
+    ]
+    return pd.DataFrame(rows, index=pd.Index(masks, name="Class"), columns=columns)
 
 
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
@@ -49,36 +47,33 @@ def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHO
     import pandas as pd
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
-    masks = {threshold: probability >= np.float32(threshold) for threshold in thresholds}
-    rows = {t: (dice(real, found), sensitivity(real, found), sensitivity(found, real)) for t, found in masks.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["Dice", "Sensitivity", "Precision"])
+    masks = (probability >= np.float32(threshold) for threshold in thresholds)
+    rows = [(dice(real, found), sensitivity(real, found), sensitivity(found, real)) for found in masks]
+    return pd.DataFrame(rows, index=thresholds, columns=["Dice", "Sensitivity", "Precision"])
 
 
 def threshold_curve(result: Segmentation, truth: np.ndarray):
     """Dice, sensitivity and precision over the threshold; the one in use and the best marked. Returns the figure."""
     scores = threshold_scores(result, truth, np.union1d(THRESHOLDS, result.threshold))
     used, best = result.threshold, scores.Dice.idxmax()
-    figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
-    for (name, values), color, style in zip(scores.items(), (HIT, MISS, FALSE_ALARM), ("-", "--", "-."), strict=True):
-        ax.plot(scores.index, values, style, color=color, lw=2.5, label=name)
+    note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
+    figure, ((ax,),) = panels(1, 1, (8, 4.8), note)
+    ax.set_axis_on()
+    scores.plot(ax=ax, style=["-", "--", "-."], color=[HIT, MISS, FALSE_ALARM], lw=2.5, xlim=(0, 1), ylim=(0, 1.02))
     ax.axvline(used, color="black", lw=1, ls=":")
     ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}")
     ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}")
-    title = f"What the threshold does to {headline(result.image)!r}"
-    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Threshold", title=title)
+    ax.set(xlabel="Threshold", title=f"What the threshold does to {headline(result.image)!r}")
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
-    note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
-    figure.supxlabel(note, fontsize=11)
-    plt.close(figure)
     return figure
 
 
 def most_of(values: np.ndarray, share: int = 3) -> tuple[slice, slice]:
     """Rows and columns of the window, a ``share``-th of each side, with the largest sum of (H, W) values."""
     height, width = (max(1, n // share) for n in values.shape)
-    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    sums = cv2.boxFilter(values, cv2.CV_64F, (width, height), anchor=(0, 0), normalize=False)
+    inside = sums[: len(values) - height + 1, : values.shape[1] - width + 1]
     row, column = np.unravel_index(inside.argmax(), inside.shape)
     return slice(row, row + height), slice(column, column + width)
 
@@ -88,11 +83,10 @@ def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10):
     import pandas as pd
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
-    number = np.minimum((probability * bins).astype(int), bins - 1).reshape(-1)
-    pixels = np.bincount(number, minlength=bins)
-    sums = (np.bincount(number, values.reshape(-1), bins) for values in (probability, real))
-    said, true = (total / np.maximum(pixels, 1) for total in sums)
-    return pd.DataFrame({"Mean probability": said, "Share that is true": true, "Pixels": pixels})[pixels > 0]
+    pixels = pd.DataFrame({"Mean probability": probability.reshape(-1), "Share that is true": real.reshape(-1)})
+    interval = np.minimum((probability * bins).astype(int), bins - 1).reshape(-1)
+    groups = pixels.astype(float).groupby(interval)
+    return groups.mean().assign(Pixels=groups.size())
 
 
 def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
@@ -106,23 +100,18 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     mean, spread = result.foreground, result.spread
     if spread is None:
         raise ArgumentError(f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it.")
-    if index is None:
-        index = int(as_displayed(image, spread).sum((1, 2)).argmax())  # the slice with most of it
+    index = int(as_displayed(image, spread).sum((1, 2)).argmax()) if index is None else index  # where it is largest
     means, spreads = (slice_of(image, values, index) for values in (mean, spread))
     part, top = most_of(spreads), max(0.01, float(np.percentile(spreads[most_of(spreads)], 99.5)))
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.8), layout="constrained")
-    axes[0].imshow(picture(image, index)[part], aspect=proportion(image))
-    axes[0].set_title(f"{headline(image, index)}: where the copies differ most")
-    heats = {"Mean probability": (means, "cividis", 1), "Disagreement (standard deviation)": (spreads, "viridis", top)}
-    for ax, (title, (values, colors, high)) in zip(axes[1:], heats.items(), strict=True):
-        heat = ax.imshow(values[part], cmap=colors, vmin=0, vmax=high, aspect=proportion(image))
-        figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if high == 1 else "max")
-        ax.set_title(title)
-    for ax in axes:
-        ax.set_axis_off()
     found = mean >= result.threshold
     unsure = np.count_nonzero(found & (spread > 0.1)) / max(1, np.count_nonzero(found))
     note = f"{flips} copies, turned and mirrored. In {unsure:.0%} of all that was found they differ by more than 0.1."
-    figure.supxlabel(note, fontsize=11)
-    plt.close(figure)
+    figure, ((first, *others),) = panels(1, 3, (13, 4.8), note)
+    first.imshow(picture(image, index)[part], aspect=proportion(image))
+    first.set_title(f"{headline(image, index)}: where the copies differ most")
+    heats = {"Mean probability": (means, "cividis", 1), "Disagreement (standard deviation)": (spreads, "viridis", top)}
+    for ax, (title, (values, colors, high)) in zip(others, heats.items(), strict=True):
+        heat = ax.imshow(values[part], cmap=colors, vmin=0, vmax=high, aspect=proportion(image))
+        figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if high == 1 else "max")
+        ax.set_title(title)
     return figure

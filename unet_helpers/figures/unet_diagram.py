@@ -1,6 +1,5 @@
 """The U of the 2015 paper, drawn from a live network with the sizes of a real forward pass."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.lines import Line2D
@@ -11,15 +10,13 @@ from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.segmentation import foreground_of
 from .feature_maps import activations, as_seen, blocks_of
+from .show import panels
 
 LIGHT_BLUE, GREY = "#A6D3F2", "#7F7F7F"
 ARROWS = {  # as in the legend of the paper's figure 1
-    "3 × 3 convolution, ReLU": palette.BLUE,
-    "Copy: skip connection": GREY,
-    "2 × 2 max pooling": palette.VERMILION,
-    "2 × 2 up-convolution": palette.GREEN,
-    "1 × 1 convolution": palette.PURPLE,
-}
+    "3 × 3 convolution, ReLU": palette.BLUE, "Copy: skip connection": GREY, "2 × 2 max pooling": palette.VERMILION,
+    "2 × 2 up-convolution": palette.GREEN, "1 × 1 convolution": palette.PURPLE,
+}  # fmt: skip
 CONVOLVE, SKIP, POOL, GROW, ANSWER = ARROWS.values()
 
 
@@ -31,7 +28,9 @@ def diagram(model, image=None):
     heights = 1.7 * 0.72 ** np.arange(depth + 1)  # as drawn, from level 1 to the bottleneck
     tops = -np.cumsum(np.append(0, heights[:-1] + 0.85))
     middles, bottoms = tops - heights / 2, tops - heights
-    figure, ax = plt.subplots(figsize=(13, 6.8), layout="constrained")
+    about = "Above a box its channels, below it height × width; the white half came over the skip connection."
+    parameters = sum(p.numel() for p in model.parameters())
+    figure, ((ax,),) = panels(1, 1, (13, 6.8), f"{about} {parameters:,} parameters.")
 
     def bar(column: float, row: int, channels: int, white: bool = False) -> float:
         """Draws a map, wider with more channels, its left half white if so; returns half its width."""
@@ -43,8 +42,7 @@ def diagram(model, image=None):
         return half
 
     def arrow(start: tuple[float, float], end: tuple[float, float], color: str) -> None:
-        style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
-        ax.annotate("", end, start, arrowprops=style)
+        ax.annotate("", end, start, arrowprops=dict(arrowstyle="-|>", color=color, lw=2, shrinkA=3, shrinkB=1))
 
     for i, (name, level) in enumerate(blocks_of(model).items()):
         row, column, (channels, *shape) = level - 1, 2 * i, seen[name].shape
@@ -74,9 +72,4 @@ def diagram(model, image=None):
     ax.legend([Line2D([], [], color=c, lw=3) for c in ARROWS.values()], ARROWS, loc="lower left", fontsize=11)
     margin = 0.6 if image is None else 3.4
     ax.set(xlim=(-margin, column + 3 + margin), ylim=(bottoms[-1] - 0.4, 0.4))
-    ax.set_axis_off()
-    parameters = sum(p.numel() for p in model.parameters())
-    about = "Above a box its channels, below it height × width; the white half came over the skip connection."
-    figure.supxlabel(f"{about} {parameters:,} parameters.", fontsize=11)
-    plt.close(figure)
     return figure

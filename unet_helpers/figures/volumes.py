@@ -4,7 +4,6 @@ from dataclasses import replace
 from textwrap import fill
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Patch
 
@@ -15,40 +14,28 @@ from ..images.read import read_image
 from ..palette import YELLOW
 from ..results.overlay import picture, to_8_bits
 from ..results.segmentation import Segmentation
-from .show import found, headline
+from .show import found, headline, panels
 
 BODY = {"Axial": "RLA", "Coronal": "RLS", "Sagittal": "APS"}  # and what is left, right and on top of each plane
 STACK = {"Along the stack": "", "Across its rows": "", "Across its columns": ""}  # where directions are not known
 VIEW = 480  # px: longer side of a slice as shown
 
 
-def volume(shown) -> Segmentation | MedicalImage:
-    """As given, or read; ImageError for an image without slices."""
-    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
-    if image_of(shown).is_single:
-        raise ImageError(f"{image_of(shown).name} is a single image, without slices: look at it with show(result).")
-    return shown
-
-
 def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
     return shown.image if isinstance(shown, Segmentation) else shown
 
 
-def directions(shown: Segmentation | MedicalImage) -> dict[str, str]:
-    return BODY if image_of(shown).lies_in_space and image_of(shown).oriented else STACK
-
-
 def facing(shown: Segmentation | MedicalImage, axis: int):
     """The volume as a stack of its axial (0), coronal (1) or sagittal (2) slices, the head up, in 8 bits."""
-    image, names = image_of(shown), directions(shown)
+    image = image_of(shown)
+    stack, upside_down = to_stack(image), axis and image.lies_in_space and image.oriented
 
     def turn(values: np.ndarray) -> np.ndarray:
         values = np.moveaxis(as_displayed(image, values), axis, 0)
-        return values[:, ::-1] if axis and names is BODY else values
+        return values[:, ::-1] if upside_down else values
 
-    stack, pixels = to_stack(image), turn(image.pixels)
-    pixels = to_8_bits(pixels)  # one range for all slices, or the brightness would jump from one to the next
     spacing = stack.spacing and (stack.spacing[axis], *np.delete(stack.spacing, axis))
+    pixels = to_8_bits(turn(image.pixels))  # of all slices, or the brightness would jump from one to the next
     turned = replace(stack, pixels=pixels, spacing=spacing)
     if shown is image:
         return turned
@@ -64,16 +51,16 @@ def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.nda
         painted = shown.overlay(index, alpha, contours=shown.card.instance_method != "components")
     else:
         painted = picture(shown, index)
-    height, width = extent(shown, painted.shape)
+    height, width = extent(shown)
     zoom = VIEW / max(height, width)
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
     return cv2.resize(painted, size, interpolation=cv2.INTER_AREA if size[0] < painted.shape[1] else cv2.INTER_LINEAR)
 
 
-def extent(shown, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Height and width of a slice of ``shape`` in mm, or px where the spacing is not known."""
-    steps = image_of(shown).spacing or (1.0, 1.0)
-    return shape[0] * steps[-2], shape[1] * steps[-1]
+def extent(shown: Segmentation | MedicalImage) -> tuple[float, float]:
+    """Height and width of a slice in mm, or px where the spacing is not known."""
+    shape, steps = image_of(shown).spatial_shape, image_of(shown).spacing or (1.0, 1.0)
+    return shape[-2] * steps[-2], shape[-1] * steps[-1]
 
 
 def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
@@ -97,35 +84,32 @@ def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
 
 def three_planes(shown, at: tuple[int, int, int] | None = None):
     """The three planes through voxel ``at`` (in the file's order; default: the largest object's centre). The figure."""
-    shown = volume(shown)
-    image, point = image_of(shown), centre(shown)
+    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
+    if (image := image_of(shown)).is_single:
+        raise ImageError(f"{image.name} is a single image, without slices: look at it with show(result).")
+    point = centre(shown)
     if at is not None:
         marker = np.zeros(image.spatial_shape, bool)
         marker[at] = True
         point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
     stacks = [facing(shown, axis) for axis in range(3)]
-    shapes = [image_of(stack).spatial_shape[1:] for stack in stacks]
-    sizes = [extent(stack, shape) for stack, shape in zip(stacks, shapes, strict=True)]
-    widths = [width for _, width in sizes]  # one scale for all three
-    tall = max(height for height, _ in sizes) * 12.5 / sum(widths) + 1.2
-    figure, axes = plt.subplots(1, 3, figsize=(13, min(tall, 8)), layout="constrained", width_ratios=widths)
-    for axis, (ax, (name, sides)) in enumerate(zip(axes, directions(shown).items(), strict=True)):
-        (rows, columns), (height, width) = shapes[axis], sizes[axis]
-        row, column = (i + 0.5 for i in np.delete(point, axis))
-        row = rows - row if axis and sides else row  # the head is up
+    heights, widths = zip(*map(extent, stacks))  # one scale for all three
+    tall = max(heights) * 12.5 / sum(widths) + 1.2
+    figure, (axes,) = panels(1, 3, (13, min(tall, 8)), width_ratios=widths)
+    names = BODY if image.lies_in_space and image.oriented else STACK
+    for axis, (ax, (name, sides), height, width) in enumerate(zip(axes, names.items(), heights, widths, strict=True)):
+        down, right = (np.delete(point, axis) + 0.5) / image_of(stacks[axis]).spatial_shape[1:]
+        down = 1 - down if axis and sides else down  # the head is up
         ax.imshow(view(stacks[axis], point[axis]), extent=(0, width, height, 0))
-        ax.axhline(row / rows * height, color=YELLOW, lw=1, ls=":")
-        ax.axvline(column / columns * width, color=YELLOW, lw=1, ls=":")
+        ax.axhline(down * height, color=YELLOW, lw=1, ls=":")
+        ax.axvline(right * width, color=YELLOW, lw=1, ls=":")
         for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
-            box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
-            place = {"ha": "center", "va": "center", "transform": ax.transAxes, "bbox": box}
-            ax.text(x, y, letter, color="white", fontsize=12, **place)
+            style = {"ha": "center", "va": "center", "color": "white", "fontsize": 12, "transform": ax.transAxes}
+            ax.text(x, y, letter, **style, bbox={"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2})
         ax.set_title(f"{name}, slice {point[axis]}")
-        ax.set_axis_off()
     figure.suptitle(headline(image))
     if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:
         figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=11)
-    plt.close(figure)
     return figure
 
 
@@ -134,14 +118,10 @@ def gallery(results):
     results = list(results)
     columns = max(1, min(3, len(results)))
     rows = max(1, -(-len(results) // columns))
-    size = (13 * columns / 3, 4.7 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    figure, axes = panels(rows, columns, (13 * columns / 3, 4.7 * rows))
     for ax, result in zip(axes.flat, results, strict=False):
         index = result.busiest_slice()
         ax.imshow(view(result if result.image.is_single else facing(result, 0), index))
         words = fill(", ".join(amounts(result)), 44) if result.image.lies_in_space else found(result, 44)
         ax.set_title(f"{headline(result.image, index)}\n{words}", fontsize=12)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    plt.close(figure)
     return figure

@@ -5,20 +5,21 @@ import math
 import cv2
 import torch
 import torch.nn.functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
+from torchvision.transforms.v2.functional import gaussian_blur, rgb_to_grayscale
 
 from .recipes import IGNORED, Recipe
 from .windows import Draws, Pool
 
-LUMA = (0.299, 0.587, 0.114)
 DYES = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))  # what H, E and DAB absorb of red, green, blue
 
 
+@torch.no_grad()
 def batch_of(pool: Pool, draws: Draws, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, C, s, s) float32 and (N, s, s) int64, augmented."""
     index = torch.multinomial(pool.weights, recipe.batch, replacement=True, generator=draws.generator)
     images, targets = pool.windows(index, draws, recipe)
-    images = vary_neighbours(images, recipe, draws)
+    if recipe.hide_neighbours:
+        images = vary_neighbours(images, recipe, draws)
     if recipe.symmetry == "left-right":
         images, targets = swap_sides(images, targets, pool.left_right[index], draws.coin(0.5, recipe.batch))
     if recipe.carve_mix:
@@ -28,8 +29,6 @@ def batch_of(pool: Pool, draws: Draws, recipe: Recipe) -> tuple[torch.Tensor, to
 
 def vary_neighbours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """(N, C, H, W): slices of a volume between their neighbours, these hidden or swapped now and then."""
-    if not recipe.hide_neighbours:
-        return images
     each = (len(images), 1, 1, 1)
     swapped = torch.where(draws.coin(0.5, *each), images.flip(1), images)
     return torch.where(draws.coin(recipe.hide_neighbours, *each), images[:, [images.shape[1] // 2]], swapped)
@@ -51,14 +50,15 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torc
     if recipe.colour:
         images = vary_colours(images, recipe, draws)
     if recipe.bias_field:
-        images = images * (recipe.bias_field * smooth_field(images, draws)).exp()
+        images = images * (recipe.bias_field * draws.smooth(len(images), 1, 4, images.shape[2:])).exp()
     if recipe.haze:
-        images = images + recipe.haze * smooth_field(images, draws)
+        images = images + recipe.haze * draws.smooth(len(images), 1, 4, images.shape[2:])
     images = images.clamp(0, 1.5) ** (recipe.gamma * draws.normal(*each)).exp()
     middle = images.mean((1, 2, 3), keepdim=True)
     contrast = (recipe.contrast * draws.normal(*each)).exp()
     images = (images - middle) * contrast + middle + recipe.brightness * draws.normal(*each)
-    return hide_boxes(vary_camera(images, recipe, draws), recipe, draws)
+    images = vary_camera(images, recipe, draws)
+    return hide_boxes(images, recipe, draws) if recipe.erase else images
 
 
 def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
@@ -81,19 +81,12 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
 def vary_colours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """Saturation, hue (turned around the axis of greys) and, for one in ten, no colour at all."""
     n, each = len(images), (len(images), 1, 1, 1)
-    grey = (images * torch.tensor(LUMA, device=images.device)[:, None, None]).sum(1, keepdim=True)
+    grey = rgb_to_grayscale(images)
     chroma = (images - grey) * ((recipe.colour * draws.normal(*each)).exp() * ~draws.coin(0.1, *each))
     angle = draws.uniform(-1, 1, n) * recipe.colour / 5 * 2 * math.pi
-    third, root = (1 - angle.cos()) / 3, angle.sin() / math.sqrt(3)
-    diagonal, up, down = angle.cos() + third, third - root, third + root
-    rows = (diagonal, up, down, down, diagonal, up, up, down, diagonal)
-    return grey + torch.einsum("nij,njhw->nihw", torch.stack(rows, -1).reshape(n, 3, 3), chroma)
-
-
-def smooth_field(images: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """(N, 1, H, W): for half of the images zero, for the others a random field that varies slowly."""
-    field = draws.normal(len(images), 1, 4, 4) * draws.coin(0.5, len(images), 1, 1, 1)
-    return F.interpolate(field, images.shape[2:], mode="bicubic", align_corners=True)
+    around_grey = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device) / math.sqrt(3)
+    turn = torch.linalg.matrix_exp(angle[:, None, None] * around_grey)
+    return grey + torch.einsum("nij,njhw->nihw", turn, chroma)
 
 
 def vary_camera(images: torch.Tensor, recipe: Recipe, draws: Draws, groups: int = 8) -> torch.Tensor:
@@ -116,8 +109,6 @@ def vary_camera(images: torch.Tensor, recipe: Recipe, draws: Draws, groups: int 
 
 def hide_boxes(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """A small box of even grey in some of the images."""
-    if not recipe.erase:
-        return images
     n, _, height, width = images.shape
     sides = draws.uniform(0.05, 0.2, n, 2) * draws.coin(recipe.erase, n, 1)
     centre = draws.uniform(0, 1, n, 2)
@@ -138,8 +129,7 @@ def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Ten
 
 
 def carve_mix(image, target, other, other_target, share: float = 0.5) -> tuple[torch.Tensor, torch.Tensor]:
-    """(C, H, W) and (H, W): the structure of ``other``, with a ``share`` of its own depth as a margin, set into
-    ``image``.
+    """The structure of ``other`` (C, H, W), with a ``share`` of its own depth as a margin, set into ``image``.
 
     After CarveMix (Zhang et al. 2021, MICCAI, arXiv:2108.06883), but never less than the whole structure, only where
     both show tissue, feathered over 3 px, and as bright against its new surroundings as it was against its old ones.

@@ -20,12 +20,9 @@ from ..networks.cards import ModelCard, Preprocessing
 from ..networks.load import load_model
 from ..networks.unet import UNet, fold_batch_norm
 from ..networks.weights import save_model
-from ..preprocessing.prepare import prepare
-from ..preprocessing.resize import resize_labels
 from .augment import batch_of
-from .cases import IGNORED, Case
 from .fit import fit, loss_of, loss_of_step
-from .recipes import Example, Recipe, example_of
+from .recipes import IGNORED, Case, Example, Recipe, single_example
 from .tasks import TASKS
 from .windows import Draws, Pool
 
@@ -60,37 +57,36 @@ def fine_tune(
     if classes is None and network.card.name not in TASKS:
         raise TrainingError(f"{start} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}.")
     if classes is not None:
-        network = with_new_head(network, new_card(network.card, name, tuple(classes), size))
+        network.card = new_card(network.card, name, tuple(classes), size)
+        network.out_channels = network.card.out_channels
+        network.conv = nn.Conv2d(network.features, network.out_channels, kernel_size=1)
+    card = network.card
     if not pretrained:
-        card, network = network.card, UNet(network.in_channels, network.out_channels, network.features, network.depth)
+        network = UNet(network.in_channels, network.out_channels, network.features, network.depth)
         network.card = card
     examples = [make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)]
     kept = pretrained and classes is not None and keep_better_head(network, head, examples)
-    recipe = recipe_for(network.card.name, examples, classes is None, pretrained, kept, seed)
+    recipe = recipe_for(card.name, examples, classes is None, pretrained, kept)
     if not any(((e.target > 0) & (e.target != IGNORED)).any() for e in examples):
         raise TrainingError("All masks are empty: mark the structure that is to be learnt with values above 0.")
     planned = steps or (ROUND if minutes is None else steps_within(minutes, recipe, network, examples))
-    recipe, card, tuned, curve = replace(recipe, steps=planned), network.card, network, pd.DataFrame()
+    curves, clock = [], None if steps else minutes  # a machine may become busier than it was
     for number in range(1 if steps or minutes else ROUNDS):
+        part = replace(recipe, steps=planned, seed=seed + number)
         with TemporaryDirectory() as folder:
-            part = replace(recipe, seed=seed + number)
-            clock = None if steps else minutes  # a machine may become busier than it was
-            tuned = fit(tuned, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
-            more = pd.read_csv(Path(folder) / name / "curve.csv").set_axis(["step", "loss", "Dice"], axis=1)
-        more["step"] += planned * number
-        curve = pd.concat([curve, more], ignore_index=True) if number else more
-        if not (doubt := doubts(curve, planned * (number + 1))):
+            network = fit(network, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
+        curves.append(network.curve.set_axis(["step", "loss", "Dice"], axis=1))
+        curves[-1]["step"] += planned * number
+        network.curve = pd.concat(curves, ignore_index=True)
+        if not (doubt := doubts(network.curve, planned * (number + 1))):
             break
     if doubt:
         warnings.warn(doubt, stacklevel=2)
-    tuned.curve = curve
-    tuned.card = replace(
-        card, name=name, title=name.replace("_", " ").capitalize(), scores=(), file="", sha256="", url=""
-    )
+    title, network.weights_sha256 = name.replace("_", " ").capitalize(), ""
+    network.card = replace(card, name=name, title=title, scores=(), file="", sha256="", url="")
     if save_to is not None:
-        save_model(tuned, Path(save_to))
-    tuned.weights_sha256 = ""
-    return fold_batch_norm(tuned)
+        save_model(network, Path(save_to))
+    return fold_batch_norm(network)
 
 
 def doubts(curve, planned: int) -> str:
@@ -120,13 +116,6 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
     )  # fmt: skip
 
 
-def with_new_head(network: UNet, card: ModelCard) -> UNet:
-    """The same layers with another last one, for the classes of ``card``."""
-    network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
-    network.out_channels, network.card = card.out_channels, card
-    return network
-
-
 @torch.inference_mode()
 def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> bool:
     """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one; did it?
@@ -136,9 +125,8 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
 
     def loss(head: nn.Conv2d) -> float:
         network.conv = head
-        answers = (network.logits(torch.from_numpy(e.pixels.astype(np.float32))[None]) for e in examples)
-        targets = (torch.from_numpy(e.target)[None].long() for e in examples)
-        return float(np.mean([loss_of(*pair) for pair in zip(answers, targets, strict=True)]))
+        logits = (network.logits(torch.from_numpy(e.pixels).float()[None]) for e in examples)
+        return float(np.mean([loss_of(x, torch.from_numpy(e.target)[None].long()) for x, e in zip(logits, examples)]))
 
     network.eval()
     fitting = [head for head in (network.conv, old) if head.out_channels == network.out_channels]
@@ -159,49 +147,35 @@ def make_example(network: UNet, image, mask) -> Example:
         from skimage.measure import label
 
         case = Case(image.name, "train", "drawn", image, label(mask))
-        return next(iter(TASKS[network.card.name].examples(case)))
+        return next(iter(TASKS[network.card.name].examples(network.card, case)))
     target = (mask > 0) if network.out_channels == 1 else mask
     if target.max() >= max(2, network.out_channels):
         names = ", ".join(network.card.classes)
         raise TrainingError(f"{image.name}: the mask holds class {target.max()}, but the classes are {names}.")
     shape = working_shape(network, image.pixels, spacing=image.spacing)
-    prepared = prepare(image.pixels[None], network.card.preprocessing, shape)[0]
-    shape = shape if prepared.inside is None else prepared.pixels.shape
-    return example_of(prepared, resize_labels(target[prepared.box].astype(np.uint8), shape), network.card)
+    return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
 
 
-def recipe_for(
-    card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool, seed: int
-) -> Recipe:
+def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool) -> Recipe:
     """The card's own augmentation for its own task, a gentle general one for a new task."""
     if same_task:
         same = {"crop": 192, "batch": 4, "consistency": 0.0, "shares": {}}  # for a few images, in minutes on a CPU
-        return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3, seed=seed)
+        return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3)
     crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
     return Recipe(
-        steps=1,
-        crop=crop,
-        batch=min(8, max(4, 8 * 128**2 // crop**2)),
+        steps=1, crop=crop, batch=min(8, max(4, 8 * 128**2 // crop**2)), weight_decay=1e-3, ema=0.98, rotation=30,
         learning_rate=1e-3 if kept_head else 3e-3,  # a new last layer would learn too slowly at 1e-3
-        ema=0.98,
-        seed=seed,
-        zoom=(0.9, 1.4),
-        rotation=30,
-        colour=0.2 if len(examples[0].pixels) == 3 else 0.0,
-        gamma=0.2,
-        contrast=0.2,
-    )
+        colour=0.2 if len(examples[0].pixels) == 3 else 0.0, gamma=0.2, contrast=0.2, zoom=(0.9, 1.4),
+    )  # fmt: skip
 
 
 def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
-    """As many steps as fit into ``minutes`` here, found from a few steps whose gradients are thrown away."""
-    network.to(memory_format=torch.channels_last)  # as it will be trained
-    state, pool, seconds = copy.deepcopy(network.state_dict()), Pool(examples), []
+    """As many steps as fit into ``minutes`` here, found from a few steps of a copy."""
+    trial = copy.deepcopy(network).to(memory_format=torch.channels_last).train()  # as it will be trained
+    pool, seconds = Pool(examples), []
     for step in range(5):
         started = time.monotonic()
         draws = Draws(10**6 + step)
-        loss_of_step(network.train(), *batch_of(pool, draws, recipe), recipe, draws).backward()
+        loss_of_step(trial, *batch_of(pool, draws, recipe), recipe, draws).backward()
         seconds.append(time.monotonic() - started)
-    network.zero_grad()
-    network.load_state_dict(state)  # batch normalisation counts what it sees
     return max(2, int(60 * minutes / (1.1 * np.median(seconds[1:]))))  # the first is slow; the optimiser takes a little

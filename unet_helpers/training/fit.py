@@ -1,7 +1,6 @@
 """The training loop, on a CPU or a GPU: ``fit(model, train, validation, recipe, folder)``."""
 
 import copy
-import csv
 import math
 import time
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ..errors import TrainingError
@@ -68,22 +66,14 @@ def loss_of_step(model: UNet, images, targets, recipe: Recipe, draws: Draws, hal
 def validate(model: UNet, examples: Sequence[Example]) -> float:
     """Mean over the foreground classes of the Dice over all pixels of the validation examples."""
     model.eval()
-    classes = range(1, max(2, model.out_channels))
-    hits, sizes = np.zeros(len(classes)), np.zeros(len(classes))
-    device = next(model.parameters()).device
+    device, classes = next(model.parameters()).device, max(2, model.out_channels)
+    pixels = np.zeros((classes, classes))  # of each class of the truth (rows), given to each class
     for e in examples[:: max(1, len(examples) // MOST)]:
         scores = two_classes(model.logits(torch.from_numpy(e.pixels).float()[None].to(device)))[0]
         guess, seen = scores.argmax(0).cpu().numpy(), e.target != IGNORED
-        hits += [((guess == k) & (e.target == k)).sum() for k in classes]
-        sizes += [((guess == k) & seen).sum() + (e.target == k).sum() for k in classes]
-    return float(np.mean(2 * hits / np.maximum(sizes, 1)))
-
-
-def move_average(average: UNet, model: UNet, decay: float) -> None:
-    """The exponential moving average of weights and batch statistics, a step on."""
-    pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
-    old, new = zip(*((a, b) for a, b in pairs if a.is_floating_point()), strict=True)
-    get_ema_multi_avg_fn(decay)(old, new, None)
+        np.add.at(pixels, (e.target[seen], guess[seen]), 1)
+    dice = 2 * pixels.diagonal() / np.maximum(pixels.sum(0) + pixels.sum(1), 1)
+    return float(dice[1:].mean())
 
 
 def rate_at(progress: float, step: int, recipe: Recipe) -> float:
@@ -103,22 +93,22 @@ def fit(
     checkpoint.pt where there is one. Ends after ``recipe.steps``, or ``minutes`` with the rest of the schedule
     shortened to fit. ``half`` convolves in bfloat16, faster on graphics cards and processors that have it.
     """
+    import pandas as pd
+
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
     folder.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
-    device, card = torch.device(device), model.card
     model = model.to(device, memory_format=torch.channels_last)
     pool = Pool(train, device, recipe.shares)
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
-    state: dict[str, Any] = {"step": 0, "best": -1.0, "curve": [], "seconds": 0.0}
+    state: dict[str, Any] = {"step": 0, "curve": [], "seconds": 0.0}
     if (folder / "checkpoint.pt").exists():
-        saved = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
+        state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
         for name, part in parts.items():
-            part.load_state_dict(saved.pop(name))
-        state = saved
+            part.load_state_dict(state.pop(name))
     started = time.monotonic() - state["seconds"]
 
     def progress_at(step: int) -> float:
@@ -130,33 +120,32 @@ def fit(
     bar = tqdm(initial=step, total=recipe.steps, desc=folder.name, mininterval=10)
     while progress < 1:
         draws = Draws(recipe.seed * 1_000_003 + step, device)
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress, step, recipe)
-        with torch.no_grad():
-            images, targets = batch_of(pool, draws, recipe)
-        loss = loss_of_step(model.train(), images, targets, recipe, draws, half)
+        optimiser.param_groups[0]["lr"] = rate_at(progress, step, recipe)
+        loss = loss_of_step(model.train(), *batch_of(pool, draws, recipe), recipe, draws, half)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        move_average(average, model, min(recipe.ema, (1 + step) / (10 + step)))  # the start is soon forgotten
+        decay = min(recipe.ema, (1 + step) / (10 + step))  # the start is soon forgotten
+        for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - decay)
         losses.append(loss.detach())
         bar.update()
         step, before, progress = step + 1, progress, progress_at(step + 1)
         if int(progress * checks) > int(before * checks) or progress >= 1:
             loss = float(torch.stack(losses).mean())
             score = validate(average, validation) if validation else -loss
-            state["curve"].append([step, loss, score])
             bar.set_postfix(loss=f"{loss:.3f}", score=f"{score:.4f}")
-            losses, average.card = [], card
-            if score > state["best"] or not validation:
-                state["best"] = score
+            losses = []
+            if not validation or all(score > earlier for _, _, earlier in state["curve"]):
                 save_model(average, folder / "best.safetensors")
             save_model(average, folder / "last.safetensors")
+            state["curve"].append([step, loss, score])
             state |= {"step": step, "seconds": time.monotonic() - started}
-            saved = {name: part.state_dict() for name, part in parts.items()} | state
-            with written_whole(folder / "checkpoint.pt") as part:
-                torch.save(saved, part)
-            with written_whole(folder / "curve.csv") as part, part.open("w", newline="") as file:
-                csv.writer(file).writerows([("step", "loss", "validation_dice"), *state["curve"]])
+            with written_whole(folder / "checkpoint.pt") as path:
+                torch.save({name: part.state_dict() for name, part in parts.items()} | state, path)
+            average.curve = pd.DataFrame(state["curve"], columns=["step", "loss", "validation_dice"])
+            with written_whole(folder / "curve.csv") as path:
+                average.curve.to_csv(path, index=False)
     bar.close()
     return average.cpu()

@@ -1,19 +1,39 @@
-"""How a network is trained: examples at working scale, augmentation and schedule; and what a task of its own is."""
+"""What a card's training is made of: cases of a data set, examples at working scale, and a recipe; a task holds all.
 
+Parts are split by patient, child, eye, field or block of slices, never by slice.
+"""
+
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ..images.image import MedicalImage
 from ..images.orientation import as_displayed, to_stack
-from ..networks.cards import MODELS, ModelCard
+from ..images.read import read_image
+from ..networks.cards import ModelCard
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resize import resize_labels
 from ..preprocessing.slices import Prepared
 from ..results.metrics import dice
 from ..results.segmentation import Segmentation
-from .cases import IGNORED, Case
+
+IGNORED = 255  # a true label that no loss and no score counts
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image or volume with its truth: class ids (or instance ids for nuclei) of the image's spatial shape."""
+
+    name: str
+    part: str  # 'train', 'validation' or 'test'
+    kind: str  # data set or stain, for scores by kind and for balanced drawing
+    image: MedicalImage
+    truth: np.ndarray
+    group: str = ""  # the person or field it is a part of, where a group has several cases
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +47,10 @@ class Example:
     group: str = ""  # the patient, field or eye
 
 
+Cases = Iterator[Case]
+Examples = Iterator[Example]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Augmentation and schedule of the training of one card."""
@@ -36,8 +60,8 @@ class Recipe:
     crop: int = 256
     batch: int = 4
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    ema: float = 0.995  # the shipped weights are this moving average of the trained ones
+    weight_decay: float = 5e-2
+    ema: float = 0.998  # the shipped weights are this moving average of the trained ones
     seed: int = 2015
     consistency: float = 0.0  # weight of the squared difference between the answers to an image and to it turned
     dice: str = "batch"  # is soft Dice taken over the whole batch, or over each 'image' of it
@@ -67,12 +91,31 @@ class Task:
     """What a card's network learns: its data set, how examples are made of it, how it is trained and scored."""
 
     card: str
-    read: Callable[[Path], Iterator[Case]]  # all cases of a folder
-    examples: Callable[[Case], Iterator[Example]]
+    read: Callable[[Path], Cases]  # all cases of a folder
+    examples: Callable[[ModelCard, Case], Examples]  # as the card prepares them
     score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
     recipe: Recipe
     unit: str  # what a source was split by, for the test part: 'patients', 'fields', ...
     unseen_by: tuple[str, ...] = ()  # other cards that look for the same, and learnt from other data sets
+
+
+def tenths(number: int) -> str:
+    """Every ninth patient, child or image is for validation, every tenth for the test."""
+    return {9: "validation", 0: "test"}.get(number % 10, "train")
+
+
+def first_number(name: str) -> int:
+    return int(re.search(r"\d+", name).group())
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES)
+
+
+def read_pairs(images: Path, truths: Path) -> Iterator[tuple[str, MedicalImage, np.ndarray]]:
+    """(name, image, its mask or label image as stored, (H, W)) of two folders; the masks are .png files."""
+    for path in files(images):
+        yield path.stem, read_image(path), read_image(truths / f"{path.stem}.png").pixels
 
 
 def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields) -> Example:
@@ -83,28 +126,23 @@ def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields
     return Example(pixels, target.astype(np.uint8), **fields)
 
 
-def single_example(name: str, pixels: np.ndarray, target: np.ndarray, **fields) -> Iterator[Example]:
-    """The one example of a single image (H, W[, 3]), prepared at the target's shape just as inference does."""
-    card = MODELS[name]
-    yield example_of(prepare(pixels[None], card.preprocessing, target.shape)[0], target, card, **fields)
+def single_example(card: ModelCard, pixels: np.ndarray, truth: np.ndarray, shape, resize=resize_labels) -> Example:
+    """The example of a single image (H, W[, 3]), prepared at the working ``shape`` just as inference does."""
+    prepared = prepare(pixels[None], card.preprocessing, shape)[0]
+    shape = shape if prepared.inside is None else prepared.inside.shape
+    return example_of(prepared, resize(truth[prepared.box], shape), card)
 
 
-def slice_examples(name: str) -> Callable[[Case], Iterator[Example]]:
+def slice_examples(card: ModelCard, case: Case) -> Examples:
     """For single images and volumes: each slice that shows the structure, and every third of the others."""
-
-    def examples(case: Case) -> Iterator[Example]:
-        card, preprocessing = MODELS[name], MODELS[name].preprocessing
-        stack, truth = to_stack(case.image).pixels, as_displayed(case.image, case.truth)
-        for axis in preprocessing.axes if len(stack) > 1 else (0,):
-            slices, masks = np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0)
-            shape = (preprocessing.size,) * 2 if preprocessing.scale == "square" else masks.shape[1:]
-            prepared = prepare(slices, preprocessing, shape)
-            for i, mask in enumerate(masks):
-                if mask.any() or i % 3 == 0:  # sides: slices from left to right, or columns
-                    target = resize_labels(mask, shape)
-                    yield example_of(prepared[i], target, card, left_right=0 if axis == 2 else 2)
-
-    return examples
+    preprocessing, stack, truth = card.preprocessing, to_stack(case.image).pixels, as_displayed(case.image, case.truth)
+    for axis in preprocessing.axes if len(stack) > 1 else (0,):
+        slices, masks = np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0)
+        shape = (preprocessing.size,) * 2 if preprocessing.scale == "square" else masks.shape[1:]
+        prepared = prepare(slices, preprocessing, shape)
+        for i, mask in enumerate(masks):
+            if mask.any() or i % 3 == 0:  # sides: slices from left to right, or columns
+                yield example_of(prepared[i], resize_labels(mask, shape), card, left_right=0 if axis == 2 else 2)
 
 
 def score_classes(case: Case, result: Segmentation) -> dict[str, float]:

@@ -32,11 +32,11 @@ def with_neighbours(card: ModelCard, model: UNet) -> UNet:
 
 def examples_of(task: Task, folder: Path, refit: bool, without: str | None) -> tuple[list[Example], list[Example]]:
     """(training, validation) examples; nothing of the test part, nor of the kind ``without``."""
-    parts: dict[str, list] = {"train": [], "validation": []}
+    card, parts = MODELS[task.card], {"train": list[Example](), "validation": list[Example]()}
     for case in tqdm(read_cases(task.card, folder), desc="reading", mininterval=10):
         if case.part != "test" and case.kind != without:
-            found = (replace(e, kind=case.kind, group=case.group or case.name) for e in task.examples(case))
-            parts[case.part] += found
+            found = task.examples(card, case)
+            parts[case.part] += (replace(e, kind=case.kind, group=case.group or case.name) for e in found)
     return (parts["train"] + parts["validation"], []) if refit else (parts["train"], parts["validation"])
 
 

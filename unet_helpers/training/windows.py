@@ -30,6 +30,11 @@ class Draws:
     def coin(self, chance: float, *shape: int) -> torch.Tensor:
         return self.uniform(0, 1, *shape) < chance
 
+    def smooth(self, n: int, channels: int, knots: int, size: Sequence[int]) -> torch.Tensor:
+        """(n, channels, *size): half of them zero, the others random fields that vary slowly."""
+        field = self.normal(n, channels, knots, knots) * self.coin(0.5, n, 1, 1, 1)
+        return F.interpolate(field, size, mode="bicubic", align_corners=True)
+
     def number(self, low: float, high: float) -> float:
         """One uniform number, as Python's own."""
         return low + (high - low) * float(torch.rand((), generator=self.host))
@@ -58,8 +63,7 @@ class Pool:
         axis = torch.arange(side, device=self.device) - (side - 1) / 2
         grid = torch.cartesian_prod(axis, axis).expand(n, -1, -1)
         if recipe.elastic:
-            coarse = draws.normal(n, 2, side // 32 + 3, side // 32 + 3) * recipe.elastic * draws.coin(0.5, n, 1, 1, 1)
-            grid = grid + F.interpolate(coarse, (side, side), mode="bicubic", align_corners=True).flatten(2).mT
+            grid = grid + recipe.elastic * draws.smooth(n, 2, side // 32 + 3, (side, side)).flatten(2).mT
         places = grid @ matrix.mT + centre[:, None] - 0.5
         pixels, target = self.look_up(places, shape, start, recipe.mirror)
         return pixels.reshape(n, side, side, -1).permute(0, 3, 1, 2), target.reshape(n, side, side)
@@ -76,8 +80,7 @@ class Pool:
         target = self.target[self.nearest(places, shape, start)].reshape(n, TRIES, -1)
         seen = inside & (target != IGNORED)
         good = (seen.sum(2) > 0.6 * inside.sum(2)) & (seen & (target > 0)).any(2)
-        first = (good * torch.arange(TRIES, 0, -1, device=self.device)).argmax(1)
-        return centres[torch.arange(n, device=self.device), first]
+        return centres[torch.arange(n, device=self.device), good.int().argmax(1)]  # the first good one
 
     def look_up(self, places, shape, start, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, P, C) pixels between their four neighbours and (N, P) class ids at ``places`` (N, P, 2) in px."""

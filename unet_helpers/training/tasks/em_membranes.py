@@ -1,6 +1,5 @@
 """Membranes of nerve cells: ISBI 2012 and VNC."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,10 @@ from skimage.measure import label
 
 from ...results.metrics import dice, rand_v
 from ...results.segmentation import Segmentation
-from ..cases import IGNORED, Case, first_number, read_pairs
-from ..recipes import Recipe, Task, slice_examples
+from ..recipes import IGNORED, Case, Cases, Recipe, Task, first_number, read_pairs, slice_examples
 
 
-def read_membranes(folder: Path) -> Iterator[Case]:
+def read_membranes(folder: Path) -> Cases:
     """images/*.png and masks/*.png, white is membrane, by block of slices.
 
     ISBI 2012 (NN): 00-18, 19-21, 22 and later. VNC (vnc_NN): 00-07, 08-09, 10 and later; there, grey 128 is glia and
@@ -31,8 +29,7 @@ def score_membranes(case: Case, result: Segmentation) -> dict[str, float]:
     return {"Rand V": rand_v(cells, result.objects), "Dice": dice(case.truth[seen], result.labels[seen])}
 
 
-TASK = Task("em_membranes", read_membranes, slice_examples("em_membranes"), score_membranes, Recipe(
-    steps=3550, batch=16, weight_decay=5e-2, ema=0.998, shares={"ISBI": 1, "VNC": 1}, consistency=1.0, zoom=(0.75,
-    1.35), elastic=3.0, gamma=0.4, contrast=0.35, noise=0.06, downsample=0.3, focus=0.4, haze=0.05, bias_field=0.1,
-    erase=0.4,
+TASK = Task("em_membranes", read_membranes, slice_examples, score_membranes, Recipe(
+    steps=3550, batch=16, shares={"ISBI": 1, "VNC": 1}, consistency=1.0, zoom=(0.75, 1.35), elastic=3.0, gamma=0.4,
+    contrast=0.35, noise=0.06, downsample=0.3, focus=0.4, haze=0.05, bias_field=0.1, erase=0.4,
 ), unit="slices")  # fmt: skip

@@ -1,30 +1,28 @@
 """Cell nuclei: the 2018 Data Science Bowl."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ...networks.cards import MODELS
+from ...networks.cards import ModelCard
 from ...preprocessing.resize import resize_labels
 from ...results.metrics import aggregated_jaccard, average_precision, dice, panoptic_quality
 from ...results.segmentation import Segmentation
-from ..cases import Case, read_pairs, tenths
-from ..recipes import Example, Recipe, Task, single_example
+from ..recipes import Case, Cases, Examples, Recipe, Task, read_pairs, single_example, tenths
 
 
-def read_nuclei(folder: Path) -> Iterator[Case]:
+def read_nuclei(folder: Path) -> Cases:
     """BBBC038 by kind: images/KIND/*.png and labels/KIND/*.png with one 16-bit id per nucleus."""
     for kind in ("fluorescence", "stained", "brightfield"):
         pairs = read_pairs(folder / "images" / kind, folder / "labels" / kind)
         yield from (Case(name, tenths(i), kind, image, truth) for i, (name, image, truth) in enumerate(pairs))
 
 
-def nucleus_examples(case: Case) -> Iterator[Example]:
+def nucleus_examples(card: ModelCard, case: Case) -> Examples:
     """Brought to the same median diameter."""
-    labels = at_diameter(case.truth, MODELS["nuclei"].preprocessing.size)
-    yield from single_example("nuclei", case.image.pixels, interiors_and_borders(labels, reach=2))
+    labels = at_diameter(case.truth, card.preprocessing.size)
+    yield single_example(card, case.image.pixels, interiors_and_borders(labels, reach=2), labels.shape)
 
 
 def at_diameter(truth: np.ndarray, size: float) -> np.ndarray:
@@ -55,7 +53,7 @@ def score_nuclei(case: Case, result: Segmentation) -> dict[str, float]:
 
 
 TASK = Task("nuclei", read_nuclei, nucleus_examples, score_nuclei, Recipe(
-    steps=2640, batch=16, weight_decay=5e-2, ema=0.998, shares={"fluorescence": 0.65, "stained": 0.25,
-    "brightfield": 0.1}, consistency=1.0, class_weights=(1.0, 1.0, 2.5), zoom=(0.5, 1.9), elastic=2.0, colour=0.5,
-    gamma=0.5, contrast=0.4, noise=0.06, downsample=0.3, focus=0.4, haze=0.06, bias_field=0.15, erase=0.2,
+    steps=2640, batch=16, shares={"fluorescence": 0.65, "stained": 0.25, "brightfield": 0.1}, consistency=1.0,
+    class_weights=(1.0, 1.0, 2.5), zoom=(0.5, 1.9), elastic=2.0, colour=0.5, gamma=0.5, contrast=0.4, noise=0.06,
+    downsample=0.3, focus=0.4, haze=0.06, bias_field=0.15, erase=0.2,
 ), unit="images")  # fmt: skip

@@ -1,21 +1,18 @@
 """Blood vessels of the retina: CHASE_DB1, HRF and DRIVE."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from ...networks.cards import MODELS
+from ...networks.cards import ModelCard
 from ...preprocessing.field_of_view import field_of_view, width_of
-from ...preprocessing.prepare import prepare
 from ...preprocessing.resize import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
-from ..cases import Case, first_number, read_pairs, tenths
-from ..recipes import Example, Recipe, Task, example_of
+from ..recipes import Case, Cases, Examples, Recipe, Task, first_number, read_pairs, single_example, tenths
 
 
-def read_vessels(folder: Path) -> Iterator[Case]:
+def read_vessels(folder: Path) -> Cases:
     """CHASE_DB1 by child, HRF and DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
     for name, image, mask in read_pairs(folder / "images", folder / "masks"):
         kind, number = name.split("_")[0], first_number(name)
@@ -23,14 +20,14 @@ def read_vessels(folder: Path) -> Iterator[Case]:
         yield Case(name, tenths(number), kind, image, (mask > 0).astype(np.uint8), group)
 
 
-def vessel_examples(case: Case) -> Iterator[Example]:
-    card = MODELS["retinal_vessels"]
+def vessel_examples(card: ModelCard, case: Case) -> Examples:
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
-    prepared = prepare(case.image.pixels[None], card.preprocessing, shape)[0]
-    # a thin vessel covers less than half of a shrunken pixel and still counts
-    target = resize(case.truth[prepared.box].astype(np.float32), prepared.pixels.shape) > 0.45
-    yield example_of(prepared, target, card)
+    yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, resize_vessels)
+
+
+def resize_vessels(truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return resize(truth, shape) > 0.45  # a thin vessel covers less than half of a shrunken pixel and still counts
 
 
 def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
@@ -41,7 +38,6 @@ def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
 
 
 TASK = Task("retinal_vessels", read_vessels, vessel_examples, score_vessels, Recipe(
-    steps=3640, batch=16, weight_decay=5e-2, ema=0.998, shares={"chase": 1, "hrf": 1, "drive": 1}, consistency=1.0,
-    dice="image", zoom=(0.7, 1.5), elastic=2.0, noise=0.1, downsample=0.4, focus=0.4, haze=0.08, bias_field=0.1,
-    erase=0.3,
+    steps=3640, batch=16, shares={"chase": 1, "hrf": 1, "drive": 1}, consistency=1.0, dice="image", zoom=(0.7, 1.5),
+    elastic=2.0, noise=0.1, downsample=0.4, focus=0.4, haze=0.08, bias_field=0.1, erase=0.3,
 ), unit="eyes")  # fmt: skip
