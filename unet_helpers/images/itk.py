@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, index_of, ras_affine, refuse_if_bomb, refuse_if_huge
+from .image import MedicalImage, index_of, ras_affine, refuse_if_huge
 
 SIZES = (b"space directions", b"spacings", b"elementspacing", b"elementsize")  # in a header that knows the spacing
 TURNS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")  # and the directions of its axes
@@ -24,9 +24,8 @@ def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
     size, values = reader.GetSize(), reader.GetNumberOfComponents()
     if values not in (1, 3):
         raise ImageError(f"{path}: {values} values a voxel (a vector field, tensors?). Export one of them.")
-    refuse_if_huge(path, (*size[:3], values))
     parts = [p for p in path.parent.iterdir() if p.name.startswith(path.stem)]  # the data may lie beside its header
-    refuse_if_bomb(path, math.prod(size) * values, sum(p.stat().st_size for p in parts))
+    refuse_if_huge(path, (*size[:3], values), math.prod(size) * values, sum(p.stat().st_size for p in parts))
     count, notes = (size[3] if len(size) > 3 else 1), ()
     index = index_of(path, "volume", volume, count)
     if count > 1:

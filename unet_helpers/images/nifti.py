@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, index_of, refuse_if_bomb, refuse_if_huge
+from .image import MedicalImage, index_of, refuse_if_huge
 
 LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
 DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
@@ -37,7 +37,7 @@ def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
     held = Path(file.file_map["image"].filename or path).stat().st_size
     if promised > held * (DEFLATE_LIMIT if packed else 1):
         raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
-    refuse_if_bomb(path, promised, held)
+    refuse_if_huge(path, (), promised, held)
     count = math.prod(shape[3:])
     place = np.unravel_index(index_of(path, "volume", volume if shape[3:] else 0, count), shape[3:], order="F")
     pixels = np.asanyarray(data[(..., *place)] if shape[3:] else data)

@@ -73,10 +73,9 @@ def is_localised(image: MedicalImage, card) -> bool:
 
 def check_distribution(image: MedicalImage, card) -> list[str]:
     """A warning about an image unlike those that the card's network learnt from."""
-    if not shows_something(image.pixels, image.spatial_shape) or is_localised(image, card):
-        return []  # which check_pixels says; of the boxes it is said later
-    if card.sequence and card.sequence in sequences_named(image):
-        return []  # scanners differ more than what is known of them
+    named = card.sequence and card.sequence in sequences_named(image)  # scanners differ more than what is known of them
+    if named or not shows_something(image.pixels, image.spatial_shape) or is_localised(image, card):
+        return []  # an empty image is for check_pixels to tell, and boxes are looked at later
     return list(filter(None, [ood_warning(image, card)]))
 
 

@@ -116,13 +116,12 @@ def in_space(result) -> tuple[np.ndarray, np.ndarray]:
     image, labels = result.image, result.labels
     if image.axes.startswith("T"):
         raise SaveError("A movie has no place in space: export it as .geojson, .roi.zip or .csv.")
-    labels = labels[None] if labels.ndim == 2 else labels
+    labels = in_file_order(image, labels[None] if labels.ndim == 2 else labels)
     if image.affine is not None and np.isfinite(image.affine).all():
-        return in_file_order(image, labels), np.asarray(image.affine, float)
-    steps = np.ones(3) if image.spacing is None else np.array((*image.spacing[::-1], 1.0)[:3])
-    turned = labels if image.axes.startswith("X") else labels.transpose(2, 1, 0)
-    steps = steps[::-1] if image.axes.startswith("X") and image.spacing is not None else steps
-    return turned, np.diag([-steps[0], -steps[1], steps[2], 1.0])  # rows go down and columns to the left in RAS
+        return labels, np.asarray(image.affine, float)
+    steps = (image.spacing or ())[:: 1 if image.axes.startswith("X") else -1]
+    x, y, z = (*steps, 1.0, 1.0, 1.0)[:3]
+    return labels, np.diag([-x, -y, z, 1.0])  # rows go down and columns to the left in RAS
 
 
 def write_seg_nrrd(result, path: Path):

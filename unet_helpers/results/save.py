@@ -14,20 +14,20 @@ from ..version import __version__
 from .exports import EXPORTS, made_aside
 
 ENDINGS = (*EXPORTS, ".html")
+FILES = {"overlay": "_overlay.png", "measurements": "_measurements.csv", "manifest": ".json"}
 
 
 def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False, record=None) -> dict[str, Path]:
     """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
 
-    The manifest comes last, so that a folder that has it has all; it also takes what ``record`` holds.
-    Raises SaveError where the folder cannot be written, or holds such a file and ``overwrite`` is False; the names are
-    looked at before anything is computed.
+    The manifest, with what ``record`` holds, comes last: a folder that has it has all. Raises SaveError where the
+    folder cannot be written, or (before anything is computed) holds such a file and ``overwrite`` is False.
     """
     for ending in formats:
         if ending not in ENDINGS:
             raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
     name = f"{result.image.name}_{result.card.name}"
-    endings = {".json", "_overlay.png", "_measurements.csv", "_mask.png", "_labels.txt", *formats}
+    endings = {*FILES.values(), "_mask.png", "_labels.txt", *formats}
     like = (".nii.gz", ".npy", ".png", ".ome.tif")  # of write_like: some depend on the answer's values
     endings |= {f"_{kind}{ending}" for kind in ("labels", "objects") for ending in like}
     present = sorted(name + ending for ending in endings if (folder / f"{name}{ending}").exists())
@@ -39,13 +39,9 @@ def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = 
 
 
 def write_all(result, folder: Path, name: str, formats: tuple[str, ...], record) -> dict[str, Path]:
-    paths = {
-        "labels": write_like(result.image, result.labels, folder / f"{name}_labels"),
-        "objects": write_like(result.image, result.objects, folder / f"{name}_objects"),
-        "overlay": folder / f"{name}_overlay.png",
-        "measurements": folder / f"{name}_measurements.csv",
-        "manifest": folder / f"{name}.json",
-    }
+    written = {"labels": result.labels, "objects": result.objects}
+    paths = {kind: write_like(result.image, values, folder / f"{name}_{kind}") for kind, values in written.items()}
+    paths |= {kind: folder / f"{name}{ending}" for kind, ending in FILES.items()}
     paths["overlay"].write_bytes(result._repr_png_())
     table = result.measure()
     table.to_csv(paths["measurements"], index=False)

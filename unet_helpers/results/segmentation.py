@@ -114,19 +114,15 @@ class Segmentation:
         return summary(self)
 
     def export(self, path, *, overwrite: bool = False) -> Path:
-        """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz or .csv.
-
-        Raises SaveError for another ending, and where the file exists and ``overwrite`` is False.
+        """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz or .csv. Raises
+        SaveError for another ending, where the file exists and ``overwrite`` is False, and where it cannot be written.
         """
         from .exports import export
 
         return export(self, Path(path), overwrite)
 
     def report(self, path, *, overwrite: bool = False) -> Path:
-        """Write one HTML file that shows all of this result, offline, with a live threshold.
-
-        Raises SaveError where the file exists and ``overwrite`` is False, or cannot be written.
-        """
+        """Write one HTML file that shows all of this result, offline, with a live threshold; errors as ``export``."""
         from .report import write_report
 
         return write_report(self, Path(path), overwrite)
