@@ -155,8 +155,7 @@ def ras_affine(steps, start) -> np.ndarray:
 
 
 def refuse_if_huge(path: Path, shape, promised: int = 0, held: float = 0) -> None:
-    """Before decoding: a header of a few bytes can promise more values than a computer holds, or more bytes than the
-    ``held`` ones unpack to."""
+    """Before decoding: a header can promise more values than a computer holds, or more bytes than ``held``."""
     if math.prod(map(int, shape)) > MAX_VALUES:
         sizes = " × ".join(map(str, shape))
         raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")

@@ -21,9 +21,8 @@ OPEN = 0.6
 def find_objects(result) -> np.ndarray:
     """int32 instance ids of a ``Segmentation``, of its labels' shape, 0 is background.
 
-    The card's ``instance_method`` says how: connected 'components' of each class, in a volume through its depth; nuclei
-    with seeds from their 'interiors', or cells as what lies between 'membranes', slice by slice and then, where the
-    card's objects are volumes, joined through the depth. Nothing is joined through time.
+    By the card's ``instance_method``: connected 'components' of each class; nuclei seeded by their 'interiors', or
+    cells between 'membranes', slice by slice and, if it says so, joined through the depth. Never joined through time.
     """
     image, card = result.image, result.card
     moving = image.axes.startswith("T")
@@ -47,10 +46,10 @@ def in_sequence(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def joined(slices: list[np.ndarray]) -> np.ndarray:
-    """(Z, Y, X) int32: objects of neighbouring slices become one where they cover each other by more than half.
+    """(Z, Y, X) int32: objects of neighbouring slices become one where they share more than half of the smaller one.
 
-    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but by the share of the smaller one's area, since
-    an object shrinks towards its poles; where several compete, the largest overlap wins.
+    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles.
+    Where several compete, the largest overlap wins.
     """
     stack = in_sequence(slices)
     for below, above in pairwise(stack):

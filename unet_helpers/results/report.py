@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import SaveError
 from ..files import written_whole
@@ -19,6 +20,7 @@ from .overlay import to_8_bits
 from .save import manifest
 
 PAGE = Path(__file__).with_name("report_page")
+TEMPLATES = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
 BYTES = {True: 4_500_000, False: 7_500_000}  # of all arrays in base64: a single image, a volume
 MAX_ROWS = 2000  # of the table in the page; the whole of it is in the CSV file that ``save`` writes
 
@@ -39,7 +41,7 @@ def page_of(result) -> str:
         "name": f"{image.name}_{card.name}", "classes": card.classes, "colors": card.colors,
         "share": card.min_component_share, "columns": list(table), "rows": json.loads(table.to_json(orient="values")),
     }  # fmt: skip
-    return template("report.html.j2").render(
+    return TEMPLATES.get_template("report.html.j2").render(
         result=result, image=image, card=card, style=style, script=script, arrays=arrays, facts=facts,
         summary=in_words(result.summary()), manifest=manifest(result, len(table)),
         warnings=[text for text in (result.explain(), *result.warnings) if text], notes=[*image.notes, *notes],
@@ -95,16 +97,9 @@ def digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def template(name: str):
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined).get_template(name)
-
-
 def report_index(folder) -> Path:
-    """Write ``index.html`` with a link to every report in ``folder`` and return its path.
-
-    Only an index of this package's own is replaced; raises SaveError where another file has that name.
+    """Write ``index.html`` with a link to every report in ``folder``; returns its path. Raises SaveError where there is
+    no report, or another program's file has that name.
     """
     folder, style = Path(folder), (PAGE / "page.css").read_text(encoding="utf-8")
     path = folder / "index.html"
@@ -113,7 +108,7 @@ def report_index(folder) -> Path:
     names = sorted(file.name for file in folder.glob("*.html") if file != path)
     if not names:
         raise SaveError(f"{folder} holds no report: write some with result.report first.")
-    text = template("index.html.j2").render(names=names, style=style, style_hash=digest(style))
+    text = TEMPLATES.get_template("index.html.j2").render(names=names, style=style, style_hash=digest(style))
     with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(os.path.abspath(path))
