@@ -185,16 +185,14 @@ def tiff_spacing(tif, ome) -> dict[str, float]:
         return dict.fromkeys("YX", float(mpp[1]) * 1e-3)
     resolution = {a: page.tags.valueof(f"{a}Resolution") for a in "YX"}
     per_unit = {a: value[0] / value[1] for a, value in resolution.items() if value and value[0] and value[1]}
-    if tif.is_imagej:
-        meta = tif.imagej_metadata or {}
-        unit = millimetres(str(meta.get("unit", "")))
-        if unit is None or len(per_unit) < 2:
-            return {}
-        depth = {"Z": float(meta["spacing"]) * unit} if "spacing" in meta else {}
-        return depth | {a: unit / n for a, n in per_unit.items()}
-    if page.tags.valueof("ResolutionUnit") == 3 and len(per_unit) == 2 and min(per_unit.values()) > PRINTERS:
-        return {a: 10 / n for a, n in per_unit.items()}
-    return {}
+    meta = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    unit = millimetres(str(meta.get("unit", "")))
+    if not tif.is_imagej and page.tags.valueof("ResolutionUnit") == 3 and min(per_unit.values(), default=0) > PRINTERS:
+        unit = 10.0
+    if unit is None or len(per_unit) < 2:
+        return {}
+    depth = {"Z": float(meta["spacing"]) * unit} if "spacing" in meta else {}
+    return depth | {a: unit / n for a, n in per_unit.items()}
 
 
 def write_ome_tiff(image: MedicalImage, values: np.ndarray, path: Path) -> Path:

@@ -1,10 +1,9 @@
 """Does an image look like those a network learnt from? Distances to statistics of its training images.
 
-``out_of_distribution.json`` holds the mean and covariance of about 36 simple image statistics for some clusters of each
-card's training images, and of what is given by mistake: inverted or turned images, photographs of other things. The
-distance is that of Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888) use it on features of a
-network; here it needs no network, so it costs milliseconds. What is nearer to images of another kind is out of
-distribution; what is far from all of them gets the benefit of the doubt.
+``out_of_distribution.json`` holds mean and covariance of about 36 image statistics for some clusters of each card's
+training images, and of what is given by mistake: inverted or turned images, photographs of other things. The distance
+is that of Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888) use it on features of a network.
+What is nearer to images of another kind is out of distribution; what is far from all gets the benefit of the doubt.
 ``python tests/benchmarks/fit_ood.py --data DIR`` fits it anew and prints how often it is right.
 """
 

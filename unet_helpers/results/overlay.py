@@ -68,13 +68,9 @@ def proportion(image: MedicalImage) -> float:
     return float(np.clip(rows / columns, 1 / 8, 8))
 
 
-def in_proportion(pixels: np.ndarray, image: MedicalImage) -> np.ndarray:
-    """A displayed slice (h, w, 3), enlarged along one side to be as tall and wide as in the body."""
-    ratio = proportion(image)
-    size = (round(pixels.shape[1] * max(1, 1 / ratio)), round(pixels.shape[0] * max(1, ratio)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST) if abs(ratio - 1) > 0.01 else pixels
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 RGB as the bytes of a PNG file."""
+def png(pixels: np.ndarray, image: MedicalImage) -> bytes:
+    """PNG file of a displayed slice (h, w, 3) uint8, enlarged along one side to be as tall and wide as in the body."""
+    if abs((ratio := proportion(image)) - 1) > 0.01:
+        size = (round(pixels.shape[1] * max(1, 1 / ratio)), round(pixels.shape[0] * max(1, ratio)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
     return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()

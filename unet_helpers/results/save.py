@@ -34,27 +34,22 @@ def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = 
     if present and not overwrite:
         raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
     with made_aside(folder, folder, overwrite=True) as aside:
-        written = write_all(result, aside, name, formats, record)
-    return {kind: folder / path.name for kind, path in written.items()}
-
-
-def write_all(result, folder: Path, name: str, formats: tuple[str, ...], record) -> dict[str, Path]:
-    written = {"labels": result.labels, "objects": result.objects}
-    paths = {kind: write_like(result.image, values, folder / f"{name}_{kind}") for kind, values in written.items()}
-    paths |= {kind: folder / f"{name}{ending}" for kind, ending in FILES.items()}
-    paths["overlay"].write_bytes(result._repr_png_())
-    table = result.measure()
-    table.to_csv(paths["measurements"], index=False)
-    if result.labels.ndim == 2:
-        paths["mask"] = folder / f"{name}_mask.png"
-        mask = Image.fromarray(result.labels)  # a palette image: class ids for a program, colours for the eye
-        mask.putpalette([value for color in ("#000000", *result.card.colors) for value in ImageColor.getrgb(color)])
-        mask.save(paths["mask"])
-    paths["manifest"].write_text(json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n")
-    for ending in formats:
-        paths[ending] = folder / f"{name}{ending}"
-        (result.report if ending == ".html" else result.export)(paths[ending])
-    return paths
+        answers = {"labels": result.labels, "objects": result.objects}
+        paths = {kind: write_like(result.image, values, aside / f"{name}_{kind}") for kind, values in answers.items()}
+        paths |= {kind: aside / f"{name}{ending}" for kind, ending in FILES.items()}
+        paths["overlay"].write_bytes(result._repr_png_())
+        table = result.measure()
+        table.to_csv(paths["measurements"], index=False)
+        if result.labels.ndim == 2:
+            paths["mask"] = aside / f"{name}_mask.png"
+            mask = Image.fromarray(result.labels)  # a palette image: class ids for a program, colours for the eye
+            mask.putpalette([part for color in ("#000000", *result.card.colors) for part in ImageColor.getrgb(color)])
+            mask.save(paths["mask"])
+        paths["manifest"].write_text(json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n")
+        for ending in formats:
+            paths[ending] = aside / f"{name}{ending}"
+            (result.report if ending == ".html" else result.export)(paths[ending])
+    return {kind: folder / path.name for kind, path in paths.items()}
 
 
 def manifest(result, objects: int) -> dict:

@@ -146,6 +146,6 @@ class Segmentation:
         return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {(self.labels > 0).mean():.1%} found"
 
     def _repr_png_(self) -> bytes:
-        from .overlay import in_proportion, png
+        from .overlay import png
 
-        return png(in_proportion(self.overlay(), self.image))
+        return png(self.overlay(), self.image)
