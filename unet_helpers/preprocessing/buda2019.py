@@ -40,13 +40,12 @@ class Cropped:
 
     pixels: np.ndarray  # (z, size, size, 3) float32: the slices of ``box``, z-scored
     box: tuple[slice, slice, slice]  # slices, rows and columns of the whole volume
-    padding: list[tuple[int, int]]  # px around the box's slices, rows, columns and channels; it is a square then
 
     def undo(self, answer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box."""
         sizes = [part.stop - part.start for part in self.box[1:]]
         square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[0].numpy()
-        rows, columns = (slice(m, m + n) for (m, _), n in zip(self.padding[1:], sizes))
+        rows, columns = (slice(start := (max(sizes) - n) // 2, start + n) for n in sizes)  # as they were padded
         whole = np.zeros((len(answer), *shape), np.float32)
         whole[(slice(None), *self.box[1:])] = square[:, rows, columns]
         return whole
@@ -67,7 +66,7 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     if volume.min() == volume.max():
         return None
     gaps = [max(volume.shape[1:3]) - n for n in volume.shape[1:3]]
-    padding = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps), (0, 0)]  # an odd pixel goes below or right
+    padding = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps), (0, 0)]  # to a square; an odd px below or right
     volume = resize_volume(np.pad(volume, padding), preprocessing.size)
     volume = np.broadcast_to(volume, (*volume.shape[:3], 3))
     low, high = np.percentile(volume, preprocessing.percentiles)  # over all slices and channels together
@@ -77,7 +76,7 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     volume -= volume.mean(axis=(0, 1, 2))
     deviation = volume.std(axis=(0, 1, 2))
     volume /= np.where(deviation > 1e-6, deviation, np.inf)  # a constant channel becomes 0, not NaN
-    return Cropped(volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x), padding)
+    return Cropped(volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x))
 
 
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:

@@ -28,9 +28,8 @@ def white(pixels: np.ndarray) -> float:
 
 
 def remove_brown(pixels: np.ndarray) -> np.ndarray:
-    """(..., 3) colours with the brown of DAB taken out, so that the nuclei's blue haematoxylin is left, by colour
-    deconvolution (Ruifrok and Johnston 2001, Anal. Quant. Cytol. Histol. 23:291); without DAB hardly anything changes.
-    """
+    """(..., 3) colours with the brown of DAB, where there is any, taken out, so that the nuclei's blue haematoxylin is
+    left; by colour deconvolution (Ruifrok and Johnston 2001, Anal. Quant. Cytol. Histol. 23:291)."""
     from skimage.color import hed2rgb, rgb2hed  # `import unet_helpers` must not load scikit-image
 
     dyes = rgb2hed(np.clip(np.nan_to_num(pixels.astype(np.float32)) / white(pixels), 0, 1))

@@ -26,8 +26,7 @@ STATISTICS = Path(__file__).with_suffix(".json")
 
 def ood_score(image: MedicalImage, card: ModelCard | str) -> float:
     """1 is the calibrated limit, larger is less alike; of a volume, the median of the slices around the middle; NaN for
-    a card without statistics, as that of a network fine-tuned by a user.
-    """
+    a card without statistics, as that of a network fine-tuned by a user."""
     name = getattr(card, "name", card)
     return score(distances(image), name) if name in statistics() else float("nan")
 
@@ -49,10 +48,8 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
 
 
 def suggest_model(image) -> list[str]:
-    """Names of the cards whose training images an image (path, array or MedicalImage) is like, the nearest first.
-
-    An empty list says: none of these. Cards without statistics are never suggested.
-    """
+    """Names of the cards whose training images an image (path, array or MedicalImage) is like, the nearest first; an
+    empty list says: none of these. Cards without statistics are never suggested."""
     image = read_image(image)
     found = distances(image) if shows_something(image.pixels, image.spatial_shape) else {}
     fitting = [name for name in MODELS if name in found and score(found, name, strict=True) <= 1]

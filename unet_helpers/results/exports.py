@@ -55,8 +55,7 @@ def outlined(result) -> Iterator[tuple[int, int, int, list]]:
 
 def polygons(mask: np.ndarray) -> list[list[list[tuple[int, int]]]]:
     """Polygons of an (H, W) mask, each its outer ring and then its holes: closed (x, y) corners, pixel (0, 0) being
-    the square from (0, 0) to (1, 1), so that their area is the number of pixels.
-    """
+    the square from (0, 0) to (1, 1), so that their area is the number of pixels."""
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)  # runs of px
     pieces = shapely.get_parts(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)))

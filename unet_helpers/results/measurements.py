@@ -140,7 +140,7 @@ def summary_of_tree(result) -> dict[str, tuple[float, str]]:
         widths.append(2 * distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][line])
         branches = label(line & (neighbours(line) <= 2), connectivity=2)
         for branch in regionprops(branches):
-            ends = branch.coords[neighbours(np.pad(branch.image, 1))[1:-1, 1:-1][branch.image] == 1]
+            ends = branch.coords[neighbours(branch.image)[branch.image] == 1]
             if branch.area >= SHORTEST and len(ends) == 2:
                 paths.append((line_length(branch.image), float(np.linalg.norm(ends[0] - ends[1]))))
         area, found = area + int(field_of_view(pixels).sum()), found + int(mask.sum())

@@ -99,8 +99,7 @@ def digest(text: str) -> str:
 
 def report_index(folder) -> Path:
     """Write ``index.html`` with a link to every report in ``folder``; returns its path. Raises SaveError where there is
-    no report, or another program's file has that name.
-    """
+    no report, or another program's file has that name."""
     folder, style = Path(folder), (PAGE / "page.css").read_text(encoding="utf-8")
     path = folder / "index.html"
     if path.exists() and "unet_helpers report index" not in path.read_text(encoding="utf-8", errors="replace"):
