@@ -120,7 +120,11 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
     found: dict[str, list] = {}
     for head in heads:
         found.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
-    listed = {uid: described(uid, members) for uid, members in found.items()}
+    listed = {}
+    for uid, (head, *more) in found.items():
+        words = " ".join(str(head.get(name, "")) for name in ("Modality", "SeriesDescription")).strip()
+        size = f"{words}{', ' * bool(words)}{head.Rows} × {head.Columns}"
+        listed[uid] = f"{uid} ({size}, {1 + len(more)} slice{'s' * bool(more)})"
     uid, others = choose(folder, found, series, listed), len(files) - len(heads)
     notes = [f"left out {others} other file{'s' * (others > 1)} of the folder"] if others else []
     notes += [f"left out the series {words}" for other, words in listed.items() if other != uid]
@@ -132,12 +136,6 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
     if not all(slices):
         raise ImageError(f"{folder}: its slices do not say where they lie. Read them one by one.")
     return noted(assemble(slices, folder, series), *notes, path=folder)
-
-
-def described(uid: str, heads: list) -> str:
-    words = " ".join(str(heads[0].get(name, "")) for name in ("Modality", "SeriesDescription")).strip()
-    size = f"{words}{', ' * bool(words)}{heads[0].Rows} × {heads[0].Columns}"
-    return f"{uid} ({size}, {len(heads)} slice{'s' * (len(heads) != 1)})"
 
 
 def choose(folder: Path, found: dict, series: str | None, listed: dict) -> str:

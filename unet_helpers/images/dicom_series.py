@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mode
 
 import numpy as np
 
@@ -26,13 +27,20 @@ def assemble(slices: list[Slice], path: Path, series: str | None = None) -> Medi
     Other orientations and repeated slices are left out, missing ones are empty; all is said in notes. ImageError for
     two echoes without a choice (``series='echo TIME'``), different images in one place, and uneven distances.
     """
-    slices, scouts = one_orientation(one_echo(slices, path, series))
+    slices = one_echo(slices, path, series)
+    turns = [tuple(np.round(s.orientation, 2) + 0.0) for s in slices]
+    usual = mode(turns)
+    slices = [s for s, turn in zip(slices, turns) if turn == usual]
+    odd = len(turns) - len(slices)
+    notes = [f"left out {odd} of another orientation (scouts)"] if odd else []
     if len({(s.image.pixels.shape, s.image.spacing) for s in slices}) > 1:
         raise ImageError(f"{path}: slices of different size or spacing. Move the odd ones out.")
     along, down = np.reshape(slices[0].orientation, (2, 3))
     normal = np.cross(along, down)
-    slices, repeats = without_repeats(sorted(slices, key=lambda s: float(normal @ s.position)), path)
-    notes, first = scouts + repeats, slices[0].image
+    count, slices = len(slices), without_repeats(sorted(slices, key=lambda s: float(normal @ s.position)), path)
+    if gone := count - len(slices):
+        notes.append(f"left out {gone} repeated slice{'s' * (gone > 1)}")
+    first = slices[0].image
     if len(slices) == 1:
         return noted(first, *notes)
     distances = np.diff([normal @ s.position for s in slices])
@@ -66,17 +74,7 @@ def one_echo(slices: list[Slice], path: Path, series: str | None) -> list[Slice]
     return slices
 
 
-def one_orientation(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
-    """Those that lie as most do."""
-    groups: dict[tuple, list[Slice]] = {}
-    for member in slices:
-        groups.setdefault(tuple(np.round(member.orientation, 2) + 0.0), []).append(member)
-    most = max(groups.values(), key=len)
-    odd = len(slices) - len(most)
-    return most, [f"left out {odd} of another orientation (scouts)"] if odd else []
-
-
-def without_repeats(slices: list[Slice], path: Path) -> tuple[list[Slice], list[str]]:
+def without_repeats(slices: list[Slice], path: Path) -> list[Slice]:
     """ImageError where two differ in one place: which of them is meant cannot be known."""
     kept = slices[:1]
     for member in slices[1:]:
@@ -84,5 +82,4 @@ def without_repeats(slices: list[Slice], path: Path) -> tuple[list[Slice], list[
             kept.append(member)
         elif not np.array_equal(member.image.pixels, kept[-1].image.pixels):
             raise ImageError(f"{path}: several different images in one place (times, weightings?). Move others out.")
-    gone = len(slices) - len(kept)
-    return kept, [f"left out {gone} repeated slice{'s' * (gone > 1)}"] if gone else []
+    return kept

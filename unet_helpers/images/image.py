@@ -53,11 +53,9 @@ class MedicalImage:
         """mm3 of a voxel: the determinant of the affine, so that a sheared series counts right; None if not known."""
         if self.spacing is None or len(self.spacing) != 3:
             return None
-        product = float(np.prod(self.spacing))
-        if self.affine is None or not np.isfinite(self.affine).all():
-            return product
-        lengths = float(np.prod(np.linalg.norm(self.affine[:3, :3], axis=0)))  # in the header's unit
-        return product * abs(float(np.linalg.det(self.affine[:3, :3]))) / lengths if lengths else product
+        steps = np.eye(3) if self.affine is None else self.affine[:3, :3]  # in the header's unit
+        product, lengths = float(np.prod(self.spacing)), float(np.prod(np.linalg.norm(steps, axis=0)))
+        return product * abs(float(np.linalg.det(steps))) / lengths if 0 < lengths < np.inf else product
 
     @property
     def name(self) -> str:
@@ -111,25 +109,21 @@ def noted(image: MedicalImage, *notes: str, **changes) -> MedicalImage:
     return replace(image, notes=(*image.notes, *notes), **changes)
 
 
-def drop_alpha(image: MedicalImage) -> MedicalImage:
-    """Without the last channel of two or four; says whether anything was transparent."""
-    if image.channels not in (2, 4):
+def drop_idle_channels(image: MedicalImage) -> MedicalImage:
+    """Without alpha, the last of two or four channels; grey where only one of three colours carries light."""
+    if image.channels == 1:
         return image
-    alpha, colour = image.pixels[..., -1], image.pixels[..., :-1]
-    clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
-    note = "dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else "")
-    pixels, axes = (colour, image.axes) if image.channels == 4 else (colour[..., 0], image.axes[:-1])
-    return noted(image, note, pixels=np.ascontiguousarray(pixels), axes=axes)
-
-
-def drop_dark_colours(image: MedicalImage) -> MedicalImage:
-    """Grey where only one of three colours carries light: a fluorescence channel saved as a picture."""
-    live = [i for i in range(3) if np.ptp(image.pixels[..., i]) > 0] if image.channels == 3 else []
-    if len(live) != 1:
-        return image
-    pixels = np.ascontiguousarray(image.pixels[..., live[0]])
-    note = f"only {('red', 'green', 'blue')[live[0]]} carries light: read as grey"
-    return noted(image, note, pixels=pixels, axes=image.axes[:-1])
+    colour, notes = image.pixels, []
+    if image.channels in (2, 4):
+        colour, alpha = colour[..., :-1], colour[..., -1]
+        clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
+        notes.append("dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else ""))
+    live = [i for i in range(colour.shape[-1]) if np.ptp(colour[..., i]) > 0]
+    if colour.shape[-1] == 3 and len(live) == 1:  # a fluorescence channel saved as a picture
+        notes.append(f"only {('red', 'green', 'blue')[live[0]]} carries light: read as grey")
+        colour = colour[..., live]
+    pixels, axes = (colour, image.axes) if colour.shape[-1] > 1 else (colour[..., 0], image.axes[:-1])
+    return noted(image, *notes, pixels=np.ascontiguousarray(pixels), axes=axes)
 
 
 def checked(image: MedicalImage) -> MedicalImage:
@@ -145,7 +139,7 @@ def checked(image: MedicalImage) -> MedicalImage:
         image = noted(image, f"ignored an impossible spacing of {image.spacing}", spacing=None)
     odd = pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8)
     native = np.uint8 if pixels.dtype.kind == "b" else np.float32 if odd else pixels.dtype.newbyteorder("=")
-    return drop_dark_colours(drop_alpha(replace(image, pixels=pixels.astype(native, copy=False))))
+    return drop_idle_channels(replace(image, pixels=pixels.astype(native, copy=False)))
 
 
 def index_of(path: Path, what: str, index: int | None, count: int) -> int:
@@ -160,14 +154,10 @@ def ras_affine(steps, start) -> np.ndarray:
     return np.vstack([np.column_stack([steps, start]) * [[-1], [-1], [1]], [0, 0, 0, 1]])
 
 
-def refuse_if_huge(path: Path, shape) -> None:
-    """Before decoding: a header of a few bytes can promise more than a computer holds."""
-    if len(shape) and math.prod(int(n) for n in shape) > MAX_VALUES:
+def refuse_if_huge(path: Path, shape, promised: int = 0, held: float = 0) -> None:
+    """Before decoding: a header can promise more values than a computer holds, or more bytes than ``held``."""
+    if math.prod(map(int, shape)) > MAX_VALUES:
         sizes = " × ".join(map(str, shape))
         raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")
-
-
-def refuse_if_bomb(path: Path, promised: int, held: int) -> None:
-    """Before unpacking ``promised`` bytes from the ``held`` bytes of a file."""
     if promised > max(BOMB_BYTES, held * BOMB_RATIO):
         raise ImageError(f"{path}: unpacks to {promised:,} bytes of almost nothing. Cut or shrink it first.")

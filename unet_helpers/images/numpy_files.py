@@ -7,21 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, from_array, refuse_if_bomb, refuse_if_huge
+from .image import MedicalImage, from_array, refuse_if_huge
 
 
 def read_npy(path: Path) -> MedicalImage:
     with path.open("rb") as file:
-        npy_size(file, path)
+        check_header(file, path)
     return from_array(np.load(path, allow_pickle=False), name=path)
 
 
-def npy_size(file, path: Path) -> int:
-    """Bytes of the array, from its header."""
+def check_header(file, path: Path, held: float = math.inf) -> None:
     header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
     shape, _, dtype = header[np.lib.format.read_magic(file)[0]](file)
-    refuse_if_huge(path, shape)
-    return math.prod(shape) * dtype.itemsize
+    refuse_if_huge(path, shape, math.prod(shape) * dtype.itemsize, held)
 
 
 def read_npz(path: Path) -> MedicalImage:
@@ -38,6 +36,6 @@ def read_npz(path: Path) -> MedicalImage:
         if len(names) != 1:
             raise ImageError(f"{path}: holds {', '.join(held)[:200] or 'nothing'}. Save one array, or call it 'image'.")
         with archive.open(held[names[0]]) as file:
-            refuse_if_bomb(path, npy_size(file, path), held[names[0]].compress_size)
+            check_header(file, path, held[names[0]].compress_size)
     with np.load(path, allow_pickle=False) as arrays:
         return from_array(arrays[names[0]], (f"took the array '{names[0]}'",), path)

@@ -1,8 +1,8 @@
 """Images and volumes as the networks see them, a stack of slices (Z, Y, X[, C]), and back.
 
-A single image is a stack of one slice. A volume that lies in space is turned to axial slices in radiological display:
-the front of the body at the top, the patient's right on the left, the first slice nearest to the feet. Other stacks are
-taken as they are. A file's own order stays the user's: every answer comes back voxel for voxel.
+A single image is a stack of one slice. A volume that lies in space is turned to axial slices as radiologists see them:
+front at the top, the patient's right on the left, the first slice nearest to the feet. Other stacks are taken as they
+are. Every answer comes back in the file's own order, voxel for voxel.
 """
 
 from collections.abc import Iterator
@@ -66,7 +66,6 @@ def orientation(image: MedicalImage) -> np.ndarray:
     """nibabel's (3, 2) orientation of the axes in the affine's order; RAS+ where it says nothing sensible."""
     from nibabel.orientations import axcodes2ornt, io_orientation
 
-    if image.affine is None or not np.isfinite(image.affine).all():
-        return axcodes2ornt("RAS")
-    turn = io_orientation(image.affine)
+    sound = image.affine is not None and np.isfinite(image.affine).all()
+    turn = io_orientation(image.affine if sound else np.eye(4))
     return axcodes2ornt("RAS") if np.isnan(turn).any() else turn

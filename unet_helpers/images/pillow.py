@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, from_array, index_of, refuse_if_huge
+from .image import MedicalImage, index_of, refuse_if_huge
 
 
 def read_raster(path: Path, page: int | None = None) -> MedicalImage:
@@ -32,27 +32,24 @@ def read_raster(path: Path, page: int | None = None) -> MedicalImage:
             depth, grey = (start[24], start[25] in (0, 4)) if start[:4] == b"\x89PNG" else (0, False)
             if depth == 16:
                 pixels: np.ndarray = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-                pixels = pixels if pixels.ndim == 2 else pixels[..., np.array([2, 1, 0, 3])[: pixels.shape[-1]]]
-                return with_alpha(pixels, grey, notes)
-            if depth in (2, 4) and grey:
-                notes.append(f"greys of {depth} bit spread over 0 to 255")
-            if picture.getexif().get(0x0112, 1) != 1:
-                notes.append("turned as the camera's EXIF orientation says")
-                picture = ImageOps.exif_transpose(picture)
-            palette = picture.mode in ("P", "PA") or picture.format == "GIF"  # later frames of a GIF come as RGB
-            if palette:
-                picture = picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
-                notes.append("expanded the colour palette")
-            elif picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and not picture.mode.startswith("I;16"):
-                notes.append(f"converted from {picture.mode} to RGB")
-                picture = picture.convert("RGB")
-            pixels = np.array(picture)
-    return with_alpha(pixels, palette and (pixels[..., :1] == pixels[..., :3]).all(), notes)
-
-
-def with_alpha(pixels: np.ndarray, grey: bool, notes: list[str]) -> MedicalImage:
-    """(H, W) or (H, W, 1 to 4) as it is, or with just one of three equal colours."""
-    if grey and pixels.ndim == 3:
-        pixels = pixels[..., [0, 3][: pixels.shape[-1] - 2]]
-    pair = pixels.shape[2:] == (2,)
-    return MedicalImage(pixels, "YXC", notes=tuple(notes)) if pair else from_array(pixels, tuple(notes))
+                if pixels.ndim == 3:  # BGR or BGRA
+                    pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
+            else:
+                if depth in (2, 4) and grey:
+                    notes.append(f"greys of {depth} bit spread over 0 to 255")
+                if picture.getexif().get(0x0112, 1) != 1:
+                    notes.append("turned as the camera's EXIF orientation says")
+                    picture = ImageOps.exif_transpose(picture)
+                palette = picture.mode in ("P", "PA") or picture.format == "GIF"  # later frames of a GIF come as RGB
+                if palette:
+                    clear = "transparency" in picture.info or picture.mode == "PA"
+                    picture = picture.convert("RGBA" if clear else "RGB")
+                    notes.append("expanded the colour palette")
+                elif picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F") and picture.mode[:4] != "I;16":
+                    notes.append(f"converted from {picture.mode} to RGB")
+                    picture = picture.convert("RGB")
+                pixels = np.array(picture)
+                grey = palette and (pixels[..., :1] == pixels[..., :3]).all()
+    if grey and pixels.ndim == 3:  # three equal colours, perhaps alpha
+        pixels = pixels[..., 0] if pixels.shape[-1] == 3 else pixels[..., [0, 3]]
+    return MedicalImage(np.ascontiguousarray(pixels), "YXC"[: pixels.ndim], notes=tuple(notes))

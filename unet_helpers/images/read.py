@@ -13,11 +13,10 @@ from ..errors import ImageError
 from ..files import did_you_mean
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array, noted
-from .itk import read_itk
-from .nifti import read_nifti
 from .numpy_files import read_npy, read_npz
 from .pillow import read_raster
 from .tiff import read_tiff
+from .volumes import read_itk, read_nifti
 
 IN_FIJI = "open it in Fiji and save it as OME-TIFF"
 # how files begin, unpacked where gzipped, and what reads them; or the name of the format and the way out

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import ImageError
-from .image import MAX_VALUES, MedicalImage, index_of, refuse_if_bomb, refuse_if_huge
+from .image import MAX_VALUES, MedicalImage, index_of, refuse_if_huge
 from .pillow import read_raster
 
 MM = {"nm": 1e-6, "nanometer": 1e-6, "nanometre": 1e-6, "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "micrometer": 1e-3,
@@ -29,8 +29,7 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
     with complaints() as heard, tifffile.TiffFile(path) as tif:
         len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
         series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
-        refuse_if_huge(path, series.shape)
-        refuse_if_bomb(path, series.nbytes, path.stat().st_size)
+        refuse_if_huge(path, series.shape, series.nbytes, path.stat().st_size)
         refuse_if_cut_off(path, series, heard)
         if len(tif.series) > 1:
             notes.append(f"took the first of {len(tif.series)} images of different shapes")
@@ -44,8 +43,9 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
                 return read_raster(path)
             kind = getattr(first.compression, "name", "this")
             raise ImageError(f"{path}: {kind} compression needs one more package: pip install imagecodecs") from error
-        axes, names = series.axes, channel_names(tif)
-        spacing = {a: step * (1 if a == "Z" else shrunk) for a, step in tiff_spacing(tif).items()}
+        ome = ElementTree.fromstring(tif.ome_metadata).find(".//{*}Image") if tif.is_ome else None
+        axes, names = series.axes, channel_names(tif, ome)
+        spacing = {a: step * (1 if a == "Z" else shrunk) for a, step in tiff_spacing(tif, ome).items()}
         photometric = getattr(first.photometric, "name", "")
         alpha = any(getattr(extra, "name", "") in ("ASSOCALPHA", "UNASSALPHA") for extra in first.extrasamples or ())
         colour = photometric in COLOUR or alpha or (first.dtype == np.uint8 and first.samplesperpixel == 3)
@@ -130,15 +130,14 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
 
 
 def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> int:
-    """Of a channel given by index or (beginning of a) name; the first where none is given."""
-    if isinstance(channel, str) and not channel.isdecimal():
-        low = [name.lower() for name in names]
-        if channel.lower() in low[:count]:
-            return low.index(channel.lower())
-    elif channel is None or 0 <= int(channel) < count:
-        return int(channel or 0)
-    listed = ", ".join(names[:count]) or f"0 to {count - 1}, without names"
-    raise ImageError(f"{path}: has no channel {channel!r}; its channels are {listed}.")
+    """Of a channel given by index or name; the first where none is given."""
+    called = [*map(str.lower, names[:count])]
+    known = {name: called.index(name) for name in called} | {str(i): i for i in range(count)}
+    index = known.get(str(0 if channel is None else channel).lower())
+    if index is None:
+        listed = ", ".join(names[:count]) or f"0 to {count - 1}, without names"
+        raise ImageError(f"{path}: has no channel {channel!r}; its channels are {listed}.")
+    return index
 
 
 def channel_notes(pixels: np.ndarray, index: int, names: tuple[str, ...], hint: bool) -> list[str]:
@@ -160,17 +159,13 @@ def structure(pixels: np.ndarray) -> float:
     return float(np.corrcoef(left, right)[0, 1]) if left.size > 2 and left.std() > 0 and right.std() > 0 else 0.0
 
 
-def channel_names(tif) -> tuple[str, ...]:
-    """As OME or ImageJ calls them."""
+def channel_names(tif, ome) -> tuple[str, ...]:
+    """As OME's Image element or ImageJ calls them."""
     if tif.is_ome:
-        names = [channel.get("Name") for channel in ome_image(tif).iterfind(".//{*}Channel")]
+        names = [channel.get("Name") for channel in ome.iterfind(".//{*}Channel")]
         return tuple(names) if all(names) else ()
     labels = (tif.imagej_metadata or {}).get("Labels") if tif.is_imagej else None
     return tuple(map(str, labels)) if isinstance(labels, list | tuple) else ()
-
-
-def ome_image(tif):
-    return ElementTree.fromstring(tif.ome_metadata).find(".//{*}Image")
 
 
 def millimetres(unit: str) -> float | None:
@@ -179,27 +174,25 @@ def millimetres(unit: str) -> float | None:
     return MM.get(unit.lower().rstrip("s") if len(unit) > 2 else unit.lower())
 
 
-def tiff_spacing(tif) -> dict[str, float]:
+def tiff_spacing(tif, ome) -> dict[str, float]:
     """mm per step along 'Z', 'Y' and 'X', of those that ImageJ, OME, Aperio or fine centimetre tags give."""
     page = tif.pages[0]
     if tif.is_ome:
-        pixels = ome_image(tif).find(".//{*}Pixels")
+        pixels = ome.find(".//{*}Pixels")
         sizes = {a: (pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"}
         return {a: float(size) * millimetres(unit) for a, (size, unit) in sizes.items() if size and millimetres(unit)}
     if mpp := re.search(r"\bMPP\s*=\s*([\d.]+)", page.description if page.description.startswith("Aperio") else ""):
         return dict.fromkeys("YX", float(mpp[1]) * 1e-3)
     resolution = {a: page.tags.valueof(f"{a}Resolution") for a in "YX"}
     per_unit = {a: value[0] / value[1] for a, value in resolution.items() if value and value[0] and value[1]}
-    if tif.is_imagej:
-        meta = tif.imagej_metadata or {}
-        unit = millimetres(str(meta.get("unit", "")))
-        if unit is None or len(per_unit) < 2:
-            return {}
-        depth = {"Z": float(meta["spacing"]) * unit} if "spacing" in meta else {}
-        return depth | {a: unit / n for a, n in per_unit.items()}
-    if page.tags.valueof("ResolutionUnit") == 3 and len(per_unit) == 2 and min(per_unit.values()) > PRINTERS:
-        return {a: 10 / n for a, n in per_unit.items()}
-    return {}
+    meta = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    unit = millimetres(str(meta.get("unit", "")))
+    if not tif.is_imagej and page.tags.valueof("ResolutionUnit") == 3 and min(per_unit.values(), default=0) > PRINTERS:
+        unit = 10.0
+    if unit is None or len(per_unit) < 2:
+        return {}
+    depth = {"Z": float(meta["spacing"]) * unit} if "spacing" in meta else {}
+    return depth | {a: unit / n for a, n in per_unit.items()}
 
 
 def write_ome_tiff(image: MedicalImage, values: np.ndarray, path: Path) -> Path:

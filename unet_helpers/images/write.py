@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from .image import MedicalImage
-from .nifti import write_nifti
 from .tiff import write_ome_tiff
+from .volumes import write_nifti
 
 
 def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:

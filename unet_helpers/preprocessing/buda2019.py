@@ -1,9 +1,8 @@
 """The network that Buda, Saha and Mazurowski published (2019), read and used as its author's own code does.
 
-https://github.com/mateuszbuda/brain-segmentation-pytorch: ``dataset.py`` and ``utils.py`` for the way from a volume
-to the network, ``inference.py`` for the way back; the task is that of Comput. Biol. Med. 109:218,
-doi:10.1016/j.compbiomed.2019.05.002. Everything is done per volume, not per slice: one threshold, one box and one
-pair of percentiles for all slices and channels together, then one mean and deviation per channel.
+https://github.com/mateuszbuda/brain-segmentation-pytorch: ``dataset.py`` and ``utils.py`` for the way to the network,
+``inference.py`` for the way back; Comput. Biol. Med. 109:218, doi:10.1016/j.compbiomed.2019.05.002. All is done per
+volume: one threshold, box and pair of percentiles for all slices and channels, one mean and deviation per channel.
 """
 
 from dataclasses import dataclass
@@ -23,10 +22,9 @@ CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of 
 
 
 def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> list[Prepared]:
-    """Slices (Z, Y, X[, 3]) as the published network reads them; it answers 0 where that method does not look.
+    """Slices (Z, Y, X[, 3]) as the published network reads them; grey ones as all three channels.
 
-    That is the first and last slice of a volume, and outside the head. A single image is a volume of one slice, none
-    of it dropped; a grey one is read as all three channels (``check_volume`` says so).
+    Outside the head, and in the first and last slice of a volume of three or more, that method does not look: 0.
     """
     size = slices.shape[1:3]
     prepared = [Prepared(np.zeros(size, np.uint8))] * len(slices)
@@ -42,13 +40,12 @@ class Cropped:
 
     pixels: np.ndarray  # (z, size, size, 3) float32: the slices of ``box``, z-scored
     box: tuple[slice, slice, slice]  # slices, rows and columns of the whole volume
-    padding: list[tuple[int, int]]  # px around the box's slices, rows, columns and channels; it is a square then
 
     def undo(self, answer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box."""
         sizes = [part.stop - part.start for part in self.box[1:]]
         square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[0].numpy()
-        rows, columns = (slice(m, m + n) for (m, _), n in zip(self.padding[1:], sizes))
+        rows, columns = (slice(start := (max(sizes) - n) // 2, start + n) for n in sizes)  # as they were padded
         whole = np.zeros((len(answer), *shape), np.float32)
         whole[(slice(None), *self.box[1:])] = square[:, rows, columns]
         return whole
@@ -57,8 +54,7 @@ class Cropped:
 def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped | None:
     """(Z, Y, X, 3) or (Z, Y, X, 1) of any dtype, as ``dataset.py`` prepares it; None where there is nothing to see.
 
-    The order matters: slices are dropped before the maximum is taken, and intensities rescaled after resizing, so
-    that the padding counts in percentiles, means and deviations.
+    The order matters: the maximum is that of the slices kept, and padding counts in percentiles, means and deviations.
     """
     from skimage.exposure import rescale_intensity
 
@@ -70,7 +66,7 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     if volume.min() == volume.max():
         return None
     gaps = [max(volume.shape[1:3]) - n for n in volume.shape[1:3]]
-    padding = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps), (0, 0)]  # an odd pixel goes below or right
+    padding = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps), (0, 0)]  # to a square; an odd px below or right
     volume = resize_volume(np.pad(volume, padding), preprocessing.size)
     volume = np.broadcast_to(volume, (*volume.shape[:3], 3))
     low, high = np.percentile(volume, preprocessing.percentiles)  # over all slices and channels together
@@ -80,15 +76,15 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     volume -= volume.mean(axis=(0, 1, 2))
     deviation = volume.std(axis=(0, 1, 2))
     volume /= np.where(deviation > 1e-6, deviation, np.inf)  # a constant channel becomes 0, not NaN
-    return Cropped(volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x), padding)
+    return Cropped(volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x))
 
 
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
     """(Z, S, S, C) to (Z, size, size, C) float64, with the arguments of the original ``resize_sample``.
 
-    That is one call for all four axes; as slices and channels keep their number, plane by plane gives the same (to
-    1e-15) in a thirtieth of the time. Clipped to the volume's own range. scikit-image 0.14, with which the network was
-    trained, differs in the outermost row of pixels: until 0.19 it took 0 for what lies beyond the last pixel's centre.
+    That is one call for all four axes; plane by plane gives the same (to 1e-15) in a thirtieth of the time. Clipped to
+    the volume's own range. Until 0.19 scikit-image, also the 0.14 that the network was trained with, took 0 for what
+    lies beyond the last pixel's centre: the outermost row of pixels differs.
     """
     from skimage.transform import resize
 

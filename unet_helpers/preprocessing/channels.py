@@ -8,10 +8,7 @@ IN_COLOUR = ("rgb", "stain")  # what is read with all three channels
 
 
 def select_channels(pixels: np.ndarray, channels: str, colour: bool) -> np.ndarray:
-    """What ``Preprocessing.channels`` names of (..., C) colours: (..., 3) for those ``IN_COLOUR``, else (...).
-
-    Pixels without colour come back as they are.
-    """
+    """Of (..., C) colours (..., 3) for the ``channels`` that are read ``IN_COLOUR``, else (...); others as they are."""
     pixels = pixels if pixels.dtype.name in READABLE else pixels.astype(np.float32)
     if not colour or channels in IN_COLOUR:
         return pixels
@@ -31,11 +28,8 @@ def white(pixels: np.ndarray) -> float:
 
 
 def remove_brown(pixels: np.ndarray) -> np.ndarray:
-    """(..., 3) colours with the brown of DAB taken out, so that the nuclei's blue haematoxylin is left.
-
-    By colour deconvolution (Ruifrok and Johnston 2001, Anal. Quant. Cytol. Histol. 23:291); tissue that was
-    dyed without DAB hardly changes.
-    """
+    """(..., 3) colours with the brown of DAB, where there is any, taken out, so that the nuclei's blue haematoxylin is
+    left; by colour deconvolution (Ruifrok and Johnston 2001, Anal. Quant. Cytol. Histol. 23:291)."""
     from skimage.color import hed2rgb, rgb2hed  # `import unet_helpers` must not load scikit-image
 
     dyes = rgb2hed(np.clip(np.nan_to_num(pixels.astype(np.float32)) / white(pixels), 0, 1))

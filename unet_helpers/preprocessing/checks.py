@@ -54,8 +54,6 @@ def check_channels(image: MedicalImage, card) -> list[str]:
 
 def check_scale(image: MedicalImage, card) -> list[str]:
     """Warnings about an image far smaller or larger than the card's working scale."""
-    if is_localised(image, card):
-        return []
     side, known = max(sides(image.spatial_shape)), card.preprocessing
     if known.scale in ("square", "field of view") and side < known.size / 4:
         return [f"only {side} px wide, while the network works at {known.size} px: enlarged, it shows no more detail."]
@@ -66,22 +64,18 @@ def check_scale(image: MedicalImage, card) -> list[str]:
     return []
 
 
-def is_localised(image: MedicalImage, card) -> bool:
-    """Will the network see boxes in this image, and not the whole?"""
-    return card.localise is not None and any(card.localise.wanted(to_stack(frame)) for frame in frames(image))
-
-
 def check_distribution(image: MedicalImage, card) -> list[str]:
     """A warning about an image unlike those that the card's network learnt from."""
-    if not shows_something(image.pixels, image.spatial_shape) or is_localised(image, card):
-        return []  # which check_pixels says; of the boxes it is said later
-    if card.sequence and card.sequence in sequences_named(image):
-        return []  # scanners differ more than what is known of them
+    named = card.sequence and card.sequence in sequences_named(image)  # scanners differ more than what is known of them
+    if named or not shows_something(image.pixels, image.spatial_shape):  # which check_pixels says
+        return []
     return list(filter(None, [ood_warning(image, card)]))
 
 
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it, before the network runs."""
-    checks = (check_named, check_channels, check_scale, check_distribution)
+    checks = [check_named, check_channels]
+    if not (card.localise and any(card.localise.wanted(to_stack(frame)) for frame in frames(image))):
+        checks += [check_scale, check_distribution]  # else the network sees boxes, which are looked at later
     warnings = check_pixels(image.pixels, image.spatial_shape) + sum((check(image, card) for check in checks), [])
     return warnings + (check_volume(image) if card.preprocessing.method == "buda2019" else [])

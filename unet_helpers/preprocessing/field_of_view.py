@@ -12,9 +12,8 @@ THUMBNAIL = 512  # px: longer side at which the field of view is found
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """The lit disc or discs of a fundus photograph (H, W[, 3]), (H, W) bool; all True where there is no dark surround.
 
-    The surround is what the corners show; it may be grey or noisy as well as black, and the disc cut off at the top and
-    bottom. Of a colour photograph the red channel is looked at, in which every retina is bright. A disc is as convex as
-    its outline: shadows at the rim belong to it.
+    The surround is what the corners show; it may be grey or noisy, and the disc cut off at top and bottom. Of colours
+    red is looked at, in which every retina is bright. A disc is convex: shadows at its rim belong to it.
     """
     light = np.nan_to_num((pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.float32))
     shape = tuple(max(1, round(n * min(1, THUMBNAIL / max(light.shape)))) for n in light.shape)

@@ -1,10 +1,9 @@
 """Does an image look like those a network learnt from? Distances to statistics of its training images.
 
-``out_of_distribution.json`` holds the mean and covariance of about 36 simple image statistics for some clusters of each
-card's training images, and of what is given by mistake: inverted or turned images, photographs of other things. The
-distance is that of Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888) use it on features of a
-network; here it needs no network, so it costs milliseconds. What is nearer to images of another kind is out of
-distribution; what is far from all of them gets the benefit of the doubt.
+``out_of_distribution.json`` holds mean and covariance of about 36 image statistics for some clusters of each card's
+training images, and of what is given by mistake: inverted or turned images, photographs of other things. The distance
+is that of Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888) use it on features of a network.
+What is nearer to images of another kind is out of distribution; what is far from all gets the benefit of the doubt.
 ``python tests/benchmarks/fit_ood.py --data DIR`` fits it anew and prints how often it is right.
 """
 
@@ -26,10 +25,8 @@ STATISTICS = Path(__file__).with_suffix(".json")
 
 
 def ood_score(image: MedicalImage, card: ModelCard | str) -> float:
-    """1 is the calibrated limit, larger is less alike; of a volume, the median of the slices around the middle.
-
-    NaN for a card without statistics, as that of a network fine-tuned by a user.
-    """
+    """1 is the calibrated limit, larger is less alike; of a volume, the median of the slices around the middle; NaN for
+    a card without statistics, as that of a network fine-tuned by a user."""
     name = getattr(card, "name", card)
     return score(distances(image), name) if name in statistics() else float("nan")
 
@@ -51,10 +48,8 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
 
 
 def suggest_model(image) -> list[str]:
-    """Names of the cards whose training images an image (path, array or MedicalImage) is like, the nearest first.
-
-    An empty list says: none of these. Cards without statistics are never suggested.
-    """
+    """Names of the cards whose training images an image (path, array or MedicalImage) is like, the nearest first; an
+    empty list says: none of these. Cards without statistics are never suggested."""
     image = read_image(image)
     found = distances(image) if shows_something(image.pixels, image.spatial_shape) else {}
     fitting = [name for name in MODELS if name in found and score(found, name, strict=True) <= 1]
@@ -63,13 +58,10 @@ def suggest_model(image) -> list[str]:
 
 def distances(image: MedicalImage) -> dict[str, float]:
     """By group (card, or kind of mistake): the distance of the image from it, 1 is its limit."""
-    slices = middle_slices(image)
-    views = {group["view"] for group in statistics().values()}
-    seen = {view: [features(pixels, view) for pixels in slices] for view in views}
-    return {
-        name: float(np.median(nearest_cluster(np.array(seen[group["view"]]), group["clusters"]) / group["limit"]))
-        for name, group in statistics().items()
-    }
+    slices, views = middle_slices(image), {group["view"] for group in statistics().values()}
+    seen = {view: np.array([features(pixels, view) for pixels in slices]) for view in views}
+    away = {name: nearest_cluster(seen[group["view"]], group["clusters"]) for name, group in statistics().items()}
+    return {name: float(np.median(values / statistics()[name]["limit"])) for name, values in away.items()}
 
 
 def score(found: dict[str, float], card: str, groups: dict | None = None, strict: bool = False) -> float:
@@ -81,13 +73,10 @@ def score(found: dict[str, float], card: str, groups: dict | None = None, strict
 
 
 def is_other(name: str, card: str, groups: dict) -> bool:
-    """Is the group another kind of images than the card's? Not that of a card with the same classes.
-
-    Photographs are told by each card in its own view: what is alike to one need not be so to another.
-    """
+    """Is the group another kind of images than the card's? Not that of a card with the same classes."""
     if name in MODELS:
         return MODELS[name].classes != MODELS[card].classes
-    return groups[name]["anywhere"] or groups[name]["view"] == card
+    return groups[name]["anywhere"] or groups[name]["view"] == card  # photographs: each card tells them in its own view
 
 
 def middle_slices(image: MedicalImage, first: float = 0.3, last: float = 0.7) -> list[np.ndarray]:
@@ -110,9 +99,6 @@ def statistics() -> dict[str, dict]:
 
 
 def nearest_cluster(x: np.ndarray, clusters: list) -> np.ndarray:
-    """(..., D) to (...): root of the mean square over D of the whitened difference; wide clusters pay for being so.
-
-    A feature that is NaN does not count.
-    """
+    """(..., D) to (...): root of the mean square over D, but for NaN, of the whitened difference; wide clusters pay."""
     squares = [((np.nan_to_num(x - centre) @ whiten.T) ** 2).mean(-1) + spread for centre, whiten, spread in clusters]
     return np.sqrt(np.min(squares, axis=0))

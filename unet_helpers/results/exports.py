@@ -55,8 +55,7 @@ def outlined(result) -> Iterator[tuple[int, int, int, list]]:
 
 def polygons(mask: np.ndarray) -> list[list[list[tuple[int, int]]]]:
     """Polygons of an (H, W) mask, each its outer ring and then its holes: closed (x, y) corners, pixel (0, 0) being
-    the square from (0, 0) to (1, 1), so that their area is the number of pixels.
-    """
+    the square from (0, 0) to (1, 1), so that their area is the number of pixels."""
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)  # runs of px
     pieces = shapely.get_parts(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)))
@@ -116,13 +115,12 @@ def in_space(result) -> tuple[np.ndarray, np.ndarray]:
     image, labels = result.image, result.labels
     if image.axes.startswith("T"):
         raise SaveError("A movie has no place in space: export it as .geojson, .roi.zip or .csv.")
-    labels = labels[None] if labels.ndim == 2 else labels
+    labels = in_file_order(image, labels[None] if labels.ndim == 2 else labels)
     if image.affine is not None and np.isfinite(image.affine).all():
-        return in_file_order(image, labels), np.asarray(image.affine, float)
-    steps = np.ones(3) if image.spacing is None else np.array((*image.spacing[::-1], 1.0)[:3])
-    turned = labels if image.axes.startswith("X") else labels.transpose(2, 1, 0)
-    steps = steps[::-1] if image.axes.startswith("X") and image.spacing is not None else steps
-    return turned, np.diag([-steps[0], -steps[1], steps[2], 1.0])  # rows go down and columns to the left in RAS
+        return labels, np.asarray(image.affine, float)
+    steps = (image.spacing or ())[:: 1 if image.axes.startswith("X") else -1]
+    x, y, z = (*steps, 1.0, 1.0, 1.0)[:3]
+    return labels, np.diag([-x, -y, z, 1.0])  # rows go down and columns to the left in RAS
 
 
 def write_seg_nrrd(result, path: Path):

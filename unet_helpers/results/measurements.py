@@ -1,14 +1,16 @@
-"""Measurements of objects with scikit-image, in px and in physical units; and a result in a few numbers."""
+"""Measurements of objects and of vessels, in px and in physical units; and a result in a few numbers."""
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import center_of_mass
-from skimage.measure import regionprops_table
+from scipy.ndimage import center_of_mass, convolve, distance_transform_edt
+from skimage.measure import label, regionprops, regionprops_table
+from skimage.morphology import skeletonize
 
 from ..images.orientation import as_displayed, to_stack
-from .tree import measure_tree
-from .units import step_size
+from ..preprocessing.field_of_view import field_of_view
 
+SMALL = 0.01  # mm: sizes are given in µm where all steps are smaller, and in mm elsewhere
+SHORTEST = 10  # px: shorter branches say nothing about tortuosity
 SHAPES = ["eccentricity", "solidity", "perimeter", "axis_major_length", "axis_minor_length"]
 
 
@@ -78,6 +80,15 @@ def sides_of(result) -> np.ndarray:
     return np.array([*result.places])[np.linalg.norm(middles[:, None] - places, axis=2).argmin(1)]
 
 
+def step_size(image, dimensions: int) -> tuple[float, str, int] | None:
+    """mm² of a pixel as displayed, or mm³ of a voxel; the unit of lengths, and how many of it 1 mm has; or None."""
+    plane = (to_stack(image).spacing or ())[-2:]
+    step = float(np.prod(plane)) if dimensions == 2 else image.voxel_volume
+    if not plane or step is None:
+        return None
+    return (step, "µm", 1000) if max(plane) < SMALL else (step, "mm", 1)
+
+
 def in_physical_units(table, image, size: str):
     """The table with area (volume) and diameter in µm or mm, and volumes in mL, behind those in px."""
     dimensions = 2 if size == "area" else 3
@@ -96,7 +107,7 @@ def in_physical_units(table, image, size: str):
 
 def summary(result) -> dict[str, tuple[float, str]]:
     """The answer in a few named numbers, each with its unit ('' of a count), last the Dice to be expected of it."""
-    found = measure_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
+    found = summary_of_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
     return found | ({"expected Dice": (result.expected_dice[0], "")} if result.expected_dice else {})
 
 
@@ -114,6 +125,50 @@ def summary_of_objects(result) -> dict[str, tuple[float, str]]:
     return found
 
 
+def summary_of_tree(result) -> dict[str, tuple[float, str]]:
+    """Vessels as a tree: share of the field (%), length, mean width, tortuosity and density of its centre lines.
+
+    The centre line is the skeleton of the mask (Zhang and Suen 1984), its length the sum of the steps from px to px,
+    the width twice the distance to the background along it. Tortuosity is length over chord, the mean over branches
+    between crossings, weighted by length; density is length per area of the field of view.
+    """
+    image = result.image
+    length, widths, paths, area, found = 0.0, [], [], 0, 0
+    for mask, pixels in zip(as_displayed(image, result.labels) > 0, to_stack(image).pixels, strict=True):
+        line = skeletonize(mask)
+        length += line_length(line)
+        widths.append(2 * distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][line])
+        branches = label(line & (neighbours(line) <= 2), connectivity=2)
+        for branch in regionprops(branches):
+            ends = branch.coords[neighbours(branch.image)[branch.image] == 1]
+            if branch.area >= SHORTEST and len(ends) == 2:
+                paths.append((line_length(branch.image), float(np.linalg.norm(ends[0] - ends[1]))))
+        area, found = area + int(field_of_view(pixels).sum()), found + int(mask.sum())
+    square, unit, scale = step_size(image, 2) or (1.0, "px", 1)
+    step = square**0.5 * scale
+    width = np.concatenate(widths)
+    values = {"of the field": (100 * found / area, "%"), "length": (length * step, unit)}
+    if len(width):
+        values["mean width"] = (float(width.mean()) * step, unit)
+    if paths:
+        arcs, chords = np.array(paths).T
+        values["tortuosity"] = (float((arcs / np.maximum(chords, 1) * arcs).sum() / arcs.sum()), "")
+    return values | {"density": (length / area / step, f"{unit} per {unit}²")}
+
+
+def neighbours(line: np.ndarray) -> np.ndarray:
+    """How many of its eight neighbours belong to each px of a line; 0 elsewhere."""
+    return np.where(line, convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - 1, 0)
+
+
+def line_length(line: np.ndarray) -> float:
+    """px along a line one px wide: 1 a straight step, √2 a diagonal one that no two straight ones stand for."""
+    straight = np.count_nonzero(line[1:] & line[:-1]) + np.count_nonzero(line[:, 1:] & line[:, :-1])
+    corner = line[1:, :-1] | line[:-1, 1:], line[1:, 1:] | line[:-1, :-1]
+    down, up = line[:-1, :-1] & line[1:, 1:] & ~corner[0], line[:-1, 1:] & line[1:, :-1] & ~corner[1]
+    return straight + 2**0.5 * (np.count_nonzero(down) + np.count_nonzero(up))
+
+
 def in_words(values: dict[str, tuple[float, str]]) -> str:
     """One line: '213 objects, median area 45 px, ...'."""
     said = []
@@ -127,8 +182,8 @@ def in_words(values: dict[str, tuple[float, str]]) -> str:
 
 def summary_table(results):
     """A pandas.DataFrame, one row per ``Segmentation``: image, model and its summary."""
-    return pd.DataFrame(
-        {"image": result.image.name, "model": result.card.name}
-        | {f"{name} ({unit})" if unit else name: value for name, (value, unit) in result.summary().items()}
-        for result in results
-    )
+    rows = []
+    for result in results:
+        values = {f"{name} ({unit})" if unit else name: value for name, (value, unit) in result.summary().items()}
+        rows.append({"image": result.image.name, "model": result.card.name} | values)
+    return pd.DataFrame(rows)

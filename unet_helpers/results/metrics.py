@@ -38,10 +38,8 @@ def sensitivity(truth: np.ndarray, answer: np.ndarray) -> float:
 
 
 def surface_distance(truth: np.ndarray, answer: np.ndarray, spacing=None, percentile: float = 95) -> float:
-    """Hausdorff distance of the outlines at a percentile (100 for the largest), in units of ``spacing`` (else px).
-
-    nan where just one mask is empty, 0 where both are.
-    """
+    """Hausdorff distance of the outlines at a percentile (100 for the largest), in units of ``spacing`` (else px); nan
+    where just one mask is empty, 0 where both are."""
     truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
     if not truth.any() or not answer.any():
         return float("nan") if truth.any() or answer.any() else 0.0
@@ -59,10 +57,9 @@ def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
 
 
 def average_precision(truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS) -> np.ndarray:
-    """TP / (TP + FP + FN) of objects matched at each IoU threshold, as in the 2018 Data Science Bowl.
+    """TP / (TP + FP + FN) of instance ids, 0 background, at each IoU threshold, as in the Data Science Bowl 2018.
 
-    ``truth`` and ``answer`` are instance ids, 0 background. From IoU 0.5 on no object can match two others;
-    a pair counts where its IoU exceeds the threshold.
+    A pair counts where its IoU exceeds the threshold; from 0.5 on no object can match two others.
     """
     ious, _, real, found = object_overlaps(truth, answer)
     hits = np.array([np.count_nonzero(ious > t) for t in thresholds])
@@ -85,10 +82,8 @@ def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, 
 
 
 def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
-    """Aggregated Jaccard index of two instance maps, 0 to 1 (Kumar et al. 2017, IEEE TMI 36:1550).
-
-    Each true object takes the found one with which its IoU is highest; found objects that none took count as errors.
-    """
+    """Aggregated Jaccard index of two instance maps, 0 to 1 (Kumar et al. 2017, IEEE TMI 36:1550): each true object
+    takes the found one with which its IoU is highest; found objects that none took count as errors."""
     ious, shared, real, found = object_overlaps(truth, answer)
     if not real.size or not found.size:
         return float(real.size == found.size)

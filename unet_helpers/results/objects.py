@@ -21,9 +21,8 @@ OPEN = 0.6
 def find_objects(result) -> np.ndarray:
     """int32 instance ids of a ``Segmentation``, of its labels' shape, 0 is background.
 
-    The card's ``instance_method`` says how: connected 'components' of each class, in a volume through its depth; nuclei
-    with seeds from their 'interiors', or cells as what lies between 'membranes', slice by slice and then, where the
-    card's objects are volumes, joined through the depth. Nothing is joined through time.
+    By the card's ``instance_method``: connected 'components' of each class; nuclei seeded by their 'interiors', or
+    cells between 'membranes', slice by slice and, if it says so, joined through the depth. Never joined through time.
     """
     image, card = result.image, result.card
     moving = image.axes.startswith("T")
@@ -41,17 +40,16 @@ def in_sequence(parts: list[np.ndarray]) -> np.ndarray:
     """(N, *shape) int32 of N label images, ids from 1 on without gaps, none of them twice."""
     stack, highest = np.zeros((len(parts), *parts[0].shape), np.int32), 0
     for i, part in enumerate(parts):
-        ids = relabel_sequential(part)[0]
-        stack[i] = np.where(ids > 0, ids + highest, 0)
-        highest += int(ids.max())
+        stack[i] = relabel_sequential(part, offset=highest + 1)[0]
+        highest = max(highest, int(stack[i].max()))
     return stack
 
 
 def joined(slices: list[np.ndarray]) -> np.ndarray:
-    """(Z, Y, X) int32: objects of neighbouring slices become one where they cover each other by more than half.
+    """(Z, Y, X) int32: objects of neighbouring slices become one where they share more than half of the smaller one.
 
-    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but by the share of the smaller one's area, since
-    an object shrinks towards its poles; where several compete, the largest overlap wins.
+    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles.
+    Where several compete, the largest overlap wins.
     """
     stack = in_sequence(slices)
     for below, above in pairwise(stack):
@@ -77,18 +75,11 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float) ->
     regions = label(foreground)
     seeded = np.isin(regions, np.unique(regions[seeds > 0]))
     seeds = np.where(foreground & ~seeded, regions + seeds.max(), seeds)  # too small for a seed, a nucleus all the same
-    objects = watershed(-interior, seeds, mask=foreground)
-    return drop_doubtful(objects, 1 - background, EVIDENCE / zoom**2).astype(np.int32)
-
-
-def drop_doubtful(objects: np.ndarray, certainty: np.ndarray, evidence: float) -> np.ndarray:
-    """Without the objects whose pixels' ``certainty`` beyond most of the usual sums to less than ``evidence``.
-
-    A clear speck counts, a doubtful blob among clear objects does not; in a pale image all are doubtful, and stay.
-    """
+    objects, certainty = watershed(-interior, seeds, mask=foreground), 1 - background
+    # a clear speck counts, a doubtful blob among clear objects does not; in a pale image all are doubtful, and stay
     usual = certainty[objects > 0].mean() if objects.any() else 1
-    found = np.bincount(objects.reshape(-1), (certainty - USUAL * usual).reshape(-1))
-    return np.where(found[objects] >= evidence, objects, 0)
+    evidence = np.bincount(objects.reshape(-1), (certainty - USUAL * usual).reshape(-1))
+    return np.where(evidence[objects] >= EVIDENCE / zoom**2, objects, 0).astype(np.int32)
 
 
 def cells_between(probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0) -> np.ndarray:

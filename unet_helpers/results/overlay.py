@@ -45,17 +45,12 @@ def paint(shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=
     painted = draw_segmentation_masks(torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(colors))
     painted = np.ascontiguousarray(painted.permute(1, 2, 0).numpy())
     if objects is not None:
-        edges = outlines(shrink(objects, cv2.INTER_NEAREST_EXACT))
+        ids = shrink(objects, cv2.INTER_NEAREST_EXACT).astype(np.float32)
+        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+        edges = (ids > 0) & (cv2.morphologyEx(ids, cv2.MORPH_GRADIENT, cross) > 0)  # of an object, or between two
         ink = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)
         painted[edges] = ink[labels[edges]]
     return painted
-
-
-def outlines(objects: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the pixels of an object that touch another one or the background."""
-    values = objects.astype(np.float32)
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    return (objects > 0) & (cv2.dilate(values, cross) != cv2.erode(values, cross))
 
 
 def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
@@ -73,13 +68,9 @@ def proportion(image: MedicalImage) -> float:
     return float(np.clip(rows / columns, 1 / 8, 8))
 
 
-def in_proportion(pixels: np.ndarray, image: MedicalImage) -> np.ndarray:
-    """A displayed slice (h, w, 3), enlarged along one side to be as tall and wide as in the body."""
-    ratio = proportion(image)
-    size = (round(pixels.shape[1] * max(1, 1 / ratio)), round(pixels.shape[0] * max(1, ratio)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST) if abs(ratio - 1) > 0.01 else pixels
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 RGB as the bytes of a PNG file."""
+def png(pixels: np.ndarray, image: MedicalImage) -> bytes:
+    """PNG file of a displayed slice (h, w, 3) uint8, enlarged along one side to be as tall and wide as in the body."""
+    if abs((ratio := proportion(image)) - 1) > 0.01:
+        size = (round(pixels.shape[1] * max(1, 1 / ratio)), round(pixels.shape[0] * max(1, ratio)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
     return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()

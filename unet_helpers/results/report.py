@@ -7,18 +7,20 @@ import os
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import SaveError
 from ..files import written_whole
 from ..images.orientation import as_displayed, to_stack
+from ..preprocessing.resize import resize
 from .exports import made_aside
 from .measurements import in_words
 from .overlay import to_8_bits
 from .save import manifest
 
 PAGE = Path(__file__).with_name("report_page")
+TEMPLATES = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
 BYTES = {True: 4_500_000, False: 7_500_000}  # of all arrays in base64: a single image, a volume
 MAX_ROWS = 2000  # of the table in the page; the whole of it is in the CSV file that ``save`` writes
 
@@ -31,18 +33,16 @@ def write_report(result, path: Path, overwrite: bool = False) -> Path:
 
 def page_of(result) -> str:
     table, image, card = result.measure(), result.image, result.card
-    *scripts, style = (
-        (PAGE / name).read_text(encoding="utf-8") for name in ("mask.js", "files.js", "table.js", "page.js", "page.css")
-    )
-    script = "".join(scripts)
+    script = "".join((PAGE / f"{name}.js").read_text("utf-8") for name in ("mask", "files", "table", "page"))
+    style = (PAGE / "page.css").read_text("utf-8")
     arrays, facts, notes = arrays_of(result)
     table = table.round(4).head(MAX_ROWS)
     facts |= {
         "name": f"{image.name}_{card.name}", "classes": card.classes, "colors": card.colors,
         "share": card.min_component_share, "columns": list(table), "rows": json.loads(table.to_json(orient="values")),
     }  # fmt: skip
-    return template("report.html.j2").render(
-        result=result, image=image, card=card, style=style, script=script, arrays=arrays, data=in_script(facts),
+    return TEMPLATES.get_template("report.html.j2").render(
+        result=result, image=image, card=card, style=style, script=script, arrays=arrays, facts=facts,
         summary=in_words(result.summary()), manifest=manifest(result, len(table)),
         warnings=[text for text in (result.explain(), *result.warnings) if text], notes=[*image.notes, *notes],
         script_hash=digest(script), style_hash=digest(style), shape=" × ".join(map(str, image.spatial_shape)),
@@ -64,7 +64,8 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     left, notes = BYTES[image.is_single] - sum(map(len, arrays.values())), []
     pixels = to_8_bits(to_stack(image).pixels)
     for shrink in (1, 2, 3, 4, 6, 8, 12, 16):
-        shown = np.stack([smaller(part, shrink) for part in pixels])
+        size = tuple(-(-n // shrink) for n in pixels.shape[1:3])
+        shown = np.stack([resize(np.ascontiguousarray(part), size) for part in pixels])
         arrays["pixels"] = pack(shown)
         if len(arrays["pixels"]) <= left:
             break
@@ -87,19 +88,8 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     return arrays, facts, notes
 
 
-def smaller(pixels: np.ndarray, times: int) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    size = (-(-width // times), -(-height // times))
-    return pixels if times == 1 else cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
-
-
 def pack(values: np.ndarray) -> str:
     return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes(), 9)).decode()
-
-
-def in_script(values) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return json.dumps(values).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def digest(text: str) -> str:
@@ -107,17 +97,9 @@ def digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def template(name: str):
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined).get_template(name)
-
-
 def report_index(folder) -> Path:
-    """Write ``index.html`` with a link to every report in ``folder`` and return its path.
-
-    Only an index of this package's own is replaced; raises SaveError where another file has that name.
-    """
+    """Write ``index.html`` with a link to every report in ``folder``; returns its path. Raises SaveError where there is
+    no report, or another program's file has that name."""
     folder, style = Path(folder), (PAGE / "page.css").read_text(encoding="utf-8")
     path = folder / "index.html"
     if path.exists() and "unet_helpers report index" not in path.read_text(encoding="utf-8", errors="replace"):
@@ -125,7 +107,7 @@ def report_index(folder) -> Path:
     names = sorted(file.name for file in folder.glob("*.html") if file != path)
     if not names:
         raise SaveError(f"{folder} holds no report: write some with result.report first.")
-    text = template("index.html.j2").render(names=names, style=style, style_hash=digest(style))
+    text = TEMPLATES.get_template("index.html.j2").render(names=names, style=style, style_hash=digest(style))
     with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(os.path.abspath(path))

@@ -15,51 +15,42 @@ from ..version import __version__
 from .exports import EXPORTS, made_aside
 
 ENDINGS = (*EXPORTS, ".html")
+FILES = {"overlay": "_overlay.png", "measurements": "_measurements.csv", "manifest": ".json"}
 
 
 def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False, record=None) -> dict[str, Path]:
     """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
 
-    The manifest comes last, so that a folder that has it has all; it also takes what ``record`` holds.
-    Raises SaveError where the folder cannot be written, or holds such a file and ``overwrite`` is False; the names are
-    looked at before anything is computed.
+    The manifest, with what ``record`` holds, comes last: a folder that has it has all. Raises SaveError where the
+    folder cannot be written, or (before anything is computed) holds such a file and ``overwrite`` is False.
     """
     for ending in formats:
         if ending not in ENDINGS:
             raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
     name = f"{result.image.name}_{result.card.name}"
-    endings = {".json", "_overlay.png", "_measurements.csv", "_mask.png", "_labels.txt", *formats}
+    endings = {*FILES.values(), "_mask.png", "_labels.txt", *formats}
     like = (".nii.gz", ".npy", ".png", ".ome.tif")  # of write_like: some depend on the answer's values
     endings |= {f"_{kind}{ending}" for kind in ("labels", "objects") for ending in like}
     present = sorted(name + ending for ending in endings if (folder / f"{name}{ending}").exists())
     if present and not overwrite:
         raise SaveError(f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder.")
     with made_aside(folder, folder, overwrite=True) as aside:
-        written = write_all(result, aside, name, formats, record)
-    return {kind: folder / path.name for kind, path in written.items()}
-
-
-def write_all(result, folder: Path, name: str, formats: tuple[str, ...], record) -> dict[str, Path]:
-    paths = {
-        "labels": write_like(result.image, result.labels, folder / f"{name}_labels"),
-        "objects": write_like(result.image, result.objects, folder / f"{name}_objects"),
-        "overlay": folder / f"{name}_overlay.png",
-        "measurements": folder / f"{name}_measurements.csv",
-        "manifest": folder / f"{name}.json",
-    }
-    paths["overlay"].write_bytes(result._repr_png_())
-    table = result.measure()
-    table.to_csv(paths["measurements"], index=False)
-    if result.labels.ndim == 2:
-        paths["mask"] = folder / f"{name}_mask.png"
-        mask = Image.fromarray(result.labels)  # a palette image: class ids for a program, colours for the eye
-        mask.putpalette([value for color in ("#000000", *result.card.colors) for value in ImageColor.getrgb(color)])
-        mask.save(paths["mask"])
-    paths["manifest"].write_text(json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n")
-    for ending in formats:
-        paths[ending] = folder / f"{name}{ending}"
-        (result.report if ending == ".html" else result.export)(paths[ending])
-    return paths
+        answers = {"labels": result.labels, "objects": result.objects}
+        paths = {kind: write_like(result.image, values, aside / f"{name}_{kind}") for kind, values in answers.items()}
+        paths |= {kind: aside / f"{name}{ending}" for kind, ending in FILES.items()}
+        paths["overlay"].write_bytes(result._repr_png_())
+        table = result.measure()
+        table.to_csv(paths["measurements"], index=False)
+        if result.labels.ndim == 2:
+            paths["mask"] = aside / f"{name}_mask.png"
+            mask = Image.fromarray(result.labels)  # a palette image: class ids for a program, colours for the eye
+            mask.putpalette([part for color in ("#000000", *result.card.colors) for part in ImageColor.getrgb(color)])
+            mask.save(paths["mask"])
+        paths["manifest"].write_text(json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n")
+        for ending in formats:
+            paths[ending] = aside / f"{name}{ending}"
+            (result.report if ending == ".html" else result.export)(paths[ending])
+    return {kind: folder / path.name for kind, path in paths.items()}
 
 
 def manifest(result, objects: int) -> dict:

@@ -114,19 +114,15 @@ class Segmentation:
         return summary(self)
 
     def export(self, path, *, overwrite: bool = False) -> Path:
-        """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz or .csv.
-
-        Raises SaveError for another ending, and where the file exists and ``overwrite`` is False.
+        """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz or .csv. Raises
+        SaveError for another ending, where the file exists and ``overwrite`` is False, and where it cannot be written.
         """
         from .exports import export
 
         return export(self, Path(path), overwrite)
 
     def report(self, path, *, overwrite: bool = False) -> Path:
-        """Write one HTML file that shows all of this result, offline, with a live threshold.
-
-        Raises SaveError where the file exists and ``overwrite`` is False, or cannot be written.
-        """
+        """Write one HTML file that shows all of this result, offline, with a live threshold; errors as ``export``."""
         from .report import write_report
 
         return write_report(self, Path(path), overwrite)
@@ -150,6 +146,6 @@ class Segmentation:
         return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {(self.labels > 0).mean():.1%} found"
 
     def _repr_png_(self) -> bytes:
-        from .overlay import in_proportion, png
+        from .overlay import png
 
-        return png(in_proportion(self.overlay(), self.image))
+        return png(self.overlay(), self.image)

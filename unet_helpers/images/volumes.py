@@ -1,4 +1,4 @@
-"""NIfTI, Analyze and FreeSurfer's MGH: a reader that keeps the geometry, and its writer."""
+"""Volumes and their geometry: NIfTI, Analyze and FreeSurfer's MGH with nibabel, NRRD and MetaImage with SimpleITK."""
 
 import gzip
 import math
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, index_of, refuse_if_bomb, refuse_if_huge
+from .image import MedicalImage, index_of, ras_affine, refuse_if_huge
 
 LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
 DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
+SIZES = (b"space directions", b"spacings", b"elementspacing", b"elementsize")  # in an ITK header that has the spacing
+TURNS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")  # and the directions of its axes
 
 
 def read_nifti(path: Path, volume: int = 0) -> MedicalImage:
@@ -37,7 +39,7 @@ def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
     held = Path(file.file_map["image"].filename or path).stat().st_size
     if promised > held * (DEFLATE_LIMIT if packed else 1):
         raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
-    refuse_if_bomb(path, promised, held)
+    refuse_if_huge(path, (), promised, held)
     count = math.prod(shape[3:])
     place = np.unravel_index(index_of(path, "volume", volume if shape[3:] else 0, count), shape[3:], order="F")
     pixels = np.asanyarray(data[(..., *place)] if shape[3:] else data)
@@ -54,17 +56,46 @@ def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
 
 def orientation_known(header) -> tuple[bool, list[str]]:
     """Whether the header says how the volume lies, and what is doubtful about it."""
-    if "sform_code" not in header:  # Analyze or MGH
+    if "sform_code" not in header or header["sform_code"] <= 0 < header["qform_code"]:  # Analyze or MGH; a qform
         return True, []
     if header["sform_code"] <= 0:
-        known = bool(header["qform_code"] > 0)
-        return known, [] if known else ["orientation unknown: neither sform nor qform is set"]
+        return False, ["orientation unknown: neither sform nor qform is set"]
     given = min(3, int(header["dim"][0]))  # a flat image has no third step
     lengths = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
     if np.allclose(lengths[:given], header.get_zooms()[:given], rtol=0.02):
         return True, []
     said = " × ".join(f"{n:.4g}" for n in lengths)
     return True, [f"its sform (steps of {said}) disagrees with its voxel sizes, which are used for volumes"]
+
+
+def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
+    """'YX' or 'ZYX' with an affine, 'C' last where a voxel has three values; ``volume`` is one of a 4D file."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    header = path.open("rb").read(4096).split(b"\n\n")[0].partition(b"ElementDataFile")[0].lower()
+    reader.SetImageIO("NrrdImageIO" if header[:4] == b"nrrd" else "MetaImageIO")  # whatever the file is called
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    size, values = reader.GetSize(), reader.GetNumberOfComponents()
+    if values not in (1, 3):
+        raise ImageError(f"{path}: {values} values a voxel (a vector field, tensors?). Export one of them.")
+    parts = [p for p in path.parent.iterdir() if p.name.startswith(path.stem)]  # the data may lie beside its header
+    refuse_if_huge(path, (*size[:3], values), math.prod(size) * values, sum(p.stat().st_size for p in parts))
+    count, notes = (size[3] if len(size) > 3 else 1), ()
+    index = index_of(path, "volume", volume, count)
+    if count > 1:
+        reader.SetExtractIndex([0, 0, 0, index])
+        reader.SetExtractSize([*size[:3], 0])
+        notes = (f"took volume {index} of {count}",)
+    image = reader.Execute()
+    pixels, axes = sitk.GetArrayFromImage(image), "ZYX"[-image.GetDimension() :] + "C" * (values == 3)
+    steps, turn = image.GetSpacing(), np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)
+    affine = ras_affine(turn * steps, image.GetOrigin()) if len(steps) == 3 else None
+    # what is not in the file, ITK makes up without a word: 1 mm, and axes along those of the body
+    sized, turned = (any(word in header for word in words) for words in (SIZES, TURNS))
+    notes += ("orientation unknown: it is not in the header",) * (affine is not None and not turned)
+    return MedicalImage(pixels, axes, steps[::-1] if sized else None, affine, notes=notes, oriented=turned)
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
