@@ -161,3 +161,13 @@ def test_a_report_is_small_holds_no_address_to_load_and_is_not_overwritten(tmp_p
 def test_names_and_notes_are_escaped(tmp_path):
     text = RESULTS["image"]().report(tmp_path / "a.html").read_text()
     assert "<img" not in text and "<b>" not in text and "<script>alert" not in text and "&lt;img" in text
+
+
+def test_a_long_table_is_cut_and_the_page_says_so(tmp_path, monkeypatch):
+    """The manifest in the page counted the rows shown, not the objects."""
+    monkeypatch.setattr("unet_helpers.results.report.MAX_ROWS", 2)
+    result = result_of(blobs((64, 64)))
+    count = len(result.measure())
+    assert count > 2
+    page = result.report(tmp_path / "a.html").read_text("utf-8")
+    assert f"first 2 of {count} rows" in page and f"<dt>objects</dt><dd>{count}</dd>" in page

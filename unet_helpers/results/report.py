@@ -36,10 +36,12 @@ def page_of(result) -> str:
     script = "".join((PAGE / f"{name}.js").read_text("utf-8") for name in ("mask", "files", "table", "page"))
     style = (PAGE / "page.css").read_text("utf-8")
     arrays, facts, notes = arrays_of(result)
-    table = table.round(4).head(MAX_ROWS)
+    rows = table.round(4).head(MAX_ROWS).to_json(orient="values")
+    if len(table) > MAX_ROWS:
+        notes.append(f"The table below holds the first {MAX_ROWS:,} of {len(table):,} rows; measure() has them all.")
     facts |= {
         "name": f"{image.name}_{card.name}", "classes": card.classes, "colors": card.colors,
-        "share": card.min_component_share, "columns": list(table), "rows": json.loads(table.to_json(orient="values")),
+        "share": card.min_component_share, "columns": list(table), "rows": json.loads(rows),
     }  # fmt: skip
     return TEMPLATES.get_template("report.html.j2").render(
         result=result, image=image, card=card, style=style, script=script, arrays=arrays, facts=facts,
