@@ -80,14 +80,14 @@ def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray],
     from scipy.spatial.transform import Rotation
 
     image, warnings = read_image(TEMPLATES / entry.template), []  # in RAS order
-    template = to_stack(image)
-    template = replace(template, spacing=tuple(SIZE * n for n in template.spacing))
+    whole = to_stack(image)
+    template = replace(whole, spacing=tuple(SIZE * n for n in whole.spacing))
     matrix, shift, alike = register(template, stack, Rotation.from_euler("x", NODS, degrees=True).as_matrix())
     if alike < CLEARLY_ALIKE:
         quarter_turns = np.rint(Rotation.create_group("O").as_matrix())
-        turned, moved, other = register(template, stack, quarter_turns)
+        turned, moved, other = register(whole, stack, quarter_turns)
         if other > 1.2 * alike:
-            matrix, shift, alike = turned, moved, other
+            matrix, shift, alike = turned / SIZE, moved, other
             lies = "the head lies otherwise than its file says: found all the same, but left and right may be swapped"
             warnings.append(lies)
     if alike < ALIKE:
@@ -124,7 +124,8 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
         return image
 
     found: list = []
-    rigid, affine = sitk.VersorRigid3DTransform(), sitk.AffineTransform(3)
+    few, affine = len(turns) == len(NODS), sitk.AffineTransform(3)
+    rigid = sitk.VersorRigid3DTransform() if few else affine  # quarter turns miss their pose by much: affine gets there
     for step, share, length, transform in ((COARSE, 1.0, 4.0, rigid), (FINE, 0.3, 2.0, affine)):
         (still, still_step), (moving, moving_step) = at(template, step), at(stack, step)
         brain = binary_dilation(still > 0.03, iterations=max(1, round(MARGIN / step)))
@@ -133,7 +134,7 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
         if not found:
             centre = moving_step * moving.shape[::-1] / 2
             reach = np.maximum(0, centre - 50)  # a brain lies whole in the image
-            grid = [np.arange(-r, r + 1, 2 * step if len(turns) == len(NODS) else 3 * step) for r in reach]
+            grid = [np.arange(-r, r + 1, 2 * step if few else 3 * step) for r in reach]
             starts = [(turn, centre + c - turn @ middle) for turn in turns for c in product(*grid)]
             some = partial(information, points[::3], still[brain][::3], moving, moving_step)
             found = sorted(starts, key=some)[-8:]
