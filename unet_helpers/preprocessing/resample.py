@@ -22,11 +22,12 @@ class Grid:
         return cls(tuple(shape), matrix, np.asarray(centre) - matrix @ ((np.asarray(shape) - 1) / 2))
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
-        """(*shape) float32 of (Z, Y, X), linearly; smoothed before where the grid is coarser than the volume."""
+        """(*shape) float32 of (Z, Y, X), by cubic splines; smoothed before where the grid is coarser."""
         block, first = self.block(pixels.shape)
         sigma = np.maximum(0, (np.linalg.norm(self.matrix, axis=1) - 1) / 2)
-        values = gaussian_filter(pixels[block].astype(np.float32), sigma, mode="nearest")
-        return affine_transform(values, self.matrix, self.start - first, self.shape, order=1, mode="nearest")
+        values = np.nan_to_num(pixels[block].astype(np.float32), posinf=0, neginf=0)  # which a spline would spread
+        values = gaussian_filter(values, sigma, mode="nearest")
+        return affine_transform(values, self.matrix, self.start - first, self.shape, order=3, mode="nearest")
 
     def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
         """Add (K, *shape) to (K, Z, Y, X), in place; what lies outside the grid stays."""
