@@ -28,12 +28,13 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
         len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
-        series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
+        largest = max(tif.series, key=lambda series: math.prod(series.shape))  # a thumbnail may come first
+        series, notes, shrunk = pick_level(path, largest.levels, level)
         refuse_if_huge(path, series.shape)
         refuse_if_bomb(path, series.nbytes, path.stat().st_size)
         refuse_if_cut_off(path, series, heard)
         if len(tif.series) > 1:
-            notes.append(f"took the first of {len(tif.series)} images of different shapes")
+            notes.append(f"took the largest of {len(tif.series)} images of different shapes")
         first = series.keyframe
         try:
             pixels = series.asarray()
@@ -55,6 +56,10 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
         if photometric == "PALETTE" and first.colormap is not None:
             pixels, axes = np.moveaxis(first.colormap[:, pixels] >> 8, 0, -1).astype(np.uint8), axes + "S"
             notes.append("expanded the colour palette")
+        turn = first.tags.valueof("Orientation", 1)
+        if turn in range(2, 9) and "YX" in axes:
+            pixels, spacing = turned(pixels, axes, spacing, turn)
+            notes.append("turned as the file's orientation says")
     chosen = {"page": page, "channel": channel, "frame": frame}
     return arrange(pixels, axes, spacing, chosen, path, notes, colour, names)
 
@@ -68,6 +73,15 @@ def pick_level(path: Path, levels: list, level: int | None):
     sizes = ", ".join(f"{i} ({width} px wide)" for i, width in enumerate(widths))
     notes = [f"took level {level} of {sizes}; choose another one with level="] if len(levels) > 1 else []
     return levels[level], notes, widths[0] / widths[level]
+
+
+def turned(pixels: np.ndarray, axes: str, spacing: dict, turn: int):
+    """Upright, by the numbers 2 to 8 that EXIF shares with TIFF; with the spacing."""
+    y, x = axes.index("Y"), axes.index("X")
+    if turn >= 5:
+        pixels, spacing = pixels.swapaxes(y, x), spacing | {a: spacing[b] for a, b in ("YX", "XY") if b in spacing}
+    flipped = [axis for axis, turns in ((y, (3, 4, 7, 8)), (x, (2, 3, 6, 7))) if turn in turns]
+    return np.flip(pixels, flipped), spacing
 
 
 @contextmanager
@@ -130,11 +144,12 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
 
 
 def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> int:
-    """Of a channel given by index or (beginning of a) name; the first where none is given."""
+    """Of a channel given by index, name or the beginning of one name; the first where none is given."""
     if isinstance(channel, str) and not channel.isdecimal():
-        low = [name.lower() for name in names]
-        if channel.lower() in low[:count]:
-            return low.index(channel.lower())
+        low, wanted = [name.lower() for name in names[:count]], channel.lower()
+        fits = [name for name in low if name == wanted] or [name for name in low if name.startswith(wanted)]
+        if len(set(fits)) == 1:
+            return low.index(fits[0])
     elif channel is None or 0 <= int(channel) < count:
         return int(channel or 0)
     listed = ", ".join(names[:count]) or f"0 to {count - 1}, without names"

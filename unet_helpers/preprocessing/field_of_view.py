@@ -7,14 +7,15 @@ from scipy.ndimage import find_objects
 from .resize import resize, resize_labels
 
 THUMBNAIL = 512  # px: longer side at which the field of view is found
+DARKER = 0.4  # what lies around an eye seen through a lens, over the eye itself; around the optic disc it is above 0.5
 
 
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """The lit disc or discs of a fundus photograph (H, W[, 3]), (H, W) bool; all True where there is no dark surround.
 
     The surround is what the corners show; it may be grey or noisy as well as black, and the disc cut off at the top and
-    bottom. Of a colour photograph the red channel is looked at, in which every retina is bright. A disc is as convex as
-    its outline: shadows at the rim belong to it.
+    bottom. Discs in dark rings are eyes, whatever lies around these. Of a colour photograph the red channel is looked
+    at, in which every retina is bright. A disc is as convex as its outline: shadows at the rim belong to it.
     """
     light = np.nan_to_num((pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.float32))
     shape = tuple(max(1, round(n * min(1, THUMBNAIL / max(light.shape)))) for n in light.shape)
@@ -25,6 +26,8 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     noise = 1.4826 * float(np.median(np.abs(corners[corners <= np.median(corners)] - dark)))  # as a standard deviation
     rows, columns = (slice(n // 4, n - n // 4) for n in shape)
     bright = float(np.percentile(thumbnail[rows, columns], 75))
+    if (discs := discs_in_a_lens(thumbnail)) is not None:
+        return resize_labels(discs, light.shape) > 0
     if bright - dark < max(6 * noise, 0.3 * bright):
         return np.ones(light.shape, bool)
     lit = (thumbnail > dark + max(4 * noise, 0.2 * (bright - dark))).astype(np.uint8)
@@ -41,6 +44,28 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     cv2.drawContours(discs, edges, -1, 1, thickness=cv2.FILLED)  # but dark vessels are
     discs = cv2.erode(discs, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
     return resize_labels(discs, light.shape) > 0
+
+
+def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
+    """(h, w) uint8: round bright parts, each in a dark ring, where much else is bright, too; None without them.
+
+    A phone's photograph through a lens shows the room around, the rim of the lens, a dark ring, and in it the eye.
+    """
+    rows, columns = np.ogrid[: thumbnail.shape[0], : thumbnail.shape[1]]
+    for share in (0.25, 0.4):
+        lit = (thumbnail > share * np.percentile(thumbnail, 99)).astype(np.uint8)
+        discs, near = np.zeros_like(lit), np.zeros(lit.shape, bool)
+        for x, y, w, h, area in cv2.connectedComponentsWithStats(lit)[2][1:].tolist():
+            inner = min(x, y, columns.size - x - w, rows.size - y - h) > 1
+            if not inner or min(w, h) < 0.7 * max(w, h) or area < max(0.02 * lit.size, 0.7 * w * h):
+                continue
+            distance = np.hypot((rows - y - (h - 1) / 2) / (h / 2), (columns - x - (w - 1) / 2) / (w / 2))
+            ring = thumbnail[(distance > 1.05) & (distance < 1.15)]
+            if ring.size and np.median(ring) < DARKER * np.median(thumbnail[distance < 1]):
+                discs[distance < 0.97], near[distance < 1.15] = 1, True
+        if near.any() and np.count_nonzero(lit[~near]) > 0.01 * lit.size:
+            return discs
+    return None
 
 
 def width_of(inside: np.ndarray) -> int:
