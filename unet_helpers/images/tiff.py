@@ -28,8 +28,7 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
         len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
-        largest = max(tif.series, key=lambda series: math.prod(series.shape))  # a thumbnail may come first
-        series, notes, shrunk = pick_level(path, largest.levels, level)
+        series, notes, shrunk = pick_level(path, max(tif.series, key=lambda s: math.prod(s.shape)).levels, level)
         refuse_if_huge(path, series.shape)
         refuse_if_bomb(path, series.nbytes, path.stat().st_size)
         refuse_if_cut_off(path, series, heard)
@@ -38,8 +37,8 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
         first = series.keyframe
         try:
             pixels = series.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
+        except (ValueError, ModuleNotFoundError) as error:  # of Python's own zstd, which comes with 3.14
+            if isinstance(error, ValueError) and "imagecodecs" not in str(error):
                 raise
             if len(series.pages) == 1 and first.dtype == np.uint8:  # Pillow knows LZW and JPEG
                 return read_raster(path)
@@ -56,9 +55,11 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
         if photometric == "PALETTE" and first.colormap is not None:
             pixels, axes = np.moveaxis(first.colormap[:, pixels] >> 8, 0, -1).astype(np.uint8), axes + "S"
             notes.append("expanded the colour palette")
-        turn = first.tags.valueof("Orientation", 1)
-        if turn in range(2, 9) and "YX" in axes:
-            pixels, spacing = turned(pixels, axes, spacing, turn)
+        if (turn := first.tags.valueof("Orientation", 1)) in range(2, 9) and "YX" in axes:
+            y, x = axes.index("Y"), axes.index("X")
+            if turn > 4:
+                pixels, spacing = pixels.swapaxes(y, x), {{"Y": "X", "X": "Y"}.get(a, a): spacing[a] for a in spacing}
+            pixels = np.flip(pixels, [y] * (turn in (3, 4, 7, 8)) + [x] * (turn in (2, 3, 6, 7)))
             notes.append("turned as the file's orientation says")
     chosen = {"page": page, "channel": channel, "frame": frame}
     return arrange(pixels, axes, spacing, chosen, path, notes, colour, names)
@@ -73,15 +74,6 @@ def pick_level(path: Path, levels: list, level: int | None):
     sizes = ", ".join(f"{i} ({width} px wide)" for i, width in enumerate(widths))
     notes = [f"took level {level} of {sizes}; choose another one with level="] if len(levels) > 1 else []
     return levels[level], notes, widths[0] / widths[level]
-
-
-def turned(pixels: np.ndarray, axes: str, spacing: dict, turn: int):
-    """Upright, by the numbers 2 to 8 that EXIF shares with TIFF; with the spacing."""
-    y, x = axes.index("Y"), axes.index("X")
-    if turn >= 5:
-        pixels, spacing = pixels.swapaxes(y, x), spacing | {a: spacing[b] for a, b in ("YX", "XY") if b in spacing}
-    flipped = [axis for axis, turns in ((y, (3, 4, 7, 8)), (x, (2, 3, 6, 7))) if turn in turns]
-    return np.flip(pixels, flipped), spacing
 
 
 @contextmanager

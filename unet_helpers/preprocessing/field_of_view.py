@@ -7,7 +7,6 @@ from scipy.ndimage import find_objects
 from .resize import resize, resize_labels
 
 THUMBNAIL = 512  # px: longer side at which the field of view is found
-DARKER = 0.4  # what lies around an eye seen through a lens, over the eye itself; around the optic disc it is above 0.5
 
 
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
@@ -47,21 +46,18 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
 
 
 def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
-    """(h, w) uint8: round bright parts, each in a dark ring, where much else is bright, too; None without them.
-
-    A phone's photograph through a lens shows the room around, the rim of the lens, a dark ring, and in it the eye.
-    """
+    """(h, w) uint8: round bright parts in dark rings, where rims or a room around are bright, too; None without."""
     rows, columns = np.ogrid[: thumbnail.shape[0], : thumbnail.shape[1]]
     for share in (0.25, 0.4):
         lit = (thumbnail > share * np.percentile(thumbnail, 99)).astype(np.uint8)
         discs, near = np.zeros_like(lit), np.zeros(lit.shape, bool)
         for x, y, w, h, area in cv2.connectedComponentsWithStats(lit)[2][1:].tolist():
-            inner = min(x, y, columns.size - x - w, rows.size - y - h) > 1
-            if not inner or min(w, h) < 0.7 * max(w, h) or area < max(0.02 * lit.size, 0.7 * w * h):
+            if min(x, y, columns.size - x - w, rows.size - y - h) < 2 or min(w, h) < 0.7 * max(w, h):
                 continue
             distance = np.hypot((rows - y - (h - 1) / 2) / (h / 2), (columns - x - (w - 1) / 2) / (w / 2))
             ring = thumbnail[(distance > 1.05) & (distance < 1.15)]
-            if ring.size and np.median(ring) < DARKER * np.median(thumbnail[distance < 1]):
+            full = area > max(0.02 * lit.size, 0.7 * w * h) and ring.size
+            if full and np.median(ring) < 0.4 * np.median(thumbnail[distance < 1]):
                 discs[distance < 0.97], near[distance < 1.15] = 1, True
         if near.any() and np.count_nonzero(lit[~near]) > 0.01 * lit.size:
             return discs
