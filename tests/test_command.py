@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from helpers.files import named
 from helpers.networks import make_network
 from PIL import Image
 
@@ -113,6 +114,20 @@ def test_options_of_the_reader_arrive(run):
     assert status == 2 and "error: " in err
     status, _, err = run("c.ome.tif", "--spacing", "-1", "--overwrite")
     assert status == 2 and "spacing" in err
+
+
+@pytest.mark.parametrize(
+    "id, option, value", [("ome time", "frame", 1), ("tiff page 3", "page", 3), ("nifti 4D", "volume", 1),
+                          ("gif frames", "frame", 2), ("dicom series", "series", "1.2.3")],
+)  # fmt: skip
+def test_c5_each_choice_of_the_reader_is_an_option(id, option, value, run, tmp_path):
+    case = named(id)
+    case.write(tmp_path / case.name)
+    assert run(case.name, f"--{option}", value)[0] == 0
+    (saved,) = Path("results").rglob("*_labels.*")
+    expected = uh.segment(case.name, "mine.safetensors", progress=False, **{option: value})
+    np.testing.assert_array_equal(np.squeeze(uh.read_image(saved).pixels).T if option == "series" else
+                                  uh.read_image(saved).pixels, expected.labels)  # fmt: skip
 
 
 def test_home_and_patterns_are_expanded(run, tmp_path, monkeypatch):

@@ -94,6 +94,12 @@ def tiff(pixels, **options):
     return lambda path: tifffile.imwrite(path, pixels, **options)
 
 
+def thumbnail_first(path):
+    with tifffile.TiffWriter(path) as file:
+        for pixels in (GREY16[::4, ::4], GREY16):
+            file.write(pixels, photometric="minisblack", metadata=None)
+
+
 def white_is_zero(bits, pixels):
     return tiff(pixels, photometric="miniswhite", bitspersample=bits)
 
@@ -184,6 +190,7 @@ FILES = [
     Case("gif grey", "a.gif", pil(GREY8), GREY8, note="palette"),
     Case("gif frames", "a.gif", frames(*STACK8), STACK8[0], note="frame 0 of 5"),
     Case("gif frame 2", "a.gif", frames(*STACK8), STACK8[2], note="frame 2 of 5", options={"page": 2}),
+    Case("gif frame 3", "a.gif", frames(*STACK8), STACK8[3], note="frame 3 of 5", options={"frame": 3}),
     Case("webp", "a.webp", pil(RGBA8[..., :3].copy(), lossless=True), RGBA8[..., :3], "YXC"),
     Case("webp lossy", "a.webp", pil(SMOOTH, quality=95), SMOOTH, "YXC", atol=8),
     Case("tiff 8 bit", "a.tif", tiff(GREY8), GREY8),
@@ -201,6 +208,10 @@ FILES = [
     Case("tiff deflate", "a.tif", tiff(GREY16, compression="zlib", predictor=True), GREY16),
     Case("tiff lzw", "a.tif", tiff(GREY16, compression="lzw"), GREY16),
     Case("tiff jpeg", "a.tif", tiff(SMOOTH, photometric="rgb", compression="jpeg"), SMOOTH, "YXC", atol=8),
+    Case("tiff turned", "a.tif", tiff(RGBA8[..., :3], photometric="rgb", resolution=(20000, 40000),
+         resolutionunit="CENTIMETER", extratags=[(274, 3, 1, 6, True)]), np.rot90(RGBA8[..., :3], -1), "YXC",
+         (0.5e-3, 0.25e-3), note="orientation"),
+    Case("tiff thumbnail first", "a.tif", thumbnail_first, GREY16, note="largest of 2"),
     Case("tiff big-endian", "a.tif", tiff(GREY16, byteorder=">"), GREY16),
     Case("tiff big", "a.tif", tiff(GREY16, bigtiff=True), GREY16),
     Case("tiff white is 0", "a.tif", white_is_zero(8, GREY8), 255 - GREY8, note="inverted"),
@@ -244,6 +255,7 @@ FILES = [
          GREY16 * np.float32(2) - np.float32(1024), note="scaled by 2"),
     Case("dicom frames", "a.dcm", dicom(STACK8, PixelSpacing=[0.7, 0.5], SpacingBetweenSlices=2), STACK8, "ZYX",
          (2, 0.7, 0.5)),
+    Case("dicom film", "a.dcm", dicom(STACK8, PixelSpacing=[0.7, 0.5], FrameTime=40), STACK8, "TYX", (0.7, 0.5)),
     Case("dicom rgb", "a.dcm", dicom(SMOOTH, "RGB", 3), SMOOTH, "YXC"),
     Case("dicom ybr", "a.dcm", dicom(ybr(SMOOTH), "YBR_FULL", 3), SMOOTH, "YXC", note="YBR", atol=2),
     Case("dicom palette", "a.dcm", dicom(FOUR, "PALETTE COLOR", **RED, **GREEN, **BLUE), COLOURS[FOUR], "YXC",

@@ -22,7 +22,12 @@ from unet_helpers.images.image import MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
 SINGLE = [case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")]
-BEGINNING = ("gif frames", "gif frame 2", "nifti 4D")  # what is asked for, their first frame or volume, is still there
+BEGINNING = (
+    "gif frames",
+    "gif frame 2",
+    "gif frame 3",
+    "nifti 4D",
+)  # what is asked for, their first frame or volume, is still there
 each_single = pytest.mark.parametrize("case", SINGLE, ids=lambda case: case.id)
 
 

@@ -25,10 +25,11 @@ def test_m1_channels_are_channels(count, kind, tmp_path):
 
 
 def test_m1_a_channel_by_its_name(tmp_path):
-    metadata = {"axes": "CYX", "Channel": {"Name": ["FITC", "DAPI"]}}
+    metadata = {"axes": "CYX", "Channel": {"Name": ["FITC", "DAPI nuclei"]}}
     tifffile.imwrite(tmp_path / "a.ome.tif", np.stack([NOISE, IMAGE]), photometric="minisblack", metadata=metadata)
-    assert (uh.read_image(tmp_path / "a.ome.tif", channel="dapi").pixels == IMAGE).all()
-    with pytest.raises(uh.ImageError, match="FITC, DAPI"):
+    for name in ("dapi", "DAPI nuclei", "1"):
+        assert (uh.read_image(tmp_path / "a.ome.tif", channel=name).pixels == IMAGE).all()
+    with pytest.raises(uh.ImageError, match="FITC, DAPI nuclei"):
         uh.read_image(tmp_path / "a.ome.tif", channel="GFP")
 
 
@@ -117,3 +118,31 @@ def test_m11_a_level_of_a_slide(tmp_path, monkeypatch):
     assert image.pixels.shape == (64, 96, 3) and "took level 1 of 0 (384 px wide), 1 (96 px wide)" in image.notes[0]
     with pytest.raises(uh.ImageError, match="levels 0 to 1"):
         uh.read_image(tmp_path / "a.svs", level=2)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_tiff_of_a_camera_is_turned_as_its_orientation_says(turn, tmp_path):
+    """As Pillow turns a JPEG with the same number."""
+    from PIL import Image, ImageOps
+
+    pixels = RANDOM.integers(0, 255, (6, 9, 3), np.uint8)
+    tag = [(274, 3, 1, turn, True)]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", resolution=(2, 4), extratags=tag)
+    with Image.open(tmp_path / "a.tif") as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    image = uh.read_image(tmp_path / "a.tif")
+    assert (image.pixels == expected).all() and bool(image.notes) == (turn > 1)
+
+
+def test_a_choice_beyond_a_single_picture_is_refused(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(NOISE.astype(np.uint8)).save(tmp_path / "a.png")
+    assert uh.read_image(tmp_path / "a.png", page=0).axes == "YX"
+    with pytest.raises(uh.ImageError, match="there is no frame 3"):
+        uh.read_image(tmp_path / "a.png", page=3)
+
+
+def test_an_array_with_three_colours_first_is_said_to_be_slices():
+    assert "3 slices" in uh.read_image(np.stack([NOISE] * 3)).notes[0]
+    assert not uh.read_image(np.stack([NOISE] * 3, -1)).notes

@@ -71,11 +71,14 @@ def test_without_pydicom_the_error_says_what_to_install(id, tmp_path, monkeypatc
 def test_without_imagecodecs_the_error_says_what_to_install(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", GREY16, compression="lzw")
     tifffile.imwrite(tmp_path / "b.tif", SMOOTH, photometric="rgb", compression="jpeg")
+    tifffile.imwrite(tmp_path / "c.tif", GREY16, compression="zstd")
+    tifffile.imwrite(tmp_path / "d.tif", GREY16, compression="jpeg2000")
     for name in [name for name in sys.modules if name.split(".")[0] in ("tifffile", "imagecodecs")]:
         monkeypatch.delitem(sys.modules, name)  # tifffile looks for it once, when it is imported
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    with pytest.raises(uh.ImageError, match="pip install imagecodecs"):
-        uh.read_image(tmp_path / "a.tif")
+    for name in "acd":
+        with pytest.raises(uh.ImageError, match="pip install imagecodecs"):
+            uh.read_image(tmp_path / f"{name}.tif")
     assert np.abs(uh.read_image(tmp_path / "b.tif").pixels - SMOOTH.astype(int)).max() <= 8  # Pillow knows JPEG
 
 

@@ -94,7 +94,7 @@ def test_both_hippocampi_of_a_head_are_measured_by_side():
     assert left + right == pytest.approx(found["total volume"][0]) and "registered" in result.image.notes[-1]
 
 
-@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (2.0, 2.0, 2.0)])
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (2.0, 2.0, 2.0), (0.9, 0.9, 3.0)])
 def test_a_crop_of_another_spacing_has_the_same_volume(spacing):
     crop = uh.read_image(CROP)
     steps = np.array(spacing)

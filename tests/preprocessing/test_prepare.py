@@ -109,6 +109,19 @@ def test_two_eyes_are_both_seen_each_at_its_own_size():
     assert found[:, :400].mean() > 0.4 and found[:, 400:].mean() > 0.4 and abs(width_of(found) - 301) <= 8
 
 
+@pytest.mark.parametrize("room", [(120, 85, 70), (35, 30, 28), (70, 75, 80)], ids=["skin", "dark", "room"])
+def test_an_eye_seen_through_a_lens_is_found(room):
+    """A phone's photograph: the room, the bright rim of the lens, a dark ring, the eye with two reflections."""
+    y, x = np.mgrid[:600, :800]
+    distance, rng = np.hypot(y - 270, x - 420), np.random.default_rng(2)
+    pixels = np.full((600, 800, 3), room) * (0.6 + 0.4 * np.cos(x / 267))[..., None]
+    pixels[distance < 190], pixels[abs(distance - 190) < 5], pixels[distance < 150] = (12, 8, 8), 195, (170, 90, 50)
+    pixels[(abs(y - 220) < 9) & (abs(x - 470) < 14)] = 250
+    found = field_of_view(np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8))
+    assert (found & (distance < 150)).sum() / (found | (distance < 150)).sum() > 0.9
+    assert abs(width_of(found) - 301) < 15
+
+
 def test_only_the_eye_is_computed_in_a_large_black_photograph():
     pixels, _ = photograph(190, 400)
     wide = np.zeros((900, 1200), np.uint8)

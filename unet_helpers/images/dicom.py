@@ -33,8 +33,8 @@ def read_dicom(path: Path, series: str | None = None, frame: int | None = None) 
     data = pydicom.dcmread(path, force=True)
     image, groups = from_dataset(data, path), data.get("PerFrameFunctionalGroupsSequence") or ()
     if frame is not None:
-        frames = image.pixels if image.axes[0] == "Z" else image.pixels[None]
-        pixels, axes = frames[index_of(path, "frame", frame, len(frames))], image.axes.lstrip("Z")
+        frames = image.pixels if image.axes[0] in "TZ" else image.pixels[None]
+        pixels, axes = frames[index_of(path, "frame", frame, len(frames))], image.axes.lstrip("TZ")
         spacing = image.spacing and image.spacing[-2:]
         return noted(image, f"took frame {frame} of {len(frames)}", pixels=pixels, axes=axes, spacing=spacing)
     if not 1 < len(groups) == len(image.pixels):
@@ -101,10 +101,11 @@ def from_dataset(data, path: Path) -> MedicalImage:
         notes.append(f"values scaled by {slope:g} and shifted by {shift:g}, as the file says")
     across = first_of(places, "PixelSpacing", "ImagerPixelSpacing")
     spacing = tuple(map(float, across)) if across else None
-    if spacing and frames > 1:
+    film = any(data.get(name) for name in ("FrameTime", "FrameTimeVector", "CineRate"))
+    if spacing and frames > 1 and not film:
         depth = first_of(places, "SpacingBetweenSlices", "SliceThickness")
         spacing = (float(depth), *spacing) if depth else None
-    axes = "Z" * (frames > 1) + "YX" + "C" * colour
+    axes = ("T" if film else "Z") * (frames > 1) + "YX" + "C" * colour
     told = {"modality": str(data.get("Modality", "")), "description": str(data.get("SeriesDescription", ""))}
     return MedicalImage(pixels, axes, spacing, path=path, notes=tuple(notes), **told)
 

@@ -101,6 +101,7 @@ def from_array(pixels: np.ndarray, notes: tuple[str, ...] = (), name="The array"
     if pixels.ndim - colour not in (2, 3):
         shapes = "(H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)"
         raise ImageError(f"{name} has the shape {pixels.shape}, not that of an image: {shapes}.")
+    notes += ("taken as 3 slices: colours would be its last axis",) * (len(pixels) == 3 == pixels.ndim and not colour)
     return MedicalImage(pixels, "ZYX"[colour - pixels.ndim :] + "C" * colour, notes=notes)
 
 

@@ -9,7 +9,7 @@ from ..errors import ImageError
 from .image import MedicalImage, index_of, refuse_if_huge
 
 
-def read_raster(path: Path, page: int | None = None) -> MedicalImage:
+def read_raster(path: Path, page: int | None = None, frame: int | None = None) -> MedicalImage:
     """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
     import cv2
     from PIL import Image, ImageOps
@@ -23,9 +23,9 @@ def read_raster(path: Path, page: int | None = None) -> MedicalImage:
         with opened as picture:
             refuse_if_huge(path, (*picture.size, len(picture.getbands())))
             frames, notes = getattr(picture, "n_frames", 1), []
+            picture.seek(index := index_of(path, "frame", page if frame is None else frame, frames))
             if frames > 1:
-                picture.seek(index_of(path, "frame", page, frames))
-                notes.append(f"took frame {page or 0} of {frames}")
+                notes.append(f"took frame {index} of {frames}; choose another one with frame=")
             picture.load()
             with path.open("rb") as file:
                 start = file.read(26)  # of a PNG the bits a channel, and whether it is grey, are bytes 24 and 25

@@ -28,16 +28,16 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
         len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
-        series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
+        series, notes, shrunk = pick_level(path, max(tif.series, key=lambda s: math.prod(s.shape)).levels, level)
         refuse_if_huge(path, series.shape, series.nbytes, path.stat().st_size)
         refuse_if_cut_off(path, series, heard)
         if len(tif.series) > 1:
-            notes.append(f"took the first of {len(tif.series)} images of different shapes")
+            notes.append(f"took the largest of {len(tif.series)} images of different shapes")
         first = series.keyframe
         try:
             pixels = series.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
+        except (ValueError, ModuleNotFoundError) as error:  # of Python's own zstd, which comes with 3.14
+            if isinstance(error, ValueError) and "imagecodecs" not in str(error):
                 raise
             if len(series.pages) == 1 and first.dtype == np.uint8:  # Pillow knows LZW and JPEG
                 return read_raster(path)
@@ -55,6 +55,12 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
         if photometric == "PALETTE" and first.colormap is not None:
             pixels, axes = np.moveaxis(first.colormap[:, pixels] >> 8, 0, -1).astype(np.uint8), axes + "S"
             notes.append("expanded the colour palette")
+        if (turn := first.tags.valueof("Orientation", 1)) in range(2, 9) and "YX" in axes:
+            y, x = axes.index("Y"), axes.index("X")
+            if turn > 4:
+                pixels, spacing = pixels.swapaxes(y, x), {{"Y": "X", "X": "Y"}.get(a, a): spacing[a] for a in spacing}
+            pixels = np.flip(pixels, [y] * (turn in (3, 4, 7, 8)) + [x] * (turn in (2, 3, 6, 7)))
+            notes.append("turned as the file's orientation says")
     chosen = {"page": page, "channel": channel, "frame": frame}
     return arrange(pixels, axes, spacing, chosen, path, notes, colour, names)
 
@@ -130,10 +136,11 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
 
 
 def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> int:
-    """Of a channel given by index or name; the first where none is given."""
-    called = [*map(str.lower, names[:count])]
+    """Of a channel given by index, name or the beginning of one name; the first where none is given."""
+    wanted, called = str(0 if channel is None else channel).lower(), [*map(str.lower, names[:count])]
     known = {name: called.index(name) for name in called} | {str(i): i for i in range(count)}
-    index = known.get(str(0 if channel is None else channel).lower())
+    begin = {name for name in called if name.startswith(wanted)}
+    index = known.get(wanted, known[begin.pop()] if len(begin) == 1 else None)
     if index is None:
         listed = ", ".join(names[:count]) or f"0 to {count - 1}, without names"
         raise ImageError(f"{path}: has no channel {channel!r}; its channels are {listed}.")

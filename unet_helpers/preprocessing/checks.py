@@ -2,14 +2,17 @@
 
 import re
 
+import cv2
 import numpy as np
 
 from ..images.image import MedicalImage
 from ..images.orientation import frames, to_stack
 from ..images.pixel_checks import SAMPLE, check_pixels, shows_something, sides
 from .buda2019 import check_volume
-from .channels import is_bright_field
-from .out_of_distribution import ood_warning
+from .channels import is_bright_field, select_channels
+from .field_of_view import field_of_view
+from .image_statistics import view
+from .out_of_distribution import middle_slices, ood_warning
 
 # words by which file names and series descriptions call the sequences of MRI
 SEQUENCES = {
@@ -52,6 +55,19 @@ def check_channels(image: MedicalImage, card) -> list[str]:
     return []
 
 
+def check_vessels(image: MedicalImage, card) -> list[str]:
+    """A warning about bright vessels, as in an angiogram, for a network that knows dark ones."""
+    if card.preprocessing.intensities != "local" or not shows_something(image.pixels, image.spatial_shape):
+        return []
+    seen = view(middle_slices(image)[0], card)
+    seen = select_channels(seen, "green", seen.ndim == 3)
+    inner = cv2.erode(field_of_view(seen).astype(np.uint8), np.ones((7, 7)), borderValue=0) > 0
+    hats = (cv2.morphologyEx(seen, kind, np.ones((7, 7)))[inner] for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
+    dark, bright = (np.percentile(hat, 95) if hat.size else 0 for hat in hats)
+    words = f"its lines are bright, as in an angiogram, but {card.name} knows dark vessels: try pixels.max() - pixels."
+    return [words] * bool(dark < 0.92 * bright)  # above 0.95 in 60 photographs, up to 0.87 in 57 as angiograms
+
+
 def check_scale(image: MedicalImage, card) -> list[str]:
     """Warnings about an image far smaller or larger than the card's working scale."""
     side, known = max(sides(image.spatial_shape)), card.preprocessing
@@ -74,7 +90,7 @@ def check_distribution(image: MedicalImage, card) -> list[str]:
 
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it, before the network runs."""
-    checks = [check_named, check_channels]
+    checks = [check_named, check_channels, check_vessels]
     if not (card.localise and any(card.localise.wanted(to_stack(frame)) for frame in frames(image))):
         checks += [check_scale, check_distribution]  # else the network sees boxes, which are looked at later
     warnings = check_pixels(image.pixels, image.spatial_shape) + sum((check(image, card) for check in checks), [])

@@ -12,8 +12,9 @@ THUMBNAIL = 512  # px: longer side at which the field of view is found
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """The lit disc or discs of a fundus photograph (H, W[, 3]), (H, W) bool; all True where there is no dark surround.
 
-    The surround is what the corners show; it may be grey or noisy, and the disc cut off at top and bottom. Of colours
-    red is looked at, in which every retina is bright. A disc is convex: shadows at its rim belong to it.
+    The surround is what the corners show; it may be grey or noisy, and the disc cut off at top and bottom. Discs in
+    dark rings are eyes, whatever lies around these. Of colours red is looked at, in which every retina is bright. A
+    disc is convex: shadows at its rim belong to it.
     """
     light = np.nan_to_num((pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.float32))
     shape = tuple(max(1, round(n * min(1, THUMBNAIL / max(light.shape)))) for n in light.shape)
@@ -24,6 +25,8 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     noise = 1.4826 * float(np.median(np.abs(corners[corners <= np.median(corners)] - dark)))  # as a standard deviation
     rows, columns = (slice(n // 4, n - n // 4) for n in shape)
     bright = float(np.percentile(thumbnail[rows, columns], 75))
+    if (discs := discs_in_a_lens(thumbnail)) is not None:
+        return resize_labels(discs, light.shape) > 0
     if bright - dark < max(6 * noise, 0.3 * bright):
         return np.ones(light.shape, bool)
     lit = (thumbnail > dark + max(4 * noise, 0.2 * (bright - dark))).astype(np.uint8)
@@ -40,6 +43,25 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     cv2.drawContours(discs, edges, -1, 1, thickness=cv2.FILLED)  # but dark vessels are
     discs = cv2.erode(discs, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
     return resize_labels(discs, light.shape) > 0
+
+
+def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
+    """(h, w) uint8: round bright parts in dark rings, where rims or a room around are bright, too; None without."""
+    rows, columns = np.ogrid[: thumbnail.shape[0], : thumbnail.shape[1]]
+    for share in (0.25, 0.4):
+        lit = (thumbnail > share * np.percentile(thumbnail, 99)).astype(np.uint8)
+        discs, near = np.zeros_like(lit), np.zeros(lit.shape, bool)
+        for x, y, w, h, area in cv2.connectedComponentsWithStats(lit)[2][1:].tolist():
+            if min(x, y, columns.size - x - w, rows.size - y - h) < 2 or min(w, h) < 0.7 * max(w, h):
+                continue
+            distance = np.hypot((rows - y - (h - 1) / 2) / (h / 2), (columns - x - (w - 1) / 2) / (w / 2))
+            ring = thumbnail[(distance > 1.05) & (distance < 1.15)]
+            full = area > max(0.02 * lit.size, 0.7 * w * h) and ring.size
+            if full and np.median(ring) < 0.4 * np.median(thumbnail[distance < 1]):
+                discs[distance < 0.97], near[distance < 1.15] = 1, True
+        if near.any() and np.count_nonzero(lit[~near]) > 0.01 * lit.size:
+            return discs
+    return None
 
 
 def width_of(inside: np.ndarray) -> int:
