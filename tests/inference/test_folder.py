@@ -181,7 +181,7 @@ def test_any_executor_gives_the_same_files(kind, folder, network, tmp_path):
 
 def test_weights_are_loaded_once_in_a_process(folder, network, tmp_path, monkeypatch):
     loads = []
-    monkeypatch.setattr(one, "load_model", lambda *a: loads.append(a) or uh.load_model(*a))
+    monkeypatch.setattr(one, "load_model", lambda *a, **k: loads.append(a) or uh.load_model(*a, **k))
     with ThreadPoolExecutor(1) as executor:
         uh.segment_folder(folder, network, tmp_path / "out", executor, progress=False)
     assert len(loads) == 2  # to look at it before anything is computed, and by the worker

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -43,14 +44,16 @@ def test_a_copy_of_the_network_is_computed_by_torch():
     assert not torch.allclose(engines.run(other, x), engines.run(fast, x))
 
 
-def test_many_images_are_computed_by_the_faster_engine(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(engines, "OpenVINO", lambda model: asked.append(model.card.name))
+@pytest.mark.parametrize("count, asked", [(2, []), (3, ["nuclei"])])
+def test_many_images_are_computed_by_the_faster_engine(count, asked, tmp_path, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(engines, "OpenVINO", lambda model: prepared.append(model.card.name))
     monkeypatch.setattr(engines, "find_spec", lambda name: name)
-    uh.segment_folder(SAMPLE_IMAGES / "ihc.png", "nuclei", tmp_path, progress=False, zoom=0.2)
-    assert asked == ["nuclei"]
-    uh.segment(SAMPLE_IMAGES / "ihc.png", "nuclei", progress=False, zoom=0.2)  # one image is not worth the preparation
-    assert asked == ["nuclei"]
+    monkeypatch.setattr("unet_helpers.inference.batch.MANY", 3)
+    for i in range(count):
+        shutil.copy(SAMPLE_IMAGES / "ihc.png", tmp_path / f"{i}.png")
+    uh.segment_folder(tmp_path, "nuclei", tmp_path / "out", progress=False, zoom=0.2)
+    assert prepared == asked
 
 
 def test_an_engine_that_is_not_there_is_refused(monkeypatch):

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ..errors import ImageError, ModelError, SaveError, UNetHelpersError
 from ..files import written_whole
 from ..images.read import describe
+from ..networks.engines import with_engine
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..networks.weights import sha256_of
@@ -23,6 +24,7 @@ from ..results.segmentation import Segmentation
 from .segment import check_settings
 from .sources import Source, find_images, place
 
+MANY = 20  # images for which preparing a faster engine pays
 SILENCE = 10.0  # seconds without an answer, after which an executor is asked whether it still takes work
 # a file of a folder that cannot be read is a failure if its name promises an image, else it is left out
 ENDINGS = ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .nii .gz .img .hdr .dcm .npy .npz .nrrd .mha .mhd .mgz .czi .nd2"
@@ -37,7 +39,8 @@ def segment_many(
     them side by side (threads: PyTorch works on all cores already; processes or a cluster for more). All answers stay
     in memory, ``segment_folder`` saves them instead. ``options`` are those of ``segment``.
     """
-    model, sources = load_model(model, engine=fastest(executor)), find_images(source, "series" in options)
+    sources = find_images(source, "series" in options)
+    model = load_model(model, engine="torch" if executor else engine_for(sources))  # torch's can be sent to processes
     check_settings(model.card, **options)
     one, answers = len(sources) == 1, {}
     work = partial(Source.segmented, model=model, progress=progress and one, **options)
@@ -67,7 +70,7 @@ def segment_folder(
     """
     import pandas as pd
 
-    network, out = load_model(model, engine=fastest(executor)), Path(os.path.abspath(Path(out).expanduser()))
+    network, out = load_model(model), Path(os.path.abspath(Path(out).expanduser()))
     check_settings(network.card, **options)
     sources = place(find_images(source, "series" in options, out), out, network.card.name)
     if not sources:
@@ -81,7 +84,8 @@ def segment_folder(
     asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
-    own = {"model": model} if executor else {"model": network, "tell": say}
+    engine = engine_for(sources)
+    own = {"model": model, "engine": engine} if executor else {"model": with_engine(network, engine), "tell": say}
     work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
     try:
         for item, row in tqdm(each(work, sources, executor), "images", len(sources), disable=silent):
@@ -103,9 +107,8 @@ def segment_folder(
     return table
 
 
-def fastest(executor: Executor | None) -> str:
-    """The engine for many images; a network that is sent to other processes is prepared there."""
-    return "torch" if executor else "auto"
+def engine_for(sources: list[Source]) -> str:
+    return "auto" if len(sources) >= MANY else "torch"
 
 
 def each(work: Callable, sources: list[Source], executor: Executor | None) -> Iterator[tuple]:
@@ -141,19 +144,21 @@ def outcome(call: Callable):
         return error
 
 
-def save_one(source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options) -> dict:
+def save_one(
+    source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, engine="torch", **options
+) -> dict:  # fmt: skip
     """The row of the summary, once the result is saved; ``asked`` are its weights and options."""
     if not overwrite and (row := earlier(source, asked)):  # also by a worker that was lost before it could say so
         return row
-    result = source.segmented(loaded(model, asked["weights"]), progress=False, tell=tell, **options)
+    result = source.segmented(loaded(model, asked["weights"], engine), progress=False, tell=tell, **options)
     save(result, source.result.parent, overwrite=True, record={"asked": asked})
     return row_of(source, "saved", json.loads(source.result.read_text("utf-8")))
 
 
 @lru_cache(1)
-def loaded(model, weights: str) -> UNet:
+def loaded(model, weights: str, engine: str) -> UNet:
     """The network, loaded once in each process; ModelError where it has other weights here than it had at the start."""
-    network = load_model(model, engine="auto")
+    network = load_model(model, engine=engine)
     if network.weights_sha256 not in ("", weights):
         raise ModelError(f"{model}: not the weights with which the work was sent. Use the same file everywhere.")
     return network

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 
 import torch
 
@@ -31,6 +32,9 @@ def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
         return model(x)
 
 
+TRACING = Lock()  # torch traces one network at a time
+
+
 class OpenVINO:
     """A network compiled by OpenVINO for images of any size, with as many threads as torch has now."""
 
@@ -38,7 +42,7 @@ class OpenVINO:
         import openvino as ov
 
         sizes = [ov.PartialShape([-1, model.in_channels, -1, -1])]
-        with warnings.catch_warnings():  # the tracer's, about sizes
+        with TRACING, warnings.catch_warnings():  # the tracer's, about sizes
             warnings.simplefilter("ignore")
             graph = ov.convert_model(model, input=sizes, example_input=torch.zeros(1, model.in_channels, 64, 64))
         hint = {"float32": "f32", "bfloat16": "bf16"}[precision()]

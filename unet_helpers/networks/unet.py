@@ -53,7 +53,8 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Probabilities, (N, out_channels, H, W), each between 0 and 1."""
-        logits = self.logits(x).float()
+        logits = self.logits(x)
+        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
         return torch.sigmoid(logits) if self.out_channels == 1 else torch.softmax(logits, dim=1)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
