@@ -69,5 +69,4 @@ def test_a_file_is_read_in_one_sitting(path):
 
 
 def test_the_package_stays_small():
-    """The aim is 6,500: 130 lines are still to go since whole heads, folders and suggestions came in."""
-    assert sum(len(path.read_text("utf-8").splitlines()) for path in PACKAGE.rglob("*.py")) < 6635
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in PACKAGE.rglob("*.py")) < 6500

@@ -109,7 +109,7 @@ def test_disagreement_is_that_of_the_turned_and_mirrored_answers(model, flips):
         for turn in ((0, 2), (0, 1, 2, 3))[flips == 8]:
             turned = np.rot90(
                 seen.T if mirror else seen, turn
-            )  # eight ways, enumerated in another way than in averaging.py
+            )  # eight ways, enumerated in another way than in tiles.py
             if flips == 4:
                 turned = np.rot90(np.flipud(seen) if mirror else seen, turn)
             answer = np.rot90(model(torch.from_numpy(turned.copy())[None, None])[0, 0].numpy(), -turn)

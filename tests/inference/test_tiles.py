@@ -6,10 +6,9 @@ import torch
 from helpers.networks import make_network
 
 from unet_helpers import load_model, read_image
-from unet_helpers.inference.averaging import averaged
 from unet_helpers.inference.scale import working_shape
+from unet_helpers.inference.tiles import averaged, spans
 from unet_helpers.inference.tiles import predict as add_prediction
-from unet_helpers.inference.tiles import spans
 from unet_helpers.preprocessing.prepare import prepare
 from unet_helpers.preprocessing.slices import Prepared
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.networks import discs
 
-from unet_helpers.inference.averaging import FLIPS, turn, turn_back
+from unet_helpers.inference.tiles import FLIPS, turn, turn_back
 from unet_helpers.training.augment import (
     batch_of,
     carve_mix,

@@ -17,7 +17,6 @@ from unet_helpers.training.recipes import IGNORED, Case, Recipe
 from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.tasks.nuclei import interiors_and_borders
 from unet_helpers.training.train import main as train
-from unet_helpers.training.train import with_neighbours
 
 RECIPE = Recipe(steps=40, crop=32, batch=4, learning_rate=1e-2, ema=0.9, noise=0.01, rotation=10)
 
@@ -45,14 +44,6 @@ def test_ignored_pixels_do_not_count():
     other = logits.clone()
     other[..., 2:] = -other[..., 2:]
     assert loss_of(other, target).item() == pytest.approx(loss_of(logits, target).item())
-
-
-def test_a_network_that_gets_neighbours_answers_as_before():
-    network, image = make_network(), torch.rand(1, 3, 32, 32)
-    before = network.logits(image[:, 1:2])
-    wider = make_network(in_channels=3, channels="grey", context=1).card
-    torch.testing.assert_close(with_neighbours(wider, network).logits(image), before)
-    assert network.in_channels == 3 and network.card == wider
 
 
 def test_borders_are_drawn_where_nuclei_touch():

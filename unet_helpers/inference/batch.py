@@ -40,7 +40,7 @@ def segment_many(
     in memory, ``segment_folder`` saves them instead. ``options`` are those of ``segment``.
     """
     sources = find_images(source, "series" in options)
-    model = load_model(model, engine="torch" if executor else engine_for(sources))  # torch's can be sent to processes
+    model = load_model(model, engine="auto" if len(sources) >= MANY and not executor else "torch")  # that can be sent
     check_settings(model.card, **options)
     one, answers = len(sources) == 1, {}
     work = partial(Source.segmented, model=model, progress=progress and one, **options)
@@ -84,7 +84,7 @@ def segment_folder(
     asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
-    engine = engine_for(sources)
+    engine = "auto" if len(sources) >= MANY else "torch"
     own = {"model": model, "engine": engine} if executor else {"model": with_engine(network, engine), "tell": say}
     work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
     try:
@@ -105,10 +105,6 @@ def segment_folder(
         with written_whole(summary) as part:
             table.to_csv(part, index=False)
     return table
-
-
-def engine_for(sources: list[Source]) -> str:
-    return "auto" if len(sources) >= MANY else "torch"
 
 
 def each(work: Callable, sources: list[Source], executor: Executor | None) -> Iterator[tuple]:

@@ -48,13 +48,10 @@ def zoom_for_objects(model: UNet, pixels: np.ndarray, tell: Callable[[str], obje
     size = model.card.preprocessing.size
     seen = [(zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom)) for zoom in LOOKS]
     fits = [(abs(np.log(width * zoom / size)) - TRUST * certainty, width) for zoom, width, certainty in seen if width]
-    widths = [width for _, width in fits]
-    if fits and max(widths) > DIFFER * min(widths):
-        sizes = " and ".join(f"{width:.0f} px" for width in (max(widths), min(widths)))
-        zooms = " and ".join(f"zoom={np.clip(size / width, 0.2, MAX_ZOOM):.2g}" for width in (max(widths), min(widths)))
-        tell(
-            f"objects of very different sizes, about {sizes} wide: one size may be missed. Look at both, with {zooms}."
-        )
+    ends = [end(width for _, width in fits) for end in (max, min)] if fits else [1, 1]
+    if ends[0] > DIFFER * ends[1]:
+        sizes, zooms = (" and ".join(f"{v:.3g}" for v in part) for part in (ends, [size / end for end in ends]))
+        tell(f"objects of very different sizes, about {sizes} px wide: those of one may be missed. Try zoom={zooms}.")
     return float(np.clip(size / min(fits)[1], 0.2, MAX_ZOOM)) if fits else 1.0
 
 

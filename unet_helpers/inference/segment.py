@@ -20,10 +20,9 @@ from ..preprocessing.out_of_distribution import suggest_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import at_spacing
 from ..results.segmentation import Segmentation
-from .averaging import FLIPS
 from .localise import see_boxes
 from .scale import working_shape
-from .tiles import predict
+from .tiles import FLIPS, predict
 
 
 def segment(
@@ -100,10 +99,7 @@ class Seen:
 
 
 def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> Seen:
-    """The answer in the image's own order: seen as it is, at the card's spacing, or in boxes that the card localises.
-
-    With ``flips`` > 1 one more channel holds the standard deviation over the copies, but of huge images.
-    """
+    """The answer in the image's order: seen as it is, at the card's spacing, or in boxes that the card localises."""
     stack, card = to_stack(image), model.card
     said: list[str] = []
     look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress, tell=said.append)
@@ -116,17 +112,14 @@ def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress:
         answer = look(grid.cut(stack.pixels))[0]
         total = np.zeros((len(answer), *stack.pixels.shape), np.float32)
         grid.put_back(answer, total)
-        seen = Seen(total, float(1 / grid.matrix[1, 1]), notes=(scale_note(card),))
+        seen = Seen(total, float(1 / grid.matrix[1, 1]))
     else:
         seen = Seen(*look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing))
-        if card.preprocessing.spacing and zoom is None and seen.zoom != 1:
-            seen.notes = (scale_note(card),)
-    return replace(seen, values=from_stack(image, seen.values), warnings=(*seen.warnings, *said))
-
-
-def scale_note(card) -> str:
     size = card.preprocessing.spacing
-    return f"the network saw it at {f'{size:g} mm' if size > 1e-3 else f'{1e6 * size:g} nm'} a step, as it learnt it"
+    if size and not seen.notes and (grid is not None or (zoom is None and seen.zoom != 1)):
+        step = f"{size:g} mm" if size > 1e-3 else f"{1e6 * size:g} nm"
+        seen.notes = (f"the network saw it at {step} a step, as it learnt it",)
+    return replace(seen, values=from_stack(image, seen.values), warnings=(*seen.warnings, *said))
 
 
 def volumetric(stack, card) -> bool:

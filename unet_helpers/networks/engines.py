@@ -61,12 +61,11 @@ class OpenVINO:
 def with_engine(model: UNet, engine: str) -> UNet:
     """The same network, computed by 'torch', or by 'openvino', which takes a second or two to prepare; 'auto' is
     OpenVINO where it is installed. In place. Raises ArgumentError where the engine is not there."""
-    there = find_spec("openvino") is not None
     if engine not in ("torch", "openvino", "auto"):
         raise ArgumentError(f"There is no engine {engine!r}: choose 'torch', 'openvino' or 'auto'.")
-    if engine == "openvino" and not there:
+    if engine == "openvino" and not find_spec("openvino"):
         raise ArgumentError("This engine needs one more package: pip install openvino")
-    model.engine = OpenVINO(model) if there and engine != "torch" else None
+    model.engine = OpenVINO(model) if engine != "torch" and find_spec("openvino") else None
     return model
 
 

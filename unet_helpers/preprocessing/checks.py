@@ -5,9 +5,8 @@ import re
 import cv2
 import numpy as np
 
-from ..images.image import MedicalImage
+from ..images.image import SAMPLE, MedicalImage, check_pixels, shows_something, sides
 from ..images.orientation import frames, to_stack
-from ..images.pixel_checks import SAMPLE, check_pixels, shows_something, sides
 from .buda2019 import check_volume
 from .channels import is_bright_field, select_channels
 from .field_of_view import field_of_view

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images.image import MedicalImage
+from ..images.image import MedicalImage, shows_something
 from ..images.orientation import to_stack
-from ..images.pixel_checks import shows_something
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from .image_statistics import features

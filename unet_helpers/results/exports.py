@@ -159,11 +159,7 @@ def write_nifti_labels(result, path: Path):
     beside.write_text('0 0 0 0 0 0 0 "Clear Label"\n' + "".join(rows))
 
 
-def write_csv(result, path: Path):
-    result.measure().to_csv(path, index=False)
-
-
 EXPORTS = {
     ".geojson": write_geojson, ".roi.zip": write_rois, ".seg.nrrd": write_seg_nrrd, ".nii.gz": write_nifti_labels,
-    ".csv": write_csv,
+    ".csv": lambda result, path: result.measure().to_csv(path, index=False),
 }  # fmt: skip

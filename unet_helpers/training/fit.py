@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ..errors import TrainingError
 from ..files import written_whole
-from ..inference.averaging import FLIPS, turn, turn_back
+from ..inference.tiles import FLIPS, turn, turn_back
 from ..networks.unet import UNet
 from ..networks.weights import save_model
 from .augment import batch_of

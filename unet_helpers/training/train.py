@@ -9,25 +9,14 @@ from pathlib import Path
 
 import cv2
 import torch
-import torch.nn.functional as F
-from torch import nn
 from tqdm.auto import tqdm
 
-from ..networks.cards import MODELS, ModelCard
+from ..networks.cards import MODELS
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from .fit import fit
 from .recipes import Example, Task
 from .tasks import TASKS, read_cases
-
-
-def with_neighbours(card: ModelCard, model: UNet) -> UNet:
-    """``model`` for a ``card`` that reads more neighbours of a slice: it answers as before, until it learns."""
-    first = model.encoder1.enc1conv1
-    more = card.in_channels - model.in_channels
-    first.weight = nn.Parameter(F.pad(first.weight, (0, 0, 0, 0, more // 2, more // 2)))
-    model.in_channels, first.in_channels, model.card = card.in_channels, card.in_channels, card
-    return model
 
 
 def examples_of(task: Task, folder: Path, refit: bool, without: str | None) -> tuple[list[Example], list[Example]]:
@@ -66,7 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = replace(task.recipe, **{name: value for name, value in asked.items() if value is not None})
     train, validation = examples_of(task, chosen.data, chosen.refit, chosen.without)
     torch.manual_seed(recipe.seed)
-    model = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-    model = with_neighbours(card, load_model(chosen.start, trainable=True) if chosen.start else model)
+    new = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+    model = load_model(chosen.start, trainable=True) if chosen.start else new
+    model.card = card
     folder = chosen.out / chosen.card
     fit(model, train, validation, recipe, folder, minutes=chosen.minutes, half=chosen.half, device=chosen.device)
