@@ -1,0 +1,5 @@
+"""The same arithmetic on every processor: recorded answers are compared, also those in the notebook."""
+
+import os
+
+os.environ["UNET_HELPERS_PRECISION"] = "float32"
