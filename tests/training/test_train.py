@@ -111,6 +111,11 @@ def test_nothing_to_learn_from_is_said(tmp_path):
         fit(UNet(1, 1, 2, 1), [], [], RECIPE, tmp_path)
 
 
+def test_weights_with_other_channels_are_refused_in_words(tmp_path):
+    with pytest.raises(TrainingError, match="reads 3 channels, but examples have 1"):
+        fit(make_network(in_channels=3), discs(4), discs(4), RECIPE, tmp_path)
+
+
 def test_the_command_trains_with_any_seed(tmp_path):
     disc = cv2.circle(np.zeros((64, 64), np.uint8), (32, 32), 20, 200, thickness=-1)
     for folder in (tmp_path / "images", tmp_path / "masks"):

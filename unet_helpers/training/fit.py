@@ -97,6 +97,8 @@ def fit(
 
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
+    if (channels := len(train[0].pixels)) != model.in_channels:
+        raise TrainingError(f"The network reads {model.in_channels} channels, but examples have {channels}.")
     folder.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
     model = model.to(device, memory_format=torch.channels_last)
