@@ -11,8 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_propagation, map_coordinates
-from scipy.special import entr
+import scipy
 
 from ..errors import ModelError
 from ..images.image import MedicalImage
@@ -56,7 +55,8 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
                 centre = centre + matrix @ ((where.min(0) + where.max(0)) / 2 - (np.array(grid.shape) - 1) / 2)
         near = foreground_of(answer) >= card.threshold / 5  # all that hangs together with what was found
         answer[0] -= card.out_channels > 1  # of the background, what differs from 1
-        grid.put_back((answer * binary_propagation(found, np.ones((3, 3, 3)), near))[: card.out_channels], total)
+        whole = scipy.ndimage.binary_propagation(found, np.ones((3, 3, 3)), near)
+        grid.put_back((answer * whole)[: card.out_channels], total)
         places[name] = tuple(float(n) for n in centre)
         volumes[name] = np.count_nonzero(found) * size**3 / 1000
         if not low <= volumes[name] <= high:
@@ -122,7 +122,7 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
     found: list = []
     for step, share, length in ((COARSE, 1.0, 4.0), (FINE, 0.3, 2.0)):
         (still, still_step), (moving, moving_step) = at(template, step), at(stack, step)
-        brain = binary_dilation(still > 0.03, iterations=max(1, round(MARGIN / step)))
+        brain = scipy.ndimage.binary_dilation(still > 0.03, iterations=max(1, round(MARGIN / step)))
         points = (np.argwhere(brain)[:, ::-1] + 0.5) * still_step
         middle = points.mean(0)
         if not found:
@@ -156,7 +156,8 @@ def information(points: np.ndarray, known: np.ndarray, moving: np.ndarray, spaci
     """Mutual information in nats of the template's values (N,) with the image's at the same (N, 3) points, if the
     template is ``placed`` (matrix, shift)."""
     where = ((points @ placed[0].T + placed[1]) / spacing - 0.5).T[::-1]
-    values = np.stack((known, map_coordinates(moving, where, order=1)))
+    values = np.stack((known, scipy.ndimage.map_coordinates(moving, where, order=1)))
     template, image = np.minimum(BINS * values, BINS - 1).astype(np.intp)
     joint = np.bincount(template * BINS + image, minlength=BINS**2).reshape(BINS, BINS) / len(known)
-    return float(entr(joint.sum(0)).sum() + entr(joint.sum(1)).sum() - entr(joint).sum())
+    rows, columns, both = (scipy.special.entr(shares).sum() for shares in (joint.sum(0), joint.sum(1), joint))
+    return float(rows + columns - both)

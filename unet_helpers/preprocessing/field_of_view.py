@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from scipy.ndimage import find_objects
+import scipy
 
 from .resize import resize, resize_labels
 
@@ -72,7 +72,7 @@ def width_of(inside: np.ndarray) -> int:
 
 def box_of(inside: np.ndarray) -> tuple[slice, ...]:
     """The rows and columns (and slices) that hold all of a mask; everything where it is empty."""
-    return (find_objects(inside.astype(np.uint8)) or [tuple(slice(0, n) for n in inside.shape)])[0]
+    return (scipy.ndimage.find_objects(inside.astype(np.uint8)) or [tuple(slice(0, n) for n in inside.shape)])[0]
 
 
 def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import affine_transform, gaussian_filter
+import scipy
 
 TOLERANCE = 0.02  # by so little a spacing may differ from the card's and still count as that
 
@@ -26,15 +26,15 @@ class Grid:
         block, first = self.block(pixels.shape)
         sigma = np.maximum(0, (np.linalg.norm(self.matrix, axis=1) - 1) / 2)
         values = np.nan_to_num(pixels[block].astype(np.float32), posinf=0, neginf=0)  # which a spline would spread
-        values = gaussian_filter(values, sigma, mode="nearest")
-        return affine_transform(values, self.matrix, self.start - first, self.shape, order=3, mode="nearest")
+        values = scipy.ndimage.gaussian_filter(values, sigma, mode="nearest")
+        return scipy.ndimage.affine_transform(values, self.matrix, self.start - first, self.shape, None, 3, "nearest")
 
     def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
         """Add (K, *shape) to (K, Z, Y, X), in place; what lies outside the grid stays."""
         (block, first), inverse = self.block(total.shape[1:]), np.linalg.inv(self.matrix)
         for channel, values in zip(total, answer, strict=True):
             size, offset = channel[block].shape, inverse @ (first - self.start) + 1
-            channel[block] += affine_transform(np.pad(values, 1, "edge"), inverse, offset, size, order=1)
+            channel[block] += scipy.ndimage.affine_transform(np.pad(values, 1, "edge"), inverse, offset, size, order=1)
 
     def block(self, shape) -> tuple[tuple[slice, ...], np.ndarray]:
         """The part of the volume that the grid covers, with a margin, and its first voxel."""
