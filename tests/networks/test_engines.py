@@ -56,6 +56,15 @@ def test_many_images_are_computed_by_the_faster_engine(count, asked, tmp_path, m
     assert prepared == asked
 
 
+def test_a_callers_own_network_is_left_as_it_is(tmp_path, monkeypatch):
+    """Else it would be computed with its weights of then, whatever is done to them later."""
+    monkeypatch.setattr(engines, "OpenVINO", lambda model: pytest.fail("prepared"))
+    monkeypatch.setattr("unet_helpers.inference.batch.MANY", 1)
+    model = uh.load_model("nuclei")
+    uh.segment_folder(SAMPLE_IMAGES / "ihc.png", model, tmp_path, progress=False, zoom=0.2)
+    assert model.engine is None
+
+
 def test_an_engine_that_is_not_there_is_refused(monkeypatch):
     with pytest.raises(uh.ArgumentError, match="no engine 'tpu'"):
         uh.load_model("nuclei", engine="tpu")
@@ -106,3 +115,8 @@ def test_bfloat16_where_the_processor_has_it(found, expected, monkeypatch):
     monkeypatch.delenv("UNET_HELPERS_PRECISION")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True}, raising=False)
     assert engines.precision() == expected
+
+
+def test_a_precision_that_is_not_known_is_single_precision(monkeypatch):
+    monkeypatch.setenv("UNET_HELPERS_PRECISION", "half")
+    assert engines.precision() == "float32"

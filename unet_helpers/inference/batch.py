@@ -85,7 +85,8 @@ def segment_folder(
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
     engine = "auto" if len(sources) >= MANY else "torch"
-    own = {"model": model, "engine": engine} if executor else {"model": with_engine(network, engine), "tell": say}
+    network = network if network is model else with_engine(network, engine)  # a caller's own stays as it is
+    own = {"model": model, "engine": engine} if executor else {"model": network, "tell": say}
     work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
     try:
         for item, row in tqdm(each(work, sources, executor), "images", len(sources), disable=silent):

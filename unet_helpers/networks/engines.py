@@ -16,11 +16,10 @@ from .unet import UNet, pad_by_reflection
 
 
 def precision() -> str:
-    """'bfloat16' where torch finds that the processor computes in it natively, else 'float32';
-    the environment's UNET_HELPERS_PRECISION overrules."""
-    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # torch 2.11 and later
-    native = any(found.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return os.environ.get("UNET_HELPERS_PRECISION") or ("bfloat16" if native else "float32")
+    """'bfloat16' where the processor computes in it natively, else 'float32'; UNET_HELPERS_PRECISION overrules."""
+    found = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
+    native = "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
+    return "bfloat16" if os.environ.get("UNET_HELPERS_PRECISION", native) == "bfloat16" else "float32"
 
 
 @torch.inference_mode()

@@ -56,7 +56,7 @@ def check_channels(image: MedicalImage, card) -> list[str]:
 
 def check_vessels(image: MedicalImage, card) -> list[str]:
     """A warning about bright vessels, as in an angiogram, for a network that knows dark ones."""
-    if card.preprocessing.intensities != "local" or not shows_something(image.pixels, image.spatial_shape):
+    if card.measures != "tree" or not shows_something(image.pixels, image.spatial_shape):
         return []
     seen = view(middle_slices(image)[0], card)
     seen = select_channels(seen, "green", seen.ndim == 3)
