@@ -17,7 +17,7 @@ from .unet import UNet, pad_by_reflection
 
 def precision() -> str:
     """'bfloat16' where the processor computes in it natively, else 'float32'; UNET_HELPERS_PRECISION overrules."""
-    found = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
     native = "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
     return "bfloat16" if os.environ.get("UNET_HELPERS_PRECISION", native) == "bfloat16" else "float32"
 
