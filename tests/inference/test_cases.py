@@ -152,6 +152,15 @@ def test_e4_tiny_images_are_not_enlarged_for_minutes(shape):
     assert any("px wide" in text or "16 pixels" in text for text in result.warnings)
 
 
+def test_e4_one_bright_spot_in_the_dark_is_not_enlarged_for_minutes():
+    dark = np.random.default_rng(0).normal(8, 2, (600, 800, 3))
+    cv2.circle(dark, (300, 200), 9, (250, 240, 230), -1)
+    started = time.process_time()
+    result = uh.segment(dark.clip(0, 255).astype(np.uint8), "retinal_vessels", progress=False)
+    assert time.process_time() - started < 20 and result.zoom <= 4
+    assert result.warnings
+
+
 def test_e3_a_large_black_border_costs_nothing():
     from unet_helpers.inference.scale import working_shape
     from unet_helpers.preprocessing.prepare import prepare
