@@ -68,6 +68,13 @@ def test_the_warning_names_what_is_expected_and_a_better_network():
     assert uh.MODELS["lungs"].modality in warning and "'retinal_vessels'" in warning
 
 
+def test_of_two_networks_for_the_same_structure_the_nearer_one_is_named():
+    tissue = uh.read_image(uh.sample("he"))
+    assert "'nuclei_he', which looks for the same" in ood_warning(tissue, "nuclei")
+    assert ood_warning(tissue, "nuclei_he") is None
+    assert ood_warning(uh.read_image(uh.sample("fluorescence")), "nuclei") is None
+
+
 @pytest.mark.parametrize("shape", [(565, 584), (605, 700), (2822, 2822), (352, 352)])
 def test_retinas_of_other_sizes_are_familiar(retina, shape):
     resized = cv2.resize(retina, shape[::-1], interpolation=cv2.INTER_AREA)
