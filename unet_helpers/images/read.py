@@ -1,7 +1,6 @@
 """``read_image``: from any file to a ``MedicalImage``; the reader is chosen by the first bytes, not by the name."""
 
 import gzip
-import math
 import os
 import re
 from collections.abc import Iterator
@@ -125,17 +124,17 @@ def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=
                 refuse_if_cut_off(path, series, heard)
                 if series.keyframe.photometric in (0, 3):
                     raise ImageError(f"{path}: stores white as 0, or a palette. Save it as grey or RGB.")
-                steps = tiff_spacing(tif, ElementTree.fromstring(tif.ome_metadata)[0] if tif.is_ome else None)
+                steps = tiff_spacing(tif, ElementTree.fromstring(tif.ome_metadata) if tif.is_ome else None)
                 known = (steps["Y"] * shrunk, steps["X"] * shrunk) if {"Y", "X"} <= steps.keys() else None
         node = zarr.open(path if path.is_dir() else tifffile.imread(path, aszarr=True, series=0), mode="r")
         levels = [array for _, array in sorted(node.arrays())] if isinstance(node, zarr.Group) else [node]
         stored = levels[index_of(path, "level", level, len(levels))]
-        if math.prod(stored.chunks) > 2**27:  # values, which are decoded at once to read one of them
+        if np.prod(stored.chunks) > 2**27:  # values, which are decoded at once to read one of them
             raise ImageError(f"{path}: is stored in pieces of {stored.chunks} values. Save it in tiles.")
         pixels = dask.array.from_array(stored, stored.chunks, name=False, getitem=reading_errors(path)(getitem))
         colour = pixels.shape[-1] in (2, 3, 4)
         *outer, height, width = pixels.shape[: pixels.ndim - colour]
-        if (count := math.prod(outer)) > 1:
+        if (count := int(np.prod(outer))) > 1:
             notes.append(f"took channel {channel} of {count}; choose another one with channel=")
         pixels = pixels[np.unravel_index(index_of(path, "channel", channel, count), outer)]
         top, left, *size = region or (0, 0, height, width)

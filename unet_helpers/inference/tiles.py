@@ -38,10 +38,8 @@ def predict(
     quiet = not progress or len(pieces) < 4
     for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
         seen = prepared.tile(row, column, model.in_channels)
-        if prepared.undo is None and np.ptp(seen) == 0:  # nothing to see: background, without the network
-            answer = np.zeros((out.shape[0], 1, 1), np.float32)
-            answer[0] = model.out_channels > 1
-        else:
+        answer = np.eye(out.shape[0], 1, dtype=np.float32)[..., None] * (model.out_channels > 1)  # background
+        if prepared.undo is not None or np.ptp(seen) > 0:  # else there is nothing for the network to see
             answer = averaged(model, seen, flips)[: out.shape[0]]
         answer = resize_channels(answer, (len(row_weights), len(column_weights)))
         total[:, row, column] += answer * (share * row_weights[:, None]) * column_weights
