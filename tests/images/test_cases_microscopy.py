@@ -81,12 +81,21 @@ def test_m8_centimetres_aperio_and_by_hand(tmp_path):
     "name, start, words",
     [("a.czi", b"ZISRAWFILE", "czi.*OME-TIFF"), ("a.nd2", b"\xda\xce\xbe\x0a", "nd2.*OME-TIFF"),
      ("a.lif", b"\x70\0\0\0", "lif.*OME-TIFF"), ("a.ims", b"\x89HDF\r\n\x1a\n", "ims.*OME-TIFF"),
-     ("a.pdf", b"%PDF-1.7", "PDF.*PNG"), ("a.oib", b"\xd0\xcf\x11\xe0", "Olympus.*OME-TIFF")],
+     ("a.pdf", b"%PDF-1.7", "PDF.*PNG"), ("a.vsi", b"II*\0", "vsi.*another folder.*OME-TIFF"),
+     ("a.oib", b"\xd0\xcf\x11\xe0", "Olympus.*OME-TIFF")],
 )  # fmt: skip
 def test_m11_c6_formats_are_named_with_the_way_out(name, start, words, tmp_path):
     (tmp_path / name).write_bytes(start + bytes(600))
     with pytest.raises(uh.ImageError, match=words):
         uh.read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("inside", ["zarr.json", ".zgroup", ".zarray"])
+def test_m11_a_zarr_store_is_no_folder_of_dicom(inside, tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / inside).write_text("{}")
+    with pytest.raises(uh.ImageError, match="a Zarr store.*segment_large"):
+        uh.read_image(tmp_path / "a.zarr")
 
 
 def test_c6_misspelt_files_and_lists(tmp_path, monkeypatch):

@@ -152,6 +152,15 @@ def test_e4_tiny_images_are_not_enlarged_for_minutes(shape):
     assert any("px wide" in text or "16 pixels" in text for text in result.warnings)
 
 
+def test_e4_one_bright_spot_in_the_dark_is_not_enlarged_for_minutes():
+    dark = np.random.default_rng(0).normal(8, 2, (600, 800, 3))
+    cv2.circle(dark, (300, 200), 9, (250, 240, 230), -1)
+    started = time.process_time()
+    result = uh.segment(dark.clip(0, 255).astype(np.uint8), "retinal_vessels", progress=False)
+    assert time.process_time() - started < 20 and result.zoom <= 4
+    assert result.warnings
+
+
 def test_e3_a_large_black_border_costs_nothing():
     from unet_helpers.inference.scale import working_shape
     from unet_helpers.preprocessing.prepare import prepare
@@ -218,3 +227,14 @@ def test_r1_a_position_range_or_burnt_in_text_of_an_x_ray_changes_nothing():
     for other in (grey.astype(np.uint16) * 14 + 1000, grey.astype(np.int16) * 14 - 2048, texted):
         result = uh.segment(other, "lungs", flips=1, progress=False)
         assert dice(result.labels > 0, plain.labels > 0) > 0.95 and result.warnings == plain.warnings
+
+
+@needs_data
+def test_r1_a_marker_brighter_than_the_range_of_an_x_ray_hides_no_lung():
+    """65535 on 2 % of a 12-bit image: by its 99.5th percentile the chest would be black."""
+    case = next(case for case in read_cases("lungs", DATA / "lungs") if case.part == "test")
+    grey = case.image.pixels.astype(np.uint16) * 16
+    plain = uh.segment(grey, "lungs", progress=False)
+    grey[10:90, 10:90] = 65535
+    marked = uh.segment(grey, "lungs", progress=False)
+    assert dice(marked.labels > 0, plain.labels > 0) > 0.93 and marked.warnings == plain.warnings == ()

@@ -15,7 +15,7 @@ import unet_helpers as uh
 from unet_helpers.images.orientation import to_stack
 from unet_helpers.inference.localise import TEMPLATES, place_boxes
 from unet_helpers.inference.scale import working_shape
-from unet_helpers.networks.weights import card_of
+from unet_helpers.networks.cards import card_of
 from unet_helpers.preprocessing.resample import Grid, at_spacing
 from unet_helpers.results.metrics import dice
 

@@ -31,6 +31,13 @@ def test_shares_sum_to_one_and_tiles_stay_within_their_size(length, tile, overla
     np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
+def test_tiles_start_where_the_network_pools():
+    places = [where for where, _ in spans(3001, 512, 64, 16)]
+    assert all(where.start % 16 == 0 and where.stop - where.start <= 512 for where in places)
+    assert places[0].start == 0 and places[-1].stop == 3001
+    assert all(after.start <= before.stop - 64 for before, after in zip(places, places[1:]))
+
+
 @pytest.fixture(scope="module")
 def photograph():
     """The prepared retina at working scale, and its answer in one piece."""
@@ -47,7 +54,7 @@ def test_tiled_equals_untiled_and_shows_no_seams(photograph):
     tiled = predict(model, prepared, (512, 512), tile=384, overlap=256)
     difference = np.abs(tiled - whole)[0]
     assert difference.mean() < 1e-3
-    seams = [where.start for where, _ in spans(512, 384, 256)][1:] + [384]
+    seams = [where.start for where, _ in spans(512, 384, 256, 16)][1:] + [384]
     at_seams = np.concatenate([difference[:, s - 2 : s + 2].ravel() for s in seams])
     assert at_seams.mean() < 1e-3
     rough = predict(model, prepared, (512, 512), tile=128, overlap=1)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from unet_helpers import MODELS, ModelError, load_model, save_model
-from unet_helpers.networks.weights import WEIGHTS, card_of
+from unet_helpers.networks.cards import WEIGHTS, card_of
 
 # the card as version 0.1 wrote it into nuclei.safetensors
 NUCLEI = {

@@ -1,15 +1,18 @@
 """What leaves for other programs is read back by their own libraries."""
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import shapely
+from helpers.files import dicom
 from helpers.networks import make_network
 
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
+from unet_helpers.images.read import read_image
 from unet_helpers.results.exports import polygons
 from unet_helpers.results.measurements import in_words, summary_table
 from unet_helpers.results.segmentation import Segmentation
@@ -84,6 +87,46 @@ def test_labels_keep_their_place_in_the_patient(tmp_path, ending):
         )
     else:
         assert '1 230 159 0 1 1 1 "class 1"' in (tmp_path / "a_labels.txt").read_text()
+
+
+PATIENT = {"PatientID": "1", "PatientName": "A", "PatientBirthDate": "", "PatientSex": "", "StudyInstanceUID": "1.2",
+           "StudyID": "", "StudyDate": "20200101", "StudyTime": "", "AccessionNumber": "", "Modality": "MR",
+           "ReferringPhysicianName": "", "FrameOfReferenceUID": "1.4", "SeriesInstanceUID": "1.3"}  # fmt: skip
+
+
+def test_labels_of_a_series_become_a_dicom_segmentation_slice_by_slice(tmp_path):
+    """One slice of six is missing, and the files lie in another order than the slices."""
+    highdicom, pydicom = pytest.importorskip("highdicom"), pytest.importorskip("pydicom")
+    geometry = {"PixelSpacing": [0.7, 0.5], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "SliceThickness": 1.5}
+    (tmp_path / "series").mkdir()
+    for name, i in enumerate([3, 0, 5, 1, 4]):
+        pixels = np.full((24, 31), i, np.int16)
+        write = dicom(pixels, **PATIENT, **geometry, ImagePositionPatient=[-10, 20, 30 + 1.5 * i])
+        write(tmp_path / f"series/{name}.dcm")
+    image = read_image(tmp_path / "series")
+    labels = np.random.default_rng(0).integers(0, 3, image.pixels.shape)
+    card = replace(make_network(1).card, classes=("anterior", "posterior"))
+    result = Segmentation(image, card, np.stack([labels == i for i in range(3)]).astype(np.float32), 0.5)
+    read = highdicom.seg.segread(result.export(tmp_path / "a.dcm"))
+    assert [read.get_segment_description(i).segment_label for i in (1, 2)] == ["anterior", "posterior"]
+    for i, value in ((0, 0), (1, 1), (3, 3), (5, 5)):
+        source = next(p for p in (tmp_path / "series").iterdir() if (pydicom.dcmread(p).pixel_array == value).all())
+        uid = [pydicom.dcmread(source).SOPInstanceUID]
+        np.testing.assert_array_equal(read.get_pixels_by_source_instance(uid, combine_segments=True)[0], labels[i])
+
+
+def test_what_is_no_dicom_or_lacks_what_dicom_needs_is_refused_in_words(tmp_path, monkeypatch):
+    pytest.importorskip("highdicom")
+    with pytest.raises(SaveError, match="a.dcm: only answers for DICOM"):
+        result_of(RING).export(tmp_path / "a.dcm")
+    dicom(np.arange(80 * 120, dtype=np.uint16).reshape(80, 120))(tmp_path / "x.dcm")
+    result = replace(result_of(RING), image=read_image(tmp_path / "x.dcm"))
+    with pytest.raises(SaveError, match="b.dcm: no DICOM segmentation of these files.*StudyInstanceUID"):
+        result.export(tmp_path / "b.dcm")
+    monkeypatch.setitem(sys.modules, "nrrd", None)
+    with pytest.raises(SaveError, match="pip install pynrrd"):
+        result.export(tmp_path / "c.seg.nrrd")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.dcm"]
 
 
 def test_a_movie_is_measured_frame_by_frame_and_small_steps_in_micrometres():

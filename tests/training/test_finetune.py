@@ -1,5 +1,7 @@
 """Fine-tuning: a new structure is learnt in seconds, kept in a file, and mistakes are named."""
 
+from itertools import count
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,8 @@ from helpers.networks import make_network
 
 import unet_helpers as uh
 from unet_helpers.inference.segment import segment
-from unet_helpers.training import finetune
-from unet_helpers.training.recipes import Example, Recipe
+from unet_helpers.training import finetune, fit
+from unet_helpers.training.recipes import Example
 
 
 def discs(seed: int, side: int = 96):
@@ -60,14 +62,14 @@ def test_it_says_where_it_has_not_converged_and_keeps_its_curve():
 
 
 @pytest.mark.parametrize(
-    ("dice", "steps", "words"),
-    [([0.2, 0.5, 0.7, 0.8, 0.88, 0.9, 0.905, 0.91], 8, ""),
-     ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], 8, "Not converged"),
-     ([0.3] * 8, 8, "fits its own images badly"), ([0.9] * 8, 20, "Stopped by the clock after 8 of 20")],
+    ("dice", "words"),
+    [([0.2, 0.5, 0.7, 0.8, 0.88, 0.9, 0.905, 0.91], ""),
+     ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], "Not converged"),
+     ([0.3] * 8, "fits its own images badly"), ([0.9] * 3, "Not converged after 3")],
 )  # fmt: skip
-def test_a_curve_is_judged_by_its_end(dice, steps, words):
-    curve = pd.DataFrame({"step": range(1, 9), "loss": 1.0, "Dice": dice})
-    said = finetune.doubts(curve, steps)
+def test_a_curve_is_judged_by_its_end(dice, words):
+    curve = pd.DataFrame({"step": range(1, len(dice) + 1), "loss": 1.0, "Dice": dice})
+    said = finetune.doubts(curve)
     assert words in said and (words == "") == (said == "")
 
 
@@ -75,7 +77,7 @@ def test_it_goes_on_in_rounds_until_it_has_settled(monkeypatch):
     images, masks = zip(*(discs(i) for i in range(2)))
     monkeypatch.setattr(finetune, "ROUND", 8)
     judged = iter(["not yet", "not yet", ""])
-    monkeypatch.setattr(finetune, "doubts", lambda curve, planned: next(judged))
+    monkeypatch.setattr(finetune, "doubts", lambda curve: next(judged))
     student = uh.fine_tune("nuclei", images, masks, classes=["disc"], size=64)
     assert student.curve.step.tolist() == list(range(1, 25))
 
@@ -130,14 +132,16 @@ def test_a_new_task_is_seen_at_the_scale_of_the_starting_card(start, size, expec
     assert (preprocessing.scale, preprocessing.size) == ("square", expected)
 
 
-def test_as_many_steps_as_fit_into_the_minutes(monkeypatch):
-    """Steps of 10, 2, 2, 2 and 2 seconds: the first one is not typical."""
-    clock = iter([0, 10, 10, 12, 12, 14, 14, 16, 16, 18])
-    monkeypatch.setattr(finetune.time, "monotonic", lambda: next(clock))
-    network = make_network(1)
-    example = Example(np.zeros((1, 32, 32), np.float16), np.ones((32, 32), np.uint8))
-    recipe = Recipe(steps=1, crop=32, batch=1)
-    assert finetune.steps_within(1, recipe, network, [example]) == 27  # 60 s of 2 s and a tenth each
+def test_as_many_steps_as_the_minutes_allow_with_a_whole_schedule(monkeypatch):
+    """A clock on which each look takes a second: the rate rises and falls within the minute, whatever the steps."""
+    rates, at = [], fit.rate_at
+    monkeypatch.setattr(fit, "rate_at", lambda *known: rates.append(at(*known)) or rates[-1])
+    monkeypatch.setattr(fit.time, "monotonic", count().__next__)
+    images, masks = zip(*(discs(i) for i in range(2)))
+    with pytest.warns(UserWarning, match="Give it more steps"):
+        student = uh.fine_tune("nuclei", images, masks, classes=["disc"], size=64, minutes=0.5)
+    assert 20 <= student.curve.step.iloc[-1] <= 30 and len(student.curve) == finetune.CHECKS
+    assert np.argmax(rates) in (2, 3, 4) and rates[0] < 0.2 * max(rates) > rates[-1]
 
 
 def test_a_new_structure_is_measured_as_objects_whatever_the_start_was():

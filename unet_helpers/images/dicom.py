@@ -36,7 +36,8 @@ def read_dicom(path: Path, series: str | None = None, frame: int | None = None) 
         frames = image.pixels if image.axes[0] in "TZ" else image.pixels[None]
         pixels, axes = frames[index_of(path, "frame", frame, len(frames))], image.axes.lstrip("TZ")
         spacing = image.spacing and image.spacing[-2:]
-        return noted(image, f"took frame {frame} of {len(frames)}", pixels=pixels, axes=axes, spacing=spacing)
+        words = f"took frame {frame} of {len(frames)}"
+        return noted(image, words, pixels=pixels, axes=axes, spacing=spacing, header=None)
     if not 1 < len(groups) == len(image.pixels):
         return image
     slices = []
@@ -107,7 +108,7 @@ def from_dataset(data, path: Path) -> MedicalImage:
         spacing = (float(depth), *spacing) if depth else None
     axes = ("T" if film else "Z") * (frames > 1) + "YX" + "C" * colour
     told = {"modality": str(data.get("Modality", "")), "description": str(data.get("SeriesDescription", ""))}
-    return MedicalImage(pixels, axes, spacing, path=path, notes=tuple(notes), **told)
+    return MedicalImage(pixels, axes, spacing, header={0: path}, path=path, notes=tuple(notes), **told)
 
 
 def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:

@@ -61,7 +61,8 @@ def assemble(slices: list[Slice], path: Path, series: str | None = None) -> Medi
     rows, columns = first.spacing or (1.0, 1.0)
     affine = ras_affine(np.column_stack([along * columns, down * rows, across]), slices[0].position)
     spacing = (float(np.linalg.norm(across)), rows, columns) if first.spacing else None
-    return noted(first, *notes, pixels=pixels, axes="Z" + first.axes, spacing=spacing, affine=affine)
+    files = dict(zip(places.tolist(), (s.image.path for s in slices)))
+    return noted(first, *notes, pixels=pixels, axes="Z" + first.axes, spacing=spacing, affine=affine, header=files)
 
 
 def one_echo(slices: list[Slice], path: Path, series: str | None) -> list[Slice]:

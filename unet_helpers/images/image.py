@@ -23,7 +23,7 @@ class MedicalImage:
     axes: str  # 'YX', 'ZYX', 'TYX' or 'TZYX', with a last 'C' where colour; 'XYZ' as nibabel gives NIfTI
     spacing: tuple[float, ...] | None = None  # mm per step along each spatial axis, None where the file does not say
     affine: np.ndarray | None = None  # (4, 4) indices (x, y, z) to the header's unit (mm), to right, front and head
-    header: Any = None  # of a NIfTI file
+    header: Any = None  # of a NIfTI file; of DICOM the file of each slice, by its index
     path: Path | None = None
     notes: tuple[str, ...] = ()  # what the reader saw and did
     modality: str = ""  # of DICOM: 'MR', 'CT', ...

@@ -152,6 +152,8 @@ def describe(error: Exception) -> str:
 def reader_of(path: Path):
     """The function that reads this file or folder; ImageError where its first bytes are those of no image."""
     if path.is_dir():
+        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
+            raise ImageError(f"{path}: a Zarr store. Give it to segment_large, or one of its arrays as a NumPy array.")
         return read_dicom_folder
     if path.exists() and not path.is_file():
         raise ImageError(f"{path}: neither a file nor a folder, but a pipe or a device. Save it to a file first.")
@@ -164,6 +166,8 @@ def reader_of(path: Path):
             start = file.read(560)
     if looks_like_dicom(start):  # also with a TIFF header in its preamble
         return read_dicom
+    if path.suffix.lower() == ".vsi":  # a TIFF that holds only a thumbnail
+        raise ImageError(f"{path}: not read here: Olympus .vsi, whose image lies in another folder: {IN_FIJI}.")
     other = read_nifti if path.suffix.lower() == ".img" else None
     found = next((reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), other)
     if isinstance(found, str):

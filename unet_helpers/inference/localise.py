@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..images.image import MedicalImage
 from ..images.orientation import to_stack
 from ..images.read import read_image
-from ..networks.card import Localise, ModelCard
+from ..networks.cards import Localise, ModelCard
 from ..preprocessing.out_of_distribution import ood_warning
 from ..preprocessing.resample import Grid
 from ..preprocessing.resize import resize, resize_channels

@@ -17,7 +17,7 @@ from ..preprocessing.resize import resize_channels
 from ..preprocessing.slices import Prepared
 
 TILE = 1024  # working px, the longest side predicted at once: a compromise between memory and speed
-OVERLAP = 256  # working px shared by neighbouring tiles
+OVERLAP = 128  # working px shared by neighbours: 1 probability in 50,000 then differs by 0.1 from that without tiles
 FLIPS = tuple(product((0, 2, 1, 3), (False, True)))  # (quarter turns, mirrored): the eight ways an image can lie
 
 
@@ -34,7 +34,8 @@ def predict(
     direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
     total = out if direct else np.zeros((out.shape[0], height, width), np.float32)
     sides = zip((height, width), prepared.zoom, strict=True)
-    pieces = list(product(*(spans(length, tile / zoom, overlap / zoom) for length, zoom in sides)))
+    pool = 2**model.depth
+    pieces = list(product(*(spans(length, tile / zoom, overlap / zoom, pool / zoom) for length, zoom in sides)))
     quiet = not progress or len(pieces) < 4
     for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
         seen = prepared.tile(row, column, model.in_channels)
@@ -49,16 +50,19 @@ def predict(
         out += resize_channels(total, out.shape[1:]) if prepared.undo is None else prepared.undo(total)
 
 
-def spans(length: int, tile: float, overlap: float) -> Iterator[tuple[slice, np.ndarray]]:
-    """Evenly spread tiles along one axis, each with its share of the blend; shares sum to 1 at every pixel."""
-    count = max(1, int(np.ceil((length - overlap) / max(1, tile - overlap))))
-    size = min(length, int(np.ceil((length + (count - 1) * overlap) / count)))
-    starts = np.linspace(0, length - size, count).round().astype(int)
-    window = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / (size / 8)) ** 2) + 1e-6
-    places, total = [slice(start, start + size) for start in starts], np.zeros(length)
-    for place in places:
-        total[place] += window
-    yield from ((place, (window / total[place]).astype(np.float32)) for place in places)
+def spans(length: int, tile: float, overlap: float, step: float = 1) -> Iterator[tuple[slice, np.ndarray]]:
+    """Tiles along one axis that start at multiples of ``step``, each with its share of the blend.
+
+    Shares sum to 1 at every pixel. Where tiles start with a pooling window, they see what the whole image would show.
+    """
+    count = max(1, int(np.ceil((length - overlap) / max(1, tile - step - overlap))))
+    size, places, total = np.ceil((length + (count - 1) * overlap) / count), [], np.zeros(length)
+    for start in np.linspace(0, max(0, length - size), count):
+        place = slice(round(start // step * step), min(length, int(np.ceil(start + size))))
+        middle = np.arange(place.stop - place.start) - (place.stop - place.start - 1) / 2
+        places.append((place, np.exp(-0.5 * (middle / (len(middle) / 8)) ** 2) + 1e-6))
+        total[place] += places[-1][1]
+    yield from ((place, (window / total[place]).astype(np.float32)) for place, window in places)
 
 
 @torch.inference_mode()

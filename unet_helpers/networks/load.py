@@ -7,10 +7,10 @@ import torch
 
 from ..download import fetch, home_url
 from ..errors import ModelError
-from .cards import MODELS, ModelCard
+from .cards import MODELS, WEIGHTS, ModelCard
 from .engines import with_engine
 from .unet import UNet, fold_batch_norm
-from .weights import WEIGHTS, read_card, read_published, read_weights, sha256_of
+from .weights import read_card, read_published, read_weights, sha256_of
 
 
 def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "torch") -> UNet:

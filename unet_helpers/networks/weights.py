@@ -11,12 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
 from ..files import did_you_mean, written_whole
-from .cards import Localise, ModelCard, Preprocessing
+from .cards import ModelCard, card_of
 from .unet import UNet
-
-RENAMED = {"reading": "preprocessing", "separate": "instance_method", "smallest_region": "min_component_share"}
-SLICED = {"three": {"axes": (0, 1, 2)}, "published": {"method": "buda2019"}}  # values of the former field 'planes'
-WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 def sha256_of(path: Path) -> str:
@@ -35,23 +31,6 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         raise ModelError(f"{path} does not fit {card.name!r}: {words}. Delete it and load again.") from error
     network.card, network.weights_sha256 = card, sha256_of(path)
     return network
-
-
-def card_of(fields: dict) -> ModelCard:
-    """A card from its JSON, also of versions before 0.2, in which some fields had other names."""
-    fields = {RENAMED.get(name, name): value for name, value in fields.items()}
-    nested = fields.pop("preprocessing")
-    nested |= SLICED.get(nested.pop("planes", "first"), {})
-    if fields.get("localise"):
-        fields["localise"] = Localise(**frozen(fields["localise"]))
-    return ModelCard(**frozen(fields), preprocessing=Preprocessing(**frozen(nested)))
-
-
-def frozen(value):
-    """With tuples for the lists of JSON."""
-    if isinstance(value, dict):
-        return {name: frozen(part) for name, part in value.items()}
-    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def read_card(path: Path) -> ModelCard:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..networks.cards import MODELS, ModelCard
 from .field_of_view import box_of, field_of_view
+from .intensities import range_without_marker
 from .resize import highest_contrast_window, resize
 
 SIDE = 256  # px, of what is looked at
@@ -16,10 +17,10 @@ SIDE = 256  # px, of what is looked at
 def features(pixels: np.ndarray, card: ModelCard | str) -> np.ndarray:
     """(D,) statistics of a slice (H, W) or (H, W, C), at about the scale at which the card's network works."""
     card = MODELS[card] if isinstance(card, str) else card
+    if card.preprocessing.channels == "flair":  # three sequences stored as red, green and blue: not colours
+        return np.array(describe(view(pixels[..., 1] if pixels.ndim == 3 and pixels.shape[-1] >= 3 else pixels, card)))
     seen = view(np.asarray(pixels), card)
     size = [np.log(max(pixels.shape[:2]))] if len(card.preprocessing.axes) > 1 else []  # small crops are the rule there
-    if card.preprocessing.channels == "flair":  # three sequences stored as red, green and blue: not colours
-        return np.array(describe(seen if seen.ndim == 2 else seen[..., 1]))
     colour = chroma(seen) if seen.ndim == 3 else np.full(5, np.nan if card.preprocessing.channels == "green" else 0.0)
     return np.array([*describe(seen if seen.ndim == 2 else seen @ np.float32([0.3, 0.59, 0.11])), *colour, *size])
 
@@ -33,7 +34,9 @@ def view(pixels: np.ndarray, card: ModelCard) -> np.ndarray:
     step = max(1, max(pixels.shape[:2]) // (3 * SIDE // 2))
     pixels = as_floats(pixels[::step, ::step])
     if card.preprocessing.scale == "square":
-        return resize(pixels, (SIDE, SIDE))
+        low, gain = range_without_marker(pixels[::4, ::4], 0.5, 99.5)
+        clipped = gain and card.preprocessing.intensities == "percentile"
+        return resize(np.minimum(pixels, low + 1.25 / gain) if clipped else pixels, (SIDE, SIDE))
     rows, columns = box_of(field_of_view(np.ascontiguousarray(pixels[::2, ::2])))
     pixels = np.ascontiguousarray(pixels[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop])
     return resize(pixels, tuple(max(1, round(n * SIDE / max(pixels.shape[:2]))) for n in pixels.shape[:2]))

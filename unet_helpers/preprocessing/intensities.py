@@ -7,6 +7,7 @@ from .channels import IN_COLOUR, remove_brown, select_channels
 from .resize import resize
 
 SAMPLE = 2_000_000  # values that percentiles are taken of: enough, and fast
+FAR = 3.0  # times as high as the 95th percentile: 1.5 at most in 650 images; a marker or implant may be 16
 MAX_RELATIVE_GAIN = 3.0  # of a slice, over that of the volume's brighter slices; air above the head stays dark
 
 LONGEST, SPECK = 1024, 12  # px: the longer side of an image as it is looked at, and the smallest object in it
@@ -22,6 +23,12 @@ def intensity_range(pixels: np.ndarray, low: float, high: float) -> tuple[float,
     values = values[np.isfinite(values)]
     bottom, top = np.percentile(values, [low, high]) if values.size else (0.0, 0.0)
     return float(bottom), float(1 / (top - bottom)) if top > bottom else 0.0
+
+
+def range_without_marker(pixels: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """The same, but up to the 95th percentile where a marker or an implant lies far beyond it."""
+    level, usual = (intensity_range(pixels, low, top) for top in (high, 95))
+    return usual if usual[1] > FAR * level[1] > 0 else level
 
 
 def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[float, float]:
@@ -60,8 +67,10 @@ def slice_levels(slices: np.ndarray, preprocessing, colour: bool, brown: bool) -
             sample = slices.reshape(-1, slices.shape[-1])
             sample = sample[:: max(1, (slices.size if brown else len(sample)) // SAMPLE)]
             sample = remove_brown(sample) if brown else select_channels(sample, channels, colour)
+        if preprocessing.scale != "objects":
+            return [range_without_marker(sample, *percentiles)] * len(slices)
         level = intensity_range(sample, *percentiles)
-        if preprocessing.scale == "objects" and not brown:
+        if not brown:
             middle = slices[len(slices) // 2]
             level = range_of_objects(middle.max(-1) if colour else middle, *level)
         return [level] * len(slices)

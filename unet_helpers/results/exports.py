@@ -13,6 +13,7 @@ from scipy.ndimage import find_objects
 
 from ..errors import SaveError
 from ..images.orientation import as_displayed, in_file_order
+from ..version import __version__
 from .measurements import classes_of
 
 
@@ -39,6 +40,9 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
                 made.replace(folder / made.name)
     except OSError as error:
         raise SaveError(f"{target}: nothing was saved ({error}). Is the disk full or protected?") from error
+    except ModuleNotFoundError as error:
+        package = {"nrrd": "pynrrd"}.get(error.name, error.name)
+        raise SaveError(f"{target}: this format needs one more package: pip install {package}") from error
 
 
 def outlined(result) -> Iterator[tuple[int, int, int, list]]:
@@ -159,7 +163,34 @@ def write_nifti_labels(result, path: Path):
     beside.write_text('0 0 0 0 0 0 0 "Clear Label"\n' + "".join(rows))
 
 
+def write_dicom_seg(result, path: Path):
+    """A DICOM segmentation (SEG) of the slices that were read, by highdicom: labels of each class, with its name."""
+    import highdicom
+    import pydicom
+    from pydicom.sr.codedict import codes
+
+    files = result.image.header if isinstance(result.image.header, dict) else {}
+    if not files or len(set(files.values())) < len(files):
+        raise SaveError(f"{path.name}: only answers for DICOM slices, one a file, become DICOM. Choose another format.")
+    sources = [pydicom.dcmread(file, force=True) for file in files.values()]
+    labels = result.labels.reshape(-1, *result.labels.shape[-2:])
+    labels = labels[list(files)] if len(files) > 1 else labels
+    means = {"family": codes.DCM.ArtificialIntelligence, "version": __version__, "source": "unet_helpers"}
+    algorithm = highdicom.AlgorithmIdentificationSequence(result.card.name, **means)
+    kind = codes.SCT.AnatomicalStructure, codes.SCT.BodyStructure, "AUTOMATIC", algorithm
+    names = [highdicom.seg.SegmentDescription(i, name, *kind) for i, name in enumerate(result.card.classes, 1)]
+    uids = [highdicom.UID(), 1, highdicom.UID(), 1]
+    maker = ["unet_helpers", result.card.name, __version__, "0"]
+    try:
+        highdicom.seg.Segmentation(sources, labels, "BINARY", names, *uids, *maker).save_as(path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # what it asks of its sources
+        raise SaveError(
+            f"{path.name}: no DICOM segmentation of these files ({error}). Choose another format."
+        ) from error
+
+
 EXPORTS = {
     ".geojson": write_geojson, ".roi.zip": write_rois, ".seg.nrrd": write_seg_nrrd, ".nii.gz": write_nifti_labels,
+    ".dcm": write_dicom_seg,
     ".csv": lambda result, path: result.measure().to_csv(path, index=False),
 }  # fmt: skip

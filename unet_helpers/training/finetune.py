@@ -1,7 +1,5 @@
 """Teach a pretrained network your own structure, from a few images with masks, in minutes on a CPU."""
 
-import copy
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,13 +18,12 @@ from ..networks.cards import ModelCard, Preprocessing
 from ..networks.load import load_model
 from ..networks.unet import UNet, fold_batch_norm
 from ..networks.weights import save_model
-from .augment import batch_of
-from .fit import fit, loss_of, loss_of_step
+from .fit import fit, loss_of
 from .recipes import IGNORED, Case, Example, Recipe, single_example
 from .tasks import TASKS
-from .windows import Draws, Pool
 
 ROUND, ROUNDS, CHECKS = 60, 5, 8  # steps of a round, rounds at most where no steps are given, checks in a round
+MOST = 10**6  # steps: more than any clock allows
 SETTLED = 0.02  # a Dice that rises by less in the last quarter of a round has converged
 
 
@@ -69,16 +66,16 @@ def fine_tune(
     recipe = recipe_for(card.name, examples, classes is None, pretrained, kept)
     if not any(((e.target > 0) & (e.target != IGNORED)).any() for e in examples):
         raise TrainingError("All masks are empty: mark the structure that is to be learnt with values above 0.")
-    planned = steps or (ROUND if minutes is None else steps_within(minutes, recipe, network, examples))
-    curves, clock = [], None if steps else minutes  # a machine may become busier than it was
+    steps_of_round = steps or (ROUND if minutes is None else MOST)
+    curves, clock = [], None if steps else minutes
     for number in range(1 if steps or minutes else ROUNDS):
-        part = replace(recipe, steps=planned, seed=seed + number)
+        part = replace(recipe, steps=steps_of_round, seed=seed + number)
         with TemporaryDirectory() as folder:
             network = fit(network, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
         curves.append(network.curve.set_axis(["step", "loss", "Dice"], axis=1))
-        curves[-1]["step"] += planned * number
+        curves[-1]["step"] += steps_of_round * number
         network.curve = pd.concat(curves, ignore_index=True)
-        if not (doubt := doubts(network.curve, planned * (number + 1))):
+        if not (doubt := doubts(network.curve)):
             break
     if doubt:
         warnings.warn(doubt, stacklevel=2)
@@ -89,16 +86,14 @@ def fine_tune(
     return fold_batch_norm(network)
 
 
-def doubts(curve, planned: int) -> str:
+def doubts(curve) -> str:
     """Why the training may not have come to its end, and what to do; '' where its Dice has settled."""
     dice, done, said = curve.Dice.to_numpy(), curve.step.iloc[-1], ""
-    if done < planned:
-        said = f"Stopped by the clock after {done} of {planned} steps (Dice {dice[-1]:.2f} on its own images)."
-    elif len(dice) < CHECKS or dice[-1] - dice[-1 - CHECKS // 4] > SETTLED:
-        said = f"Not converged after {done} steps: Dice on its own images {dice[-1]:.2f}, and still rising."
+    if len(dice) < CHECKS or dice[-1] - dice[-1 - CHECKS // 4] > SETTLED:
+        said = f"Not converged after {done} steps: Dice on its own images {dice[-1]:.2f}."
     elif dice[-1] < 0.5:
         said = f"It fits its own images badly (Dice {dice[-1]:.2f}): look at the masks, try another start or size."
-    return said and f"{said} Give it more steps, for example steps={2 * planned}."
+    return said and f"{said} Give it more steps, for example steps={2 * done}."
 
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
@@ -167,15 +162,3 @@ def recipe_for(card: str, examples: Sequence[Example], same_task: bool, pretrain
         learning_rate=1e-3 if kept_head else 3e-3,  # a new last layer would learn too slowly at 1e-3
         colour=0.2 if len(examples[0].pixels) == 3 else 0.0, gamma=0.2, contrast=0.2, zoom=(0.9, 1.4),
     )  # fmt: skip
-
-
-def steps_within(minutes: float, recipe: Recipe, network: UNet, examples: Sequence[Example]) -> int:
-    """As many steps as fit into ``minutes`` here, found from a few steps of a copy."""
-    trial = copy.deepcopy(network).to(memory_format=torch.channels_last).train()  # as it will be trained
-    pool, seconds = Pool(examples), []
-    for step in range(5):
-        started = time.monotonic()
-        draws = Draws(10**6 + step)
-        loss_of_step(trial, *batch_of(pool, draws, recipe), recipe, draws).backward()
-        seconds.append(time.monotonic() - started)
-    return max(2, int(60 * minutes / (1.1 * np.median(seconds[1:]))))  # the first is slow; the optimiser takes a little
