@@ -93,8 +93,11 @@ def test_a_constant_image_is_background():
 
 
 def test_the_network_does_not_see_constant_tiles(monkeypatch):
-    pixels, seen = np.random.default_rng(0).random((40, 80)).astype(np.float32), []
-    pixels[:, :60] = 0.5
+    pixels, seen = np.random.default_rng(0).random((64, 320)).astype(np.float32), []
+    pixels[:, :200] = 0.5
     monkeypatch.setattr(tiles, "averaged", lambda model, tile, flips: seen.append(tile) or averaged(model, tile, flips))
-    answer = predict(make_network(3), Prepared(pixels), (40, 80), tile=40, overlap=20)
-    assert len(seen) == 1 and (answer[1:, :, :40] == 0).all() and np.ptp(answer[1, :, 60:]) > 0
+    answer = predict(make_network(3), Prepared(pixels), (64, 320), tile=64, overlap=16)
+    assert seen and all(np.ptp(tile) > 0 for tile in seen)
+    assert (
+        (answer[1:, :, :100] == 0).all() and answer[0, :, :100] == pytest.approx(1) and np.ptp(answer[1, :, 260:]) > 0
+    )
