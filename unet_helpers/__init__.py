@@ -39,6 +39,7 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
     "training.finetune": "fine_tune",
     "networks.engines": "export_onnx",
     "inference.batch": "segment_many segment_folder",
+    "inference.large": "segment_large",
     "session": "take_away upload describe_figures",
 }
 LATER = {name: module for module, names in LATER_FROM.items() for name in names.split()}

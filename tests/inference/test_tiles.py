@@ -6,6 +6,7 @@ import torch
 from helpers.networks import make_network
 
 from unet_helpers import load_model, read_image
+from unet_helpers.inference import tiles
 from unet_helpers.inference.scale import working_shape
 from unet_helpers.inference.tiles import averaged, spans
 from unet_helpers.inference.tiles import predict as add_prediction
@@ -89,3 +90,14 @@ def test_a_constant_image_is_background():
     answer = predict(make_network(3), Prepared(np.full((20, 30), 7, np.uint8)), (20, 30))
     assert (answer[0] == 1).all() and (answer[1:] == 0).all()
     assert (predict(make_network(1), Prepared(np.zeros((20, 30))), (20, 30)) == 0).all()
+
+
+def test_the_network_does_not_see_constant_tiles(monkeypatch):
+    pixels, seen = np.random.default_rng(0).random((64, 320)).astype(np.float32), []
+    pixels[:, :200] = 0.5
+    monkeypatch.setattr(tiles, "averaged", lambda model, tile, flips: seen.append(tile) or averaged(model, tile, flips))
+    answer = predict(make_network(3), Prepared(pixels), (64, 320), tile=64, overlap=16)
+    assert seen and all(np.ptp(tile) > 0 for tile in seen)
+    assert (
+        (answer[1:, :, :100] == 0).all() and answer[0, :, :100] == pytest.approx(1) and np.ptp(answer[1, :, 260:]) > 0
+    )

@@ -135,7 +135,7 @@ def checked(image: MedicalImage) -> MedicalImage:
     if pixels.size == 0:
         raise ImageError(f"{name} has no pixels (shape {pixels.shape}).")
     if pixels.size > MAX_VALUES:
-        raise ImageError(f"{name} has {pixels.size:,} values, more than {MAX_VALUES:,}. Cut or shrink it first.")
+        raise ImageError(f"{name} has {pixels.size:,} values, more than {MAX_VALUES:,}. Cut it or try segment_large.")
     if image.spacing is not None and not all(np.isfinite(step) and step > 0 for step in image.spacing):
         image = noted(image, f"ignored an impossible spacing of {image.spacing}", spacing=None)
     odd = pixels.dtype.kind == "f" and pixels.dtype.itemsize not in (4, 8)
@@ -159,7 +159,7 @@ def refuse_if_huge(path: Path, shape, promised: int = 0, held: float = 0) -> Non
     """Before decoding: a header can promise more values than a computer holds, or more bytes than ``held``."""
     if math.prod(map(int, shape)) > MAX_VALUES:
         sizes = " × ".join(map(str, shape))
-        raise ImageError(f"{path}: says it is {sizes} large, more than {MAX_VALUES:,} values. Cut or shrink it first.")
+        raise ImageError(f"{path}: says it is {sizes}, more than {MAX_VALUES:,} values. Cut it or try segment_large.")
     if promised > max(BOMB_BYTES, held * BOMB_RATIO):
         raise ImageError(f"{path}: unpacks to {promised:,} bytes of almost nothing. Cut or shrink it first.")
 

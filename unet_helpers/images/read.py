@@ -3,19 +3,23 @@
 import gzip
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
+from operator import getitem
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
 from ..errors import ImageError
 from ..files import did_you_mean
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
-from .image import MedicalImage, checked, from_array, noted
+from .image import MedicalImage, checked, from_array, index_of, noted
 from .numpy_files import read_npy, read_npz
 from .pillow import read_raster
-from .tiff import read_tiff
+from .tiff import complaints, pick_level, read_tiff, refuse_if_cut_off, tiff_spacing
 from .volumes import read_itk, read_nifti
 
 IN_FIJI = "open it in Fiji and save it as OME-TIFF"
@@ -59,11 +63,19 @@ def read_image(source, *, channel: int | str | None = None, frame: int | None = 
     path = Path(os.fspath(source)).expanduser()
     options = {"page": page, "level": level, "volume": volume, "series": series, "channel": channel, "frame": frame}
     chosen = {name: value for name, value in options.items() if value is not None}
-    try:
+    with reading_errors(path):
         reader = reader_of(path)
         if unknown := chosen.keys() - signature(reader).parameters.keys():
             raise ImageError(f"{path}: there is no {' or '.join(sorted(unknown))} to choose in this kind of file.")
         image = reader(path, **chosen)
+    return with_spacing(checked(replace(image, path=path)), spacing)
+
+
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while ``path`` is read is an ImageError."""
+    try:
+        yield
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -78,7 +90,6 @@ def read_image(source, *, channel: int | str | None = None, frame: int | None = 
         raise ImageError(f"{path}: {formats} one more package: pip install {error.name}") from error
     except Exception as error:  # decoders fail in many ways, on files made to break them in any way
         raise ImageError(f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again.") from error
-    return with_spacing(checked(replace(image, path=path)), spacing)
 
 
 def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
@@ -93,6 +104,44 @@ def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
         lengths, affine = np.linalg.norm(affine[:3, :3], axis=0), affine.copy()
         affine[:3, :3] *= steps[:: 1 if image.axes.startswith("X") else -1] / np.where(lengths > 0, lengths, 1)
     return noted(image, "spacing given by hand", spacing=tuple(map(float, steps)), affine=affine)
+
+
+def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=0, spacing=None) -> MedicalImage:
+    """'YX' or 'YXC' of a TIFF or Zarr store, whose pixels are a dask array that reads only what is asked for.
+
+    ``level`` 0 is the finest, ``region`` is (top, left, height, width) in px of it, ``channel`` counts what is neither
+    rows nor columns nor colours. Raises ImageError, also when pixels are read.
+    """
+    path, notes, known = Path(os.fspath(source)).expanduser(), [], None
+    with reading_errors(path):
+        import dask.array
+        import tifffile
+        import zarr
+
+        if not path.is_dir():
+            with complaints() as heard, tifffile.TiffFile(path) as tif:
+                series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
+                refuse_if_cut_off(path, series, heard)
+                if series.keyframe.photometric in (0, 3):
+                    raise ImageError(f"{path}: stores white as 0, or a palette. Save it as grey or RGB.")
+                steps = tiff_spacing(tif, ElementTree.fromstring(tif.ome_metadata) if tif.is_ome else None)
+                known = (steps["Y"] * shrunk, steps["X"] * shrunk) if {"Y", "X"} <= steps.keys() else None
+        node = zarr.open(path if path.is_dir() else tifffile.imread(path, aszarr=True, series=0), mode="r")
+        levels = [array for _, array in sorted(node.arrays())] if isinstance(node, zarr.Group) else [node]
+        stored = levels[index_of(path, "level", level, len(levels))]
+        if np.prod(stored.chunks) > 2**27:  # values, which are decoded at once to read one of them
+            raise ImageError(f"{path}: is stored in pieces of {stored.chunks} values. Save it in tiles.")
+        pixels = dask.array.from_array(stored, stored.chunks, name=False, getitem=reading_errors(path)(getitem))
+        colour = pixels.shape[-1] in (2, 3, 4)
+        *outer, height, width = pixels.shape[: pixels.ndim - colour]
+        if (count := int(np.prod(outer))) > 1:
+            notes.append(f"took channel {channel} of {count}; choose another one with channel=")
+        pixels = pixels[np.unravel_index(index_of(path, "channel", channel, count), outer)]
+        top, left, *size = region or (0, 0, height, width)
+        pixels = pixels[top : top + size[0], left : left + size[1]].astype(pixels.dtype.newbyteorder("="))
+        if pixels.shape[:2] != tuple(size):
+            raise ImageError(f"{path}: is {height} × {width} px, there is no (top, left, height, width) {region}.")
+    return with_spacing(MedicalImage(pixels, "YX" + "C" * colour, known, path=path, notes=tuple(notes)), spacing)
 
 
 def describe(error: Exception) -> str:

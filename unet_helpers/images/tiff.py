@@ -202,11 +202,12 @@ def tiff_spacing(tif, ome) -> dict[str, float]:
     return depth | {a: unit / n for a, n in per_unit.items()}
 
 
-def write_ome_tiff(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
+def write_ome_tiff(image: MedicalImage, values, path: Path, **options) -> Path:
+    """``values``: an array; or its tiles one by one, and what tifffile has to know of them."""
     import tifffile
 
     metadata: dict = {"axes": image.axes.rstrip("C") if image.axes[0] != "X" else "ZYX"[-values.ndim :]}
     for axis, step in zip(metadata["axes"].lstrip("T"), image.spacing or ()):
         metadata |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "mm"}
-    tifffile.imwrite(path, values, ome=True, photometric="minisblack", metadata=metadata, compression="zlib")
+    tifffile.imwrite(path, values, ome=True, photometric="minisblack", metadata=metadata, compression="zlib", **options)
     return path

@@ -27,21 +27,21 @@ def predict(
 ) -> None:  # fmt: skip
     """Add ``share`` times the probabilities of a slice to ``out``, (K, H, W) float32 of the slice as stored.
 
-    With ``flips`` > 1, ``out`` has one more channel, for the disagreement of the copies (see ``averaged``). Memory
-    beyond ``out`` is bounded by one tile where the slice is prepared at its stored size.
+    With ``flips`` > 1, ``out`` may have one more channel, for the disagreement of the copies (see ``averaged``). Memory
+    beyond ``out`` is bounded by one tile where the slice is prepared at its stored size; both may be arrays on disk.
     """
     height, width = prepared.pixels.shape[:2]
-    if prepared.undo is None and np.ptp(prepared.pixels) == 0:  # nothing to see: background, without the network
-        out[0] += share * (model.out_channels > 1)
-        return
     direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
-    total = out if direct else np.zeros((len(out), height, width), np.float32)
+    total = out if direct else np.zeros((out.shape[0], height, width), np.float32)
     sides = zip((height, width), prepared.zoom, strict=True)
     pool = 2**model.depth
     pieces = list(product(*(spans(length, tile / zoom, overlap / zoom, pool / zoom) for length, zoom in sides)))
     quiet = not progress or len(pieces) < 4
     for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
-        answer = averaged(model, prepared.tile(row, column, model.in_channels), flips)[: len(out)]
+        seen = prepared.tile(row, column, model.in_channels)
+        answer = np.eye(out.shape[0], 1, dtype=np.float32)[..., None] * (model.out_channels > 1)  # background
+        if prepared.undo is not None or np.ptp(seen) > 0:  # else there is nothing for the network to see
+            answer = averaged(model, seen, flips)[: out.shape[0]]
         answer = resize_channels(answer, (len(row_weights), len(column_weights)))
         total[:, row, column] += answer * (share * row_weights[:, None]) * column_weights
     if prepared.inside is not None:

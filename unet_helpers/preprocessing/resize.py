@@ -36,4 +36,4 @@ def highest_contrast_window(pixels: np.ndarray, side: int) -> np.ndarray:
 def contrast(pixels: np.ndarray) -> float:
     """The largest standard deviation of a channel."""
     pixels = pixels if pixels.dtype.name in READABLE else pixels.astype(np.float32)
-    return float(np.nan_to_num(cv2.meanStdDev(pixels)[1].max()))
+    return float(np.nan_to_num(cv2.meanStdDev(np.asarray(pixels))[1].max()))

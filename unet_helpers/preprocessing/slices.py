@@ -19,7 +19,7 @@ from .resize import resize, resize_channels
 class Prepared:
     """A slice ready to be cut into tiles; the network reads ``(pixels - offset) * gain`` at working scale."""
 
-    pixels: np.ndarray  # (h, w) or (h, w, C): colours, or a slice between its neighbours
+    pixels: np.ndarray  # (h, w) or (h, w, C): colours, or a slice between its neighbours; may be a dask array
     offset: float = 0.0
     gain: float = 1.0
     zoom: tuple[float, float] = (1.0, 1.0)  # working px per px, still to be applied to a tile
@@ -31,7 +31,7 @@ class Prepared:
 
     def tile(self, rows: slice, columns: slice, in_channels: int) -> np.ndarray:
         """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; a lone grey channel is repeated."""
-        cut = self.pixels[rows, columns]
+        cut = np.asarray(self.pixels[rows, columns])
         cut = resize(cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False)))
         cut = remove_brown(cut) if self.brown else cut
         cut = (np.nan_to_num(cut.astype(np.float32), posinf=0, neginf=0) - self.offset) * self.gain

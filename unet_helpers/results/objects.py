@@ -66,8 +66,9 @@ def joined(slices: list[np.ndarray]) -> np.ndarray:
     return relabel_sequential(stack)[0].astype(np.int32)
 
 
-def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float) -> np.ndarray:
-    """Nuclei from (background, interior, border): a watershed from the interiors; ``zoom`` is working px per px."""
+def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float, usual: float | None = None) -> np.ndarray:
+    """Nuclei from (background, interior, border): a watershed from the interiors; ``zoom`` is working px per px,
+    ``usual`` the mean probability of the foreground, where these are a part of an image."""
     background, interior, border = probabilities
     foreground = background < 1 - threshold
     seeds = label(interior - border > SEED)
@@ -77,7 +78,7 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float) ->
     seeds = np.where(foreground & ~seeded, regions + seeds.max(), seeds)  # too small for a seed, a nucleus all the same
     objects, certainty = watershed(-interior, seeds, mask=foreground), 1 - background
     # a clear speck counts, a doubtful blob among clear objects does not; in a pale image all are doubtful, and stay
-    usual = certainty[objects > 0].mean() if objects.any() else 1
+    usual = usual or (certainty[objects > 0].mean() if objects.any() else 1)
     evidence = np.bincount(objects.reshape(-1), (certainty - USUAL * usual).reshape(-1))
     return np.where(evidence[objects] >= EVIDENCE / zoom**2, objects, 0).astype(np.int32)
 

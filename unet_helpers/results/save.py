@@ -57,17 +57,24 @@ def manifest(result, objects: int) -> dict:
     """Everything needed to know how this answer came about, and to get it again."""
     image, card = result.image, result.card
     source = image.path.read_bytes() if image.path is not None and image.path.is_file() else image.pixels.tobytes()
-    return {
-        "model": card.name, "weights_sha256": result.weights_sha256, "unet_helpers": __version__,
-        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "input": str(image.path or "array"), "input_sha256": hashlib.sha256(source).hexdigest(),
-        "shape": list(image.spatial_shape), "spacing_mm": image.spacing and [float(step) for step in image.spacing],
-        "threshold": result.threshold, "zoom": round(result.zoom, 6), "flips": result.flips,
-        "precision": precision(), "places": result.places,
+    return settings(result) | {
+        "input_sha256": hashlib.sha256(source).hexdigest(), "shape": list(image.spatial_shape), "places": result.places,
         "classes": {name: int(np.count_nonzero(result.labels == i)) for i, name in enumerate(card.classes, 1)},
         "objects": objects,
         "expected_dice": result.expected_dice and [round(value, 4) for value in result.expected_dice],
         "summary": {name: [round(float(value), 6), unit] for name, (value, unit) in result.summary().items()},
-        "notes": list(image.notes), "warnings": list(result.warnings), "explanation": [result.explain()],
+        "explanation": [result.explain()],
+    }  # fmt: skip
+
+
+def settings(result) -> dict:
+    """What a manifest says before the answer is known."""
+    image, card = result.image, result.card
+    return {
+        "model": card.name, "weights_sha256": result.weights_sha256, "unet_helpers": __version__,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "input": str(image.path or "array"),
+        "spacing_mm": image.spacing and [float(step) for step in image.spacing],
+        "threshold": result.threshold, "zoom": round(result.zoom, 6), "flips": result.flips, "precision": precision(),
+        "notes": list(image.notes), "warnings": list(result.warnings),
         "citation": card.citation, "use": card.intended_use,
     }  # fmt: skip
