@@ -16,9 +16,8 @@ from .images.image import MedicalImage
 from .images.read import read_image
 from .inference.segment import segment
 from .networks.cards import MODELS, ModelCard
-from .networks.load import list_models, load_model
+from .networks.load import export_onnx, list_models, load_model, save_model
 from .networks.unet import UNet
-from .networks.weights import save_model
 from .results.segmentation import Segmentation
 from .samples import draw_nuclei, list_samples, sample, samples_at_hand
 from .version import __version__
@@ -27,17 +26,13 @@ overlay = Segmentation.overlay  # the name in version 0.1
 
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
     "figures.show": "show compare",
-    "figures.volumes": "three_planes gallery",
+    "figures.viewer": "three_planes gallery playground live slices",
     "figures.scores": "score_table threshold_curve calibration disagreement_figure",
-    "figures.unet_diagram": "diagram",
-    "figures.feature_maps": "feature_maps without_skips compare_skips",
+    "figures.network": "diagram feature_maps without_skips compare_skips",
     "preprocessing.out_of_distribution": "ood_score suggest_model",
-    "figures.playground": "playground live slices",
     "results.metrics": "dice iou",
     "results.report": "report_index",
-    "results.measurements": "summary_table",
     "training.finetune": "fine_tune",
-    "networks.engines": "export_onnx",
     "inference.batch": "segment_many segment_folder",
     "inference.large": "segment_large",
     "session": "take_away upload describe_figures",
@@ -46,8 +41,9 @@ LATER = {name: module for module, names in LATER_FROM.items() for name in names.
 
 __all__ = [
     "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
-    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "draw_nuclei", "list_models",
-    "list_samples", "load_model", "overlay", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
+    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "draw_nuclei", "export_onnx",
+    "list_models", "list_samples", "load_model", "overlay", "read_image", "sample", "samples_at_hand", "save_model",
+    "segment", *LATER,
 ]  # fmt: skip
 
 

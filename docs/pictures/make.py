@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 import unet_helpers as uh  # noqa: E402
-from unet_helpers.figures.volumes import facing, view  # noqa: E402
+from unet_helpers.figures.viewer import facing, view  # noqa: E402
 from unet_helpers.results.overlay import picture  # noqa: E402
 
 

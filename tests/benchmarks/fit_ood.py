@@ -26,15 +26,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from unet_helpers.images.image import MedicalImage  # noqa: E402
 from unet_helpers.images.read import read_image  # noqa: E402
 from unet_helpers.networks.cards import MODELS, ModelCard  # noqa: E402
-from unet_helpers.preprocessing.channels import is_bright_field  # noqa: E402
 from unet_helpers.preprocessing.image_statistics import features  # noqa: E402
+from unet_helpers.preprocessing.intensities import is_bright_field  # noqa: E402
 from unet_helpers.preprocessing.out_of_distribution import (  # noqa: E402
     STATISTICS,
     middle_slices,
     nearest_cluster,
     score,
 )
-from unet_helpers.preprocessing.resize import resize  # noqa: E402
+from unet_helpers.preprocessing.resample import resize  # noqa: E402
 from unet_helpers.training.recipes import files  # noqa: E402
 from unet_helpers.training.tasks import TASKS, read_cases  # noqa: E402
 

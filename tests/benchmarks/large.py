@@ -13,12 +13,13 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 from helpers.slides import CLUSTER, write_slide  # noqa: E402
 
 WORK = """
-import json, resource, sys, time
+import sys, time
 import unet_helpers as uh
 start = time.perf_counter()
 table = uh.segment_large(sys.argv[1], "nuclei", sys.argv[2], flips=1, progress=False)
-peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 2**20
-print(f"{len(table)} objects in {time.perf_counter() - start:.0f} s, peak memory {peak:.2f} GiB")
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # not the parent's
+held = int(peak.split()[1]) / 2**20
+print(f"{len(table)} objects in {time.perf_counter() - start:.0f} s, peak memory {held:.2f} GiB")
 """
 
 if __name__ == "__main__":

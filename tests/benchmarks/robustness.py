@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from unet_helpers.inference.segment import segment  # noqa: E402
 from unet_helpers.networks.load import load_model  # noqa: E402
-from unet_helpers.preprocessing.resize import resize, resize_labels  # noqa: E402
+from unet_helpers.preprocessing.resample import resize, resize_labels  # noqa: E402
 from unet_helpers.training.recipes import Case  # noqa: E402
 from unet_helpers.training.tasks import (
     TASKS,  # noqa: E402

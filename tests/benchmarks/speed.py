@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 import unet_helpers as uh  # noqa: E402
 from unet_helpers.inference.tiles import OVERLAP, TILE, predict  # noqa: E402
-from unet_helpers.networks.engines import OpenVINO, precision, run  # noqa: E402
+from unet_helpers.networks.load import OpenVINO, precision, run  # noqa: E402
 from unet_helpers.networks.unet import UNet  # noqa: E402
 from unet_helpers.preprocessing.slices import Prepared  # noqa: E402
 

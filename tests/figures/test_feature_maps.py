@@ -9,15 +9,15 @@ import torch
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers.figures.feature_maps import (
+from unet_helpers.figures.network import (
     activations,
     as_seen,
     compare_skips,
     cut_skips,
+    diagram,
     feature_maps,
     without_skips,
 )
-from unet_helpers.figures.unet_diagram import diagram
 
 
 @pytest.fixture
@@ -119,9 +119,7 @@ def test_an_unknown_level_is_named(model, image, levels):
 def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
     model.card = replace(model.card, preprocessing=replace(model.card.preprocessing, scale="objects", size=24))
     seen = []
-    monkeypatch.setattr(
-        "unet_helpers.figures.feature_maps.zoom_for_objects", lambda m, pixels: seen.append(hooks(m)) or 0.5
-    )
+    monkeypatch.setattr("unet_helpers.figures.network.zoom_for_objects", lambda m, pixels: seen.append(hooks(m)) or 0.5)
     assert without_skips(image, model, flips=1, progress=False).zoom == 0.5
     assert seen == [0]
 

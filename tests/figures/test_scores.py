@@ -8,7 +8,7 @@ import torch
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers.figures.feature_maps import as_seen
+from unet_helpers.figures.network import as_seen
 from unet_helpers.figures.scores import disagreement_figure, score_table, threshold_curve, threshold_scores
 from unet_helpers.results import metrics
 

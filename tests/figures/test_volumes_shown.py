@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import unet_helpers as uh
-from unet_helpers.figures.playground import live, playground
-from unet_helpers.figures.volumes import amounts, centre, facing, gallery, three_planes, view
+from unet_helpers.figures.viewer import amounts, centre, facing, gallery, live, playground, three_planes, view
 
 
 def nifti(pixels, spacing=(1.0, 1.0, 1.0), directions=(1, 1, 1)) -> uh.MedicalImage:

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 import unet_helpers as uh
 from unet_helpers.images.orientation import to_stack
-from unet_helpers.images.write import write_like
+from unet_helpers.results.save import write_like
 
 VOLUME = np.random.default_rng(0).integers(0, 900, (9, 20, 24), np.uint16)
 FLAT = [1, 0, 0, 0, 1, 0]

@@ -11,7 +11,7 @@ from helpers.networks import make_network
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 import unet_helpers as uh
-from unet_helpers.figures.feature_maps import as_seen
+from unet_helpers.figures.network import as_seen
 from unet_helpers.images.orientation import as_displayed, from_stack, to_stack
 
 ORIENTATIONS = ["RAS", "LPS", "PIR", "ASL", "SRA", "IPL", "LAS", "RSP", "AIR", "SPL"]

@@ -12,7 +12,7 @@ from helpers.places import DATA, ROOT
 import unet_helpers as uh
 from unet_helpers.images.image import from_array
 from unet_helpers.preprocessing.checks import check_input, check_vessels
-from unet_helpers.preprocessing.resize import resize_labels
+from unet_helpers.preprocessing.resample import resize_labels
 from unet_helpers.results.metrics import dice
 from unet_helpers.training.recipes import IGNORED
 from unet_helpers.training.tasks import read_cases

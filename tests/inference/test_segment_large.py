@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-import zarr
 from helpers.networks import make_network
 from helpers.slides import write_slide
 
 import unet_helpers as uh
 from unet_helpers.inference import large
 from unet_helpers.results.segmentation import Segmentation
+
+zarr = pytest.importorskip("zarr", "3")
 
 RANDOM = np.random.default_rng(0)
 GREY, COLOUR = RANDOM.integers(0, 255, (150, 210), np.uint8), RANDOM.integers(0, 255, (150, 210, 3), np.uint8)

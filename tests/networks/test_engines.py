@@ -11,7 +11,7 @@ import torch
 from helpers.places import ROOT
 
 import unet_helpers as uh
-from unet_helpers.networks import engines
+from unet_helpers.networks import load
 
 SAMPLE_IMAGES = ROOT / "sample_images"
 SIZES = [(1, 64, 96), (2, 33, 50), (1, 16, 7)]  # images, height, width
@@ -27,7 +27,7 @@ def test_openvino_answers_as_torch_does(card):
     plain, fast = uh.load_model(card), uh.load_model(card, engine="openvino")
     for size in SIZES:
         x = images(plain, *size)
-        torch.testing.assert_close(engines.run(fast, x), engines.run(plain, x), atol=2e-5, rtol=0)
+        torch.testing.assert_close(load.run(fast, x), load.run(plain, x), atol=2e-5, rtol=0)
     image = SAMPLE_IMAGES / "ihc.png"
     here, there = (uh.segment(image, model, zoom=0.5, progress=False).labels for model in (plain, fast))
     assert np.mean(here != there) < 1e-4
@@ -41,14 +41,14 @@ def test_a_copy_of_the_network_is_computed_by_torch():
     other = copy.deepcopy(fast)
     torch.nn.init.zeros_(other.conv.weight)
     x = images(fast, 1, 32, 32)
-    assert not torch.allclose(engines.run(other, x), engines.run(fast, x))
+    assert not torch.allclose(load.run(other, x), load.run(fast, x))
 
 
 @pytest.mark.parametrize("count, asked", [(2, []), (3, ["nuclei"])])
 def test_many_images_are_computed_by_the_faster_engine(count, asked, tmp_path, monkeypatch):
     prepared = []
-    monkeypatch.setattr(engines, "OpenVINO", lambda model: prepared.append(model.card.name))
-    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    monkeypatch.setattr(load, "OpenVINO", lambda model: prepared.append(model.card.name))
+    monkeypatch.setattr(load, "find_spec", lambda name: name)
     monkeypatch.setattr("unet_helpers.inference.batch.MANY", 3)
     for i in range(count):
         shutil.copy(SAMPLE_IMAGES / "ihc.png", tmp_path / f"{i}.png")
@@ -58,7 +58,7 @@ def test_many_images_are_computed_by_the_faster_engine(count, asked, tmp_path, m
 
 def test_a_callers_own_network_is_left_as_it_is(tmp_path, monkeypatch):
     """Else it would be computed with its weights of then, whatever is done to them later."""
-    monkeypatch.setattr(engines, "OpenVINO", lambda model: pytest.fail("prepared"))
+    monkeypatch.setattr(load, "OpenVINO", lambda model: pytest.fail("prepared"))
     monkeypatch.setattr("unet_helpers.inference.batch.MANY", 1)
     model = uh.load_model("nuclei")
     uh.segment_folder(SAMPLE_IMAGES / "ihc.png", model, tmp_path, progress=False, zoom=0.2)
@@ -68,7 +68,7 @@ def test_a_callers_own_network_is_left_as_it_is(tmp_path, monkeypatch):
 def test_an_engine_that_is_not_there_is_refused(monkeypatch):
     with pytest.raises(uh.ArgumentError, match="no engine 'tpu'"):
         uh.load_model("nuclei", engine="tpu")
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr(load, "find_spec", lambda name: None)
     with pytest.raises(uh.ArgumentError, match="pip install openvino"):
         uh.load_model("nuclei", engine="openvino")
     assert uh.load_model("nuclei", engine="auto").engine is None
@@ -83,7 +83,7 @@ def test_onnx_runtime_answers_as_torch_does(tmp_path):
     for size in [(1, 64, 96), (3, 128, 16)]:
         x = images(model, *size)
         answer = session.run(["probabilities"], {"image": x.numpy()})[0]
-        np.testing.assert_allclose(answer, engines.run(model, x).numpy(), atol=2e-5)
+        np.testing.assert_allclose(answer, load.run(model, x).numpy(), atol=2e-5)
     card = json.loads(session.get_modelmeta().custom_metadata_map["card"])
     assert card["name"] == "nuclei" and card["preprocessing"]["channels"] == "stain"
     with pytest.raises(uh.SaveError, match="there already"):
@@ -92,7 +92,7 @@ def test_onnx_runtime_answers_as_torch_does(tmp_path):
 
 
 def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr(load, "find_spec", lambda name: None)
     with pytest.raises(uh.ArgumentError, match="pip install onnx onnxscript"):
         uh.export_onnx(uh.load_model("nuclei"), tmp_path / "a.onnx")
 
@@ -114,9 +114,9 @@ def test_bfloat16_gives_the_same_labels_but_for_edges(monkeypatch):
 def test_bfloat16_where_the_processor_has_it(found, expected, monkeypatch):
     monkeypatch.delenv("UNET_HELPERS_PRECISION")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True}, raising=False)
-    assert engines.precision() == expected
+    assert load.precision() == expected
 
 
 def test_a_precision_that_is_not_known_is_single_precision(monkeypatch):
     monkeypatch.setenv("UNET_HELPERS_PRECISION", "half")
-    assert engines.precision() == "float32"
+    assert load.precision() == "float32"

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from unet_helpers import MODELS, DownloadError, ImageError, ModelError, download, load_model, read_image
 from unet_helpers.download import cached_path, home_url
 from unet_helpers.networks import load
-from unet_helpers.networks.weights import read_published, save_model
+from unet_helpers.networks.load import read_published, save_model
 
 CARD = make_network().card
 

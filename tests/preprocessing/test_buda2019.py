@@ -30,9 +30,9 @@ from unet_helpers.images.image import MedicalImage, from_array
 from unet_helpers.images.read import read_image
 from unet_helpers.inference.segment import predict_volume
 from unet_helpers.networks.cards import MODELS
+from unet_helpers.networks.load import read_published
 from unet_helpers.networks.unet import UNet, fold_batch_norm
-from unet_helpers.networks.weights import read_published
-from unet_helpers.preprocessing.buda2019 import check_volume, prepare_volume
+from unet_helpers.preprocessing.buda2019 import check_volume, prepare_volume, put_back
 
 CARD = MODELS["brain_flair_buda2019"]
 PUBLISHED = CARD.preprocessing
@@ -103,11 +103,11 @@ class Stub(torch.nn.Module):
 
 def channels_first(cropped) -> np.ndarray:
     """(z, 3, size, size), as the network gets it."""
-    return np.ascontiguousarray(np.moveaxis(cropped.pixels, -1, 1))
+    return np.ascontiguousarray(np.moveaxis(cropped[0], -1, 1))
 
 
 def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
-    return predict_volume(model, image, flips, None, progress).values[:1]
+    return predict_volume(model, image, flips, None, progress)[0][:1]
 
 
 # ---------------------------------------------------------------------------------- the network and its file
@@ -289,7 +289,7 @@ def test_empty_outer_slices_are_cut_off_as_in_the_original():
     volume = head((9, 40, 31))
     volume[:3] = volume[7:] = 2
     prepared = prepare_volume(volume, SMALL)
-    assert prepared.box[0] == slice(3, 7)
+    assert prepared[1][0] == slice(3, 7)
     np.testing.assert_allclose(channels_first(prepared), literal(volume, 48), atol=1e-6)
 
 
@@ -453,7 +453,7 @@ def test_nearly_empty_volumes_give_numbers_all_the_same():
     holes = head((5, 40, 31), dtype=np.float32)
     holes[2, 10:12, 10:12] = np.nan
     filled = np.where(np.isnan(holes), 0, holes)
-    np.testing.assert_array_equal(prepare_volume(holes, SMALL).pixels, prepare_volume(filled, SMALL).pixels)
+    np.testing.assert_array_equal(prepare_volume(holes, SMALL)[0], prepare_volume(filled, SMALL)[0])
 
 
 def test_a_constant_channel_reads_as_zeros_and_is_noted():
@@ -507,7 +507,7 @@ def test_a_real_slice_is_read_as_three_different_channels():
     assert image.axes == "YXC" and check_volume(image)[0].startswith("a single slice") and len(check_volume(image)) == 1
     prepared = prepare_volume(image.pixels[None], PUBLISHED)
     np.testing.assert_allclose(channels_first(prepared).std((0, 2, 3)), 1, atol=1e-4)
-    flair, box = channels_first(prepared)[0, 1], prepared.box
-    back = prepared.undo(flair[None], image.spatial_shape)[0][box[1:]]
+    flair, box = channels_first(prepared)[0, 1], prepared[1]
+    back = put_back(flair[None], box[1:], image.spatial_shape)[0][box[1:]]
     stored = image.pixels[box[1], box[2], 1].astype(float)
     assert np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98  # the same picture, in the same place

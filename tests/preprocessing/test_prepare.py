@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from unet_helpers.networks.cards import MODELS, Preprocessing
-from unet_helpers.preprocessing.channels import select_channels
 from unet_helpers.preprocessing.field_of_view import field_of_view, flatten_illumination, width_of
-from unet_helpers.preprocessing.intensities import intensity_range
-from unet_helpers.preprocessing.resize import contrast, highest_contrast_window, resize, resize_labels
+from unet_helpers.preprocessing.intensities import intensity_range, select_channels
+from unet_helpers.preprocessing.resample import contrast, highest_contrast_window, resize, resize_labels
 from unet_helpers.preprocessing.slices import PreparedStack
 
 GREY = Preprocessing(percentiles=(0, 100))

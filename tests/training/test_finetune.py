@@ -10,7 +10,7 @@ from helpers.networks import make_network
 
 import unet_helpers as uh
 from unet_helpers.inference.segment import segment
-from unet_helpers.training import finetune, fit
+from unet_helpers.training import finetune
 from unet_helpers.training.recipes import Example
 
 
@@ -91,7 +91,7 @@ def test_nuclei_are_learnt_from_ids_or_from_a_plain_mask():
     network = uh.load_model("nuclei", trainable=True)
     drawn, plain = (finetune.make_example(network, pixels, mask).target for mask in (ids, ids > 0))
     assert set(np.unique(drawn)) == {0, 1, 2} and set(np.unique(plain)) == {0, 1}
-    student = uh.fine_tune("nuclei", [pixels], [ids], minutes=0.01)
+    student = uh.fine_tune("nuclei", [pixels], [ids], steps=2)
     assert student.out_channels == 3 and student.card.name == "fine_tuned"
 
 
@@ -104,7 +104,7 @@ def test_two_classes_give_two_answers():
 
 def test_its_own_task_keeps_the_card():
     pixels, truth = discs(0, 300)
-    student = uh.fine_tune("retinal_vessels", [pixels], [truth], minutes=0.02, name="my_camera")
+    student = uh.fine_tune("retinal_vessels", [pixels], [truth], steps=2, name="my_camera")
     assert student.card.preprocessing == uh.MODELS["retinal_vessels"].preprocessing and student.card.name == "my_camera"
     assert student.card.scores == ()  # measured with other weights
 
@@ -132,16 +132,14 @@ def test_a_new_task_is_seen_at_the_scale_of_the_starting_card(start, size, expec
     assert (preprocessing.scale, preprocessing.size) == ("square", expected)
 
 
-def test_as_many_steps_as_the_minutes_allow_with_a_whole_schedule(monkeypatch):
-    """A clock on which each look takes a second: the rate rises and falls within the minute, whatever the steps."""
-    rates, at = [], fit.rate_at
-    monkeypatch.setattr(fit, "rate_at", lambda *known: rates.append(at(*known)) or rates[-1])
-    monkeypatch.setattr(fit.time, "monotonic", count().__next__)
+def test_rounds_until_the_minutes_are_over(monkeypatch):
+    """On a clock that goes on by a minute at each look: settled or not, it learns for three rounds."""
+    monkeypatch.setattr(finetune, "ROUND", 2)
+    monkeypatch.setattr(finetune.time, "monotonic", count(0, 60).__next__)
     images, masks = zip(*(discs(i) for i in range(2)))
-    with pytest.warns(UserWarning, match="Give it more steps"):
-        student = uh.fine_tune("nuclei", images, masks, classes=["disc"], size=64, minutes=0.5)
-    assert 20 <= student.curve.step.iloc[-1] <= 30 and len(student.curve) == finetune.CHECKS
-    assert np.argmax(rates) in (2, 3, 4) and rates[0] < 0.2 * max(rates) > rates[-1]
+    with pytest.warns(UserWarning, match="Not converged after 6 steps"):
+        student = uh.fine_tune("nuclei", images, masks, classes=["disc"], size=64, minutes=2)
+    assert student.curve.step.tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_new_structure_is_measured_as_objects_whatever_the_start_was():

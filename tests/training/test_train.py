@@ -10,7 +10,7 @@ from helpers.networks import discs, make_network
 
 from unet_helpers import MODELS, load_model, read_image, segment
 from unet_helpers.errors import TrainingError
-from unet_helpers.figures.feature_maps import as_seen
+from unet_helpers.figures.network import as_seen
 from unet_helpers.networks.unet import UNet
 from unet_helpers.training.fit import fit, loss_of, loss_of_step
 from unet_helpers.training.recipes import IGNORED, Case, Recipe

@@ -15,10 +15,8 @@ from tqdm.auto import tqdm
 from ..errors import ImageError, ModelError, SaveError, UNetHelpersError
 from ..files import written_whole
 from ..images.read import describe
-from ..networks.engines import with_engine
-from ..networks.load import load_model
+from ..networks.load import load_model, sha256_of, with_engine
 from ..networks.unet import UNet
-from ..networks.weights import sha256_of
 from ..results.save import save
 from ..results.segmentation import Segmentation
 from .segment import check_settings

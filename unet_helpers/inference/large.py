@@ -17,10 +17,10 @@ from ..images.image import MedicalImage, checked, noted
 from ..images.read import open_lazily
 from ..images.tiff import write_ome_tiff
 from ..networks.load import load_model
-from ..preprocessing.channels import select_channels
 from ..preprocessing.checks import check_input
+from ..preprocessing.intensities import select_channels
 from ..preprocessing.prepare import prepare
-from ..preprocessing.resize import highest_contrast_window
+from ..preprocessing.resample import highest_contrast_window
 from ..results.exports import made_aside
 from ..results.measurements import in_physical_units
 from ..results.objects import split_interiors

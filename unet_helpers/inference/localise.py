@@ -19,8 +19,7 @@ from ..images.orientation import to_stack
 from ..images.read import read_image
 from ..networks.cards import Localise, ModelCard
 from ..preprocessing.out_of_distribution import ood_warning
-from ..preprocessing.resample import Grid
-from ..preprocessing.resize import resize, resize_channels
+from ..preprocessing.resample import Grid, resize, resize_channels
 from ..results.segmentation import foreground_of
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -35,8 +34,7 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
     """((K, Z, Y, X) answer for a stack, zoom, warnings, places): the network sees a box around each structure.
 
     ``look`` gives the network's answer (K, z, y, x) for a box (z, y, x), along all or some ``axes``. The box is centred
-    on what was found and looked at again; of each structure the largest component stays. ``places``: by name, the
-    voxel (z, y, x).
+    on what was found and looked at again; the largest component stays. ``places``: by name, the voxel (z, y, x).
     """
     from ..results.objects import drop_small_components  # loads scikit-image, which `import unet_helpers` must not
 
@@ -153,8 +151,7 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
 
 
 def information(points: np.ndarray, known: np.ndarray, moving: np.ndarray, spacing: np.ndarray, placed) -> float:
-    """Mutual information in nats of the template's values (N,) with the image's at the same (N, 3) points, if the
-    template is ``placed`` (matrix, shift)."""
+    """Mutual information (nats) of the template's values at (N, 3) points with the image's where these are placed."""
     where = ((points @ placed[0].T + placed[1]) / spacing - 0.5).T[::-1]
     values = np.stack((known, scipy.ndimage.map_coordinates(moving, where, order=1)))
     template, image = np.minimum(BINS * values, BINS - 1).astype(np.intp)

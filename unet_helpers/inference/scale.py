@@ -7,8 +7,7 @@ import numpy as np
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import field_of_view, width_of
 from ..preprocessing.prepare import prepare
-from ..preprocessing.resample import TOLERANCE
-from ..preprocessing.resize import highest_contrast_window, resize_channels
+from ..preprocessing.resample import TOLERANCE, highest_contrast_window, resize_channels
 from .tiles import predict
 
 MAX_ZOOM = 4.0  # enlarged further, an image shows no more detail

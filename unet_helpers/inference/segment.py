@@ -1,7 +1,7 @@
 """``segment(image, model)``: the one way from any image and a network to a ``Segmentation``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 
@@ -35,8 +35,7 @@ def segment(
     ``threshold`` (0 to 1) and ``flips`` (1, 2, 4 or 8 answers averaged) replace the card's own; ``zoom`` (working
     px per image px) replaces the scale found from the image. ``progress`` shows a bar where it takes longer; ``tell``
     is called with each note and warning before the network runs; ``reading`` are options of ``read_image``.
-    Raises ImageError for a file that is no image, ModelError and DownloadError for the network, ArgumentError for a
-    setting that makes no sense.
+    Raises ImageError (no image), ModelError and DownloadError (the network), ArgumentError (senseless settings).
     """
     if model is None:
         (image, model), reading = with_suggestion(read_image(image, **reading)), {}
@@ -46,17 +45,18 @@ def segment(
     warnings = tuple(check_input(image, model.card))
     for words in (*image.notes, *warnings):
         (tell or str)(f"{image.path or 'array'}: {words}")
-    seen: list[Seen] = []
+    seen: list[tuple] = []
     for frame in frames(image):
         seen.append(predict_volume(model, frame, flips, zoom, progress))
         if model.card.preprocessing.scale == "objects":  # a movie has one scale, and it is told from its first frame
-            zoom = seen[0].zoom
-    values = np.stack([part.values for part in seen], axis=1) if len(seen) > 1 else seen[0].values
+            zoom = seen[0][1]
+    parts, zooms, doubts, notes, places = zip(*seen)
+    values = np.stack(parts, axis=1) if len(parts) > 1 else parts[0]
     values = values.reshape(len(values), *image.spatial_shape)
     spread = values[-1] if len(values) > model.out_channels else None
-    warnings += tuple(dict.fromkeys(words for part in seen for words in part.warnings))
-    image = replace(image, notes=image.notes + seen[0].notes)
-    found = (threshold, seen[0].zoom, flips, model.weights_sha256, warnings, spread, seen[0].places)
+    warnings += tuple(dict.fromkeys(words for part in doubts for words in part))
+    image = replace(image, notes=image.notes + notes[0])
+    found = (threshold, zooms[0], flips, model.weights_sha256, warnings, spread, places[0])
     return Segmentation(image, model.card, values[: model.out_channels], *found)
 
 
@@ -87,39 +87,29 @@ def check_settings(card, threshold=None, flips=None, zoom=None, **reading) -> tu
     return threshold, flips
 
 
-@dataclass
-class Seen:
-    """What a network made of one image or volume."""
+def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple:
+    """(values, zoom, warnings, notes, places): seen as it is, at the card's spacing, or in boxes that it localises.
 
-    values: np.ndarray  # (K, *shape) float32; with ``flips`` > 1 one more, the spread over the copies
-    zoom: float
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    places: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of structures, as ``Segmentation`` has them
-
-
-def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> Seen:
-    """The answer in the image's order: seen as it is, at the card's spacing, or in boxes that the card localises."""
-    stack, card = to_stack(image), model.card
-    said: list[str] = []
+    ``values``: (K, *shape) float32 in the image's order; with ``flips`` > 1 one more, the spread over the copies.
+    """
+    stack, card, said = to_stack(image), model.card, list[str]()
+    warnings, notes, places = (), (), {}
     look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress, tell=said.append)
     grid = at_spacing(stack, card.preprocessing.spacing) if volumetric(stack, card) and zoom is None else None
     if card.localise and card.localise.wanted(stack):
-        values, zoom, warnings, places = see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
+        values, used, warnings, places = see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
         notes = (f"registered to {card.localise.template}; the network saw a box on the {' and the '.join(places)}",)
-        seen = Seen(values, zoom, warnings, notes, places)
     elif grid is not None:
         answer = look(grid.cut(stack.pixels))[0]
-        total = np.zeros((len(answer), *stack.pixels.shape), np.float32)
-        grid.put_back(answer, total)
-        seen = Seen(total, float(1 / grid.matrix[1, 1]))
+        values, used = np.zeros((len(answer), *stack.pixels.shape), np.float32), float(1 / grid.matrix[1, 1])
+        grid.put_back(answer, values)
     else:
-        seen = Seen(*look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing))
+        values, used = look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing)
     size = card.preprocessing.spacing
-    if size and not seen.notes and (grid is not None or (zoom is None and seen.zoom != 1)):
+    if size and not notes and (grid is not None or (zoom is None and used != 1)):
         step = f"{size:g} mm" if size > 1e-3 else f"{1e6 * size:g} nm"
-        seen.notes = (f"the network saw it at {step} a step, as it learnt it",)
-    return replace(seen, values=from_stack(image, seen.values), warnings=(*seen.warnings, *said))
+        notes = (f"the network saw it at {step} a step, as it learnt it",)
+    return from_stack(image, values), used, (*warnings, *said), notes, places
 
 
 def volumetric(stack, card) -> bool:
@@ -133,8 +123,7 @@ def predict_stack(
 ) -> tuple[np.ndarray, float]:  # fmt: skip
     """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes``.
 
-    Without ``axes``, over the card's. In a volume that lies in space the front is at the top, the patient's right on
-    the left.
+    Without ``axes``, over the card's. Where a volume lies in space, front is at the top and the patient's right left.
     """
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
     axes = (axes or preprocessing.axes) if len(stack) > 1 else (0,)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..networks.engines import run
+from ..networks.load import run
 from ..networks.unet import UNet
-from ..preprocessing.resize import resize_channels
+from ..preprocessing.resample import resize_channels
 from ..preprocessing.slices import Prepared
 
 TILE = 1024  # working px, the longest side predicted at once: a compromise between memory and speed
@@ -55,7 +55,7 @@ def spans(length: int, tile: float, overlap: float, step: float = 1) -> Iterator
 
     Shares sum to 1 at every pixel. Where tiles start with a pooling window, they see what the whole image would show.
     """
-    count = max(1, int(np.ceil((length - overlap) / max(1, tile - step - overlap))))
+    count = int(np.ceil((length - overlap) / max(1, tile - step - overlap))) if length > tile else 1
     size, places, total = np.ceil((length + (count - 1) * overlap) / count), [], np.zeros(length)
     for start in np.linspace(0, max(0, length - size), count):
         place = slice(round(start // step * step), min(length, int(np.ceil(start + size))))

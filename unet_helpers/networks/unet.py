@@ -28,7 +28,7 @@ class UNet(nn.Module):
 
     card: ModelCard  # how it reads an image; ``load_model`` sets it and the next
     weights_sha256: str = ""
-    engine: Any = None  # what computes its probabilities instead of torch; see ``engines``
+    engine: Any = None  # what computes its probabilities instead of torch; see ``with_engine``
     curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4):

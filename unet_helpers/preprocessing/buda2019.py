@@ -5,7 +5,6 @@ https://github.com/mateuszbuda/brain-segmentation-pytorch: ``dataset.py`` and ``
 volume: one threshold, box and pair of percentiles for all slices and channels, one mean and deviation per channel.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -28,31 +27,26 @@ def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tupl
     """
     size = slices.shape[1:3]
     prepared = [Prepared(np.zeros(size, np.uint8))] * len(slices)
-    if cropped := prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing):
-        known = {"limits": (-np.inf, np.inf), "undo": partial(cropped.undo, shape=size)}
-        prepared[cropped.box[0]] = [Prepared(pixels, **known) for pixels in cropped.pixels]
+    if found := prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing):
+        volume, (kept, *box) = found
+        known = {"limits": (-np.inf, np.inf), "undo": partial(put_back, box=box, shape=size)}
+        prepared[kept] = [Prepared(pixels, **known) for pixels in volume]
     return prepared
 
 
-@dataclass(frozen=True)
-class Cropped:
-    """A volume as the published network reads it, and where it was cut from."""
-
-    pixels: np.ndarray  # (z, size, size, 3) float32: the slices of ``box``, z-scored
-    box: tuple[slice, slice, slice]  # slices, rows and columns of the whole volume
-
-    def undo(self, answer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box."""
-        sizes = [part.stop - part.start for part in self.box[1:]]
-        square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[0].numpy()
-        rows, columns = (slice(start := (max(sizes) - n) // 2, start + n) for n in sizes)  # as they were padded
-        whole = np.zeros((len(answer), *shape), np.float32)
-        whole[(slice(None), *self.box[1:])] = square[:, rows, columns]
-        return whole
+def put_back(answer: np.ndarray, box, shape: tuple[int, int]) -> np.ndarray:
+    """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box of rows and columns."""
+    sizes = [part.stop - part.start for part in box]
+    square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[0].numpy()
+    rows, columns = (slice(start := (max(sizes) - n) // 2, start + n) for n in sizes)  # as they were padded
+    whole = np.zeros((len(answer), *shape), np.float32)
+    whole[(slice(None), *box)] = square[:, rows, columns]
+    return whole
 
 
-def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped | None:
-    """(Z, Y, X, 3) or (Z, Y, X, 1) of any dtype, as ``dataset.py`` prepares it; None where there is nothing to see.
+def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[slice, ...]] | None:
+    """(Z, Y, X, 3) or (Z, Y, X, 1) of any dtype as ``dataset.py`` prepares it, (z, size, size, 3) float32, and the
+    slices, rows and columns it was cut from; None where there is nothing to see.
 
     The order matters: the maximum is that of the slices kept, and padding counts in percentiles, means and deviations.
     """
@@ -76,7 +70,7 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Cropped 
     volume -= volume.mean(axis=(0, 1, 2))
     deviation = volume.std(axis=(0, 1, 2))
     volume /= np.where(deviation > 1e-6, deviation, np.inf)  # a constant channel becomes 0, not NaN
-    return Cropped(volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x))
+    return volume.astype(np.float32), (slice(z.start + first, z.stop + first), y, x)
 
 
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:

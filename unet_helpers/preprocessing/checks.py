@@ -8,9 +8,9 @@ import numpy as np
 from ..images.image import SAMPLE, MedicalImage, check_pixels, shows_something, sides
 from ..images.orientation import frames, to_stack
 from .buda2019 import check_volume
-from .channels import is_bright_field, select_channels
 from .field_of_view import field_of_view
 from .image_statistics import view
+from .intensities import is_bright_field, select_channels
 from .out_of_distribution import middle_slices, ood_warning
 
 # words by which file names and series descriptions call the sequences of MRI

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import scipy
 
-from .resize import resize, resize_labels
+from .resample import resize, resize_labels
 
 THUMBNAIL = 512  # px: longer side at which the field of view is found
 
@@ -13,8 +13,7 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """The lit disc or discs of a fundus photograph (H, W[, 3]), (H, W) bool; all True where there is no dark surround.
 
     The surround is what the corners show; it may be grey or noisy, and the disc cut off at top and bottom. Discs in
-    dark rings are eyes, whatever lies around these. Of colours red is looked at, in which every retina is bright. A
-    disc is convex: shadows at its rim belong to it.
+    dark rings are eyes. Red is looked at, in which every retina is bright; a disc is convex, shadows at its rim count.
     """
     light = np.nan_to_num((pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.float32))
     shape = tuple(max(1, round(n * min(1, THUMBNAIL / max(light.shape)))) for n in light.shape)

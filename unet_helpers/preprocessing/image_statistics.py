@@ -9,7 +9,7 @@ import numpy as np
 from ..networks.cards import MODELS, ModelCard
 from .field_of_view import box_of, field_of_view
 from .intensities import range_without_marker
-from .resize import highest_contrast_window, resize
+from .resample import highest_contrast_window, resize
 
 SIDE = 256  # px, of what is looked at
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..networks.cards import Preprocessing
-from .channels import is_bright_field, remove_brown, select_channels
 from .field_of_view import box_of, field_of_view, flatten_illumination
-from .intensities import slice_levels
-from .resize import resize, resize_channels
+from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
+from .resample import resize, resize_channels
 
 
 @dataclass(frozen=True)

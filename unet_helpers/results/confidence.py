@@ -25,8 +25,7 @@ def signs(result) -> np.ndarray:
 
 
 def expected_dice(result) -> tuple[float, float, float] | None:
-    """The expected Dice of the foreground with the ends of an interval that holds nine in ten; None where nothing was
-    found, or the card has no calibration."""
+    """Expected Dice of the foreground and its 90 % interval; None where nothing was found, or without calibration."""
     fitted = json.loads(CALIBRATION.read_text(encoding="utf-8")).get(result.card.name)
     if fitted is None or not result.labels.any():
         return None

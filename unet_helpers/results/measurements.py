@@ -178,12 +178,3 @@ def in_words(values: dict[str, tuple[float, str]]) -> str:
         if name == "objects":
             said[-1] = f"{number} object" + "s" * (value != 1)
     return ", ".join(said)
-
-
-def summary_table(results):
-    """A pandas.DataFrame, one row per ``Segmentation``: image, model and its summary."""
-    rows = []
-    for result in results:
-        values = {f"{name} ({unit})" if unit else name: value for name, (value, unit) in result.summary().items()}
-        rows.append({"image": result.image.name, "model": result.card.name} | values)
-    return pd.DataFrame(rows)

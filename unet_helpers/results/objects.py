@@ -49,7 +49,6 @@ def joined(slices: list[np.ndarray]) -> np.ndarray:
     """(Z, Y, X) int32: objects of neighbouring slices become one where they share more than half of the smaller one.
 
     As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles.
-    Where several compete, the largest overlap wins.
     """
     stack = in_sequence(slices)
     for below, above in pairwise(stack):
@@ -57,7 +56,7 @@ def joined(slices: list[np.ndarray]) -> np.ndarray:
         pairs, overlaps = np.unique(np.stack([above[both], below[both]]), axis=1, return_counts=True)
         sizes, beneath = np.bincount(above.reshape(-1)), np.bincount(below.reshape(-1))
         new, taken = np.arange(len(sizes)), set()
-        for i in overlaps.argsort()[::-1]:
+        for i in overlaps.argsort()[::-1]:  # where several compete, the largest overlap wins
             upper, lower = pairs[:, i]
             if overlaps[i] > 0.5 * min(sizes[upper], beneath[lower]) and new[upper] == upper and lower not in taken:
                 new[upper] = lower

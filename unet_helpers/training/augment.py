@@ -64,8 +64,7 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torc
 def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """Haematoxylin, eosin and DAB, each stronger or weaker, in the space of their optical densities.
 
-    After Tellez et al. 2018, IEEE TMI 37(9); the dyes after Ruifrok and Johnston 2001. The darkest pixel of an
-    image (0) is taken to let 15 % of the light pass.
+    After Tellez et al. 2018, IEEE TMI 37(9); dyes: Ruifrok and Johnston 2001. A pixel of 0 lets 15 % of the light pass.
     """
     n, faint = len(images), 0.15
     dyes = torch.tensor(DYES, device=images.device)

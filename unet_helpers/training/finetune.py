@@ -1,5 +1,6 @@
 """Teach a pretrained network your own structure, from a few images with masks, in minutes on a CPU."""
 
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,15 +16,13 @@ from ..errors import TrainingError
 from ..images.read import read_image
 from ..inference.scale import working_shape
 from ..networks.cards import ModelCard, Preprocessing
-from ..networks.load import load_model
+from ..networks.load import load_model, save_model
 from ..networks.unet import UNet, fold_batch_norm
-from ..networks.weights import save_model
 from .fit import fit, loss_of
 from .recipes import IGNORED, Case, Example, Recipe, single_example
 from .tasks import TASKS
 
 ROUND, ROUNDS, CHECKS = 60, 5, 8  # steps of a round, rounds at most where no steps are given, checks in a round
-MOST = 10**6  # steps: more than any clock allows
 SETTLED = 0.02  # a Dice that rises by less in the last quarter of a round has converged
 
 
@@ -39,7 +38,7 @@ def fine_tune(
     ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
     image at ``size`` x ``size`` px (the card's own where it has one, else 128); without, it goes on with the card's
     own task and scale, and the masks of nuclei are ids, one per nucleus (or their connected components).
-    It learns in rounds until its Dice on ``images`` settles; or for so many ``steps``; or for ``minutes`` here. Where
+    It learns in rounds until its Dice on ``images`` settles, or ``minutes`` are over; or for so many ``steps``. Where
     it has not settled a UserWarning says so. The network's ``curve`` is a pandas.DataFrame of step, loss and Dice (on
     the images learnt from: keep others to test). ``pretrained=False`` starts from random weights, to compare.
     ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
@@ -66,16 +65,16 @@ def fine_tune(
     recipe = recipe_for(card.name, examples, classes is None, pretrained, kept)
     if not any(((e.target > 0) & (e.target != IGNORED)).any() for e in examples):
         raise TrainingError("All masks are empty: mark the structure that is to be learnt with values above 0.")
-    steps_of_round = steps or (ROUND if minutes is None else MOST)
-    curves, clock = [], None if steps else minutes
-    for number in range(1 if steps or minutes else ROUNDS):
-        part = replace(recipe, steps=steps_of_round, seed=seed + number)
+    started, curves = time.monotonic(), list[pd.DataFrame]()
+    while True:
+        part = replace(recipe, steps=steps or ROUND, seed=seed + len(curves))
         with TemporaryDirectory() as folder:
-            network = fit(network, examples, examples, part, Path(folder) / name, checks=CHECKS, minutes=clock)
+            network = fit(network, examples, examples, part, Path(folder) / name, checks=CHECKS)
+        network.curve["step"] += part.steps * len(curves)
         curves.append(network.curve.set_axis(["step", "loss", "Dice"], axis=1))
-        curves[-1]["step"] += steps_of_round * number
         network.curve = pd.concat(curves, ignore_index=True)
-        if not (doubt := doubts(network.curve)):
+        doubt, over = doubts(network.curve), time.monotonic() - started > 60 * (minutes or 0)
+        if steps or (over if minutes else not doubt or len(curves) == ROUNDS):
             break
     if doubt:
         warnings.warn(doubt, stacklevel=2)

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from tqdm.auto import tqdm
 from ..errors import TrainingError
 from ..files import written_whole
 from ..inference.tiles import FLIPS, turn, turn_back
+from ..networks.load import save_model
 from ..networks.unet import UNet
-from ..networks.weights import save_model
 from .augment import batch_of
 from .recipes import IGNORED, Example, Recipe
 from .windows import Draws, Pool
@@ -76,22 +75,21 @@ def validate(model: UNet, examples: Sequence[Example]) -> float:
     return float(dice[1:].mean())
 
 
-def rate_at(progress: float, step: int, recipe: Recipe) -> float:
+def rate_at(step: int, recipe: Recipe) -> float:
     """The learning rate: a short rise, then half a cosine down to a hundredth."""
-    warm = max(step / 100, 10 * progress)  # over 100 steps, or a tenth of a shorter schedule
-    fall = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-    return recipe.learning_rate * min(1.0, 0.05 + 0.95 * warm) * fall
+    warm = max(1, min(100, recipe.steps // 10))
+    fall = 0.01 + 0.99 * (1 + math.cos(math.pi * step / recipe.steps)) / 2
+    return recipe.learning_rate * min(1.0, 0.05 + 0.95 * step / warm) * fall
 
 
 def fit(
     model: UNet, train: Sequence[Example], validation: Sequence[Example], recipe: Recipe, folder: Path, *,
-    checks: int = 8, minutes: float | None = None, half: bool = False, device: str | torch.device = "cpu",
+    checks: int = 8, half: bool = False, device: str | torch.device = "cpu",
 ) -> UNet:  # fmt: skip
     """Train ``model``; returns its moving average, on the CPU.
 
     ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors at each of ``checks``; goes on from its
-    checkpoint.pt where there is one. Ends after ``recipe.steps``, or ``minutes`` with the rest of the schedule
-    shortened to fit. ``half`` convolves in bfloat16, faster on graphics cards and processors that have it.
+    checkpoint.pt where there is one. ``half`` convolves in bfloat16, faster where the device has it.
     """
     import pandas as pd
 
@@ -106,23 +104,16 @@ def fit(
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
-    state: dict[str, Any] = {"step": 0, "curve": [], "seconds": 0.0}
+    state: dict[str, Any] = {"step": 0, "curve": []}
     if (folder / "checkpoint.pt").exists():
         state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
         for name, part in parts.items():
             part.load_state_dict(state.pop(name))
-    started = time.monotonic() - state["seconds"]
-
-    def progress_at(step: int) -> float:
-        """0 to 1, by the steps, and by the minutes where there are so many only."""
-        by_clock = (time.monotonic() - started) / max(60 * minutes, 1e-9) if minutes is not None else 0.0
-        return min(1.0, max(step / recipe.steps, by_clock))
-
-    step, progress, losses = state["step"], progress_at(state["step"]), []
+    step, losses = state["step"], []
     bar = tqdm(initial=step, total=recipe.steps, desc=folder.name, mininterval=10)
-    while progress < 1:
+    while step < recipe.steps:
         draws = Draws(recipe.seed * 1_000_003 + step, device)
-        optimiser.param_groups[0]["lr"] = rate_at(progress, step, recipe)
+        optimiser.param_groups[0]["lr"] = rate_at(step, recipe)
         loss = loss_of_step(model.train(), *batch_of(pool, draws, recipe), recipe, draws, half)
         optimiser.zero_grad()
         loss.backward()
@@ -133,8 +124,8 @@ def fit(
                 old.lerp_(new, 1 - decay)
         losses.append(loss.detach())
         bar.update()
-        step, before, progress = step + 1, progress, progress_at(step + 1)
-        if int(progress * checks) > int(before * checks) or progress >= 1:
+        step += 1
+        if step * checks // recipe.steps > (step - 1) * checks // recipe.steps:
             loss = float(torch.stack(losses).mean())
             score = validate(average, validation) if validation else -loss
             bar.set_postfix(loss=f"{loss:.3f}", score=f"{score:.4f}")
@@ -143,7 +134,7 @@ def fit(
                 save_model(average, folder / "best.safetensors")
             save_model(average, folder / "last.safetensors")
             state["curve"].append([step, loss, score])
-            state |= {"step": step, "seconds": time.monotonic() - started}
+            state["step"] = step
             with written_whole(folder / "checkpoint.pt") as path:
                 torch.save({name: part.state_dict() for name, part in parts.items()} | state, path)
             average.curve = pd.DataFrame(state["curve"], columns=["step", "loss", "validation_dice"])

@@ -15,7 +15,7 @@ from ..images.orientation import as_displayed, to_stack
 from ..images.read import read_image
 from ..networks.cards import ModelCard
 from ..preprocessing.prepare import prepare
-from ..preprocessing.resize import resize_labels
+from ..preprocessing.resample import resize_labels
 from ..preprocessing.slices import Prepared
 from ..results.metrics import dice
 from ..results.segmentation import Segmentation
@@ -108,13 +108,9 @@ def first_number(name: str) -> int:
     return int(re.search(r"\d+", name).group())
 
 
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES)
-
-
 def read_pairs(images: Path, truths: Path) -> Iterator[tuple[str, MedicalImage, np.ndarray]]:
     """(name, image, its mask or label image as stored, (H, W)) of two folders; the masks are .png files."""
-    for path in files(images):
+    for path in sorted(path for path in images.glob("*") if path.suffix.lower() in IMAGES):
         yield path.stem, read_image(path), read_image(truths / f"{path.stem}.png").pixels
 
 

@@ -7,7 +7,6 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import torch
 from tqdm.auto import tqdm
 
@@ -34,24 +33,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("card", choices=sorted(TASKS))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the card's data set")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="checkpoints go to OUT/CARD (default: runs)")
-    parser.add_argument("--minutes", type=float, help="shorten the schedule to so many minutes")
     parser.add_argument("--start", help="begin with these weights (a .safetensors file), not with random ones")
     parser.add_argument("--steps", type=int, help="how many steps, where not as many as the recipe says")
     parser.add_argument("--rate", type=float, help="the highest learning rate, where not the recipe's")
-    parser.add_argument("--batch", type=int, help="images a step, where not as many as the recipe says")
     parser.add_argument("--seed", type=int, help="another order of images and augmentations than the recipe's")
     parser.add_argument("--refit", action="store_true", help="learn from the validation part too, once all is chosen")
     parser.add_argument("--without", help="leave out one kind of images (a camera, say), to test on it")
     parser.add_argument("--features", type=int, help="channels at full resolution, where not the card's 16")
     parser.add_argument("--half", action="store_true", help="bfloat16: faster on processors that have it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
-    torch.set_num_threads(chosen.threads)
-    cv2.setNumThreads(chosen.threads)
     task, card = TASKS[chosen.card], MODELS[chosen.card]
     card = replace(card, features=chosen.features or card.features)
-    asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "batch": chosen.batch, "seed": chosen.seed}
+    asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
     recipe = replace(task.recipe, **{name: value for name, value in asked.items() if value is not None})
     train, validation = examples_of(task, chosen.data, chosen.refit, chosen.without)
     torch.manual_seed(recipe.seed)
@@ -59,4 +53,4 @@ def main(arguments: list[str] | None = None) -> None:
     model = load_model(chosen.start, trainable=True) if chosen.start else new
     model.card = card
     folder = chosen.out / chosen.card
-    fit(model, train, validation, recipe, folder, minutes=chosen.minutes, half=chosen.half, device=chosen.device)
+    fit(model, train, validation, recipe, folder, half=chosen.half, device=chosen.device)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ...networks.cards import ModelCard
-from ...preprocessing.resize import resize_labels
+from ...preprocessing.resample import resize_labels
 from ...results.metrics import aggregated_jaccard, average_precision, dice, panoptic_quality
 from ...results.segmentation import Segmentation
 from ..recipes import Case, Cases, Examples, Recipe, Task, read_pairs, single_example, tenths
@@ -36,8 +36,7 @@ def at_diameter(truth: np.ndarray, size: float) -> np.ndarray:
 def interiors_and_borders(labels: np.ndarray, reach: int, rim: bool = False) -> np.ndarray:
     """0 background, 1 interior, 2 border: pixels of a nucleus within ``reach`` px of another one.
 
-    With ``rim``, within ``reach`` px of anything else, background too: interiors then lie apart even where the border
-    between two nuclei is not seen all along.
+    With ``rim``, of background too: interiors then lie apart even where a border is not seen all along.
     """
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     highest = cv2.dilate(labels, disc)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...networks.cards import ModelCard
 from ...preprocessing.field_of_view import field_of_view, width_of
-from ...preprocessing.resize import resize
+from ...preprocessing.resample import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
 from ..recipes import Case, Cases, Examples, Recipe, Task, first_number, read_pairs, single_example, tenths
