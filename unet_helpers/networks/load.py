@@ -22,6 +22,119 @@ from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .unet import UNet, fold_batch_norm, pad_by_reflection
 
 
+def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "torch") -> UNet:
+    """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.
+
+    Takes the weights shipped beside the code; otherwise downloads them once and keeps them in the cache.
+    ``trainable`` leaves batch normalisation as layers, for fine-tuning; otherwise it is folded away, which
+    gives the same answers faster. ``engine``: see ``with_engine``. Raises ModelError (unknown name, damaged weights),
+    DownloadError and ArgumentError (engine).
+    """
+    if isinstance(model, UNet):
+        if not isinstance(getattr(model, "card", None), ModelCard):
+            raise ModelError("This UNet has no card that says how it reads an image: set model.card to a ModelCard.")
+        return model
+    if str(model).endswith(".safetensors"):
+        path = Path(model).expanduser()
+        card = read_card(path)
+    else:
+        if (name := str(model)) not in MODELS:
+            near = "".join(f" Did you mean {known}?" for known in get_close_matches(name, MODELS, 1))
+            raise ModelError(f"There is no model called {name!r}.{near} Choose one of: {', '.join(MODELS)}.")
+        card = MODELS[name]
+        path = weights_of(card)
+    network = (read_published if path.suffix == ".pt" else read_weights)(path, card)
+    if not trainable:
+        fold_batch_norm(network)
+    return with_engine(network.to(memory_format=torch.channels_last).eval(), engine)
+
+
+def weights_of(card: ModelCard) -> Path:
+    """The card's weights: shipped, else from the cache, else downloaded. Their sha256 is that of the card."""
+    if not card.sha256:
+        advice = f"python -m unet_helpers train {card.name} --data DIR makes runs/{card.name}/best.safetensors to load"
+        raise ModelError(f"{card.name!r} has a recipe but no weights yet: {advice}.")
+    shipped = WEIGHTS / f"{card.name}.safetensors"
+    if not shipped.exists():
+        return fetch(card.url or home_url(f"unet_helpers/weights/{shipped.name}"), card.sha256, mirrors=card.mirrors)
+    if sha256_of(shipped) != card.sha256:
+        raise ModelError(f"{shipped} is not the file its card describes. Delete it, and it is fetched anew.")
+    return shipped
+
+
+def list_models():
+    """The networks that have weights, as a pandas.DataFrame, one row a card."""
+    import pandas as pd
+
+    rows = {
+        card.name: {
+            "segments": ", ".join(card.classes), "image": card.modality,
+            "scores": "; ".join(card.scores), "licence of the data": card.licence,
+        }
+        for card in MODELS.values() if card.sha256
+    }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_weights(path: Path, card: ModelCard) -> UNet:
+    """The card's network with the tensors of a .safetensors file, in single precision."""
+    try:
+        with torch.device("meta"):  # takes no memory: a stranger's file may ask for any size
+            network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+        network.load_state_dict(load_file(path), assign=True)
+        network = network.float()
+    except (SafetensorError, RuntimeError, OSError, TypeError, ValueError, OverflowError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path} does not fit {card.name!r}: {words}. Delete it and load again.") from error
+    network.card, network.weights_sha256 = card, sha256_of(path)
+    return network
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card inside a file of ``save_model``; ModelError where there is none."""
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).")
+    try:
+        with safe_open(path, "pt") as file:
+            return card_of(json.loads(file.metadata()["card"]))
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path} is no file of save_model ({error}). Give its full path, or a card's name.") from error
+
+
+def save_model(model: UNet, path: Path) -> None:
+    """Weights and card in one .safetensors file that ``load_model(path)`` takes. Written atomically.
+
+    Convolutions go in half precision; the few numbers of batch norm stay as they are.
+    """
+    tensors = {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
+    with written_whole(path) as part:
+        save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})
+
+
+def read_published(path: Path, card: ModelCard) -> UNet:
+    """The card's network with the tensors of a .pt file, a pickle, of which nothing but tensors is read.
+
+    Raises ModelError where the file is missing, damaged, holds anything else than tensors, or other ones.
+    """
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling fails in many ways, on files made to break it in any way
+        what = f"{path} is no file of tensors ({type(error).__name__}): missing, damaged, or made to run code."
+        raise ModelError(f"{what} Nothing in it was run. Delete it and load {card.name!r} again.") from error
+    network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+    try:
+        network.load_state_dict(tensors)
+    except (RuntimeError, TypeError, AttributeError, ValueError, KeyError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path} holds another network than {card.name!r}: {words}. Load it again.") from error
+    network.card, network.weights_sha256 = card, sha256_of(path)
+    return network.eval()
+
+
 def precision() -> str:
     """'bfloat16' where the processor computes in it natively, else 'float32'; UNET_HELPERS_PRECISION overrules."""
     found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
@@ -95,116 +208,3 @@ def export_onnx(model: UNet, path: str | Path) -> Path:
     with written_whole(Path(path)) as part:
         program.save(part)
     return Path(path)
-
-
-def sha256_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def read_weights(path: Path, card: ModelCard) -> UNet:
-    """The card's network with the tensors of a .safetensors file, in single precision."""
-    try:
-        with torch.device("meta"):  # takes no memory: a stranger's file may ask for any size
-            network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-        network.load_state_dict(load_file(path), assign=True)
-        network = network.float()
-    except (SafetensorError, RuntimeError, OSError, TypeError, ValueError, OverflowError) as error:
-        words = " ".join(str(error).split())[:300]
-        raise ModelError(f"{path} does not fit {card.name!r}: {words}. Delete it and load again.") from error
-    network.card, network.weights_sha256 = card, sha256_of(path)
-    return network
-
-
-def read_card(path: Path) -> ModelCard:
-    """The card inside a file of ``save_model``; ModelError where there is none."""
-    if not path.exists():
-        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).")
-    try:
-        with safe_open(path, "pt") as file:
-            return card_of(json.loads(file.metadata()["card"]))
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path} is no file of save_model ({error}). Give its full path, or a card's name.") from error
-
-
-def save_model(model: UNet, path: Path) -> None:
-    """Weights and card in one .safetensors file that ``load_model(path)`` takes. Written atomically.
-
-    Convolutions go in half precision; the few numbers of batch norm stay as they are.
-    """
-    tensors = {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
-    with written_whole(path) as part:
-        save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})
-
-
-def read_published(path: Path, card: ModelCard) -> UNet:
-    """The card's network with the tensors of a .pt file, a pickle, of which nothing but tensors is read.
-
-    Raises ModelError where the file is missing, damaged, holds anything else than tensors, or other ones.
-    """
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling fails in many ways, on files made to break it in any way
-        what = f"{path} is no file of tensors ({type(error).__name__}): missing, damaged, or made to run code."
-        raise ModelError(f"{what} Nothing in it was run. Delete it and load {card.name!r} again.") from error
-    network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-    try:
-        network.load_state_dict(tensors)
-    except (RuntimeError, TypeError, AttributeError, ValueError, KeyError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} holds another network than {card.name!r}: {words}. Load it again.") from error
-    network.card, network.weights_sha256 = card, sha256_of(path)
-    return network.eval()
-
-
-def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "torch") -> UNet:
-    """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.
-
-    Takes the weights shipped beside the code; otherwise downloads them once and keeps them in the cache.
-    ``trainable`` leaves batch normalisation as layers, for fine-tuning; otherwise it is folded away, which
-    gives the same answers faster. ``engine``: see ``with_engine``. Raises ModelError (unknown name, damaged weights),
-    DownloadError and ArgumentError (engine).
-    """
-    if isinstance(model, UNet):
-        if not isinstance(getattr(model, "card", None), ModelCard):
-            raise ModelError("This UNet has no card that says how it reads an image: set model.card to a ModelCard.")
-        return model
-    if str(model).endswith(".safetensors"):
-        path = Path(model).expanduser()
-        card = read_card(path)
-    else:
-        if (name := str(model)) not in MODELS:
-            near = "".join(f" Did you mean {known}?" for known in get_close_matches(name, MODELS, 1))
-            raise ModelError(f"There is no model called {name!r}.{near} Choose one of: {', '.join(MODELS)}.")
-        card = MODELS[name]
-        path = weights_of(card)
-    network = (read_published if path.suffix == ".pt" else read_weights)(path, card)
-    if not trainable:
-        fold_batch_norm(network)
-    return with_engine(network.to(memory_format=torch.channels_last).eval(), engine)
-
-
-def weights_of(card: ModelCard) -> Path:
-    """The card's weights: shipped, else from the cache, else downloaded. Their sha256 is that of the card."""
-    if not card.sha256:
-        advice = f"python -m unet_helpers train {card.name} --data DIR makes runs/{card.name}/best.safetensors to load"
-        raise ModelError(f"{card.name!r} has a recipe but no weights yet: {advice}.")
-    shipped = WEIGHTS / f"{card.name}.safetensors"
-    if not shipped.exists():
-        return fetch(card.url or home_url(f"unet_helpers/weights/{shipped.name}"), card.sha256, mirrors=card.mirrors)
-    if sha256_of(shipped) != card.sha256:
-        raise ModelError(f"{shipped} is not the file its card describes. Delete it, and it is fetched anew.")
-    return shipped
-
-
-def list_models():
-    """The networks that have weights, as a pandas.DataFrame, one row a card."""
-    import pandas as pd
-
-    rows = {
-        card.name: {
-            "segments": ", ".join(card.classes), "image": card.modality,
-            "scores": "; ".join(card.scores), "licence of the data": card.licence,
-        }
-        for card in MODELS.values() if card.sha256
-    }  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")

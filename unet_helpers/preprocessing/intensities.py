@@ -6,6 +6,14 @@ import numpy as np
 from .resample import READABLE, resize
 
 IN_COLOUR = ("rgb", "stain")  # what is read with all three channels
+SAMPLE = 2_000_000  # values that percentiles are taken of: enough, and fast
+FAR = 3.0  # times as high as the 95th percentile: 1.5 at most in 650 images; a marker or implant may be 16
+MAX_RELATIVE_GAIN = 3.0  # of a slice, over that of the volume's brighter slices; air above the head stays dark
+
+LONGEST, SPECK = 1024, 12  # px: the longer side of an image as it is looked at, and the smallest object in it
+# the range over the height of the objects: of 431 fields of nuclei half are below 1.4, 99 % between 0.9 and 3.1; one
+# bright disc makes it 100, an almost empty field 0.02
+USUAL, FITS = 1.4, (0.75, 4.0)
 
 
 def select_channels(pixels: np.ndarray, channels: str, colour: bool) -> np.ndarray:
@@ -36,16 +44,6 @@ def remove_brown(pixels: np.ndarray) -> np.ndarray:
     dyes = rgb2hed(np.clip(np.nan_to_num(pixels.astype(np.float32)) / white(pixels), 0, 1))
     dyes[..., 2] = np.minimum(dyes[..., 2], 0)
     return (hed2rgb(dyes) * white(pixels)).astype(np.float32)
-
-
-SAMPLE = 2_000_000  # values that percentiles are taken of: enough, and fast
-FAR = 3.0  # times as high as the 95th percentile: 1.5 at most in 650 images; a marker or implant may be 16
-MAX_RELATIVE_GAIN = 3.0  # of a slice, over that of the volume's brighter slices; air above the head stays dark
-
-LONGEST, SPECK = 1024, 12  # px: the longer side of an image as it is looked at, and the smallest object in it
-# the range over the height of the objects: of 431 fields of nuclei half are below 1.4, 99 % between 0.9 and 3.1; one
-# bright disc makes it 100, an almost empty field 0.02
-USUAL, FITS = 1.4, (0.75, 4.0)
 
 
 def intensity_range(pixels: np.ndarray, low: float, high: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 READABLE = ("uint8", "uint16", "int16", "float32", "float64")  # what OpenCV takes
+TOLERANCE = 0.02  # by so little a spacing may differ from the card's and still count as that
 
 
 def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -39,9 +40,6 @@ def contrast(pixels: np.ndarray) -> float:
     """The largest standard deviation of a channel."""
     pixels = pixels if pixels.dtype.name in READABLE else pixels.astype(np.float32)
     return float(np.nan_to_num(cv2.meanStdDev(np.asarray(pixels))[1].max()))
-
-
-TOLERANCE = 0.02  # by so little a spacing may differ from the card's and still count as that
 
 
 @dataclass(frozen=True, eq=False)
