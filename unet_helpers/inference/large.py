@@ -30,7 +30,7 @@ from .scale import working_shape
 from .segment import check_settings
 from .tiles import predict
 
-CHUNK, BLOCK = 512, 2048  # px: sides of the pieces that are stored, and of those in which objects are told apart
+CHUNK, BLOCK = 512, 1024  # px: sides of the pieces that are stored, and of those in which objects are told apart
 HALO = 256  # working px: how far beyond a block its objects are seen
 SAMPLE = 4096  # px: side of the window that stands for the whole
 
