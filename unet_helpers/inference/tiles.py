@@ -57,8 +57,8 @@ def spans(length: int, tile: float, overlap: float, step: float = 1) -> Iterator
     """
     count = int(np.ceil((length - overlap) / max(1, tile - step - overlap))) if length > tile else 1
     size, places, total = np.ceil((length + (count - 1) * overlap) / count), [], np.zeros(length)
-    for start in np.linspace(0, max(0, length - size), count):
-        place = slice(round(start // step * step), min(length, int(np.ceil(start + size))))
+    for start in np.linspace(0, max(0, length - size), count).round():
+        place = slice(round(start // step * step), min(length, int(start + size)))
         middle = np.arange(place.stop - place.start) - (place.stop - place.start - 1) / 2
         places.append((place, np.exp(-0.5 * (middle / (len(middle) / 8)) ** 2) + 1e-6))
         total[place] += places[-1][1]
