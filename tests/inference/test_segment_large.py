@@ -12,6 +12,7 @@ from helpers.networks import make_network
 from helpers.slides import write_slide
 
 import unet_helpers as uh
+from unet_helpers.images.read import open_lazily
 from unet_helpers.inference import large
 from unet_helpers.results.segmentation import Segmentation
 
@@ -151,6 +152,21 @@ def test_colours_are_grey_to_a_grey_network(tmp_path):
     whole = uh.segment(COLOUR, network, progress=False)
     labels, *_ = segment_large(tiff(tmp_path / "a.tif", COLOUR, tile=(64, 64), photometric="rgb"), network, tmp_path)
     assert whole.labels.any() and (labels != whole.labels).mean() < 1e-3
+
+
+def test_what_was_taken_of_several_images_or_arrays_is_the_largest_and_said(tmp_path):
+    """A thumbnail that comes first, and a Zarr group of two arrays."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(GREY[:20, :30], photometric="minisblack", tile=(16, 16))
+        tif.write(GREY, photometric="minisblack", tile=(16, 16))
+    group = zarr.open_group(tmp_path / "b.zarr", mode="w")
+    for name, pixels in (("0", GREY), ("1", GREY[::2, ::2])):
+        group.create_array(name, data=pixels, chunks=(64, 64))
+    taken = open_lazily(tmp_path / "a.tif")
+    assert taken.pixels.shape == GREY.shape and "largest of 2" in taken.notes[0]
+    np.testing.assert_array_equal(np.asarray(taken.pixels), GREY)
+    taken = open_lazily(tmp_path / "b.zarr", level=1)
+    assert taken.pixels.shape == GREY[::2, ::2].shape and "'1' of 0, 1" in taken.notes[0]
 
 
 def test_the_spacing_of_a_level_reaches_the_table(tmp_path):

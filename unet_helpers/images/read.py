@@ -120,15 +120,18 @@ def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=
 
         if not path.is_dir():
             with complaints() as heard, tifffile.TiffFile(path) as tif:
-                series, notes, shrunk = pick_level(path, tif.series[0].levels, level)
+                series, notes, shrunk, number = pick_level(path, tif, level)
                 refuse_if_cut_off(path, series, heard)
                 if series.keyframe.photometric in (0, 3):
                     raise ImageError(f"{path}: stores white as 0, or a palette. Save it as grey or RGB.")
                 steps = tiff_spacing(tif, ElementTree.fromstring(tif.ome_metadata) if tif.is_ome else None)
                 known = (steps["Y"] * shrunk, steps["X"] * shrunk) if {"Y", "X"} <= steps.keys() else None
-        node = zarr.open(path if path.is_dir() else tifffile.imread(path, aszarr=True, series=0), mode="r")
-        levels = [array for _, array in sorted(node.arrays())] if isinstance(node, zarr.Group) else [node]
-        stored = levels[index_of(path, "level", level, len(levels))]
+        node = zarr.open(path if path.is_dir() else tifffile.imread(path, aszarr=True, series=number), mode="r")
+        levels = dict(sorted(node.arrays())) if isinstance(node, zarr.Group) else {"": node}
+        name = list(levels)[index_of(path, "level", level, len(levels))]
+        if len(levels) > 1 and path.is_dir():
+            notes.append(f"took the array {name!r} of {', '.join(levels)}; choose another one with level=")
+        stored = levels[name]
         if np.prod(stored.chunks) > 2**27:  # values, which are decoded at once to read one of them
             raise ImageError(f"{path}: is stored in pieces of {stored.chunks} values. Save it in tiles.")
         pixels = dask.array.from_array(stored, stored.chunks, name=False, getitem=reading_errors(path)(getitem))

@@ -27,12 +27,9 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
     import tifffile
 
     with complaints() as heard, tifffile.TiffFile(path) as tif:
-        len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
-        series, notes, shrunk = pick_level(path, max(tif.series, key=lambda s: math.prod(s.shape)).levels, level)
+        series, notes, shrunk, _ = pick_level(path, tif, level)
         refuse_if_huge(path, series.shape, series.nbytes, path.stat().st_size)
         refuse_if_cut_off(path, series, heard)
-        if len(tif.series) > 1:
-            notes.append(f"took the largest of {len(tif.series)} images of different shapes")
         first = series.keyframe
         try:
             pixels = series.asarray()
@@ -65,15 +62,20 @@ def read_tiff(path: Path, page=None, channel=None, frame=None, level=None) -> Me
     return arrange(pixels, axes, spacing, chosen, path, notes, colour, names)
 
 
-def pick_level(path: Path, levels: list, level: int | None):
-    """One resolution of a pyramid, the finest that is small enough where none is chosen; notes; how much smaller."""
+def pick_level(path: Path, tif, level: int | None):
+    """One resolution of the largest image (the finest that fits), notes, how much smaller it is, and which image."""
+    len(tif.pages)  # counted first: tifffile would follow a circle of pages for ever
+    number = max(range(len(tif.series)), key=lambda i: math.prod(tif.series[i].shape))
+    levels = tif.series[number].levels
     if level is None:
         level = next((i for i, held in enumerate(levels) if math.prod(held.shape) <= MAX_VALUES), 0)
     level = index_of(path, "level", level, len(levels))
     widths = [held.shape[held.axes.index("X")] for held in levels]
     sizes = ", ".join(f"{i} ({width} px wide)" for i, width in enumerate(widths))
     notes = [f"took level {level} of {sizes}; choose another one with level="] if len(levels) > 1 else []
-    return levels[level], notes, widths[0] / widths[level]
+    if len(tif.series) > 1:
+        notes.append(f"took the largest of {len(tif.series)} images of different shapes")
+    return levels[level], notes, widths[0] / widths[level], number
 
 
 @contextmanager
@@ -203,8 +205,7 @@ def tiff_spacing(tif, ome) -> dict[str, float]:
 
 
 def write_ome_tiff(image: MedicalImage, values, path: Path, **options) -> Path:
-    """``values``: an array; or its tiles one by one, and what tifffile has to know of them."""
-    import tifffile
+    import tifffile  # takes an array; or its tiles one by one, and ``options`` that say what they make up
 
     metadata: dict = {"axes": image.axes.rstrip("C") if image.axes[0] != "X" else "ZYX"[-values.ndim :]}
     for axis, step in zip(metadata["axes"].lstrip("T"), image.spacing or ()):
