@@ -26,7 +26,7 @@ overlay = Segmentation.overlay  # the name in version 0.1
 
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
     "figures.show": "show compare",
-    "figures.viewer": "three_planes gallery playground live slices",
+    "figures.viewer": "three_planes gallery playground live",
     "figures.scores": "score_table threshold_curve calibration disagreement_figure",
     "figures.network": "diagram feature_maps without_skips compare_skips",
     "preprocessing.out_of_distribution": "ood_score suggest_model",

@@ -175,6 +175,3 @@ def live(result: Segmentation, height: int = 760):
         page = page.replace(escape(str(path.absolute())), escape(path.name))
     style = f"width:100%;height:{height}px;border:1px solid #777"
     return HTML(f'<div><iframe title="{escape(title)}" style="{style}" srcdoc="{escape(page)}"></iframe></div>')
-
-
-slices = live  # the name in version 0.1

@@ -21,6 +21,8 @@ from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .unet import UNet, fold_batch_norm, pad_by_reflection
 
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks at its first large tensor: 2 MB pages are filled faster
+
 
 def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "torch") -> UNet:
     """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.

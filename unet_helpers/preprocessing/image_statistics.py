@@ -25,6 +25,13 @@ def features(pixels: np.ndarray, card: ModelCard | str) -> np.ndarray:
     return np.array([*describe(seen if seen.ndim == 2 else seen @ np.float32([0.3, 0.59, 0.11])), *colour, *size])
 
 
+def look(card: ModelCard) -> tuple:
+    """Cards of the same look have the same ``features``: what these depend on."""
+    known = card.preprocessing
+    way = "native" if known.scale in ("native", "objects") else (known.scale, known.intensities)
+    return way, known.channels if known.channels in ("green", "flair") else "", len(known.axes) > 1
+
+
 def view(pixels: np.ndarray, card: ModelCard) -> np.ndarray:
     """At most SIDE x SIDE float32: the window of highest contrast at native scale, or all of the image, shrunk."""
     if pixels.ndim == 3:

@@ -17,7 +17,7 @@ from ..images.image import MedicalImage, shows_something
 from ..images.orientation import to_stack
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
-from .image_statistics import features
+from .image_statistics import features, look
 
 SLICES = 5  # of a volume
 NEARER = 0.7  # of two cards of one structure: H&E is 0.33 to 0.72 times as far from its card, other stains 0.72 or more
@@ -65,9 +65,10 @@ def suggest_model(image) -> list[str]:
 
 def distances(image: MedicalImage) -> dict[str, float]:
     """By group (card, or kind of mistake): the distance of the image from it, 1 is its limit."""
-    slices, views = middle_slices(image), {group["view"] for group in statistics().values()}
-    seen = {view: np.array([features(pixels, view) for pixels in slices]) for view in views}
-    away = {name: nearest_cluster(seen[group["view"]], group["clusters"]) for name, group in statistics().items()}
+    slices, looks = middle_slices(image), {name: look(MODELS[g["view"]]) for name, g in statistics().items()}
+    views = {looks[name]: group["view"] for name, group in statistics().items()}
+    seen = {one: np.array([features(pixels, view) for pixels in slices]) for one, view in views.items()}
+    away = {name: nearest_cluster(seen[looks[name]], group["clusters"]) for name, group in statistics().items()}
     return {name: float(np.median(values / statistics()[name]["limit"])) for name, values in away.items()}
 
 
