@@ -19,10 +19,8 @@ from .networks.cards import MODELS, ModelCard
 from .networks.load import export_onnx, list_models, load_model, save_model
 from .networks.unet import UNet
 from .results.segmentation import Segmentation
-from .samples import draw_nuclei, list_samples, sample, samples_at_hand
+from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
-
-overlay = Segmentation.overlay  # the name in version 0.1
 
 LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
     "figures.show": "show compare",
@@ -41,9 +39,8 @@ LATER = {name: module for module, names in LATER_FROM.items() for name in names.
 
 __all__ = [
     "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
-    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "draw_nuclei", "export_onnx",
-    "list_models", "list_samples", "load_model", "overlay", "read_image", "sample", "samples_at_hand", "save_model",
-    "segment", *LATER,
+    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "export_onnx", "list_models",
+    "list_samples", "load_model", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
 ]  # fmt: skip
 
 

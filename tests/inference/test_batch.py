@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from helpers.drawn import draw_nuclei
 from helpers.files import named
 from helpers.networks import make_network
 from PIL import Image
@@ -102,8 +103,8 @@ def test_upload_outside_colab_says_what_to_do_instead():
 
 
 def test_a_phantom_has_the_truth_it_was_drawn_with():
-    pixels, truth = uh.draw_nuclei(30, side=256, seed=3)
+    pixels, truth = draw_nuclei(30, side=256, seed=3)
     assert pixels.shape == truth.shape == (256, 256) and pixels.dtype == np.uint8
     assert 20 <= len(np.unique(truth)) - 1 <= 30
     assert pixels[truth > 0].mean() > 3 * pixels[truth == 0].mean()
-    np.testing.assert_array_equal(pixels, uh.draw_nuclei(30, side=256, seed=3)[0])
+    np.testing.assert_array_equal(pixels, draw_nuclei(30, side=256, seed=3)[0])

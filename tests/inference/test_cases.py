@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from helpers.drawn import draw_nuclei
 from helpers.places import DATA, ROOT
 
 import unet_helpers as uh
@@ -28,12 +29,12 @@ def count(image, **options) -> int:
 @pytest.fixture(scope="module")
 def nuclei() -> np.ndarray:
     """60 drawn nuclei on a dark ground of 14."""
-    return uh.draw_nuclei(60, 512)[0].astype(np.float32)
+    return draw_nuclei(60, 512)[0].astype(np.float32)
 
 
 def test_m5_a_few_nuclei_in_an_almost_empty_field(nuclei):
     """Levels by percentiles are then those of the noise: nothing was found."""
-    truth = uh.draw_nuclei(60, 512)[1]
+    truth = draw_nuclei(60, 512)[1]
     rng = np.random.default_rng(0)
     field = rng.normal(100, 8, (1024, 1024))
     for number, (y, x) in zip((3, 9), ((300, 400), (700, 650)), strict=True):
@@ -54,15 +55,15 @@ def test_m6_one_bright_disc_takes_nothing_from_the_others(nuclei, radius):
 
 
 def test_m6_nuclei_of_very_different_brightness(nuclei):
-    truth = uh.draw_nuclei(60, 512)[1]
+    truth = draw_nuclei(60, 512)[1]
     uneven = nuclei * np.where((truth > 0) & (truth % 8 == 0), 40, 1) * 10
     assert count(uneven.clip(0, 65535).astype(np.uint16)) >= 0.85 * count(nuclei.astype(np.uint8))
 
 
 def test_m10_nuclei_of_two_sizes_are_told():
     """Those of one size were found, the others missed without a word."""
-    small = cv2.resize(uh.draw_nuclei(500, 1280)[0], (640, 640), interpolation=cv2.INTER_AREA)
-    large = cv2.resize(uh.draw_nuclei(30, 320)[0], (640, 640))
+    small = cv2.resize(draw_nuclei(500, 1280)[0], (640, 640), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(draw_nuclei(30, 320)[0], (640, 640))
     mixed = np.where(cv2.dilate(large, np.ones((9, 9))) > 40, large, small)
     alone, both = (uh.segment(pixels, "nuclei", flips=1, progress=False) for pixels in (small, mixed))
     assert not any("different sizes" in text for text in alone.warnings)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.drawn import draw_nuclei
 from helpers.networks import make_network
 from skimage.transform import rescale
 
@@ -14,7 +15,7 @@ from unet_helpers.images.orientation import as_displayed, frames, from_stack, to
 @pytest.fixture(scope="module")
 def large_nuclei() -> np.ndarray:
     """Drawn nuclei at twice the size that the network works at."""
-    return (rescale(uh.draw_nuclei(24, 256)[0] / 255.0, 2.0, order=1) * 255).astype(np.uint8)
+    return (rescale(draw_nuclei(24, 256)[0] / 255.0, 2.0, order=1) * 255).astype(np.uint8)
 
 
 def test_a_stack_keeps_its_zoom_and_counts_what_each_slice_counts_alone(large_nuclei):
@@ -122,7 +123,7 @@ def test_no_network_is_taken_silently():
 
 def test_a_movie_has_one_scale():
     """A frame with nothing in it would else be split with thresholds of another scale than the others."""
-    pixels = uh.draw_nuclei(12, 256)[0]
+    pixels = draw_nuclei(12, 256)[0]
     large = (rescale(pixels / 255.0, 2.0, order=1) * 255).astype(np.uint8)
     movie = uh.MedicalImage(np.stack([large, np.roll(large, 9, 0)]), "TYX")
     result = uh.segment(movie, "nuclei", flips=1, progress=False)

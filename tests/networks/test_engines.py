@@ -4,7 +4,9 @@ import copy
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from helpers.places import ROOT
 
 import unet_helpers as uh
 from unet_helpers.networks import load
+from unet_helpers.networks.unet import UNet, quantised
 
 SAMPLE_IMAGES = ROOT / "sample_images"
 SIZES = [(1, 64, 96), (2, 33, 50), (1, 16, 7)]  # images, height, width
@@ -33,6 +36,48 @@ def test_openvino_answers_as_torch_does(card):
     assert np.mean(here != there) < 1e-4
 
 
+def drawn_membranes(height: int = 300, width: int = 400) -> np.ndarray:
+    """Dark lines half-way between forty points, on a grey and noisy ground."""
+    random = np.random.default_rng(5)
+    points, places = random.random((40, 2)) * (height, width), np.indices((height, width)).reshape(2, -1).T
+    nearest = np.partition(np.linalg.norm(places[:, None] - points, axis=2), 1, axis=1)
+    walls = (nearest[:, 1] - nearest[:, 0] < 6).reshape(height, width)
+    grey = cv2.GaussianBlur(np.where(walls, 70.0, 170.0), (0, 0), 1.5) + random.normal(0, 10, walls.shape)
+    return grey.clip(0, 255).astype(np.uint8)
+
+
+def test_integers_of_8_bits_answer_nearly_as_torch_does():
+    pytest.importorskip("openvino")
+    plain, fast = uh.load_model("em_membranes"), uh.load_model("em_membranes", engine="int8")
+    here, there = (uh.segment(drawn_membranes(), model, progress=False) for model in (plain, fast))
+    assert 0 < np.abs(here.probabilities - there.probabilities).max() and (here.labels != there.labels).mean() < 0.01
+    assert 0.05 < (here.labels > 0).mean() < 0.95
+    assert any("8 bits" in note for note in there.image.notes) and not any("8 bits" in n for n in here.image.notes)
+
+
+def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
+    network = UNet(1, 1, features=2, depth=1).eval()
+    ranges = ((0.0, 2.0), (0.0, 4.0), (0.0, 1.0), (0.0, 1.0), (-1.0, 3.0), (0.0, 2.0))
+    network.card = replace(uh.MODELS["em_membranes"], int8_ranges=ranges)
+    rounded, seen = quantised(network), []
+    layer, kept = rounded.decoder1.dec1conv1, network.decoder1.dec1conv1.weight
+    layer.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    rounded(10 * torch.rand(1, 1, 16, 16))
+    steps = seen[0] / (4 / 255)
+    torch.testing.assert_close(steps, steps.round().clamp(-64, 191), atol=1e-2, rtol=0)
+    by_channel = layer.weight / (kept.abs().amax((1, 2, 3), keepdim=True) / 127)
+    torch.testing.assert_close(by_channel, by_channel.round(), atol=1e-3, rtol=0)
+    assert (layer.weight - kept).abs().max() <= kept.abs().max() / 254 * 1.01 and not torch.equal(layer.weight, kept)
+
+
+def test_a_card_without_ranges_is_not_computed_with_8_bits(monkeypatch):
+    monkeypatch.setattr(load, "find_spec", lambda name: name)
+    network = uh.load_model("em_membranes")
+    network.card = replace(network.card, int8_ranges=())
+    with pytest.raises(uh.ArgumentError, match="loses too much with 8 bits, or was not tried"):
+        load.with_engine(network, "int8")
+
+
 def test_a_copy_of_the_network_is_computed_by_torch():
     """It may be given other weights, as the one whose skip connections are cut is."""
     pytest.importorskip("openvino")
@@ -47,7 +92,7 @@ def test_a_copy_of_the_network_is_computed_by_torch():
 @pytest.mark.parametrize("count, asked", [(2, []), (3, ["nuclei"])])
 def test_many_images_are_computed_by_the_faster_engine(count, asked, tmp_path, monkeypatch):
     prepared = []
-    monkeypatch.setattr(load, "OpenVINO", lambda model: prepared.append(model.card.name))
+    monkeypatch.setattr(load, "OpenVINO", lambda model, int8: prepared.append(model.card.name))
     monkeypatch.setattr(load, "find_spec", lambda name: name)
     monkeypatch.setattr("unet_helpers.inference.batch.MANY", 3)
     for i in range(count):
@@ -58,7 +103,7 @@ def test_many_images_are_computed_by_the_faster_engine(count, asked, tmp_path, m
 
 def test_a_callers_own_network_is_left_as_it_is(tmp_path, monkeypatch):
     """Else it would be computed with its weights of then, whatever is done to them later."""
-    monkeypatch.setattr(load, "OpenVINO", lambda model: pytest.fail("prepared"))
+    monkeypatch.setattr(load, "OpenVINO", lambda *given: pytest.fail("prepared"))
     monkeypatch.setattr("unet_helpers.inference.batch.MANY", 1)
     model = uh.load_model("nuclei")
     uh.segment_folder(SAMPLE_IMAGES / "ihc.png", model, tmp_path, progress=False, zoom=0.2)

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from unet_helpers import MODELS, DownloadError, ImageError, ModelError, download, load_model, read_image
 from unet_helpers.download import cached_path, home_url
 from unet_helpers.networks import load
-from unet_helpers.networks.load import read_published, save_model
+from unet_helpers.networks.load import read_weights, save_model
 
 CARD = make_network().card
 
@@ -103,7 +103,7 @@ def test_weights_of_the_hub(payload, tmp_path, write):
     path = tmp_path / "unet.pt"
     write(payload, path)
     with pytest.raises(ModelError, match="Nothing in it was run|another network"):
-        read_published(path, CARD)
+        read_weights(path, CARD)
 
 
 @pytest.mark.parametrize("write", WRITERS)

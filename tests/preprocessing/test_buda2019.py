@@ -30,7 +30,7 @@ from unet_helpers.images.image import MedicalImage, from_array
 from unet_helpers.images.read import read_image
 from unet_helpers.inference.segment import predict_volume
 from unet_helpers.networks.cards import MODELS
-from unet_helpers.networks.load import read_published
+from unet_helpers.networks.load import read_weights
 from unet_helpers.networks.unet import UNet, fold_batch_norm
 from unet_helpers.preprocessing.buda2019 import check_volume, prepare_volume, put_back
 
@@ -199,8 +199,8 @@ def test_weights_come_from_a_server_and_only_if_their_hash_begins_as_the_card_sa
     torch.save(tensors, folder / "unet.pt", _use_new_zipfile_serialization=zipped)
     digest = hashlib.sha256((folder / "unet.pt").read_bytes()).hexdigest()
     path = download.fetch(f"{address}/unet.pt", digest[:8], progress=False)
-    network = read_published(path, CARD)
-    assert path.suffix == ".pt" and network.weights_sha256 == digest and network.card is CARD and not network.training
+    network = read_weights(path, CARD)
+    assert path.suffix == ".pt" and network.weights_sha256 == digest and network.card is CARD
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
     with pytest.raises(DownloadError, match="sha256"):
         download.fetch(f"{address}/unet.pt", "e012d006", progress=False)
@@ -225,7 +225,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind != "torch.save of 2019")
     with pytest.raises(ModelError, match="Nothing in it was run") as caught:
-        read_published(path, CARD)
+        read_weights(path, CARD)
     assert not target.exists()
     assert "weights_only" not in str(caught.value)  # torch's own advice to load it all the same is not passed on
     if kind == "bare pickle":  # the payload is a live one
@@ -238,10 +238,10 @@ def test_damaged_files_are_refused_with_clear_words(tmp_path, tensors):
     good = (tmp_path / "good.pt").read_bytes()
     for content in (b"", b"<html>404</html>", good[: len(good) // 2], b"PK\x03\x04" + bytes(100)):
         (tmp_path / "bad.pt").write_bytes(content)
-        with pytest.raises(ModelError, match=r"bad\.pt is no file of tensors"):
-            read_published(tmp_path / "bad.pt", CARD)
+        with pytest.raises(ModelError, match=r"bad\.pt does not fit"):
+            read_weights(tmp_path / "bad.pt", CARD)
     with pytest.raises(ModelError, match="missing"):
-        read_published(tmp_path / "none.pt", CARD)
+        read_weights(tmp_path / "none.pt", CARD)
 
 
 @pytest.mark.parametrize("change", ["width", "missing", "extra", "a list", "a number", "numbers as names"])
@@ -256,7 +256,7 @@ def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
     }[change]
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ModelError, match="another network") as caught:
-        read_published(tmp_path / "other.pt", CARD)
+        read_weights(tmp_path / "other.pt", CARD)
     assert len(str(caught.value)) < 600
 
 

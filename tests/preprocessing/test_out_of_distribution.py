@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.drawn import draw_nuclei
 from helpers.places import DATA, ROOT, SAMPLES
 
 import unet_helpers as uh
@@ -226,7 +227,7 @@ def test_r4_dicoms_modality_is_read():
 
 def test_stained_tissue_is_colour_on_a_light_ground(tissue):
     """Fluorescence and grey images are noticed."""
-    dark = np.stack([uh.draw_nuclei(20, 256)[0] // n for n in (4, 2, 1)], -1)  # glowing blue on black
+    dark = np.stack([draw_nuclei(20, 256)[0] // n for n in (4, 2, 1)], -1)  # glowing blue on black
     for pixels, warned in ((tissue, False), (tissue[..., 0], True), (dark, True)):
         warnings_ = check_input(from_array(pixels), uh.MODELS["nuclei_he"])
         assert any("light ground" in text for text in warnings_) == warned

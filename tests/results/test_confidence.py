@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.drawn import draw_nuclei
 from helpers.networks import make_network
 from helpers.places import DATA
 
@@ -16,7 +17,7 @@ from unet_helpers.training.tasks import read_cases
 
 @pytest.fixture(scope="module")
 def drawn() -> np.ndarray:
-    return uh.draw_nuclei(40, 384)[0]
+    return draw_nuclei(40, 384)[0]
 
 
 def test_a_clear_image_has_a_high_and_a_spoilt_one_a_lower_expected_dice(drawn, tmp_path):

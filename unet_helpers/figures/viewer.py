@@ -14,6 +14,7 @@ from ..images.image import MedicalImage
 from ..images.orientation import as_displayed, to_stack
 from ..images.read import read_image
 from ..palette import YELLOW
+from ..preprocessing.out_of_distribution import suggest_model
 from ..results.measurements import in_words
 from ..results.metrics import dice
 from ..results.overlay import picture, to_8_bits
@@ -153,7 +154,9 @@ def playground(results: dict[str, Segmentation], truths: dict[str, np.ndarray] |
         said = ", ".join(amounts(result)) if result.image.lies_in_space else in_words(result.summary())
         truth = (truths or {}).get(choice.value)
         score = "" if truth is None else f"<br>Dice against the expert's mask: <b>{dice(truth, result.labels):.3f}</b>"
-        words.value = f"<b>{escape(result.card.title)}</b>, network <code>{result.card.name}</code>: {said}{score}"
+        names = ", ".join(suggest_model(result.image)) or "none"
+        network = f"network <code>{result.card.name}</code> (suggested for such an image: {names})"
+        words.value = f"<b>{escape(result.card.title)}</b>, {network}: {said}{score}"
 
     def pick(change=None) -> None:
         if slider.value == results[choice.value].threshold:

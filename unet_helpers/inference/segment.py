@@ -55,7 +55,7 @@ def segment(
     values = values.reshape(len(values), *image.spatial_shape)
     spread = values[-1] if len(values) > model.out_channels else None
     warnings += tuple(dict.fromkeys(words for part in doubts for words in part))
-    image = replace(image, notes=image.notes + notes[0])
+    image = replace(image, notes=(*image.notes, *notes[0], *getattr(model.engine, "notes", ())))
     found = (threshold, zooms[0], flips, model.weights_sha256, warnings, spread, places[0])
     return Segmentation(image, model.card, values[: model.out_channels], *found)
 

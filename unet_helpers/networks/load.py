@@ -1,5 +1,5 @@
 """Pretrained networks, ready to use: files of weights, and what computes a network, torch (in bfloat16 where the
-processor has it) or OpenVINO."""
+processor has it) or OpenVINO (also with integers of 8 bits)."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from ..download import fetch, home_url
 from ..errors import ArgumentError, ModelError, SaveError
 from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
-from .unet import UNet, fold_batch_norm, pad_by_reflection
+from .unet import UNet, fold_batch_norm, pad_by_reflection, quantised
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks at its first large tensor: 2 MB pages are filled faster
 
@@ -45,7 +45,7 @@ def load_model(model: str | Path | UNet | None = None, *, trainable: bool = Fals
             raise ModelError(f"There is no model called {name!r}.{near} Choose one of: {', '.join(MODELS)}.")
         card = MODELS[name]
         path = weights_of(card)
-    network = (read_published if path.suffix == ".pt" else read_weights)(path, card)
+    network = read_weights(path, card)
     if not trainable:
         fold_batch_norm(network)
     return with_engine(network.to(memory_format=torch.channels_last).eval(), engine)
@@ -53,9 +53,6 @@ def load_model(model: str | Path | UNet | None = None, *, trainable: bool = Fals
 
 def weights_of(card: ModelCard) -> Path:
     """The card's weights: shipped, else from the cache, else downloaded. Their sha256 is that of the card."""
-    if not card.sha256:
-        advice = f"python -m unet_helpers train {card.name} --data DIR makes runs/{card.name}/best.safetensors to load"
-        raise ModelError(f"{card.name!r} has a recipe but no weights yet: {advice}.")
     shipped = WEIGHTS / f"{card.name}.safetensors"
     if not shipped.exists():
         return fetch(card.url or home_url(f"unet_helpers/weights/{shipped.name}"), card.sha256, mirrors=card.mirrors)
@@ -65,7 +62,7 @@ def weights_of(card: ModelCard) -> Path:
 
 
 def list_models():
-    """The networks that have weights, as a pandas.DataFrame, one row a card."""
+    """The networks, as a pandas.DataFrame, one row a card."""
     import pandas as pd
 
     rows = {
@@ -73,7 +70,7 @@ def list_models():
             "segments": ", ".join(card.classes), "image": card.modality,
             "scores": "; ".join(card.scores), "licence of the data": card.licence,
         }
-        for card in MODELS.values() if card.sha256
+        for card in MODELS.values()
     }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
@@ -83,15 +80,19 @@ def sha256_of(path: Path) -> str:
 
 
 def read_weights(path: Path, card: ModelCard) -> UNet:
-    """The card's network with the tensors of a .safetensors file, in single precision."""
+    """The card's network with the tensors of a file, in single precision: .safetensors, or .pt, a pickle, of which
+    nothing but tensors is read. Raises ModelError where it is missing, damaged, or holds anything else."""
     try:
+        safe = path.suffix != ".pt"
+        tensors = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         with torch.device("meta"):  # takes no memory: a stranger's file may ask for any size
             network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-        network.load_state_dict(load_file(path), assign=True)
+        network.load_state_dict(tensors, assign=True)
         network = network.float()
-    except (SafetensorError, RuntimeError, OSError, TypeError, ValueError, OverflowError) as error:
-        words = " ".join(str(error).split())[:300]
-        raise ModelError(f"{path} does not fit {card.name!r}: {words}. Delete it and load again.") from error
+    except Exception as error:  # unpickling fails in many ways, on files made to break it in any way
+        words = " ".join(str(error).split())[:300] if safe else type(error).__name__  # not torch's advice to run it
+        advice = "missing, damaged, or another network. Nothing in it was run: delete it and load again."
+        raise ModelError(f"{path} does not fit {card.name!r} ({words}): {advice}") from error
     network.card, network.weights_sha256 = card, sha256_of(path)
     return network
 
@@ -117,26 +118,6 @@ def save_model(model: UNet, path: Path) -> None:
         save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})
 
 
-def read_published(path: Path, card: ModelCard) -> UNet:
-    """The card's network with the tensors of a .pt file, a pickle, of which nothing but tensors is read.
-
-    Raises ModelError where the file is missing, damaged, holds anything else than tensors, or other ones.
-    """
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling fails in many ways, on files made to break it in any way
-        what = f"{path} is no file of tensors ({type(error).__name__}): missing, damaged, or made to run code."
-        raise ModelError(f"{what} Nothing in it was run. Delete it and load {card.name!r} again.") from error
-    network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-    try:
-        network.load_state_dict(tensors)
-    except (RuntimeError, TypeError, AttributeError, ValueError, KeyError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} holds another network than {card.name!r}: {words}. Load it again.") from error
-    network.card, network.weights_sha256 = card, sha256_of(path)
-    return network.eval()
-
-
 def precision() -> str:
     """'bfloat16' where the processor computes in it natively, else 'float32'; UNET_HELPERS_PRECISION overrules."""
     found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
@@ -159,13 +140,14 @@ TRACING = Lock()  # torch traces one network at a time
 class OpenVINO:
     """A network compiled by OpenVINO for images of any size, with as many threads as torch has now."""
 
-    def __init__(self, model: UNet):
+    def __init__(self, model: UNet, int8: bool = False):
         import openvino as ov
 
-        sizes = [ov.PartialShape([-1, model.in_channels, -1, -1])]
+        self.notes = ("computed with integers of 8 bits (engine int8)",) * int8
+        network, sizes = quantised(model) if int8 else model, [ov.PartialShape([-1, model.in_channels, -1, -1])]
         with TRACING, warnings.catch_warnings():  # the tracer's, about sizes
             warnings.simplefilter("ignore")
-            graph = ov.convert_model(model, input=sizes, example_input=torch.zeros(1, model.in_channels, 64, 64))
+            graph = ov.convert_model(network, input=sizes, example_input=torch.zeros(1, model.in_channels, 64, 64))
         hint = {"float32": "f32", "bfloat16": "bf16"}[precision()]
         settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": hint}
         self.compiled, self.multiple = ov.Core().compile_model(graph, "CPU", settings), 2**model.depth
@@ -180,13 +162,16 @@ class OpenVINO:
 
 
 def with_engine(model: UNet, engine: str) -> UNet:
-    """The same network, computed by 'torch', or by 'openvino', which takes a second or two to prepare; 'auto' is
-    OpenVINO where it is installed. In place. Raises ArgumentError where the engine is not there."""
-    if engine not in ("torch", "openvino", "auto"):
-        raise ArgumentError(f"There is no engine {engine!r}: choose 'torch', 'openvino' or 'auto'.")
-    if engine == "openvino" and not find_spec("openvino"):
+    """The same network, computed by 'torch'; by 'openvino', which takes a second or two to prepare; by 'int8', OpenVINO
+    with integers, where the card knows how; 'auto' is 'openvino' where it is installed. In place. Raises ArgumentError
+    where the engine is not there."""
+    if engine not in ("torch", "openvino", "int8", "auto"):
+        raise ArgumentError(f"There is no engine {engine!r}: choose 'torch', 'openvino', 'int8' or 'auto'.")
+    if engine in ("openvino", "int8") and not find_spec("openvino"):
         raise ArgumentError("This engine needs one more package: pip install openvino")
-    model.engine = OpenVINO(model) if engine != "torch" and find_spec("openvino") else None
+    if engine == "int8" and not model.card.int8_ranges:
+        raise ArgumentError(f"{model.card.name!r} loses too much with 8 bits, or was not tried: choose 'openvino'.")
+    model.engine = OpenVINO(model, engine == "int8") if engine != "torch" and find_spec("openvino") else None
     return model
 
 

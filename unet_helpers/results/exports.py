@@ -176,13 +176,10 @@ def write_dicom_seg(result, path: Path):
     try:
         highdicom.seg.Segmentation(sources, labels, "BINARY", names, *maker).save_as(path)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # what it asks of its sources
-        raise SaveError(
-            f"{path.name}: no DICOM segmentation of these files ({error}). Choose another format."
-        ) from error
+        raise SaveError(f"{path.name}: no DICOM segmentation of these files ({error}). Try another format.") from error
 
 
 EXPORTS = {
     ".geojson": write_geojson, ".roi.zip": write_rois, ".seg.nrrd": write_seg_nrrd, ".nii.gz": write_nifti_labels,
-    ".dcm": write_dicom_seg,
-    ".csv": lambda result, path: result.measure().to_csv(path, index=False),
+    ".dcm": write_dicom_seg, ".csv": lambda result, path: result.measure().to_csv(path, index=False),
 }  # fmt: skip

@@ -128,10 +128,6 @@ class Segmentation:
 
         return write_report(self, Path(path), overwrite)
 
-    def confidence(self) -> np.ndarray:
-        """(*spatial) float32: the probability of the more likely answer, 0.5 (a guess) to 1 (sure)."""
-        return np.maximum(self.foreground, 1 - self.foreground)
-
     def save(self, folder, *, formats: tuple[str, ...] = (), overwrite: bool = False) -> dict[str, Path]:
         """Write mask, labels, overlay, measurements and a manifest to ``folder``; returns their paths by kind.
 

@@ -79,7 +79,7 @@ def fine_tune(
     if doubt:
         warnings.warn(doubt, stacklevel=2)
     title, network.weights_sha256 = name.replace("_", " ").capitalize(), ""
-    network.card = replace(card, name=name, title=title, scores=(), file="", sha256="", url="")
+    network.card = replace(card, name=name, title=title, scores=(), int8_ranges=(), file="", sha256="", url="")
     if save_to is not None:
         save_model(network, Path(save_to))
     return fold_batch_norm(network)
