@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import torch
 from torch import nn
 
@@ -112,7 +113,9 @@ def whole_path() -> str:
     }
     ways: dict[str, Callable] = {"2015": lambda: valid(tile)}  # one of its four tiles
     for name, image in images.items():
-        for engine in ("torch", "openvino") if find_spec("openvino") else ("torch",):
+        for engine in ("torch", *("openvino", "int8") * bool(find_spec("openvino"))):
+            if engine == "int8" and not uh.MODELS[name].int8_ranges:
+                continue
             model = uh.load_model(name, engine=engine)
             ways[f"{name}, {engine}"] = lambda image=image, model=model: uh.segment(image, model, progress=False)
     found = medians(ways, 5)
@@ -129,8 +132,8 @@ def one_pass(side: int) -> str:
     trained = UNet(1, 1).eval()
     ways: dict[str, Callable] = {"torch, as trained": lambda: trained(x), "as shipped": lambda: run(model, x)}
     if find_spec("openvino"):
-        engine = OpenVINO(model)
-        ways["OpenVINO"] = lambda: engine(x)
+        for name, engine in (("OpenVINO", OpenVINO(model)), ("OpenVINO, int8", OpenVINO(model, int8=True))):
+            ways[name] = lambda engine=engine: engine(x)
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         import onnxruntime
 
@@ -185,20 +188,35 @@ def against_monai() -> str:
 
 
 def growth(sizes: list[int]) -> str:
+    """Of images in memory, and from 2048 px on also of tiled files that are read and answered piece by piece."""
     code = """
 import numpy as np, unet_helpers as uh
 pixels = np.tile(np.kron(np.random.default_rng(0).integers(60, 200, (32, 32)), np.ones((8, 8))).astype(np.uint8),
                  ({n} // 256, {n} // 256))
 result = uh.segment(pixels, "em_membranes", progress=False)
 """
+    on_disk = """
+import unet_helpers as uh
+uh.segment_large({path!r}, "em_membranes", {out!r}, progress=False)
+"""
     base = fresh("import unet_helpers")[1]
     rows = []
     for n in sizes:
-        spent, memory = fresh(code.format(n=n))
-        rows.append([f"{n} × {n}", f"{spent:.1f} s", f"{1e9 * spent / n**2:.0f} ns", f"{memory:.0f} MiB",
-                     f"{(memory - base) * 2**20 / n**2:.1f}"])  # fmt: skip
-    words = f"`import unet_helpers` alone takes {base:.0f} MiB. A result of one class holds 4 bytes a pixel.\n\n"
-    return words + table(["image", "time", "a pixel", "peak memory", "bytes a pixel beyond the import"], rows)
+        with tempfile.TemporaryDirectory() as folder:
+            ways = {"segment": code.format(n=n)}
+            if n >= 2048:
+                pixels = np.tile(texture(256, 256), (n // 256, n // 256))
+                tifffile.imwrite(f"{folder}/large.tif", pixels, tile=(512, 512))
+                ways["segment_large"] = on_disk.format(path=f"{folder}/large.tif", out=f"{folder}/out")
+            for name, way in ways.items():
+                spent, memory = fresh(way)
+                rows.append([f"{n} × {n}", f"`{name}`", f"{spent:.1f} s", f"{1e9 * spent / n**2:.0f} ns",
+                             f"{memory:.0f} MiB"])  # fmt: skip
+    words = (
+        f"`import unet_helpers` alone takes {base:.0f} MiB. A result in memory holds 4 bytes a pixel and class; "
+        "`segment_large` also tells the objects apart, and writes them.\n\n"
+    )
+    return words + table(["image", "by", "time", "a pixel", "peak memory"], rows)
 
 
 def starts() -> str:
