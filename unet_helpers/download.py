@@ -7,11 +7,8 @@ A file lies there as HASH-NAME; a file put there by hand under that name counts 
 import hashlib
 import os
 import time
-import warnings
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile, mkdtemp
 from urllib.parse import unquote, urlsplit
 
 from .errors import DownloadError
@@ -59,14 +56,14 @@ def fetch(url: str, sha256: str = "", *, mirrors: Sequence[str] = (), name: str 
     try:
         if fits(target, sha256):
             return target
-        copy = writable(target.parent) / target.name
-        with FileLock(copy.with_name(f".{copy.name}.lock"), timeout=LOCK_SECONDS):
-            if fits(copy, sha256):  # another process was faster
-                return copy
-            copy.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(f".{target.name}.lock"), timeout=LOCK_SECONDS):
+            if fits(target, sha256):  # another process was faster
+                return target
+            target.unlink(missing_ok=True)
             for address in (url, *mirrors):
                 try:
-                    return download(address, copy, sha256, progress)
+                    return download(address, target, sha256, progress)
                 except DownloadError as error:
                     failures[address] = error
     except (OSError, ValueError, NotImplementedError) as error:  # the last: a disk that knows no locks
@@ -76,7 +73,7 @@ def fetch(url: str, sha256: str = "", *, mirrors: Sequence[str] = (), name: str 
     raise kind(
         f"{target.name.split('-', 1)[1]} could not be fetched.\n  {reasons}\n"
         f"Without a network: get the file from {url} elsewhere, and put it into the folder {target.parent} "
-        f"under the name {target.name}"
+        f"under the name {target.name}; or set UNET_HELPERS_CACHE to a folder that can be written."
     )
 
 
@@ -88,22 +85,6 @@ def fits(path: Path, sha256: str) -> bool:
         return pooch.file_hash(path).startswith(sha256.lower())
     except OSError:
         return False
-
-
-def writable(folder: Path) -> Path:
-    """The folder, made if need be; a temporary one, with a warning, where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        warnings.warn(f"The cache {folder} cannot be written ({error}); using {aside()} this time.", stacklevel=3)
-        return aside()
-
-
-@cache
-def aside() -> Path:
-    return Path(mkdtemp(prefix="unet_helpers-"))
 
 
 def download(url: str, target: Path, sha256: str, progress: bool) -> Path:

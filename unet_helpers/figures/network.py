@@ -60,14 +60,10 @@ def blocks_of(model: UNet) -> dict[str, int]:
     return down | {"bottleneck": model.depth + 1} | {f"decoder{i}": i for i in range(model.depth, 0, -1)}
 
 
-def feature_maps(image, model, levels=None, maps: int = 6, index: int | None = None):
-    """The ``maps`` channels that vary most, of each block; ``levels`` (1: full resolution) picks some. The figure."""
+def feature_maps(image, model, maps: int = 6, index: int | None = None):
+    """The ``maps`` channels that vary most, of each block. Returns the figure."""
     model = load_model(model)
-    blocks = blocks_of(model)
-    chosen = [name for name, level in blocks.items() if levels is None or level in levels]
-    if not chosen:
-        raise ArgumentError(f"Levels are 1 (full resolution) to {model.depth + 1} (the bottleneck), not {levels}.")
-    seen = activations(model, as_seen(image, model, index))
+    chosen, seen = [*blocks_of(model)], activations(model, as_seen(image, model, index))
     _, height, width = seen[chosen[0]].shape
     side = min(12.8 / len(chosen), 2.6)
     size = (max(6.5, side * len(chosen) + 0.2), maps * side * height / width + 1.3)

@@ -43,12 +43,13 @@ def show(result: Segmentation, index: int | None = None):
     index = result.busiest_slice() if index is None else index
     card, probability = result.card, slice_of(result.image, result.foreground, index)
     ratio = proportion(result.image)
-    tall = 0.9 + 3.7 * min(1, ratio * probability.shape[0] / probability.shape[1])
+    words = found(result, 60)
+    tall = 0.7 + 0.2 * len(words.splitlines()) + 3.7 * min(1, ratio * probability.shape[0] / probability.shape[1])
     figure, ((left, middle, right),) = panels(1, 3, (13, tall))
     left.imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=ratio)
     left.set_title(headline(result.image, index))
     middle.imshow(result.overlay(index), aspect=ratio)
-    middle.set_title(found(result, 48), fontsize=11)
+    middle.set_title(words, fontsize=10)
     patches = [Patch(color=c, label=n.capitalize()) for c, n in zip(card.colors, card.classes, strict=True)]
     middle.legend(handles=patches, loc="lower right", framealpha=0.8)
     heat = right.imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=ratio)

@@ -10,6 +10,8 @@ import numpy as np
 
 from ..errors import ImageError
 
+COLOURS = ("red", "green", "blue")
+FAINT, ONE_HUE = 0.35, 0.985  # range over the strongest colour's, correlation with it; of 500 photographs none is so
 SAMPLE = 4_000_000  # values that are checked, evenly spread; enough for a share, and fast
 MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
 BOMB_BYTES, BOMB_RATIO = 2**30, 100  # so many bytes from a file so many times smaller are zeros made to fill the memory
@@ -84,11 +86,7 @@ class MedicalImage:
 
 
 def name_of(path: Path) -> str:
-    """A file's name without its ending(s).
-
-    >>> name_of(Path("scans/head.nii.gz"))
-    'head'
-    """
+    """A file's name without its ending(s)."""
     endings = (".nii.gz", ".ome.tiff", ".ome.tif", path.suffix)
     return path.name[: len(path.name) - len(next(e for e in endings if path.name.lower().endswith(e.lower())))]
 
@@ -111,7 +109,7 @@ def noted(image: MedicalImage, *notes: str, **changes) -> MedicalImage:
 
 
 def drop_idle_channels(image: MedicalImage) -> MedicalImage:
-    """Without alpha, the last of two or four channels; grey where only one of three colours carries light."""
+    """Without alpha, the last of two or four channels; grey where all light is of one hue, as of one fluorescent dye."""
     if image.channels == 1:
         return image
     colour, notes = image.pixels, []
@@ -119,12 +117,31 @@ def drop_idle_channels(image: MedicalImage) -> MedicalImage:
         colour, alpha = colour[..., :-1], colour[..., -1]
         clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
         notes.append("dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else ""))
-    live = [i for i in range(colour.shape[-1]) if np.ptp(colour[..., i]) > 0]
-    if colour.shape[-1] == 3 and len(live) == 1:  # a fluorescence channel saved as a picture
-        notes.append(f"only {('red', 'green', 'blue')[live[0]]} carries light: read as grey")
-        colour = colour[..., live]
+    if colour.shape[-1] == 3 and (hue := only_hue(colour.reshape(-1, 3))) is not None:
+        notes.append(f"all light is of one hue, strongest in {COLOURS[hue]}: that is read as grey")
+        colour = colour[..., [hue]]
     pixels, axes = (colour, image.axes) if colour.shape[-1] > 1 else (colour[..., 0], image.axes[:-1])
     return noted(image, *notes, pixels=np.ascontiguousarray(pixels), axes=axes)
+
+
+def only_hue(values: np.ndarray) -> int | None:
+    """Which of (N, 3) colours holds the light of a single dye; on a dark ground others may be faint, or follow it."""
+    live = np.flatnonzero(np.ptp(values, axis=0))
+    sample = np.nan_to_num(values[:: max(1, values.size // SAMPLE)]).astype(np.float32)
+    light = np.ptp(np.percentile(sample, [0.1, 99.9], axis=0), axis=0)
+    if len(live) > 1 and 4 * np.median(sample.max(1)) < sample.max():
+        alike = np.abs(np.corrcoef(sample[:, live].T)[light[live].argmax()])
+        faint = (light[live] < FAINT * light.max()) | ((alike > ONE_HUE) & (light[live] < 0.9 * light.max()))
+        live = live[~faint]
+    return int(live[0]) if len(live) == 1 else None
+
+
+def colour_alone(image: MedicalImage, channel: int | str) -> MedicalImage:
+    """Red, green or blue alone, by its name or index."""
+    known = dict(zip((*COLOURS, "0", "1", "2"), (0, 1, 2) * 2))
+    if image.channels < 3 or (index := known.get(str(channel).lower())) is None:
+        raise ImageError(f"{image.path}: there is no channel {channel!r} to choose; of colours, red, green or blue.")
+    return noted(image, f"took {COLOURS[index]} alone", pixels=image.pixels[..., index], axes=image.axes[:-1])
 
 
 def checked(image: MedicalImage) -> MedicalImage:

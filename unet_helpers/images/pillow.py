@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, index_of, refuse_if_huge
+from .image import MedicalImage, colour_alone, index_of, refuse_if_huge
 
 
-def read_raster(path: Path, page: int | None = None, frame: int | None = None) -> MedicalImage:
+def read_raster(path: Path, page: int | None = None, frame: int | None = None, channel=None) -> MedicalImage:
     """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
     import cv2
     from PIL import Image, ImageOps
@@ -52,4 +52,5 @@ def read_raster(path: Path, page: int | None = None, frame: int | None = None) -
                 grey = palette and (pixels[..., :1] == pixels[..., :3]).all()
     if grey and pixels.ndim == 3:  # three equal colours, perhaps alpha
         pixels = pixels[..., 0] if pixels.shape[-1] == 3 else pixels[..., [0, 3]]
-    return MedicalImage(np.ascontiguousarray(pixels), "YXC"[: pixels.ndim], notes=tuple(notes))
+    image = MedicalImage(np.ascontiguousarray(pixels), "YXC"[: pixels.ndim], path=path, notes=tuple(notes))
+    return image if channel is None else colour_alone(image, channel)

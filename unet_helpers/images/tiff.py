@@ -11,14 +11,15 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import ImageError
-from .image import MAX_VALUES, MedicalImage, index_of, refuse_if_huge
+from .image import MAX_VALUES, MedicalImage, colour_alone, index_of, refuse_if_huge
 from .pillow import read_raster
 
-MM = {"nm": 1e-6, "nanometer": 1e-6, "nanometre": 1e-6, "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "micrometer": 1e-3,
-      "micrometre": 1e-3, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
-      "m": 1000.0, "in": 25.4, "inch": 25.4, "å": 1e-7, "angstrom": 1e-7}  # fmt: skip
+MM = {"nm": 1e-6, "nanometer": 1e-6, "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "micrometer": 1e-3, "mm": 1.0,
+      "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0, "in": 25.4, "inch": 25.4, "å": 1e-7,
+      "angstrom": 1e-7}  # fmt: skip
 COLOUR = ("RGB", "YCBCR", "PALETTE", "CIELAB", "SEPARATED")  # photometrics whose samples are colours
 PRINTERS = 500  # px per cm: a lower resolution is a printer's (up to 1200 dpi), not a microscope's
+NUCLEAR = ("dapi", "hoechst", "draq", "nucle", "h2b")  # what channels of nuclei are called
 CLEARLY = 0.3  # how much more its neighbouring pixels correlate, where another channel is worth a hint
 
 
@@ -117,8 +118,6 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
         elif count > 1:
             notes.append(f"took the first of {count} along axis {axis}")
         pixels, axes = pixels[index], axes[1:]
-    if chosen.get("channel") is not None and "C" not in held and "C" not in rename.values():
-        raise ImageError(f"{path}: has no channels to choose from. Leave channel= out.")
     if chosen.get("frame") is not None and "T" not in axes:
         pixels, axes = pixels[None], "T" + axes
     for axis, what in (("T", "frame"), ("Z" if "Z" in axes else "T", "page")):
@@ -134,12 +133,17 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
     if None in steps and steps[-1] is not None:
         notes.append("the spacing of its slices is not in the file: give it with spacing=")
     known, final = None if None in steps else tuple(steps), axes.replace("S", "C")
-    return MedicalImage(np.ascontiguousarray(pixels), final, known, notes=tuple(notes))
+    image = MedicalImage(np.ascontiguousarray(pixels), final, known, path=path, notes=tuple(notes))
+    among_colours = chosen.get("channel") is not None and "C" not in held and "C" not in rename.values()
+    return colour_alone(image, chosen["channel"]) if among_colours else image
 
 
 def channel_index(channel, count: int, names: tuple[str, ...], path: Path) -> int:
-    """Of a channel given by index, name or the beginning of one name; the first where none is given."""
-    wanted, called = str(0 if channel is None else channel).lower(), [*map(str.lower, names[:count])]
+    """Of a channel given by index, name or the beginning of one name; where none is given that of a nuclear dye, or
+    the first."""
+    called = [*map(str.lower, names[:count])]
+    dyed = next((i for i, name in enumerate(called) if any(dye in name for dye in NUCLEAR)), 0)
+    wanted = str(dyed if channel is None else channel).lower()
     known = {name: called.index(name) for name in called} | {str(i): i for i in range(count)}
     begin = {name for name in called if name.startswith(wanted)}
     index = known.get(wanted, known[begin.pop()] if len(begin) == 1 else None)
@@ -179,7 +183,7 @@ def channel_names(tif, ome) -> tuple[str, ...]:
 
 def millimetres(unit: str) -> float | None:
     """Of one ``unit``, in any of its spellings."""
-    unit = unit.strip().strip("\0").replace("\\u00B5", "µ").replace("μ", "µ")
+    unit = unit.strip().strip("\0").replace("\\u00B5", "µ").replace("μ", "µ").replace("metre", "meter")
     return MM.get(unit.lower().rstrip("s") if len(unit) > 2 else unit.lower())
 
 

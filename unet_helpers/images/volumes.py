@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, index_of, ras_affine, refuse_if_huge
+from .image import MedicalImage, index_of, noted, ras_affine, refuse_if_huge
 
 LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
 DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
@@ -27,7 +27,10 @@ def read_nifti(path: Path, volume: int = 0) -> MedicalImage:
         opened.seek(0)
         kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
         kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))  # whatever it is called; a pair is found by its name
-        return from_nifti(kind.from_stream(opened) if kind else nib.load(path), path, volume, packed)
+        image = from_nifti(kind.from_stream(opened) if kind else nib.load(path), path, volume, packed)
+    if kind is nib.Nifti2Image or "sform_code" not in image.header or any(start[80:92]):  # else nibabel says 1 mm
+        return image
+    return noted(image, "its header has no voxel size: give it with spacing=, or there are no volumes", spacing=None)
 
 
 def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:

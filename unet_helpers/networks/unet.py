@@ -8,7 +8,6 @@ published weights fit into ``UNet(3, 1, features=32)``.
 
 import copy
 from collections import OrderedDict
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -117,16 +116,12 @@ def fold_batch_norm(model: UNet) -> UNet:
 
 
 class Rounded(nn.Module):
-    """Weights of a convolution as integers of 8 bits, with a scale for each output channel (along ``axis``)."""
-
-    def __init__(self, axis: int):
-        super().__init__()
-        self.axis = axis
+    """Weights of a convolution as integers of 8 bits, with a scale for each output channel."""
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        scales = weight.detach().abs().amax([d for d in range(4) if d != self.axis]) / 127
-        zeros = torch.zeros_like(scales, dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, scales, zeros, self.axis, -127, 127)
+        axis = int(weight.shape[-1] == 2)  # of the output channels: up-convolutions, 2 px wide, have them second
+        scales = weight.detach().abs().amax([d for d in range(4) if d != axis]) / 127
+        return torch.fake_quantize_per_channel_affine(weight, scales, torch.zeros_like(scales).int(), axis, -127, 127)
 
 
 def quantised(model: UNet) -> UNet:
@@ -136,12 +131,9 @@ def quantised(model: UNet) -> UNet:
     """
     model = copy.deepcopy(model)
     inner = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][1:-1]
-
-    def rounded(scale: float, zero: int, layer, inputs):
-        return torch.fake_quantize_per_tensor_affine(inputs[0], scale, zero, 0, 255)
-
     for layer, (low, high) in zip(inner, model.card.int8_ranges, strict=True):
         scale = (high - low) / 255
-        layer.register_forward_pre_hook(partial(rounded, scale, round(-low / scale)))
-        register_parametrization(layer, "weight", Rounded(int(isinstance(layer, nn.ConvTranspose2d))))
+        reach = scale, round(-low / scale), 0, 255
+        layer.register_forward_pre_hook(lambda _, x, reach=reach: torch.fake_quantize_per_tensor_affine(x[0], *reach))
+        register_parametrization(layer, "weight", Rounded())
     return model

@@ -79,6 +79,13 @@ def check_scale(image: MedicalImage, card) -> list[str]:
     return []
 
 
+def check_gaps(image: MedicalImage, card) -> list[str]:
+    """A warning about empty slices inside a volume, as where files of a series are missing."""
+    filled = np.flatnonzero([(pixels != pixels.flat[0]).any() for pixels in to_stack(next(frames(image))).pixels])
+    gaps = np.ptp(filled) + 1 - len(filled) if len(filled) and image.lies_in_space else 0
+    return [f"{gaps} empty slices between others: objects are cut there, and volumes too small."] * bool(gaps)
+
+
 def check_distribution(image: MedicalImage, card) -> list[str]:
     """A warning about an image unlike those that the card's network learnt from."""
     named = card.sequence and card.sequence in sequences_named(image)  # scanners differ more than what is known of them
@@ -89,7 +96,7 @@ def check_distribution(image: MedicalImage, card) -> list[str]:
 
 def check_input(image: MedicalImage, card) -> list[str]:
     """All warnings for an image and the network that is to read it, before the network runs."""
-    checks = [check_named, check_channels, check_vessels]
+    checks = [check_named, check_channels, check_vessels, check_gaps]
     if not (card.localise and any(card.localise.wanted(to_stack(frame)) for frame in frames(image))):
         checks += [check_scale, check_distribution]  # else the network sees boxes, which are looked at later
     warnings = check_pixels(image.pixels, image.spatial_shape) + sum((check(image, card) for check in checks), [])

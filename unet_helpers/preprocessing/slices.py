@@ -45,9 +45,10 @@ class PreparedStack(Sequence[Prepared]):
     """
 
     def __init__(self, slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]):
-        self.slices, self.preprocessing, self.shape = slices, preprocessing, shape
-        self.colour = slices.ndim == 4
-        self.brown = self.colour and preprocessing.channels == "stain" and is_bright_field(slices)
+        stained = slices.ndim == 4 and preprocessing.channels == "stain"
+        self.brown = stained and is_bright_field(slices)
+        slices = slices.max(-1) if stained and not self.brown else slices  # on a dark ground colours are a display's
+        self.slices, self.preprocessing, self.shape, self.colour = slices, preprocessing, shape, slices.ndim == 4
         self.levels = slice_levels(slices, preprocessing, self.colour, self.brown)
 
     def __len__(self) -> int:

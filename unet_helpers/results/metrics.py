@@ -14,11 +14,7 @@ AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
 def dice(truth: np.ndarray, answer: np.ndarray) -> float:
-    """2 |A and B| / (|A| + |B|) of two masks, 0 to 1 (Dice 1945).
-
-    >>> round(float(dice([[1, 1, 0]], [[0, 1, 0]])), 3)
-    0.667
-    """
+    """2 |A and B| / (|A| + |B|) of two masks, 0 to 1 (Dice 1945)."""
     truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
     total = np.count_nonzero(truth) + np.count_nonzero(answer)
     return 2 * np.count_nonzero(truth & answer) / total if total else 1.0

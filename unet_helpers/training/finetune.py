@@ -45,6 +45,8 @@ def fine_tune(
     """
     import pandas as pd
 
+    if any(isinstance(given, str | Path) for given in (images, masks, classes)):
+        raise TrainingError("Images, masks and classes are lists: write [...] around a single one.")
     if not images or len(images) != len(masks):
         raise TrainingError(f"{len(images)} images and {len(masks)} masks: give one mask for each image.")
     torch.manual_seed(seed)
