@@ -4,7 +4,8 @@ Clusters are fitted to the training part of each card's data and varied copies o
 mistake; photographs of other things (DIR/photographs/train, validation and test; any images, none of one scene in two
 of these) are told from each card's images by a logistic regression. Limits are set on the validation part, and what is
 printed is measured on the test part. FLOOR and ROOM were chosen so that X-ray machines and fundus cameras left out of
-the training part stay in distribution; with LIKELY an eighth of one machine's left-out X-rays look like photographs.
+the training part stay in distribution; with LIKELY a seventh of one machine's left-out X-rays look like photographs.
+Needs scikit-learn.
 """
 
 import argparse
