@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 from helpers.drawn import draw_nuclei
 from helpers.places import DATA, ROOT, SAMPLES
 
@@ -43,7 +44,8 @@ ALIKE = {"nuclei": ["nuclei", "nuclei_he"], "nuclei_he": ["nuclei", "nuclei_he"]
 def test_every_network_trained_here_has_statistics():
     assert set(CARDS) == set(statistics()) & set(uh.MODELS) == set(uh.MODELS) - {"brain_flair_buda2019"}
     for group in statistics().values():
-        assert group["limit"] > 0 and all(np.isfinite(part).all() for cluster in group["clusters"] for part in cluster)
+        clusters = group.get("clusters") or [group["weights"]]
+        assert group["limit"] > 0 and all(np.isfinite(part).all() for cluster in clusters for part in cluster)
         assert group["view"] in CARDS
 
 
@@ -198,13 +200,21 @@ def test_r1_inverted_and_turned_x_rays_are_seen_and_named():
 
 def test_without_a_name_a_network_is_suggested_or_none(retina):
     assert uh.suggest_model(HERE / "retina.jpg") == ["retinal_vessels"]
-    assert uh.suggest_model(HERE / "ihc.png") == ["nuclei_he"]
+    assert uh.suggest_model(HERE / "ihc.png") == ["nuclei_he", "nuclei"]
     result = uh.segment(retina[::4, ::4], progress=False)
     assert result.card.name == "retinal_vessels" and "no network was named" in result.image.notes[-1]
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     assert uh.suggest_model(noise) == []
     with pytest.raises(uh.ModelError, match="like no images that the networks know"):
         uh.segment(noise)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "camera"])
+def test_no_network_is_suggested_for_photographs_of_other_things(name):
+    """Two of the test part of fit_ood.py."""
+    photograph = from_array(getattr(skimage.data, name)())
+    assert uh.suggest_model(photograph) == []
+    assert "a photograph of something else" in ood_warning(photograph, "lungs")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Does an image look like those a network learnt from? Distances to statistics of its training images.
 
 ``out_of_distribution.json`` holds mean and covariance of about 36 image statistics for some clusters of each card's
-training images, and of what is given by mistake: inverted or turned images, photographs of other things. The distance
-is that of Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888) use it on features of a network.
-What is nearer to images of another kind is out of distribution; what is far from all gets the benefit of the doubt.
+training images, and of inverted or turned ones. The distance is that of Mahalanobis to the nearest cluster, as Lee et
+al. (2018, arXiv:1807.03888) use it on features of a network. What is nearer to images of another kind, or by a logistic
+regression a photograph of something else, is out of distribution; what is far from all gets the benefit of the doubt.
 ``python tests/benchmarks/fit_ood.py --data DIR`` fits it anew and prints how often it is right.
 """
 
@@ -21,6 +21,7 @@ from .image_statistics import features, look
 
 SLICES = 5  # of a volume
 NEARER = 0.7  # of two cards of one structure: H&E is 0.33 to 0.72 times as far from its card, other stains 0.72 or more
+DOUBT = 0.9  # a warning needs more than a refused suggestion: some stains not learnt from are almost like photographs
 STATISTICS = Path(__file__).with_suffix(".json")
 
 
@@ -43,7 +44,7 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
                 f"more like the images of {nearest!r}, which looks for the same in {MODELS[nearest].modality}: try it."
             )
         return None
-    others = [name for name in found if name in MODELS or statistics()[name]["anywhere"]]
+    others = [name for name, group in statistics().items() if "clusters" in group or group["view"] == card.name]
     nearest, advice = min(others, key=found.get), ""
     if nearest != card.name and found[nearest] < 1:
         what = statistics()[nearest]["what"]
@@ -68,23 +69,17 @@ def distances(image: MedicalImage) -> dict[str, float]:
     slices, looks = middle_slices(image), {name: look(MODELS[g["view"]]) for name, g in statistics().items()}
     views = {looks[name]: group["view"] for name, group in statistics().items()}
     seen = {one: np.array([features(pixels, view) for pixels in slices]) for one, view in views.items()}
-    away = {name: nearest_cluster(seen[looks[name]], group["clusters"]) for name, group in statistics().items()}
-    return {name: float(np.median(values / statistics()[name]["limit"])) for name, values in away.items()}
+    return {name: float(np.median(distance(seen[looks[name]], g)) / g["limit"]) for name, g in statistics().items()}
 
 
 def score(found: dict[str, float], card: str, groups: dict | None = None, strict: bool = False) -> float:
-    """The card's distance over that of the nearest other kind of images; ``strict``: also of kinds hard to tell."""
-    groups = groups or statistics()
-    others = (found[name] for name in groups if is_other(name, card, groups) and (strict or not groups[name]["unsure"]))
-    nearest = min(others)  # what no card knows may be of another camera or stain: it is allowed up to ``room``
-    return found[card] / min(max(nearest, nearest**3, 1e-6), groups[card]["room"])
-
-
-def is_other(name: str, card: str, groups: dict) -> bool:
-    """Is the group another kind of images than the card's? Not that of a card with the same classes."""
-    if name in MODELS:
-        return MODELS[name].classes != MODELS[card].classes
-    return groups[name]["anywhere"] or groups[name]["view"] == card  # photographs: each card tells them in its own view
+    """The card's distance over that of the nearest other kind of images, or the limit of photographs over their
+    distance, if larger; ``strict``: without the room for stains and cameras that the network did not learn from."""
+    groups, classes = groups or statistics(), MODELS[card].classes
+    others = [n for n, g in groups.items() if "clusters" in g and (n not in MODELS or MODELS[n].classes != classes)]
+    nearest = min(found[name] for name in others)  # what is far from all is let be up to ``room``
+    away = found[card] / min(max(nearest, nearest**3, 1e-6), groups[card]["room"])
+    return max(away, (1 if strict else DOUBT) / found[f"photographs, {card}"])
 
 
 def middle_slices(image: MedicalImage, first: float = 0.3, last: float = 0.7) -> list[np.ndarray]:
@@ -96,17 +91,22 @@ def middle_slices(image: MedicalImage, first: float = 0.3, last: float = 0.7) ->
 
 @cache
 def statistics() -> dict[str, dict]:
-    """By group: view (of which card), what it is, limit, room, and the clusters' centre, whitening and spread."""
+    """By group: view (of which card), what it is, limit, room, and each cluster's centre, whitening and spread."""
     groups = json.loads(STATISTICS.read_text())
     for group in groups.values():
-        for i, cluster in enumerate(group["clusters"]):
+        for i, cluster in enumerate(group.get("clusters", [])):
             whiten = np.tri(len(cluster["centre"]))  # the file holds its lower triangle, row by row
             whiten[whiten > 0] = cluster["whiten"]
             group["clusters"][i] = np.array(cluster["centre"]), whiten, cluster["spread"]
     return groups
 
 
-def nearest_cluster(x: np.ndarray, clusters: list) -> np.ndarray:
-    """(..., D) to (...): root of the mean square over D, but for NaN, of the whitened difference; wide clusters pay."""
-    squares = [((np.nan_to_num(x - centre) @ whiten.T) ** 2).mean(-1) + spread for centre, whiten, spread in clusters]
+def distance(x: np.ndarray, group: dict) -> np.ndarray:
+    """(..., D) to (...): root of the mean square over D, but for NaN, of the whitened difference from the nearest
+    cluster, wide ones pay; from photographs, one over their probability by a logistic regression."""
+    if "clusters" not in group:
+        centre, scale, linear, squared = np.array(group["weights"])
+        z = np.clip(np.nan_to_num((x - centre) / scale), -4, 4)
+        return 1 + np.exp(-(z @ linear + z**2 @ squared + group["bias"]))
+    squares = [((np.nan_to_num(x - c) @ whiten.T) ** 2).mean(-1) + spread for c, whiten, spread in group["clusters"]]
     return np.sqrt(np.min(squares, axis=0))
