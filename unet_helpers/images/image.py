@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ImageError
 
 COLOURS = ("red", "green", "blue")
-FAINT, ONE_HUE = 0.35, 0.985  # range over the strongest colour's, correlation with it; of 500 photographs none is so
+FAINT, ONE_HUE = 0.35, 0.985  # range over the strongest colour's, correlation with it; of 500 photographs in none
 SAMPLE = 4_000_000  # values that are checked, evenly spread; enough for a share, and fast
 MAX_VALUES = 2**29  # numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not
 BOMB_BYTES, BOMB_RATIO = 2**30, 100  # so many bytes from a file so many times smaller are zeros made to fill the memory
@@ -109,7 +109,7 @@ def noted(image: MedicalImage, *notes: str, **changes) -> MedicalImage:
 
 
 def drop_idle_channels(image: MedicalImage) -> MedicalImage:
-    """Without alpha, the last of two or four channels; grey where all light is of one hue, as of one fluorescent dye."""
+    """Without alpha, the last of two or four channels; grey where all light is of one hue, as of one dye."""
     if image.channels == 1:
         return image
     colour, notes = image.pixels, []

@@ -49,6 +49,7 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
     if nearest != card.name and found[nearest] < 1:
         what = statistics()[nearest]["what"]
         advice = f" It looks like {what}." if what else f" It looks more like those of the model {nearest!r}."
+    advice += " Of several dyes, take one: channel='blue'." * (card.in_channels == image.channels == 3)
     return (
         f"looks unlike the images that the network learnt from ({card.modality}), so the answer may be meaningless "
         f"(out-of-distribution score {max(away, 1.1):.1f}; up to 1 is usual).{advice}"
