@@ -38,8 +38,11 @@ def test_the_setup_cell_understands_the_address_that_the_badge_opens():
 def test_the_readme_has_every_card_with_its_scores_and_licence():
     for card in MODELS.values():
         if card.sha256:
-            row = next(line for line in README.splitlines() if line.startswith(f"| `{card.name}` |"))
-            assert all(score in row for score in card.scores) and card.licence in row
+            texts = README, (ROOT / "docs/USE.md").read_text().split("## Data and licences")[1]
+            scores, licence = (
+                next(line for line in text.splitlines() if line.startswith(f"| `{card.name}` |")) for text in texts
+            )
+            assert all(score in scores for score in card.scores) and card.licence in licence
 
 
 def test_every_name_the_notebook_and_the_readme_use_exists():

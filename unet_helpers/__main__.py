@@ -37,8 +37,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
     add("--series", metavar="S", help="of a DICOM folder: UID, number or description; default: all, one by one")
-    steps = lambda text: tuple(map(float, text.split(","))) if "," in text else float(text)  # noqa: E731
-    add("--spacing", type=steps, metavar="MM", help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9")
+    parser.register("type", "mm", lambda text: tuple(map(float, text.split(","))) if "," in text else float(text))
+    add("--spacing", type="mm", metavar="MM", help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9")
     add("--overwrite", action="store_true", default=False, help="replace earlier results")
     add("--strict", action="store_true", default=False, help="exit status 1 where an image has a warning")
     add("--scheduler", default=None, metavar="ADDRESS", help="of a Dask cluster that does the work: tcp://HOST:8786")
@@ -59,12 +59,12 @@ def executor_of(address: str) -> Executor:
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in COMMANDS:
-        import_module(f".training.{arguments[0]}", __package__).main(arguments[1:])
-        return 0
-    options = vars(parse(arguments))
-    images, strict, as_json, address = (options.pop(name) for name in ("images", "strict", "json", "scheduler"))
     try:
+        if arguments and arguments[0] in COMMANDS:
+            import_module(f".training.{arguments[0]}", __package__).main(arguments[1:])
+            return 0
+        options = vars(parse(arguments))
+        images, strict, as_json, address = (options.pop(name) for name in ("images", "strict", "json", "scheduler"))
         table = segment_folder(images, executor=executor_of(address) if address else None, **options)
     except UNetHelpersError as error:
         print(f"error: {error}", file=sys.stderr)

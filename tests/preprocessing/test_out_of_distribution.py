@@ -73,7 +73,7 @@ def test_the_warning_names_what_is_expected_and_a_better_network():
 
 def test_of_two_networks_for_the_same_structure_the_nearer_one_is_named():
     tissue = uh.read_image(uh.sample("he"))
-    assert "'nuclei_he', which looks for the same" in ood_warning(tissue, "nuclei")
+    assert "'nuclei_he', which finds the same" in ood_warning(tissue, "nuclei")
     assert ood_warning(tissue, "nuclei_he") is None
     assert ood_warning(uh.read_image(uh.sample("fluorescence")), "nuclei") is None
 

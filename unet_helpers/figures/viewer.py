@@ -155,8 +155,7 @@ def playground(results: dict[str, Segmentation], truths: dict[str, np.ndarray] |
         truth = (truths or {}).get(choice.value)
         score = "" if truth is None else f"<br>Dice against the expert's mask: <b>{dice(truth, result.labels):.3f}</b>"
         names = ", ".join(suggest_model(result.image)) or "none"
-        network = f"network <code>{result.card.name}</code> (suggested for such an image: {names})"
-        words.value = f"<b>{escape(result.card.title)}</b>, {network}: {said}{score}"
+        words.value = f"<b>{escape(result.card.title)}</b>, {result.card.name} (suggested: {names}): {said}{score}"
 
     def pick(change=None) -> None:
         if slider.value == results[choice.value].threshold:

@@ -116,7 +116,7 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     heads = [head for head in map(header_of, files) if head is not None and head.get("Rows")]
     if not heads:
-        raise ImageError(f"{folder}: a folder without DICOM images. Give one file, or the folder of a series.")
+        raise ImageError(f"{folder}: a folder, but not of a DICOM series. Give one file, or try segment_folder.")
     import pydicom
 
     found: dict[str, list] = {}

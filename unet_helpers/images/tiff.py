@@ -107,6 +107,7 @@ def arrange(pixels, axes: str, spacing: dict, chosen: dict, path: Path, notes: l
     rename = {a: "C" for a in "S" if a in held and a not in colours and "C" not in held}
     if "Z" not in held:  # plain pages are slices
         rename |= {a: "Z" for a in [a for a in axes if a in "IQ"][:1]}
+        notes += [f"{held[a]} pages read as slices of a stack; page= takes one" for a in rename if a in "IQ"]
     axes = "".join(rename.get(a, a) for a in axes)
     order = sorted(range(len(axes)), key=lambda i: ("TZYX" + colours).find(axes[i]))  # what is none of these first
     pixels, axes = pixels.transpose(order), "".join(axes[i] for i in order)

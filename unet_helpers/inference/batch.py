@@ -73,8 +73,8 @@ def segment_folder(
     sources = place(find_images(source, "series" in options, out), out, network.card.name)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
-    if any(item.base == out for item in sources):
-        raise SaveError(f"{out}: results among the images would be taken for images. Choose another folder.")
+    if out.is_file() or any(item.base == out for item in sources):
+        raise SaveError(f"{out}: a file, or the folder of the images, which results are not. Choose another folder.")
     if (summary := out / "summary.csv").exists() and not summary.read_bytes().startswith(b"input,series,status,"):
         raise SaveError(f"{summary} is another program's file: move it away first, or choose another folder.")
     say, silent = (partial(tqdm.write, file=sys.stderr), None) if progress else (str, True)  # None: no bar in a log

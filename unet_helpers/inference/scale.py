@@ -49,8 +49,8 @@ def zoom_for_objects(model: UNet, pixels: np.ndarray, tell: Callable[[str], obje
     fits = [(abs(np.log(width * zoom / size)) - TRUST * certainty, width) for zoom, width, certainty in seen if width]
     ends = [end(width for _, width in fits) for end in (max, min)] if fits else [1, 1]
     if ends[0] > DIFFER * ends[1]:
-        sizes, zooms = (" and ".join(f"{v:.3g}" for v in part) for part in (ends, [size / end for end in ends]))
-        tell(f"objects of very different sizes, about {sizes} px wide: those of one may be missed. Try zoom={zooms}.")
+        sizes, zooms = (" and ".join(f"{v:.2g}" for v in part) for part in (ends, [size / end for end in ends]))
+        tell(f"objects of very different sizes, about {sizes} px wide: some may be missed. Try zoom={zooms} in turn.")
     return float(np.clip(size / min(fits)[1], 0.2, MAX_ZOOM)) if fits else 1.0
 
 

@@ -40,9 +40,7 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
     if not (away := score(found := distances(image), card.name)) > 1:
         same = [name for name in found if name in MODELS and MODELS[name].classes == card.classes]
         if found[nearest := min(same, key=found.get)] < NEARER * found[card.name]:
-            return (
-                f"more like the images of {nearest!r}, which looks for the same in {MODELS[nearest].modality}: try it."
-            )
+            return f"more like the images of {nearest!r}, which finds the same in {MODELS[nearest].modality}: try it."
         return None
     others = [name for name, group in statistics().items() if "clusters" in group or group["view"] == card.name]
     nearest, advice = min(others, key=found.get), ""

@@ -164,7 +164,7 @@ def write_dicom_seg(result, path: Path):
 
     files = result.image.header if isinstance(result.image.header, dict) else {}
     if not files or len(set(files.values())) < len(files):
-        raise SaveError(f"{path.name}: only answers for DICOM slices, one a file, become DICOM. Choose another format.")
+        raise SaveError(f"{path.name}: only where the input was DICOM files of one slice each. Choose another format.")
     sources = [pydicom.dcmread(file, force=True) for file in files.values()]
     labels = result.labels.reshape(-1, *result.labels.shape[-2:])
     labels = labels[list(files)] if len(files) > 1 else labels
