@@ -106,9 +106,10 @@ def without_skips(image, model, levels=None, **options) -> Segmentation:
 
 
 def compare_skips(image, model, index: int | None = None):
-    """The probability with all skip connections, with each one cut, and with none. Returns the figure."""
-    image, model = read_image(image), load_model(model)
-    whole = segment(image, model, flips=1, progress=False)
+    """The probability with all skip connections, each one cut, and none, of an image or a Segmentation. The figure."""
+    model = load_model(model)
+    whole = image if isinstance(image, Segmentation) else segment(image, model, flips=1, progress=False)
+    image = whole.image
     zoom = whole.zoom if model.card.preprocessing.scale == "objects" else None
     index = whole.busiest_slice() if index is None else index
     cuts = {f"Without skip connection {i}": (i,) for i in range(1, model.depth + 1)} | {"Without any": None}

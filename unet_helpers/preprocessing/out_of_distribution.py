@@ -43,7 +43,8 @@ def ood_warning(image: MedicalImage, card: ModelCard | str) -> str | None:
             return f"more like the images of {nearest!r}, which finds the same in {MODELS[nearest].modality}: try it."
         return None
     others = [name for name, group in statistics().items() if "clusters" in group or group["view"] == card.name]
-    nearest, advice = min(others, key=found.get), ""
+    fitting = [name for name in others if name in MODELS and score(found, name, strict=True) <= 1]
+    nearest, advice = min(fitting or others, key=found.get), ""
     if nearest != card.name and found[nearest] < 1:
         what = statistics()[nearest]["what"]
         advice = f" It looks like {what}." if what else f" It looks more like those of the model {nearest!r}."
