@@ -10,10 +10,9 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -177,10 +176,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(download, "CONNECT_SECONDS", 2)
     monkeypatch.setattr(download, "READ_SECONDS", 3)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    download.aside.cache_clear()
     yield folder
-    download.aside.cache_clear()
     assert_clean(folder)
 
 
@@ -500,23 +496,16 @@ def mounted(folder, options):
         subprocess.run(["umount", folder], check=True)
 
 
-def check_written_elsewhere(server, folder, tmp_path):
-    with pytest.warns(UserWarning, match="cannot be written"):
-        path = get(server, "good")
-    assert path.read_bytes() == BODY and path.is_relative_to(tmp_path) and not path.is_relative_to(folder)
-    with pytest.warns(UserWarning):
-        assert get(server, "good") == path and len(server.seen) == 1
-
-
-def test_no_folder_can_be_made(server, folder, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "file/cache"))
-    check_written_elsewhere(server, tmp_path / "file", tmp_path)
-
-
-def test_read_only_disk(server, folder, tmp_path):
-    with mounted(folder, "ro"):
-        check_written_elsewhere(server, folder, tmp_path)
+@pytest.mark.parametrize("how", ["a file in the way", "a disk that is read only"])
+def test_a_cache_that_cannot_be_written_is_said_with_the_way_out(server, folder, tmp_path, monkeypatch, how):
+    if how == "a file in the way":
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "file/cache"))
+    with mounted(folder, "ro") if "disk" in how else nullcontext():
+        with pytest.raises(DownloadError, match="on this computer: .*\n.*set UNET_HELPERS_CACHE to a folder that can"):
+            get(server, "good")
+    monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "elsewhere"))
+    assert get(server, "good").read_bytes() == BODY
 
 
 def test_read_only_disk_that_holds_the_file(server, folder):
@@ -524,14 +513,6 @@ def test_read_only_disk_that_holds_the_file(server, folder):
         path = get(server, "good")
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         assert get(server, "good") == path and len(server.seen) == 1
-
-
-def test_nowhere_to_write(server, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "file/cache"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
-    with pytest.raises(DownloadError, match="on this computer"):
-        get(server, "good")
 
 
 @pytest.mark.parametrize("filled", [False, True])

@@ -216,7 +216,7 @@ FILES = [
     Case("tiff big", "a.tif", tiff(GREY16, bigtiff=True), GREY16),
     Case("tiff white is 0", "a.tif", white_is_zero(8, GREY8), 255 - GREY8, note="inverted"),
     Case("tiff white is 0, 4 bit", "a.tif", white_is_zero(4, FOUR), 15 - FOUR, note="inverted"),
-    Case("tiff pages", "a.tif", tiff(STACK8, photometric="minisblack"), STACK8, "ZYX"),
+    Case("tiff pages", "a.tif", tiff(STACK8, photometric="minisblack"), STACK8, "ZYX", note="read as slices"),
     Case("tiff page 3", "a.tif", tiff(STACK8, photometric="minisblack"), STACK8[3], note="page 3", options={"page": 3}),
     Case("imagej", "a.tif", tiff(STACK8, imagej=True, resolution=(2, 4), metadata=UM), STACK8, "ZYX",
          (2e-3, 0.25e-3, 0.5e-3)),

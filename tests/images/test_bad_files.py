@@ -93,7 +93,11 @@ def test_files_and_folders_that_are_not_there(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/a.txt").write_text("no image")
-    for name, words in {"missing.png": "no such file", "empty": "without DICOM", "notes": "without DICOM"}.items():
+    for name, words in {
+        "missing.png": "no such file",
+        "empty": "not of a DICOM series",
+        "notes": "not of a DICOM series",
+    }.items():
         with pytest.raises(uh.ImageError, match=f"{name}.*{words}"):
             uh.read_image(tmp_path / name)
 

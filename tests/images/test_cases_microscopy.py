@@ -1,10 +1,12 @@
 """Microscopy files that people bring: channels, time, single live colours, spacing, formats that are named."""
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
 
 import unet_helpers as uh
+from unet_helpers.preprocessing.prepare import prepare
 
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 4000, (40, 50), np.uint16)
@@ -41,6 +43,63 @@ def test_m2_one_live_colour_is_grey(colour, ground, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     image = uh.read_image(tmp_path / "a.tif")
     assert image.axes == "YX" and (image.pixels == IMAGE >> 3).all() and "read as grey" in image.notes[-1]
+
+
+SPOTS = np.zeros((120, 160), np.uint8)
+for place in np.random.default_rng(1).integers(12, 108, (14, 2)):
+    cv2.circle(SPOTS, tuple(map(int, place)), 8, 200, -1)
+SPOTS = cv2.GaussianBlur(SPOTS, (0, 0), 2)
+
+
+@pytest.mark.parametrize("quality", [0, 95, 80])
+@pytest.mark.parametrize("hue", [(0, 0, 1), (0, 0.25, 1), (0, 0.7, 1), (1, 0.2, 0.2)], ids=str)
+def test_m2_a_picture_of_one_dye_is_grey_whatever_its_hue_and_as_jpeg(hue, quality, tmp_path):
+    pixels = (SPOTS[..., None] * np.array(hue)).astype(np.uint8)
+    path, options = tmp_path / ("a.jpg" if quality else "a.png"), [cv2.IMWRITE_JPEG_QUALITY, quality] * bool(quality)
+    cv2.imwrite(str(path), pixels[..., ::-1], options)
+    image = uh.read_image(path)
+    assert image.axes == "YX" and "of one hue" in image.notes[-1]
+    assert np.abs(image.pixels.astype(int) - SPOTS).mean() < (4 if quality else 0.5)
+
+
+def test_m2_several_dyes_and_light_grounds_stay_in_colour_and_channel_picks_one(tmp_path):
+    pixels = np.dstack([np.roll(SPOTS, 40, 1), SPOTS // 2, SPOTS])
+    for name, shown in (("dyes.png", pixels), ("light.png", 255 - (SPOTS[..., None] * np.array((0.2, 0.6, 1))))):
+        cv2.imwrite(str(tmp_path / name), shown[..., ::-1].astype(np.uint8))
+        assert uh.read_image(tmp_path / name).axes == "YXC"
+    tifffile.imwrite(tmp_path / "dyes.tif", pixels, photometric="rgb")
+    for path in (tmp_path / "dyes.png", tmp_path / "dyes.tif"):
+        for channel in ("red", 0, "Red"):
+            np.testing.assert_array_equal(uh.read_image(path, channel=channel).pixels, pixels[..., 0])
+        with pytest.raises(uh.ImageError, match="no channel 'infrared' to choose; of colours, red, green or blue"):
+            uh.read_image(path, channel="infrared")
+    cv2.imwrite(str(tmp_path / "grey.png"), SPOTS)
+    with pytest.raises(uh.ImageError, match="no channel 1 to choose"):
+        uh.read_image(tmp_path / "grey.png", channel=1)
+
+
+def test_m2_colours_on_a_dark_ground_are_seen_by_their_brightest():
+    """The network has learnt glowing nuclei from grey images; brightfield keeps its colours."""
+    preprocessing = uh.MODELS["nuclei"].preprocessing
+    dark = np.dstack([np.roll(SPOTS, 40, 1), SPOTS // 2, SPOTS])
+    (seen,) = prepare(dark[None], preprocessing, dark.shape[:2])
+    np.testing.assert_array_equal(seen.pixels, dark.max(-1))
+    (seen,) = prepare(255 - dark[None], preprocessing, dark.shape[:2])
+    assert seen.pixels.shape == dark.shape
+
+
+def test_m1_a_nuclear_dye_is_taken_first(tmp_path):
+    metadata = {"axes": "CYX", "Channel": {"Name": ["Actin", "DAPI"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.stack([NOISE, IMAGE]), photometric="minisblack", metadata=metadata)
+    image = uh.read_image(tmp_path / "a.ome.tif")
+    assert (image.pixels == IMAGE).all() and "took channel 1 (DAPI) of 0 (Actin), 1 (DAPI)" in image.notes[0]
+
+
+def test_pages_that_say_nothing_are_slices_and_a_note_says_so(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([IMAGE, NOISE]), photometric="minisblack", metadata=None)
+    image = uh.read_image(tmp_path / "a.tif")
+    assert image.axes == "ZYX" and any("2 pages read as slices" in note for note in image.notes)
+    assert (uh.read_image(tmp_path / "a.tif", page=1).pixels == NOISE).all()
 
 
 def test_m3_time_is_not_depth(tmp_path):

@@ -1,5 +1,7 @@
 """Radiology files that people bring: DICOM folders as they come, enhanced files, tilt, NIfTI without orientation."""
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -9,6 +11,7 @@ from pydicom import Dataset
 
 import unet_helpers as uh
 from unet_helpers.images.orientation import to_stack
+from unet_helpers.preprocessing.checks import check_gaps
 from unet_helpers.results.save import write_like
 
 VOLUME = np.random.default_rng(0).integers(0, 900, (9, 20, 24), np.uint16)
@@ -31,6 +34,34 @@ def test_r5_missing_slices_stay_empty_in_their_place(tmp_path):
     expected = VOLUME.copy()
     expected[[3, 6]] = 0
     np.testing.assert_array_equal(image.pixels, expected)
+
+
+def test_r5_empty_slices_between_others_are_a_warning(tmp_path):
+    write(tmp_path, [0, 1, 2, 4, 5, 7, 8])
+    card = uh.MODELS["hippocampus"]
+    assert check_gaps(uh.read_image(tmp_path), card) == [
+        "2 empty slices between others: objects are cut there, and volumes too small."
+    ]
+    write(tmp_path / "whole")
+    assert check_gaps(uh.read_image(tmp_path / "whole"), card) == []
+    padded = np.pad(VOLUME.astype(np.float32), ((2, 3), (0, 0), (0, 0)))
+    padded[3, 0, 0] = np.nan
+    nib.save(nib.Nifti1Image(padded.transpose(2, 1, 0), np.eye(4)), tmp_path / "a.nii")
+    assert check_gaps(uh.read_image(tmp_path / "a.nii"), card) == []  # empty ends are the rule
+
+
+def test_r7_without_a_voxel_size_there_are_no_volumes(tmp_path):
+    file = nib.Nifti1Image(VOLUME.transpose(2, 1, 0).astype(np.int16), np.eye(4))
+    nib.save(file, tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[80:92] = bytes(12)  # pixdim[1:4]
+    (tmp_path / "b.nii").write_bytes(data)
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(data))
+    assert uh.read_image(tmp_path / "a.nii").spacing == (1, 1, 1)
+    for name in ("b.nii", "b.nii.gz"):
+        image = uh.read_image(tmp_path / name)
+        assert image.spacing is None and "no voxel size" in image.notes[-1] and image.voxel_volume is None
+        assert uh.read_image(tmp_path / name, spacing=2.0).spacing == (2, 2, 2)
 
 
 def test_r5_repeats_scouts_echoes_and_uneven_steps(tmp_path):

@@ -117,7 +117,7 @@ def test_labels_of_a_series_become_a_dicom_segmentation_slice_by_slice(tmp_path)
 
 def test_what_is_no_dicom_or_lacks_what_dicom_needs_is_refused_in_words(tmp_path, monkeypatch):
     pytest.importorskip("highdicom")
-    with pytest.raises(SaveError, match="a.dcm: only answers for DICOM"):
+    with pytest.raises(SaveError, match="a.dcm: only where the input was DICOM"):
         result_of(RING).export(tmp_path / "a.dcm")
     dicom(np.arange(80 * 120, dtype=np.uint16).reshape(80, 120))(tmp_path / "x.dcm")
     result = replace(result_of(RING), image=read_image(tmp_path / "x.dcm"))

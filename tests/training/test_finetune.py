@@ -1,6 +1,7 @@
 """Fine-tuning: a new structure is learnt in seconds, kept in a file, and mistakes are named."""
 
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -170,3 +171,12 @@ def test_only_the_eye_is_learnt_from_and_the_mask_stays_where_the_vessel_is():
         dark, bright = (example.pixels[0][example.target == k].mean() for k in (1, 0))
         shifted = example.pixels[0][np.roll(example.target, 20, 1) == 1].mean()
         assert dark < 0.35 < 0.4 < shifted and bright > 0.45
+
+
+@pytest.mark.parametrize(
+    "given", [("a.png", ["b.png"], ["spot"]), (["a.png"], Path("b.png"), ["spot"]), ([1], [1], "spot")]
+)
+def test_one_path_or_name_is_no_list(given):
+    images, masks, classes = given
+    with pytest.raises(uh.TrainingError, match="are lists"):
+        uh.fine_tune("nuclei", images, masks, classes=classes)

@@ -44,7 +44,7 @@ def show(result: Segmentation, index: int | None = None):
     card, probability = result.card, slice_of(result.image, result.foreground, index)
     ratio = proportion(result.image)
     words = found(result, 60)
-    tall = 0.7 + 0.2 * len(words.splitlines()) + 3.7 * min(1, ratio * probability.shape[0] / probability.shape[1])
+    tall = 0.8 + 0.2 * len(words.splitlines()) + 4.0 * min(1, ratio * probability.shape[0] / probability.shape[1])
     figure, ((left, middle, right),) = panels(1, 3, (13, tall))
     left.imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=ratio)
     left.set_title(headline(result.image, index))
