@@ -32,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--threshold", type=float, metavar="P", help="0 to 1; default: the card's own")
     add("--flips", type=int, metavar="N", help="answers averaged: 1, 2, 4 or 8; default: the card's own")
     add("--zoom", type=float, metavar="Z", help="working px per image px; default: found from the image")
-    add("--channel", type=lambda c: int(c) if c.isdecimal() else c, metavar="C", help="of a TIFF: from 0, or its name")
+    add("--channel", type=lambda c: int(c) if c.isdecimal() else c, metavar="C", help="from 0, or its name or colour")
     add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")
     add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from helpers.drawn import draw_nuclei
 from helpers.networks import make_network
 from helpers.slides import write_slide
 
@@ -277,3 +278,12 @@ def test_a_slide_that_is_damaged_leaves_nothing(tmp_path):
     with pytest.raises(uh.ImageError, match="a.tif"):
         uh.segment_large(source, make_network(), tmp_path / "out", progress=False)
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_colours_on_a_dark_ground_are_seen_as_in_memory(tmp_path):
+    """By the brightest of each pixel, and not as colours with the levels of the brightest."""
+    pixels = np.stack([draw_nuclei(12, 200, seed)[0] for seed in range(3)], -1) // np.array([1, 2, 3], np.uint8)
+    tifffile.imwrite(tmp_path / "dyes.tif", pixels, photometric="rgb", tile=(64, 64))
+    labels, *_ = segment_large(tmp_path / "dyes.tif", "nuclei", tmp_path / "out", zoom=1.0)
+    whole = uh.segment(pixels, "nuclei", zoom=1.0, progress=False)
+    assert whole.image.channels == 3 and whole.labels.any() and (labels == whole.labels).mean() > 0.9999

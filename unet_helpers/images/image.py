@@ -118,7 +118,7 @@ def drop_idle_channels(image: MedicalImage) -> MedicalImage:
         clear = np.count_nonzero(alpha != alpha.max()) / alpha.size
         notes.append("dropped the alpha channel" + (f" (it hid {clear:.0%} of the pixels)" if clear else ""))
     if colour.shape[-1] == 3 and (hue := only_hue(colour.reshape(-1, 3))) is not None:
-        notes.append(f"all light is of one hue, strongest in {COLOURS[hue]}: that is read as grey")
+        notes.append(f"nearly all light is of one hue, strongest in {COLOURS[hue]}: that is read as grey")
         colour = colour[..., [hue]]
     pixels, axes = (colour, image.axes) if colour.shape[-1] > 1 else (colour[..., 0], image.axes[:-1])
     return noted(image, *notes, pixels=np.ascontiguousarray(pixels), axes=axes)

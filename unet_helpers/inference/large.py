@@ -69,8 +69,9 @@ def segment_large(
     seen = working_shape(model, image.pixels, zoom, image.spacing, warnings.append)
     for words in (*image.notes, *warnings):
         (tell or str)(f"{image.path}: {words}")
+    prepared = prepare(image.pixels[None], known, seen)[0]
     pixels = select_channels(pixels, known.channels, pixels.ndim > 2)
-    prepared = replace(prepare(image.pixels[None], known, seen)[0], pixels=pixels)
+    prepared = replace(prepared, pixels=pixels.max(-1) if pixels.ndim > prepared.pixels.ndim else pixels)
     found = threshold, prepared.zoom[0], flips, model.weights_sha256, tuple(warnings)
     like = Segmentation(image, card, np.zeros((1, 0, 0)), *found)
     folder, base = Path(out).expanduser(), f"{image.name}_{card.name}"

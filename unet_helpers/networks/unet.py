@@ -125,10 +125,8 @@ class Rounded(nn.Module):
 
 
 def quantised(model: UNet) -> UNet:
-    """A copy whose inner convolutions take inputs and weights of 8 bits, as engines compute them fast.
-
-    Static quantisation (Jacob et al. 2018, arXiv:1712.05877): each input lies within one of the card's ``int8_ranges``.
-    """
+    """A copy whose inner convolutions take inputs (within the card's ``int8_ranges``) and weights of 8 bits, as engines
+    compute them fast: static quantisation (Jacob et al. 2018, arXiv:1712.05877)."""
     model = copy.deepcopy(model)
     inner = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][1:-1]
     for layer, (low, high) in zip(inner, model.card.int8_ranges, strict=True):
