@@ -88,7 +88,7 @@ def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Seque
 
 def initialise(layer: nn.Module) -> None:
     """Gaussian weights with standard deviation sqrt(2 / fan-in), section 3 of the paper (He et al. 2015)."""
-    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not layer.weight.is_meta:  # meta's would load a compiler
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
