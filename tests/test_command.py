@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from helpers.files import named
 from helpers.networks import make_network
+from helpers.places import ROOT
 from PIL import Image
 
 import unet_helpers as uh
@@ -214,3 +215,26 @@ def test_a_scheduler_that_is_not_there_is_named(run):
     draw("x.png")
     status, _, err = run("x.png", "--scheduler", "tcp://127.0.0.1:9")
     assert status == 2 and "--scheduler tcp://127.0.0.1:9" in err and "Traceback" not in err
+
+
+def test_without_a_model_the_one_that_fits_the_first_image_is_taken_and_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text("no image")
+    Image.open(ROOT / "sample_images/ihc.png").crop((0, 0, 128, 128)).save("in/b.png")
+    assert main(["in", "--flips", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "b.png: no network was named: nuclei_he knows images like this one" in err and "1 saved" in out
+    assert (tmp_path / "results/b_nuclei_he.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("missing.png", "no such file"), ("empty", "nothing in this folder"), ("stripes.png", "like no")],
+)
+def test_without_a_model_what_fits_none_is_refused(name, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    Image.fromarray(np.tile(np.arange(0, 250, 10, np.uint8), (300, 12))).save("stripes.png")
+    assert main([name]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "results").exists()

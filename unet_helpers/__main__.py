@@ -1,4 +1,4 @@
-"""The same from a shell: ``python -m unet_helpers IMAGE... --model CARD --out DIR``, or one of ``COMMANDS`` first."""
+"""The same from a shell: ``python -m unet_helpers IMAGE... --out DIR``, or one of ``COMMANDS`` first."""
 
 import argparse
 import sys
@@ -6,7 +6,9 @@ from concurrent.futures import Executor
 from importlib import import_module
 from pathlib import Path
 
-from . import MODELS, UNetHelpersError, __version__, segment_folder
+from . import MODELS, ImageError, UNetHelpersError, __version__, read_image, segment_folder
+from .inference.segment import with_suggestion
+from .inference.sources import find_images
 
 COMMANDS = ("train", "evaluate")  # modules of ``training``
 EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved) or, with --strict, had warnings,
@@ -27,7 +29,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="file, folder (with all folders in it), pattern or web address")
-    add("--model", required=True, metavar="CARD", help="one of those below, or a .safetensors file of save_model")
+    add(
+        "--model", metavar="CARD", help="one of those below, or a .safetensors file; default: what fits the first image"
+    )
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     add("--threshold", type=float, metavar="P", help="0 to 1; default: the card's own")
     add("--flips", type=int, metavar="N", help="answers averaged: 1, 2, 4 or 8; default: the card's own")
@@ -57,6 +61,19 @@ def executor_of(address: str) -> Executor:
         raise UNetHelpersError(f"--scheduler {address}: {error}. {advice}") from error
 
 
+def suggested(images: list[str]) -> str:
+    """The network that fits the first image, which is said; UNetHelpersError where there is none of either."""
+    problem = ImageError(f"{', '.join(images)}: there is nothing in this folder.")
+    for item in find_images(images):
+        try:
+            image, name = with_suggestion(read_image(item.image, **item.options))
+            print(f"{item.image}: {image.notes[-1]}", file=sys.stderr)
+            return name
+        except ImageError as error:  # the next one may be read
+            problem = error
+    raise problem
+
+
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -65,6 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         options = vars(parse(arguments))
         images, strict, as_json, address = (options.pop(name) for name in ("images", "strict", "json", "scheduler"))
+        if "model" not in options:
+            options["model"] = suggested(images)
         table = segment_folder(images, executor=executor_of(address) if address else None, **options)
     except UNetHelpersError as error:
         print(f"error: {error}", file=sys.stderr)

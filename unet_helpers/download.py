@@ -89,9 +89,7 @@ def fits(path: Path, sha256: str) -> bool:
 
 def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
     """Fetch ``target`` by way of a .part file beside it, which stays where the connection broke.
-
-    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk.
-    """
+    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk."""
     part, problems = target.with_name(f".{target.name}.part"), list[DownloadError]()
     other = DownloadError("the file that came is not the one expected (its sha256 differs)")
     while len(problems) < TRIES and problems.count(other) < 2:
@@ -111,9 +109,7 @@ def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
 
 def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
     """One request, for what is missing in ``part``: where no hash will tell whether the pieces fit, for everything.
-
-    Raises Unreachable where another try may help, DownloadError where not, OSError of the disk.
-    """
+    Raises Unreachable where another try may help, DownloadError where not, OSError of the disk."""
     import requests
     from tqdm.auto import tqdm
 

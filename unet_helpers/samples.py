@@ -21,9 +21,7 @@ def table() -> dict[str, dict]:
 
 def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> Path:
     """The path of a sample image, or of its true mask; fetched, verified and cached where it is not shipped.
-
-    Raises DownloadError (no network, unknown name, no ground truth).
-    """
+    Raises DownloadError (no network, unknown name, no ground truth)."""
     if name not in table():
         raise DownloadError(f"There is no sample {name!r}. Choose one of: {', '.join(table())}.")
     source = table()[name].get("ground_truth") if ground_truth else table()[name]

@@ -24,9 +24,7 @@ def upload(folder="uploads") -> list[Path]:
 
 def take_away(folder="results", name: str = "results.zip") -> Path:
     """Everything in ``folder`` as one zip file beside it; in Colab the browser downloads it at once.
-
-    Raises SaveError where there is nothing to take away.
-    """
+    Raises SaveError where there is nothing to take away."""
     folder = Path(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:

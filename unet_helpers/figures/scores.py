@@ -41,9 +41,7 @@ def score_table(result: Segmentation, truth: np.ndarray):
 
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
     """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
-
-    Of the pixels alone, before a card's small regions are dropped.
-    """
+    Of the pixels alone, before a card's small regions are dropped."""
     import pandas as pd
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)

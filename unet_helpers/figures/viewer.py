@@ -135,9 +135,7 @@ def gallery(results):
 
 def playground(results: dict[str, Segmentation], truths: dict[str, np.ndarray] | None = None):
     """A widget of results by name: pick one, move the threshold, see the mask, its numbers and its Dice change.
-
-    ``truths`` holds true labels of the images' shapes, for those of which they are known.
-    """
+    ``truths`` holds true labels of the images' shapes, for those of which they are known."""
     import ipywidgets as widgets
 
     choice = widgets.Dropdown(options=list(results), description="Image")

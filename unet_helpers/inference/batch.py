@@ -161,9 +161,7 @@ def loaded(model, weights: str, engine: str) -> UNet:
 
 def earlier(source: Source, asked: dict) -> dict | None:
     """The row of a result that is there: done, or refused because it was made otherwise; None where there is none.
-
-    Files without a manifest, which is written last, are those of a save that was broken off, and may be replaced.
-    """
+    Files without a manifest, which is written last, are those of a save that was broken off, and may be replaced."""
     if not source.result.exists():
         return None
     record = json.loads(source.result.read_text("utf-8"))

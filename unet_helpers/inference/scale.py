@@ -22,9 +22,7 @@ def working_shape(
     model: UNet, pixels: np.ndarray, zoom: float | None = None, spacing=None, tell: Callable[[str], object] = str
 ) -> tuple[int, int]:
     """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained.
-
-    ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings.
-    """
+    ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings."""
     preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
     if preprocessing.scale == "square":
         return preprocessing.size, preprocessing.size

@@ -6,6 +6,7 @@ from functools import partial
 from inspect import signature
 
 import numpy as np
+import scipy
 from tqdm.auto import tqdm
 
 from ..errors import ArgumentError, ModelError
@@ -16,13 +17,17 @@ from ..networks.cards import MODELS
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..preprocessing.checks import check_input
-from ..preprocessing.out_of_distribution import suggest_model
+from ..preprocessing.out_of_distribution import distances, suggest_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import at_spacing
 from ..results.segmentation import Segmentation
 from .localise import see_boxes
 from .scale import working_shape
 from .tiles import FLIPS, predict
+
+# distances, in limits of the card, below which photographs of cameras learnt from lie, and above which most others; and
+# how far probabilities are shifted at most, in logit, since eyes differ, too
+FAMILIAR, MOST = (0.45, 0.55), 0.75
 
 
 def segment(
@@ -55,7 +60,8 @@ def segment(
     values = values.reshape(len(values), *image.spatial_shape)
     spread = values[-1] if len(values) > model.out_channels else None
     warnings += tuple(dict.fromkeys(words for part in doubts for words in part))
-    image = replace(image, notes=(*image.notes, *notes[0], *getattr(model.engine, "notes", ())))
+    values[0], shifted = at_prevalence(values[0], image, model.card)
+    image = replace(image, notes=(*image.notes, *notes[0], *shifted, *getattr(model.engine, "notes", ())))
     found = (threshold, zooms[0], flips, model.weights_sha256, warnings, spread, places[0])
     return Segmentation(image, model.card, values[: model.out_channels], *found)
 
@@ -70,6 +76,24 @@ def with_suggestion(image: MedicalImage) -> tuple[MedicalImage, str]:
     fits = f" (would fit, too: {', '.join(names[1:])})" if names[1:] else ""
     note = f"no network was named: {names[0]} knows images like this one{fits}"
     return replace(image, notes=(*image.notes, note)), names[0]
+
+
+def at_prevalence(probability: np.ndarray, image: MedicalImage, card) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Probabilities of an image unlike those learnt from, shifted in logit towards a mean that is the card's prevalence
+    (Saerens et al. 2002, Neural Comput. 14:21), and a note; what is exactly 0, outside the field of view, stays so."""
+    inside = probability > 0
+    away = distances(image).get(card.name, 0) if card.prevalence and inside.any() else 0
+    if not (share := float(np.interp(away, FAMILIAR, (0, 1)))):
+        return probability, ()
+    logit, expit = scipy.special.logit, scipy.special.expit
+    z = logit(probability[inside][::7].astype(float).clip(1e-6, 1 - 1e-6))  # some stand for all
+    shift = scipy.optimize.brentq(lambda shift: expit(z + shift).mean() - card.prevalence, -20, 20)
+    if abs(shift := share * float(np.clip(shift, -MOST, MOST))) < 0.05:
+        return probability, ()
+    usual = f"{card.prevalence:.0%} of {card.classes[0]}, as is usual"
+    note = f"unlike most images learnt from: probabilities are shifted by {shift:+.2f} in logit, towards {usual}"
+    with np.errstate(divide="ignore"):
+        return expit(logit(probability) + np.float32(shift)), (note,)
 
 
 def check_settings(card, threshold=None, flips=None, zoom=None, **reading) -> tuple[float, int]:
@@ -89,9 +113,7 @@ def check_settings(card, threshold=None, flips=None, zoom=None, **reading) -> tu
 
 def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple:
     """(values, zoom, warnings, notes, places): seen as it is, at the card's spacing, or in boxes that it localises.
-
-    ``values``: (K, *shape) float32 in the image's order; with ``flips`` > 1 one more, the spread over the copies.
-    """
+    ``values``: (K, *shape) float32 in the image's order; with ``flips`` > 1 one more, the spread over the copies."""
     stack, card, said = to_stack(image), model.card, list[str]()
     warnings, notes, places = (), (), {}
     look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress, tell=said.append)

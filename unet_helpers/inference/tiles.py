@@ -68,9 +68,7 @@ def spans(length: int, tile: float, overlap: float, step: float = 1) -> Iterator
 @torch.inference_mode()
 def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
     """The mean answer for a (C, h, w) tile as is (1), mirrored (2), half-turned (4), turned (8): (K, h, w) float32.
-
-    Of several copies one more channel comes last: the standard deviation of the foreground's probability.
-    """
+    Of several copies one more channel comes last: the standard deviation of the foreground's probability."""
     x, mean, squares = torch.from_numpy(tile)[None], torch.zeros(1), torch.zeros(1)
     for count, way in enumerate(FLIPS[:flips], 1):
         answer = turn_back(run(model, turn(x, *way)), *way)[0]

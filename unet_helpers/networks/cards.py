@@ -70,6 +70,7 @@ class ModelCard:
     sha256: str = ""
     url: str = ""
     mirrors: tuple[str, ...] = ()
+    prevalence: float = 0.0  # of the structure in its field of view, in the training data; see ``at_prevalence``
     usual_share: tuple[float, float] = (0.0, 1.0)  # of an image that is found; less or more is doubted
     dicom: tuple[str, ...] = ()  # DICOM's codes of the modality; empty: any
     sequence: str = ""  # of MRI, a key of ``checks.SEQUENCES``

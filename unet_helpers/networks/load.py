@@ -65,14 +65,9 @@ def list_models():
     """The networks, as a pandas.DataFrame, one row a card."""
     import pandas as pd
 
-    rows = {
-        card.name: {
-            "segments": ", ".join(card.classes), "image": card.modality,
-            "scores": "; ".join(card.scores), "licence of the data": card.licence,
-        }
-        for card in MODELS.values()
-    }  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    rows = [(c.name, ", ".join(c.classes), c.modality, "; ".join(c.scores), c.licence) for c in MODELS.values()]
+    columns = ["model", "segments", "image", "scores", "licence of the data"]
+    return pd.DataFrame(rows, columns=columns).set_index("model")
 
 
 def sha256_of(path: Path) -> str:
@@ -110,9 +105,7 @@ def read_card(path: Path) -> ModelCard:
 
 def save_model(model: UNet, path: Path) -> None:
     """Weights and card in one .safetensors file that ``load_model(path)`` takes. Written atomically.
-
-    Convolutions go in half precision; the few numbers of batch norm stay as they are.
-    """
+    Convolutions go in half precision; the few numbers of batch norm stay as they are."""
     tensors = {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
     with written_whole(path) as part:
         save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})

@@ -22,9 +22,7 @@ CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of 
 
 def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> list[Prepared]:
     """Slices (Z, Y, X[, 3]) as the published network reads them; grey ones as all three channels.
-
-    Outside the head, and in the first and last slice of a volume of three or more, that method does not look: 0.
-    """
+    Outside the head, and in the first and last slice of a volume of three or more, that method does not look: 0."""
     size = slices.shape[1:3]
     prepared = [Prepared(np.zeros(size, np.uint8))] * len(slices)
     if found := prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing):

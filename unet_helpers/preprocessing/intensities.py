@@ -63,9 +63,7 @@ def range_without_marker(pixels: np.ndarray, low: float, high: float) -> tuple[f
 
 def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[float, float]:
     """(offset, gain) that suit the bright objects of (H, W) pixels, where those given suit a speck, or noise, instead.
-
-    Each object counts once, however large or bright: three quarters of them peak below the level taken.
-    """
+    Each object counts once, however large or bright: three quarters of them peak below the level taken."""
     from scipy import ndimage
 
     shrink = min(1.0, LONGEST / max(pixels.shape))
@@ -85,9 +83,7 @@ def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[fl
 
 def slice_levels(slices: np.ndarray, preprocessing, colour: bool, brown: bool) -> list[tuple[float, float]]:
     """(offset, gain) of each slice of (N, H, W[, C]): those of all slices together, or with 'head' each slice's own.
-
-    A slice beyond the head would then be stretched until its noise is as bright as a brain: gains are bounded.
-    """
+    A slice beyond the head would then be stretched until its noise is as bright as a brain: gains are bounded."""
     channels, percentiles = preprocessing.channels, preprocessing.percentiles
     if preprocessing.intensities == "local":
         return [(0.0, 1.0)] * len(slices)

@@ -40,9 +40,7 @@ class Prepared:
 
 class PreparedStack(Sequence[Prepared]):
     """Slices (N, H, W[, 3]), each prepared for the network at the working ``shape`` (h, w) when it is asked for.
-
-    What all slices share, the range of intensities and whether there is brown dye, is found once.
-    """
+    What all slices share, the range of intensities and whether there is brown dye, is found once."""
 
     def __init__(self, slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]):
         stained = slices.ndim == 4 and preprocessing.channels == "stain"

@@ -54,9 +54,7 @@ def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
 
 def average_precision(truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS) -> np.ndarray:
     """TP / (TP + FP + FN) of instance ids, 0 background, at each IoU threshold, as in the Data Science Bowl 2018.
-
-    A pair counts where its IoU exceeds the threshold; from 0.5 on no object can match two others.
-    """
+    A pair counts where its IoU exceeds the threshold; from 0.5 on no object can match two others."""
     ious, _, real, found = object_overlaps(truth, answer)
     hits = np.array([np.count_nonzero(ious > t) for t in thresholds])
     return hits / (len(real) + len(found) - hits) if len(real) + len(found) else np.ones(len(thresholds))

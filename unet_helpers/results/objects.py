@@ -47,9 +47,7 @@ def in_sequence(parts: list[np.ndarray]) -> np.ndarray:
 
 def joined(slices: list[np.ndarray]) -> np.ndarray:
     """(Z, Y, X) int32: objects of neighbouring slices become one where they share more than half of the smaller one.
-
-    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles.
-    """
+    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles."""
     stack = in_sequence(slices)
     for below, above in pairwise(stack):
         both = (below > 0) & (above > 0)
@@ -95,7 +93,9 @@ def cells_between(probabilities: np.ndarray, threshold: float = 0.5, zoom: float
     cells = np.ones_like(regions)
     if regions.max() > 1:
         cells += graph.cut_threshold(regions, graph.rag_boundary(regions, crest.astype(float)), OPEN)
-    return watershed(membrane, np.where(membrane < threshold, cells, 0), watershed_line=True).astype(np.int32)
+    cells = np.where(membrane < threshold, cells, 0)
+    growing = maximum_filter(cells == 0, 3)  # the watershed need not see what lies inside a cell
+    return np.where(growing, watershed(membrane, cells, mask=growing, watershed_line=True), cells).astype(np.int32)
 
 
 def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:

@@ -37,9 +37,7 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
 
 def paint(shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=None, alpha=0.35) -> np.ndarray:
     """(h, w, 3) uint8: each class of ``labels`` (H, W) in its colour over ``shown`` (H, W, 3), at most ``LONGEST`` px.
-
-    With ``objects``, the ids of (H, W), each of them is outlined in its full colour.
-    """
+    With ``objects``, the ids of (H, W), each of them is outlined in its full colour."""
     shown, labels = shrink(shown, cv2.INTER_AREA), shrink(labels, cv2.INTER_NEAREST_EXACT)
     masks = torch.from_numpy(np.stack([labels == i for i in range(1, len(colors) + 1)]))
     painted = draw_segmentation_masks(torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(colors))

@@ -90,9 +90,7 @@ class Segmentation:
 
     def overlay(self, index: int | None = None, alpha: float | None = None, contours: bool = True) -> np.ndarray:
         """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour.
-
-        ``alpha`` is 0.35 by default, and 0.9 for vessels, whose colour would be lost on a coloured image.
-        """
+        ``alpha`` is 0.35 by default, and 0.9 for vessels, whose colour would be lost on a coloured image."""
         from .overlay import paint, picture, slice_of
 
         index = self.busiest_slice() if index is None else index

@@ -105,7 +105,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
     preprocessing = Preprocessing(scale="square", size=size, **(colours if card.in_channels == 3 else as_before))
     return replace(
         card, name=name, classes=classes, colors=palette.CLASSES[: len(classes)], preprocessing=preprocessing,
-        localise=None, instance_method="components", objects="volumes", measures="objects",
+        localise=None, instance_method="components", objects="volumes", measures="objects", prevalence=0.0,
         out_channels=1 if len(classes) == 1 else 1 + len(classes), threshold=0.5, flips=4,
         min_component_share=0.0, data="your own images", licence="yours", citation="",
         limits="as good as the masks it learnt from",
@@ -115,9 +115,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
 @torch.inference_mode()
 def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> bool:
     """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one; did it?
-
-    Who outlines dark lungs in a bright chest already outlines many a dark spot on the skin.
-    """
+    Who outlines dark lungs in a bright chest already outlines many a dark spot on the skin."""
 
     def loss(head: nn.Conv2d) -> float:
         network.conv = head

@@ -35,9 +35,7 @@ def at_diameter(truth: np.ndarray, size: float) -> np.ndarray:
 
 def interiors_and_borders(labels: np.ndarray, reach: int, rim: bool = False) -> np.ndarray:
     """0 background, 1 interior, 2 border: pixels of a nucleus within ``reach`` px of another one.
-
-    With ``rim``, of background too: interiors then lie apart even where a border is not seen all along.
-    """
+    With ``rim``, of background too: interiors then lie apart even where a border is not seen all along."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     highest = cv2.dilate(labels, disc)
     lowest = cv2.erode(labels if rim else np.where(labels > 0, labels, 65535).astype(np.uint16), disc)

@@ -12,9 +12,7 @@ TEST = ("TCGA-21-5786", "TCGA-AR-A1AS", "TCGA-G9-6362", "07", "10", "20")  # liv
 
 def read_tissue(folder: Path) -> Cases:
     """images/monuseg_FIELD.jpg and consep_train_FIELD_TILE.jpg, labels/*.png with one 16-bit id per nucleus.
-
-    Stained images from which the card ``nuclei`` learns are learnt from too, where that folder lies beside this one.
-    """
+    Stained images from which the card ``nuclei`` learns are learnt from too, where that folder lies beside this one."""
     for name, image, truth in read_pairs(folder / "images", folder / "labels"):
         kind, field = name.split("_", 1)
         field = field if kind == "monuseg" else f"{int(field.split('_')[1]):02}"
