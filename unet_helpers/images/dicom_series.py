@@ -23,10 +23,8 @@ class Slice:
 
 def assemble(slices: list[Slice], path: Path, series: str | None = None) -> MedicalImage:
     """'ZYX[C]' sorted along the normal, with an affine to mm (right, front, top).
-
     Other orientations and repeated slices are left out, missing ones are empty; all is said in notes. ImageError for
-    two echoes without a choice (``series='echo TIME'``), different images in one place, and uneven distances.
-    """
+    two echoes without a choice (``series='echo TIME'``), different images in one place, and uneven distances."""
     slices = one_echo(slices, path, series)
     turns = [tuple(np.round(s.orientation, 2) + 0.0) for s in slices]
     usual = mode(turns)

@@ -19,7 +19,16 @@ from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array, index_of, noted
 from .numpy_files import read_npy, read_npz
 from .pillow import read_raster
-from .tiff import complaints, pick_level, read_tiff, refuse_if_cut_off, tiff_spacing
+from .tiff import (
+    channel_index,
+    channel_names,
+    complaints,
+    millimetres,
+    pick_level,
+    read_tiff,
+    refuse_if_cut_off,
+    tiff_spacing,
+)  # fmt: skip
 from .volumes import read_itk, read_nifti
 
 IN_FIJI = "open it in Fiji and save it as OME-TIFF"
@@ -106,13 +115,13 @@ def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
     return noted(image, "spacing given by hand", spacing=tuple(map(float, steps)), affine=affine)
 
 
-def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=0, spacing=None) -> MedicalImage:
+def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=None, spacing=None) -> MedicalImage:
     """'YX' or 'YXC' of a TIFF or Zarr store, whose pixels are a dask array that reads only what is asked for.
 
     ``level`` 0 is the finest, ``region`` is (top, left, height, width) in px of it, ``channel`` counts what is neither
-    rows nor columns nor colours. Raises ImageError, also when pixels are read.
+    rows nor columns nor colours, or is a name of OME's. Raises ImageError, also when pixels are read.
     """
-    path, notes, known = Path(os.fspath(source)).expanduser(), [], None
+    path, notes, known, names = Path(os.fspath(source)).expanduser(), [], None, ()
     with reading_errors(path):
         import dask.array
         import tifffile
@@ -124,27 +133,45 @@ def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=
                 refuse_if_cut_off(path, series, heard)
                 if series.keyframe.photometric in (0, 3):
                     raise ImageError(f"{path}: stores white as 0, or a palette. Save it as grey or RGB.")
-                steps = tiff_spacing(tif, ElementTree.fromstring(tif.ome_metadata) if tif.is_ome else None)
+                ome = ElementTree.fromstring(tif.ome_metadata).find(".//{*}Image") if tif.is_ome else None
+                steps, names = tiff_spacing(tif, ome), channel_names(tif, ome)
                 known = (steps["Y"] * shrunk, steps["X"] * shrunk) if {"Y", "X"} <= steps.keys() else None
         node = zarr.open(path if path.is_dir() else tifffile.imread(path, aszarr=True, series=number), mode="r")
         levels = dict(sorted(node.arrays())) if isinstance(node, zarr.Group) else {"": node}
         name = list(levels)[index_of(path, "level", level, len(levels))]
         if len(levels) > 1 and path.is_dir():
             notes.append(f"took the array {name!r} of {', '.join(levels)}; choose another one with level=")
+        if path.is_dir():
+            names, known = ome_zarr(dict(node.attrs), name)
         stored = levels[name]
         if np.prod(stored.chunks) > 2**27:  # values, which are decoded at once to read one of them
             raise ImageError(f"{path}: is stored in pieces of {stored.chunks} values. Save it in tiles.")
         pixels = dask.array.from_array(stored, stored.chunks, name=False, getitem=reading_errors(path)(getitem))
         colour = pixels.shape[-1] in (2, 3, 4)
         *outer, height, width = pixels.shape[: pixels.ndim - colour]
-        if (count := int(np.prod(outer))) > 1:
-            notes.append(f"took channel {channel} of {count}; choose another one with channel=")
-        pixels = pixels[np.unravel_index(index_of(path, "channel", channel, count), outer)]
+        count = int(np.prod(outer))
+        index = channel_index(channel, count, names if len(names) == count else (), path)
+        if count > 1:
+            named = f"{index} ({names[index]})" if len(names) == count else index
+            notes.append(f"took channel {named} of {count}; choose another one with channel=")
+        pixels = pixels[np.unravel_index(index, outer)]
         top, left, *size = region or (0, 0, height, width)
         pixels = pixels[top : top + size[0], left : left + size[1]].astype(pixels.dtype.newbyteorder("="))
         if pixels.shape[:2] != tuple(size):
             raise ImageError(f"{path}: is {height} × {width} px, there is no (top, left, height, width) {region}.")
     return with_spacing(MedicalImage(pixels, "YX" + "C" * colour, known, path=path, notes=tuple(notes)), spacing)
+
+
+def ome_zarr(attributes: dict, name: str) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+    """Names of the channels, and mm along rows and columns of the array ``name``, as OME-NGFF 0.4 and 0.5 hold them."""
+    about = attributes.get("ome", attributes)
+    names = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", ()))
+    for image in (image for image in about.get("multiscales", ()) if image.get("version", "0.4") >= "0.4"):
+        scales = {held["path"]: held["coordinateTransformations"][0]["scale"] for held in image["datasets"]}
+        units = [millimetres(axis.get("unit", "")) for axis in image["axes"]][-2:]
+        if name in scales and all(units):
+            return names, tuple(step * unit for step, unit in zip(scales[name][-2:], units, strict=True))
+    return names, None
 
 
 def describe(error: Exception) -> str:

@@ -36,9 +36,9 @@ SAMPLE = 4096  # px: side of the window that stands for the whole
 
 
 def segment_large(
-    source, model, out="results", *, level: int = 0, region: tuple[int, int, int, int] | None = None, channel: int = 0,
-    spacing=None, threshold: float | None = None, flips: int | None = None, zoom: float | None = None,
-    overwrite: bool = False, progress: bool = True, tell: Callable[[str], object] | None = None,
+    source, model, out="results", *, level: int = 0, region: tuple[int, ...] | None = None, channel=None, spacing=None,
+    threshold: float | None = None, flips: int | None = None, zoom: float | None = None, overwrite: bool = False,
+    progress: bool = True, tell: Callable[[str], object] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Segment an image on disk that may be larger than memory; returns a row for each object.
 

@@ -32,10 +32,8 @@ ALIKE, CLEARLY_ALIKE = 0.2, 0.35
 
 def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
     """((K, Z, Y, X) answer for a stack, zoom, warnings, places): the network sees a box around each structure.
-
     ``look`` gives the network's answer (K, z, y, x) for a box (z, y, x), along all or some ``axes``. The box is centred
-    on what was found and looked at again; the largest component stays. ``places``: by name, the voxel (z, y, x).
-    """
+    on what was found and looked at again; the largest component stays. ``places``: by name, the voxel (z, y, x)."""
     from ..results.objects import drop_small_components  # loads scikit-image, which `import unet_helpers` must not
 
     entry, size, spacing = card.localise, card.preprocessing.spacing or 1.0, np.array(stack.spacing)

@@ -26,10 +26,8 @@ def predict(
     tile: int = TILE, overlap: int = OVERLAP,
 ) -> None:  # fmt: skip
     """Add ``share`` times the probabilities of a slice to ``out``, (K, H, W) float32 of the slice as stored.
-
     With ``flips`` > 1, ``out`` may have one more channel, for the disagreement of the copies (see ``averaged``). Memory
-    beyond ``out`` is bounded by one tile where the slice is prepared at its stored size; both may be arrays on disk.
-    """
+    beyond ``out`` is bounded by one tile where the slice is prepared at its stored size; both may be arrays on disk."""
     height, width = prepared.pixels.shape[:2]
     direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
     total = out if direct else np.zeros((out.shape[0], height, width), np.float32)

@@ -73,10 +73,8 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> tuple[np
 
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
     """(Z, S, S, C) to (Z, size, size, C) float64, with the arguments of the original ``resize_sample``.
-
     Plane by plane is the same in a thirtieth of the time. Until 0.19 scikit-image, also the 0.14 that the network was
-    trained with, took 0 for what lies beyond the last pixel's centre: the outermost row of pixels differs.
-    """
+    trained with, took 0 for what lies beyond the last pixel's centre: the outermost row of pixels differs."""
     from skimage.transform import resize
 
     plane = partial(resize, output_shape=(size, size), order=2, mode="constant", anti_aliasing=False, clip=False)

@@ -127,11 +127,9 @@ def summary_of_objects(result) -> dict[str, tuple[float, str]]:
 
 def summary_of_tree(result) -> dict[str, tuple[float, str]]:
     """Vessels as a tree: share of the field (%), length, mean width, tortuosity and density of its centre lines.
-
     The centre line is the skeleton of the mask (Zhang and Suen 1984), its length the sum of the steps from px to px,
     the width twice the distance to the background along it. Tortuosity is length over chord, the mean over branches
-    between crossings, weighted by length; density is length per area of the field of view.
-    """
+    between crossings, weighted by length; density is length per area of the field of view."""
     image = result.image
     length, widths, paths, area, found = 0.0, [], [], 0, 0
     for mask, pixels in zip(as_displayed(image, result.labels) > 0, to_stack(image).pixels, strict=True):

@@ -83,9 +83,7 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float, us
 def cells_between(probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0) -> np.ndarray:
     """Cells of an electron micrograph: one region a minimum of the (1, H, W) map of membranes, neighbours joined where
     hardly any membrane lies between them, then grown from what is below ``threshold`` until one pixel separates two.
-
-    A gap of a few pixels in a membrane joins no cells: what counts is its mean along the whole boundary.
-    """
+    A gap of a few pixels in a membrane joins no cells: what counts is its mean along the whole boundary."""
     membrane = probabilities[0]
     levels = (20 * gaussian_filter(membrane, 1)).astype(np.uint8)  # a dip of 0.05 is no minimum
     regions = watershed(levels, label(local_minima(levels)))

@@ -22,10 +22,8 @@ FILES = {"overlay": "_overlay.png", "measurements": "_measurements.csv", "manife
 
 def save(result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False, record=None) -> dict[str, Path]:
     """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
-
     The manifest, with what ``record`` holds, comes last: a folder that has it has all. Raises SaveError where the
-    folder cannot be written, or (before anything is computed) holds such a file and ``overwrite`` is False.
-    """
+    folder cannot be written, or (before anything is computed) holds such a file and ``overwrite`` is False."""
     for ending in formats:
         if ending not in ENDINGS:
             raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
@@ -84,10 +82,8 @@ def settings(result) -> dict:
 
 def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:
     """Write ``values`` (the image's spatial shape; uint8, int32 or float32) to ``stem`` + ending; returns the path.
-
     NIfTI gives .nii.gz with the same affine, codes and units; a DICOM series too, since its slices lie in
-    space. Stacks, and images whose spacing is known, give OME-TIFF; others PNG; arrays .npy.
-    """
+    space. Stacks, and images whose spacing is known, give OME-TIFF; others PNG; arrays .npy."""
     if image.axes == "XYZ" or image.affine is not None:
         return write_nifti(image, values, stem.with_name(f"{stem.name}.nii.gz"))
     if image.path is None:

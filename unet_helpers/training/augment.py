@@ -129,11 +129,9 @@ def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Ten
 
 def carve_mix(image, target, other, other_target, share: float = 0.5) -> tuple[torch.Tensor, torch.Tensor]:
     """The structure of ``other`` (C, H, W), with a ``share`` of its own depth as a margin, set into ``image``.
-
     After CarveMix (Zhang et al. 2021, MICCAI, arXiv:2108.06883), but never less than the whole structure, only where
     both show tissue, feathered over 3 px, and as bright against its new surroundings as it was against its old ones.
-    ``image`` and ``target`` come back unchanged where there is little to carve.
-    """
+    ``image`` and ``target`` come back unchanged where there is little to carve."""
     structure = ((other_target > 0) & (other_target != IGNORED)).to(torch.uint8).numpy()
     tissue = (image.amin(0) > 0.05) & (other.amin(0) > 0.05)  # neither air nor the blank beyond an image
     away = torch.from_numpy(cv2.distanceTransform(1 - structure, cv2.DIST_L2, 5))

@@ -25,10 +25,8 @@ MOST = 64  # validation examples looked at
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor, class_weights=None, dice: str = "batch") -> torch.Tensor:
     """Cross-entropy plus soft Dice (Milletari et al. 2016) of logits (N, K, H, W) and class ids (N, H, W).
-
     ``dice`` is taken over the whole 'batch', or over each 'image': then unclear images count as much as clear ones,
-    and the probability at which Dice is best stays near a half in them.
-    """
+    and the probability at which Dice is best stays near a half in them."""
     logits = two_classes(logits)
     entropy = F.cross_entropy(logits, target, weight=class_weights, ignore_index=IGNORED)
     seen = (target != IGNORED).unsqueeze(1)
@@ -87,10 +85,8 @@ def fit(
     checks: int = 8, half: bool = False, device: str | torch.device = "cpu",
 ) -> UNet:  # fmt: skip
     """Train ``model``; returns its moving average, on the CPU.
-
     ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors at each of ``checks``; goes on from its
-    checkpoint.pt where there is one. ``half`` convolves in bfloat16, faster where the device has it.
-    """
+    checkpoint.pt where there is one. ``half`` convolves in bfloat16, faster where the device has it."""
     import pandas as pd
 
     if not train:

@@ -12,10 +12,8 @@ from ..recipes import IGNORED, Case, Cases, Recipe, Task, first_number, read_pai
 
 def read_membranes(folder: Path) -> Cases:
     """images/*.png and masks/*.png, white is membrane, by block of slices.
-
     ISBI 2012 (NN): 00-18, 19-21, 22 and later. VNC (vnc_NN): 00-07, 08-09, 10 and later; there, grey 128 is glia and
-    extracellular space, in which nobody traced membranes: ignored.
-    """
+    extracellular space, in which nobody traced membranes: ignored."""
     for name, image, mask in read_pairs(folder / "images", folder / "masks"):
         number, kind = first_number(name), "VNC" if name.startswith("vnc") else "ISBI"
         first_validation, first_test = (8, 10) if kind == "VNC" else (19, 22)
