@@ -113,6 +113,17 @@ def test_a_result_made_otherwise_is_refused_before_anything_is_computed(change, 
     assert list(table.status) == ["saved"]
 
 
+@pytest.mark.parametrize("torn", ["", '{"asked": {"wei', "[1, 2]", "7"])
+def test_a_manifest_that_is_cut_off_is_named_and_kept(torn, folder, network, tmp_path):
+    uh.segment_folder(folder, network, tmp_path / "out", progress=False)
+    manifest = tmp_path / "out/x_small.json"
+    manifest.write_text(torn)
+    table = uh.segment_folder(folder, network, tmp_path / "out", progress=False).set_index("input")
+    row = table.loc[str(folder / "x.png")]
+    assert row.status == "failed" and "x_small.json, made from another file" in row.error and "--overwrite" in row.error
+    assert manifest.read_text() == torn and (table.status == "done before").sum() == 5
+
+
 def test_results_of_another_network_with_a_longer_name_are_no_results_of_this_one(folder, network, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "x_small_he.json").write_text("{}")

@@ -15,27 +15,18 @@ import numpy as np
 
 from ..errors import ImageError
 from ..files import did_you_mean
+from . import tiff
 from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
 from .image import MedicalImage, checked, from_array, index_of, noted
 from .numpy_files import read_npy, read_npz
 from .pillow import read_raster
-from .tiff import (
-    channel_index,
-    channel_names,
-    complaints,
-    millimetres,
-    pick_level,
-    read_tiff,
-    refuse_if_cut_off,
-    tiff_spacing,
-)  # fmt: skip
 from .volumes import read_itk, read_nifti
 
 IN_FIJI = "open it in Fiji and save it as OME-TIFF"
 # how files begin, unpacked where gzipped, and what reads them; or the name of the format and the way out
 FORMATS = {
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF|BM|RIFF....WEBP|\0\0\0\x0cjP  ": read_raster,
-    rb"II[*+]\0|MM\0[*+]": read_tiff,
+    rb"II[*+]\0|MM\0[*+]": tiff.read_tiff,
     rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c|\0\0\0\x01\0\0": read_nifti,  # the last: FreeSurfer
     rb"NRRD0|(Comment|ObjectType|NDims)\s*=": read_itk,
     rb"\x93NUMPY": read_npy,
@@ -128,13 +119,13 @@ def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=
         import zarr
 
         if not path.is_dir():
-            with complaints() as heard, tifffile.TiffFile(path) as tif:
-                series, notes, shrunk, number = pick_level(path, tif, level)
-                refuse_if_cut_off(path, series, heard)
+            with tiff.complaints() as heard, tifffile.TiffFile(path) as tif:
+                series, notes, shrunk, number = tiff.pick_level(path, tif, level)
+                tiff.refuse_if_cut_off(path, series, heard)
                 if series.keyframe.photometric in (0, 3):
                     raise ImageError(f"{path}: stores white as 0, or a palette. Save it as grey or RGB.")
                 ome = ElementTree.fromstring(tif.ome_metadata).find(".//{*}Image") if tif.is_ome else None
-                steps, names = tiff_spacing(tif, ome), channel_names(tif, ome)
+                steps, names = tiff.tiff_spacing(tif, ome), tiff.channel_names(tif, ome)
                 known = (steps["Y"] * shrunk, steps["X"] * shrunk) if {"Y", "X"} <= steps.keys() else None
         node = zarr.open(path if path.is_dir() else tifffile.imread(path, aszarr=True, series=number), mode="r")
         levels = dict(sorted(node.arrays())) if isinstance(node, zarr.Group) else {"": node}
@@ -150,7 +141,7 @@ def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=
         colour = pixels.shape[-1] in (2, 3, 4)
         *outer, height, width = pixels.shape[: pixels.ndim - colour]
         count = int(np.prod(outer))
-        index = channel_index(channel, count, names if len(names) == count else (), path)
+        index = tiff.channel_index(channel, count, names if len(names) == count else (), path)
         if count > 1:
             named = f"{index} ({names[index]})" if len(names) == count else index
             notes.append(f"took channel {named} of {count}; choose another one with channel=")
@@ -168,7 +159,7 @@ def ome_zarr(attributes: dict, name: str) -> tuple[tuple[str, ...], tuple[float,
     names = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", ()))
     for image in (image for image in about.get("multiscales", ()) if image.get("version", "0.4") >= "0.4"):
         scales = {held["path"]: held["coordinateTransformations"][0]["scale"] for held in image["datasets"]}
-        units = [millimetres(axis.get("unit", "")) for axis in image["axes"]][-2:]
+        units = [tiff.millimetres(axis.get("unit", "")) for axis in image["axes"]][-2:]
         if name in scales and all(units):
             return names, tuple(step * unit for step, unit in zip(scales[name][-2:], units, strict=True))
     return names, None

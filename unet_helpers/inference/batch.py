@@ -164,7 +164,10 @@ def earlier(source: Source, asked: dict) -> dict | None:
     Files without a manifest, which is written last, are those of a save that was broken off, and may be replaced."""
     if not source.result.exists():
         return None
-    record = json.loads(source.result.read_text("utf-8"))
+    try:
+        record = dict(json.loads(source.result.read_text("utf-8")))
+    except (ValueError, TypeError):  # cut off, or another program's
+        record = {}
     if record.get("asked") == asked and (source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]):
         return row_of(source, "done before", record)
     words = f"{source.result.parent} already holds {source.result.name}, made from another file or with other settings"
