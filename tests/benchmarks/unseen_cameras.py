@@ -3,7 +3,8 @@ drive=FILE chase=FILE hrf=FILE``, with weights of ``python -m unet_helpers train
 
 Prints the Dice over all photographs of each camera at a threshold of 0.5, as the network answers and at the prevalence
 (``at_prevalence``). Statistics of the other cameras, and their prevalence, stand for those that ship, which know all
-three. Needs scikit-learn, for ``fit_ood``.
+three; but the limit stays theirs, and FAMILIAR and MOST were chosen with these figures in view. Needs scikit-learn, for
+``fit_ood``.
 """
 
 import argparse
