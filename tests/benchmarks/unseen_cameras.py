@@ -36,6 +36,12 @@ def seen(slices: list[np.ndarray]) -> np.ndarray:
     return look(slices, [CARD.name])[CARD.name]
 
 
+def usual_of(cases: list, share: dict[str, float]) -> float:
+    """The mean share of vessel in an eye; every camera counts the same."""
+    kinds = {case.kind for case in cases}
+    return float(np.mean([np.mean([share[case.name] for case in cases if case.kind == kind]) for kind in kinds]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -45,6 +51,8 @@ def main() -> None:
     chosen = parser.parse_args()
     cases, shipped = list(read_cases(CARD.name, chosen.data / CARD.name)), ood.statistics()[CARD.name]
     train, looks, plain = [case for case in cases if case.part == "train"], {}, []
+    share = {case.name: float((case.truth > 0)[field_of_view(case.image.pixels)].mean()) for case in train}
+    print(f"prevalence, of all cameras: {usual_of(train, share):.3f}", flush=True)
     for number, case in enumerate(train):
         rows = [seen(slices) for slices in copies(case.image, CARD, np.random.default_rng(number))]
         looks[case.name] = np.vstack(rows)
@@ -53,18 +61,16 @@ def main() -> None:
         images = (case.image for case in read_cases(name, chosen.data / name) if case.part == "train")
         plain += [seen(middle_slices(image)) for image in tqdm(images, desc=name)]
     scale = np.nanstd(np.vstack(plain), axis=0)
-    share = {case.name: float((case.truth > 0)[field_of_view(case.image.pixels)].mean()) for case in train}
     for camera, path in (each.split("=") for each in chosen.weights):
         others = [case for case in train if case.kind != camera]
         clusters = fit(np.vstack([looks[case.name] for case in others]), CLUSTERS[CARD.name], scale)
         ood.statistics()[CARD.name] = shipped | {"clusters": clusters}
-        kinds = {case.kind for case in others}
-        usual = np.mean([np.mean([share[case.name] for case in others if case.kind == kind]) for kind in kinds])
+        usual = usual_of(others, share)
         network = fold_batch_norm(read_weights(Path(path), CARD)).to(memory_format=torch.channels_last).eval()
         scores = []
         for case in (case for case in cases if case.kind == camera):
             row = []
-            for prevalence in (0.0, float(usual)):
+            for prevalence in (0.0, usual):
                 network.card = replace(CARD, prevalence=prevalence)
                 row.append(TASKS[CARD.name].score(case, segment(case.image, network, progress=False))["Dice"])
             scores.append(row)

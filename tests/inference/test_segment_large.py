@@ -289,7 +289,7 @@ def test_colours_on_a_dark_ground_are_seen_as_in_memory(tmp_path):
     assert whole.image.channels == 3 and whole.labels.any() and (labels == whole.labels).mean() > 0.9999
 
 
-@pytest.mark.parametrize("format", ["tiff", "zarr 0.4", "zarr 0.5", "zarr 0.3"])
+@pytest.mark.parametrize("format", ["tiff", "zarr 0.4", "zarr 0.5", "zarr 0.3", "zarr 0.4, scaled as a whole"])
 def test_names_of_channels_and_spacing_are_read_as_for_images_in_memory(format, tmp_path):
     pixels, names = np.stack([GREY[::-1], GREY]), ["Phalloidin", "DAPI"]
     if format == "tiff":
@@ -297,7 +297,7 @@ def test_names_of_channels_and_spacing_are_read_as_for_images_in_memory(format, 
         metadata = about | {"PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
         tifffile.imwrite(path, pixels, ome=True, tile=(64, 64), photometric="minisblack", metadata=metadata)
     else:
-        path, version = tmp_path / "a.zarr", format[-3:]
+        path, version = tmp_path / "a.zarr", format[5:8]
         group = zarr.open_group(path, mode="w", zarr_format=3 if version == "0.5" else 2)
         group.create_array("0", data=pixels, chunks=(1, 64, 64))
         axes = [{"name": "c"}, {"name": "y", "unit": "micrometer"}, {"name": "x", "unit": "micrometer"}]
@@ -306,10 +306,11 @@ def test_names_of_channels_and_spacing_are_read_as_for_images_in_memory(format, 
         image = (
             image if version != "0.3" else {"version": version, "axes": ["c", "y", "x"], "datasets": [{"path": "0"}]}
         )
+        image |= {"coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2]}]} if "whole" in format else {}
         about = {"multiscales": [image], "omero": {"channels": [{"label": name} for name in names]}}
         group.attrs.update({"ome": about} if version == "0.5" else about)
     image = open_lazily(path)
-    assert image.spacing == (None if format == "zarr 0.3" else pytest.approx((0.25e-3, 0.5e-3)))
+    assert image.spacing == (None if "0.3" in format or "whole" in format else pytest.approx((0.25e-3, 0.5e-3)))
     np.testing.assert_array_equal(image.pixels, GREY)  # DAPI, which networks of nuclei know
     assert image.notes == ("took channel 1 (DAPI) of 2; choose another one with channel=",)
     np.testing.assert_array_equal(open_lazily(path, channel="phall").pixels, GREY[::-1])

@@ -147,3 +147,12 @@ def test_a_stack_of_micrographs_is_split_slice_by_slice_in_seconds():
     result = replace(result, card=replace(result.card, objects="slices"))
     ids = [set(np.unique(part)) - {0} for part in result.objects]
     assert not set.intersection(*ids) and time.perf_counter() - started < 60
+
+
+def test_cells_grow_into_the_membrane_until_one_pixel_separates_them():
+    ridge = np.exp(-(((np.arange(41) - 20) / 6) ** 2))
+    cells = cells_between(np.tile(ridge, (30, 1))[None].astype(np.float32))
+    assert (cells[:, 20] == 0).all() and cells.max() == 2
+    assert (
+        (cells[:, :20] == cells[0, 0]).all() and (cells[:, 21:] == cells[0, 40]).all() and cells[0, 0] != cells[0, 40]
+    )

@@ -141,9 +141,10 @@ def open_lazily(source, level=0, region: tuple[int, ...] | None = None, channel=
         colour = pixels.shape[-1] in (2, 3, 4)
         *outer, height, width = pixels.shape[: pixels.ndim - colour]
         count = int(np.prod(outer))
-        index = tiff.channel_index(channel, count, names if len(names) == count else (), path)
+        names = names if len(names) == count and all(names) else ()
+        index = tiff.channel_index(channel, count, names, path)
         if count > 1:
-            named = f"{index} ({names[index]})" if len(names) == count else index
+            named = f"{index} ({names[index]})" if names else index
             notes.append(f"took channel {named} of {count}; choose another one with channel=")
         pixels = pixels[np.unravel_index(index, outer)]
         top, left, *size = region or (0, 0, height, width)
@@ -160,7 +161,7 @@ def ome_zarr(attributes: dict, name: str) -> tuple[tuple[str, ...], tuple[float,
     for image in (image for image in about.get("multiscales", ()) if image.get("version", "0.4") >= "0.4"):
         scales = {held["path"]: held["coordinateTransformations"][0]["scale"] for held in image["datasets"]}
         units = [tiff.millimetres(axis.get("unit", "")) for axis in image["axes"]][-2:]
-        if name in scales and all(units):
+        if name in scales and all(units) and "coordinateTransformations" not in image:  # of all levels: rare, not read
             return names, tuple(step * unit for step, unit in zip(scales[name][-2:], units, strict=True))
     return names, None
 
