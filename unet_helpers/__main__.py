@@ -29,9 +29,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="file, folder (with all folders in it), pattern or web address")
-    add(
-        "--model", metavar="CARD", help="one of those below, or a .safetensors file; default: what fits the first image"
-    )
+    add("--model", metavar="CARD", help="of those below, or a .safetensors file; default: what fits the first image")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     add("--threshold", type=float, metavar="P", help="0 to 1; default: the card's own")
     add("--flips", type=int, metavar="N", help="answers averaged: 1, 2, 4 or 8; default: the card's own")

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from unet_helpers.inference.segment import segment  # noqa: E402
 from unet_helpers.networks.load import load_model  # noqa: E402
-from unet_helpers.results.confidence import CALIBRATION, signs  # noqa: E402
+from unet_helpers.results.confidence import CALIBRATION, REACH, predict, signs  # noqa: E402
 from unet_helpers.results.metrics import dice  # noqa: E402
 from unet_helpers.training.tasks import TASKS, read_cases  # noqa: E402
 
@@ -59,19 +59,16 @@ def measured(card: str, folder: Path) -> list[tuple[int, np.ndarray, float]]:
 
 
 def fit(x: np.ndarray, y: np.ndarray) -> dict:
-    from sklearn.linear_model import Ridge
+    """Kernel ridge regression with a Laplacian kernel, about the mean."""
+    from sklearn.kernel_ridge import KernelRidge
 
     limits = np.percentile(x, [1, 99], axis=0)
     x = np.clip(x, *limits)
     mean, scale = x.mean(0), x.std(0) + 1e-6
-    z = (x - mean) / scale
-    ridge = Ridge(1.0).fit(np.hstack([z, z**2]), y)
-    return {"range": limits, "mean": mean, "scale": scale, "weights": ridge.coef_, "intercept": ridge.intercept_}
-
-
-def predict(fitted: dict, x: np.ndarray) -> np.ndarray:
-    z = (np.clip(x, *fitted["range"]) - fitted["mean"]) / fitted["scale"]
-    return np.clip(fitted["intercept"] + np.hstack([z, z**2]) @ fitted["weights"], 0, 1)
+    points = (x - mean) / scale
+    ridge = KernelRidge(alpha=0.1, kernel="laplacian", gamma=REACH).fit(points, y - y.mean())
+    found = {"range": limits, "mean": mean, "scale": scale, "points": points}
+    return found | {"weights": ridge.dual_coef_, "intercept": y.mean()}
 
 
 def interval(guess: np.ndarray, truth: np.ndarray) -> dict:
@@ -106,8 +103,9 @@ def main() -> None:
         found[card] = fit(x, y) | interval(guess, y)
         print(f"{card}: {len(set(case))} cases, {len(y)} answers, r {np.corrcoef(guess, y)[0, 1]:.2f}, mean absolute "
               f"error {np.abs(guess - y).mean():.3f}, {inside.mean():.0%} inside the interval")  # fmt: skip
-        plain = {c: {k: np.round(v, 5).tolist() for k, v in fitted.items()} for c, fitted in found.items()}
-        chosen.out.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        plain = {c: {k: np.round(v, 4).tolist() for k, v in fitted.items()} for c, fitted in found.items()}
+        lines = ",\n".join(f'"{name}": {json.dumps(fitted)}' for name, fitted in plain.items())
+        chosen.out.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from .segment import check_settings
 from .tiles import predict
 
 CHUNK, BLOCK = 512, 1024  # px: sides of the pieces that are stored, and of those in which objects are told apart
-HALO = 256  # working px: how far beyond a block its objects are seen
+HALO, TILE = 256, 768  # working px: how far beyond a block its objects are seen; what the network sees at once
 SAMPLE = 4096  # px: side of the window that stands for the whole
 
 
@@ -80,7 +80,7 @@ def segment_large(
             zarr.create_array(f"{scratch}/{kind}", shape=(*outer, *shape), dtype=kind, chunks=(*outer, CHUNK, CHUNK))
             for kind, outer in (("float32", (model.out_channels,)), ("uint8", ()), ("int32", ()))
         )
-        predict(model, prepared, answer, flips, progress=progress)
+        predict(model, prepared, answer, flips, progress=progress, tile=TILE)
         numbers, table = tell_apart(like, answer, labels, objects)
         for kind, array, ids in (("labels", labels, np.arange(256, dtype=np.uint8)), ("objects", objects, numbers)):
             options = {"shape": shape, "dtype": ids.dtype, "tile": (CHUNK, CHUNK), "bigtiff": True}

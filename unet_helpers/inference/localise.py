@@ -68,8 +68,7 @@ def see_boxes(stack: MedicalImage, card: ModelCard, look) -> tuple:
 
 def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
     """Where the structures of ``entry`` lie in a (Z, Y, X) stack: their centres in voxels (z, y, x); the (3, 3)
-    directions of the boxes, a rotation; and warnings. Raises ModelError where SimpleITK is missing.
-    """
+    directions of the boxes, a rotation; and warnings. Raises ModelError where SimpleITK is missing."""
     from scipy.spatial.transform import Rotation
 
     image, warnings = read_image(TEMPLATES / entry.template), []  # in RAS order

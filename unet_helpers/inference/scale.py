@@ -18,9 +18,7 @@ LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
 DIFFER = 2.4  # times as wide at one zoom as at another: 1.9 at most in images of one size, 2.9 or more in mixed ones
 
 
-def working_shape(
-    model: UNet, pixels: np.ndarray, zoom: float | None = None, spacing=None, tell: Callable[[str], object] = str
-) -> tuple[int, int]:
+def working_shape(model: UNet, pixels: np.ndarray, zoom=None, spacing=None, tell: Callable = str) -> tuple[int, int]:
     """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained.
     ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings."""
     preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
@@ -39,9 +37,7 @@ def working_shape(
 
 def zoom_for_objects(model: UNet, pixels: np.ndarray, tell: Callable[[str], object] = str) -> float:
     """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best.
-
-    ``tell`` is called with a warning where objects of one size are seen at one of them, and of another size at another.
-    """
+    ``tell`` is called with a warning where objects of one size are seen at one, and of another size at another."""
     size = model.card.preprocessing.size
     seen = [(zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom)) for zoom in LOOKS]
     fits = [(abs(np.log(width * zoom / size)) - TRUST * certainty, width) for zoom, width, certainty in seen if width]

@@ -144,9 +144,7 @@ def predict_stack(
     tell: Callable[[str], object] = str,
 ) -> tuple[np.ndarray, float]:  # fmt: skip
     """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes``.
-
-    Without ``axes``, over the card's. Where a volume lies in space, front is at the top and the patient's right left.
-    """
+    Without ``axes``, over the card's. Of a volume that lies in space, front is at the top, the patient's right left."""
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
     axes = (axes or preprocessing.axes) if len(stack) > 1 else (0,)
     total, zooms = np.zeros((model.out_channels + (flips > 1 and stack.size < 2**26), *shape), np.float32), []

@@ -114,8 +114,7 @@ class Segmentation:
     def export(self, path, *, overwrite: bool = False) -> Path:
         """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz, .dcm (a DICOM
         segmentation of DICOM slices) or .csv. Raises SaveError for another ending, where the file exists and
-        ``overwrite`` is False, and where it cannot be written.
-        """
+        ``overwrite`` is False, and where it cannot be written."""
         from .exports import export
 
         return export(self, Path(path), overwrite)

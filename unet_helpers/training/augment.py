@@ -63,9 +63,7 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torc
 
 def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
     """Haematoxylin, eosin and DAB, each stronger or weaker, in the space of their optical densities.
-
-    After Tellez et al. 2018, IEEE TMI 37(9); dyes: Ruifrok and Johnston 2001. A pixel of 0 lets 15 % of the light pass.
-    """
+    After Tellez et al. 2018, IEEE TMI 37(9); dyes: Ruifrok and Johnston 2001. A pixel of 0 lets 15 % of light pass."""
     n, faint = len(images), 0.15
     dyes = torch.tensor(DYES, device=images.device)
     density = -(faint + (1 - faint) * images).clamp(0.02, 1.5).log()
