@@ -228,6 +228,15 @@ def test_without_a_model_the_one_that_fits_the_first_image_is_taken_and_said(tmp
     assert (tmp_path / "results/b_nuclei_he.json").exists()
 
 
+def test_without_a_model_the_page_that_is_asked_for_is_looked_at(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    stripes = np.tile(np.arange(0, 256, 2, np.uint8), (128, 1))
+    cells = np.asarray(Image.open(ROOT / "sample_images/fluorescence.png"))[100:228, 100:228]
+    tifffile.imwrite("two.tif", np.stack([stripes, cells]), photometric="minisblack")
+    assert main(["two.tif", "--page", "1", "--flips", "1"]) == 0
+    assert "no network was named: nuclei knows" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("missing.png", "no such file"), ("empty", "nothing in this folder"), ("stripes.png", "like no")],

@@ -4,6 +4,7 @@ import argparse
 import sys
 from concurrent.futures import Executor
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 from . import MODELS, ImageError, UNetHelpersError, __version__, read_image, segment_folder
@@ -59,12 +60,13 @@ def executor_of(address: str) -> Executor:
         raise UNetHelpersError(f"--scheduler {address}: {error}. {advice}") from error
 
 
-def suggested(images: list[str]) -> str:
+def suggested(images: list[str], options: dict) -> str:
     """The network that fits the first image, which is said; UNetHelpersError where there is none of either."""
+    reading = {name: options[name] for name in options.keys() & signature(read_image).parameters.keys()}
     problem = ImageError(f"{', '.join(images)}: there is nothing in this folder.")
-    for item in find_images(images):
+    for item in find_images(images, "series" in reading):
         try:
-            image, name = with_suggestion(read_image(item.image, **item.options))
+            image, name = with_suggestion(read_image(item.image, **reading | item.options))
             print(f"{item.image}: {image.notes[-1]}", file=sys.stderr)
             return name
         except ImageError as error:  # the next one may be read
@@ -81,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = vars(parse(arguments))
         images, strict, as_json, address = (options.pop(name) for name in ("images", "strict", "json", "scheduler"))
         if "model" not in options:
-            options["model"] = suggested(images)
+            options["model"] = suggested(images, options)
         table = segment_folder(images, executor=executor_of(address) if address else None, **options)
     except UNetHelpersError as error:
         print(f"error: {error}", file=sys.stderr)
