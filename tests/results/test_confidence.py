@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from benchmarks.fit_expected_dice import fit
 from helpers.drawn import draw_nuclei
 from helpers.networks import make_network
 from helpers.places import DATA
 
 import unet_helpers as uh
 from unet_helpers.images.image import from_array
-from unet_helpers.results.confidence import CALIBRATION
+from unet_helpers.results.confidence import CALIBRATION, REACH, predict
 from unet_helpers.results.metrics import dice
 from unet_helpers.training.tasks import read_cases
 
@@ -51,3 +52,15 @@ def test_it_is_near_the_true_dice_of_x_rays_and_low_for_inverted_ones():
         other = uh.segment(from_array(255 - case.image.pixels), "lungs", progress=False)
         inverted.append(other.expected_dice[0] if other.expected_dice else 0.0)
     assert np.mean(misses) < 0.05 and np.median(inverted) < 0.6
+
+
+def test_the_regression_is_scikit_learns_kernel_ridge():
+    kernel_ridge = pytest.importorskip("sklearn.kernel_ridge")
+    x = np.random.default_rng(0).normal(0, 1, (60, 9))
+    y = 1 / (1 + np.exp(-x[:, 0] - x[:, 1] * x[:, 2]))
+    fitted = fit(x, y)
+    points = (np.clip(x, *fitted["range"]) - fitted["mean"]) / fitted["scale"]
+    same = kernel_ridge.KernelRidge(alpha=0.1, kernel="laplacian", gamma=REACH).fit(points, y - y.mean())
+    expected = np.clip(same.predict(points) + y.mean(), 0, 1)
+    np.testing.assert_allclose(predict(fitted, x), expected, atol=1e-6)
+    assert np.abs(predict(fitted, x) - y).mean() < 0.1 < np.abs(y - y.mean()).mean()
