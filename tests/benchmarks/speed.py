@@ -292,7 +292,7 @@ def main() -> None:
         "# Speed", "",
         f"Made by `python tests/benchmarks/speed.py --write docs/SPEED.md` on {date.today()}, commit {commit.strip()}: "
         f"{processor}, {torch.get_num_threads()} threads, {precision()}; {versions}. Figures of two runs, one after "
-        "the other; images of more than 4096 px a side were measured once.",
+        "the other" + "; images of more than 4096 px a side once" * (max(chosen.sizes) > 4096) + ".",
     ]  # fmt: skip
     parts = {
         "An image of 512 × 512": whole_path, "One pass of the network": lambda: one_pass(512),

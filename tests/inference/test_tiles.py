@@ -35,7 +35,7 @@ def test_tiles_start_where_the_network_pools():
     places = [where for where, _ in spans(3001, 512, 64, 16)]
     assert all(where.start % 16 == 0 and where.stop - where.start <= 512 for where in places)
     assert places[0].start == 0 and places[-1].stop == 3001
-    assert len({where.stop - where.start for where in places[:-1]}) == 1  # of one size: freed memory fits the next
+    assert len({where.stop - where.start for where in places[:-1]}) == 1  # of one size
     assert all(after.start <= before.stop - 64 for before, after in zip(places, places[1:]))
 
 

@@ -53,7 +53,7 @@ def spans(length: int, tile: float, overlap: float, step: float = 1) -> Iterator
     Shares sum to 1 at every pixel. Where tiles start with a pooling window, they see what the whole image shows."""
     count = int(np.ceil((length - overlap) / max(1, tile - step - overlap))) if length > tile else 1
     size, places, total = np.ceil((length + (count - 1) * overlap) / count), [], np.zeros(length)
-    for start in np.linspace(0, max(0, length - size), count) // step * step:  # tiles of one size: memory is used again
+    for start in np.linspace(0, max(0, length - size), count) // step * step:  # tiles of one size
         place = slice(round(start), min(length, round(start + np.ceil(size / step + (step > 1)) * step)))
         middle = np.arange(place.stop - place.start) - (place.stop - place.start - 1) / 2
         places.append((place, np.exp(-0.5 * (middle / (len(middle) / 8)) ** 2) + 1e-6))
