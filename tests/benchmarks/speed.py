@@ -290,7 +290,8 @@ def main() -> None:
         processor = next(line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name"))
     page = [
         "# Speed", "",
-        f"Made by `python tests/benchmarks/speed.py --write docs/SPEED.md` on {date.today()}, commit {commit.strip()}: "
+        f"Made by `python tests/benchmarks/speed.py --sizes {' '.join(map(str, chosen.sizes))} --write docs/SPEED.md` "
+        f"on {date.today()}, commit {commit.strip()}: "
         f"{processor}, {torch.get_num_threads()} threads, {precision()}; {versions}. Figures of two runs, one after "
         "the other" + "; images of more than 4096 px a side once" * (max(chosen.sizes) > 4096) + ".",
     ]  # fmt: skip
