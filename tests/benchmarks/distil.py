@@ -20,7 +20,8 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from unet_helpers.inference.tiles import FLIPS, turn, turn_back  # noqa: E402
-from unet_helpers.networks.load import load_model, run, save_model  # noqa: E402
+from unet_helpers.networks.engine import run  # noqa: E402
+from unet_helpers.networks.load import load_model, save_model  # noqa: E402
 from unet_helpers.training.augment import batch_of  # noqa: E402
 from unet_helpers.training.recipes import Recipe  # noqa: E402
 from unet_helpers.training.tasks import TASKS  # noqa: E402

@@ -1,8 +1,8 @@
 """How the cards' ``int8_ranges`` are made: ``python tests/benchmarks/fit_int8.py CARD... --data DIR [--write]``.
 
-The ranges are the extremes of what goes into each inner convolution on images of the training part. Scores are then
-compared, on the same images, with those of single precision: a card keeps its ranges (--write) where no metric of the
-validation part, nor of the test part, falls by more than 0.002.
+The ranges are the extremes of what is rounded, the inputs of ``rounded_layers``, on images of the training part. Scores
+are then compared, on the same images, with those of single precision: a card keeps its ranges (--write) where no metric
+of the validation part, nor of the test part, falls by more than 0.002.
 """
 
 import argparse
@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import unet_helpers as uh  # noqa: E402
 from unet_helpers.networks.cards import MODELS, WEIGHTS  # noqa: E402
-from unet_helpers.networks.load import with_engine  # noqa: E402
+from unet_helpers.networks.engine import rounded_layers  # noqa: E402
 from unet_helpers.networks.unet import UNet  # noqa: E402
 from unet_helpers.training.recipes import Case  # noqa: E402
 from unet_helpers.training.tasks import TASKS, read_cases  # noqa: E402
@@ -36,7 +35,7 @@ def some(cases: Iterator[Case], part: str, most: int) -> list[Case]:
 
 
 def ranges_of(model: UNet, cases: list[Case]) -> list[list[float]]:
-    inner = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][1:-1]
+    inner = [model.get_submodule(name) for name in rounded_layers(model)]
     extremes = np.zeros((len(inner), 2))
 
     def note(index: int, inputs) -> None:
@@ -81,7 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
         ranges = ranges_of(plain, some(cases, "train", FOR_RANGES))
         integers = copy.deepcopy(plain)
         integers.card = replace(MODELS[name], int8_ranges=tuple(map(tuple, ranges)))
-        models = {"float32": with_engine(plain, "openvino"), "int8": with_engine(integers, "int8")}
+        integers.engine = "int8"
+        models = {"float32": plain, "int8": integers}
         falls = []
         for part in ("validation", "test"):
             chosen_cases = some(cases, part, FOR_SCORES)

@@ -2,7 +2,8 @@
 
 All is measured twice, one run after the other (images of more than 4096 px a side once): where the figures differ, both
 stand. Each ratio is of medians measured in turns within one run, warmed up; memory and cold starts are those of fresh
-processes. Needs an idle machine. OpenVINO, ONNX Runtime and MONAI are compared with where they are installed.
+processes. All is computed in single precision but for rows that say otherwise. Needs an idle machine. OpenVINO, ONNX
+Runtime and MONAI are compared with where they are installed.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -33,11 +35,17 @@ sys.path.insert(0, str(ROOT))
 
 import unet_helpers as uh  # noqa: E402
 from unet_helpers.inference.tiles import OVERLAP, TILE, predict  # noqa: E402
-from unet_helpers.networks.load import OpenVINO, precision, run  # noqa: E402
+from unet_helpers.networks.engine import precision, run  # noqa: E402
 from unet_helpers.networks.unet import UNet  # noqa: E402
 from unet_helpers.preprocessing.slices import Prepared  # noqa: E402
 
 REPEATS = 7
+# what a network can be computed with: its name on the page, the engine and the precision
+WAYS = [("torch", "torch", "float32"), ("torch, bfloat16", "torch", "bfloat16")]
+if find_spec("openvino"):
+    WAYS += [("OpenVINO", "openvino", "float32"), ("OpenVINO, bfloat16", "openvino", "bfloat16")]
+    WAYS += [("OpenVINO, int8", "int8", "float32"), ("OpenVINO, int8 and bfloat16", "int8", "bfloat16")]
+WAYS = [way for way in WAYS if way[2] in ("float32", precision())]
 FRESH = """
 import json, time
 started = time.perf_counter()
@@ -73,6 +81,27 @@ class Valid(nn.Module):
             cut = (skip.shape[-1] - x.shape[-1]) // 2
             x = block(torch.cat((skip[..., cut : cut + x.shape[-2], cut : cut + x.shape[-1]], x), 1))
         return self.last(x)
+
+
+@contextmanager
+def computed_in(chosen: str):
+    os.environ["UNET_HELPERS_PRECISION"] = chosen
+    yield
+    os.environ["UNET_HELPERS_PRECISION"] = "float32"
+
+
+def computed(card: str, call: Callable) -> dict[str, Callable]:
+    """By the name of the way: ``call(model)``, the model computed in that way."""
+
+    def way(model, chosen: str) -> Callable:
+        def timed():
+            with computed_in(chosen):
+                call(model)
+
+        return timed
+
+    known = [w for w in WAYS if w[1] != "int8" or uh.MODELS[card].int8_ranges]
+    return {name: way(uh.load_model(card, engine=engine), chosen) for name, engine, chosen in known}
 
 
 def medians(ways: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
@@ -114,12 +143,9 @@ def whole_path() -> str:
         for card, name in (("nuclei", "fluorescence.png"), ("nuclei_he", "ihc.png"))
     }
     ways: dict[str, Callable] = {"2015": lambda: valid(tile)}  # one of its four tiles
-    for name, image in images.items():
-        for engine in ("torch", *("openvino", "int8") * bool(find_spec("openvino"))):
-            if engine == "int8" and not uh.MODELS[name].int8_ranges:
-                continue
-            model = uh.load_model(name, engine=engine)
-            ways[f"{name}, {engine}"] = lambda image=image, model=model: uh.segment(image, model, progress=False)
+    for card, image in images.items():
+        several = computed(card, lambda model, image=image: uh.segment(image, model, progress=False))
+        ways |= {f"{card}, {name}": way for name, way in several.items()}
     found = medians(ways, 5)
     paper = 4 * found.pop("2015")
     rows = [[name, f"{1000 * spent:.0f} ms", f"{paper / spent:.1f}"] for name, spent in found.items()]
@@ -132,10 +158,7 @@ def one_pass(side: int) -> str:
     model = uh.load_model("em_membranes")
     x = torch.rand(1, 1, side, side).contiguous(memory_format=torch.channels_last)
     trained = UNet(1, 1).eval()
-    ways: dict[str, Callable] = {"torch, as trained": lambda: trained(x), "as shipped": lambda: run(model, x)}
-    if find_spec("openvino"):
-        for name, engine in (("OpenVINO", OpenVINO(model)), ("OpenVINO, int8", OpenVINO(model, int8=True))):
-            ways[name] = lambda engine=engine: engine(x)
+    ways = {"torch, as trained": lambda: trained(x)} | computed("em_membranes", lambda model: run(model, x))
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         import onnxruntime
 
@@ -150,9 +173,9 @@ def one_pass(side: int) -> str:
     operations = 2 * sum(multiplications(trained, side))
     a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
     sgemm = 2 * 1024**3 / medians({"sgemm": lambda: a @ b})["sgemm"]
-    rows = [[n, f"{1000 * t:.0f} ms", f"{found['as shipped'] / t:.2f}", f"{operations / t / sgemm:.0%}"]
+    rows = [[n, f"{1000 * t:.0f} ms", f"{found['torch'] / t:.2f}", f"{operations / t / sgemm:.0%}"]
             for n, t in found.items()]  # fmt: skip
-    return table([f"one pass, {side} × {side}", "time", "as fast as shipped", "of the rate of sgemm"], rows)
+    return table([f"one pass, {side} × {side}", "time", "as fast as torch", "of the rate of sgemm"], rows)
 
 
 def multiplications(model: nn.Module, side: int) -> list[int]:
@@ -281,6 +304,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="the page; without it, it is printed")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 2048, 8192])
     chosen = parser.parse_args()
+    os.environ["UNET_HELPERS_PRECISION"] = "float32"
     os.environ.setdefault("PYTHONPATH", str(ROOT))
     names = ("torch", "openvino", "onnxruntime", "monai", "numpy")
     versions = ", ".join(f"{name} {version(name)}" for name in names if find_spec(name))
@@ -292,7 +316,8 @@ def main() -> None:
         "# Speed", "",
         f"Made by `python tests/benchmarks/speed.py --sizes {' '.join(map(str, chosen.sizes))} --write docs/SPEED.md` "
         f"on {date.today()}, commit {commit.strip()}: "
-        f"{processor}, {torch.get_num_threads()} threads, {precision()}; {versions}. Figures of two runs, one after "
+        f"{processor}, {torch.get_num_threads()} threads; {versions}. Single precision (float32) where a row says "
+        "nothing else, OpenVINO where none is named. Figures of two runs, one after "
         "the other" + "; images of more than 4096 px a side once" * (max(chosen.sizes) > 4096) + ".",
     ]  # fmt: skip
     parts = {

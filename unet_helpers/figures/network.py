@@ -143,8 +143,7 @@ def diagram(model, image=None):
     tops = -np.cumsum(np.append(0, heights[:-1] + 0.85))
     middles, bottoms = tops - heights / 2, tops - heights
     about = "Above a box its channels, below it height × width; the white half came over the skip connection."
-    parameters = sum(p.numel() for p in model.parameters())
-    figure, ((ax,),) = panels(1, 1, (13, 6.8), f"{about} {parameters:,} parameters.")
+    figure, ((ax,),) = panels(1, 1, (13, 6.8), f"{about} {sum(p.numel() for p in model.parameters()):,} parameters.")
 
     def bar(column: float, row: int, channels: int, white: bool = False) -> float:
         """Draws a map, wider with more channels, its left half white if so; returns half its width."""

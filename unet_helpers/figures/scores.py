@@ -82,8 +82,7 @@ def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10):
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
     pixels = pd.DataFrame({"Mean probability": probability.reshape(-1), "Share that is true": real.reshape(-1)})
-    interval = np.minimum((probability * bins).astype(int), bins - 1).reshape(-1)
-    groups = pixels.astype(float).groupby(interval)
+    groups = pixels.astype(float).groupby(np.minimum((probability * bins).astype(int), bins - 1).reshape(-1))
     return groups.mean().assign(Pixels=groups.size())
 
 

@@ -17,8 +17,7 @@ from ..results.segmentation import Segmentation
 
 def panels(rows: int, columns: int, size: tuple[float, float], note: str = "", **options):
     """A figure of ``size`` inches, with a note below, and its (rows, columns) axes, without frames."""
-    options = {"layout": "constrained", "squeeze": False} | options
-    figure, axes = plt.subplots(rows, columns, figsize=size, **options)
+    figure, axes = plt.subplots(rows, columns, figsize=size, **{"layout": "constrained", "squeeze": False} | options)
     plt.close(figure)  # a cell shows the returned figure once, not twice
     for ax in axes.flat:
         ax.set_axis_off()

@@ -100,8 +100,7 @@ def three_planes(shown, at: tuple[int, int, int] | None = None):
         point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
     stacks = [facing(shown, axis) for axis in range(3)]
     heights, widths = zip(*map(extent, stacks))  # one scale for all three
-    tall = max(heights) * 12.5 / sum(widths) + 1.2
-    figure, (axes,) = panels(1, 3, (13, min(tall, 8)), width_ratios=widths)
+    figure, (axes,) = panels(1, 3, (13, min(max(heights) * 12.5 / sum(widths) + 1.2, 8)), width_ratios=widths)
     names = BODY if image.lies_in_space and image.oriented else STACK
     for axis, (ax, (name, sides), height, width) in enumerate(zip(axes, names.items(), heights, widths, strict=True)):
         down, right = (np.delete(point, axis) + 0.5) / image_of(stacks[axis]).spatial_shape[1:]

@@ -63,8 +63,7 @@ def macros(groups) -> list:
 
 def first_of(places: list, *names: str):
     """The first of ``names`` that one of the data sets gives, else None."""
-    values = (place.get(name) for name in names for place in places)
-    return next((value for value in values if value), None)
+    return next((value for value in (place.get(name) for name in names for place in places) if value), None)
 
 
 def from_dataset(data, path: Path) -> MedicalImage:
@@ -142,8 +141,7 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
 
 def choose(folder: Path, found: dict, series: str | None, listed: dict) -> str:
     """By UID, SeriesNumber or SeriesDescription; without a choice the only one that is no scout."""
-    wanted = str(series).split(" echo ")[0].strip()
-    names = []
+    wanted, names = str(series).split(" echo ")[0].strip(), []
     for uid, heads in found.items():
         called = (uid, str(heads[0].get("SeriesNumber")), str(heads[0].get("SeriesDescription", "")))
         scout = len(heads) == 1 or "LOCALIZER" in (heads[0].get("ImageType") or ())

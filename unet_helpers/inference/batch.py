@@ -15,14 +15,13 @@ from tqdm.auto import tqdm
 from ..errors import ImageError, ModelError, SaveError, UNetHelpersError
 from ..files import written_whole
 from ..images.read import describe
-from ..networks.load import load_model, sha256_of, with_engine
+from ..networks.load import load_model, sha256_of
 from ..networks.unet import UNet
 from ..results.save import save
 from ..results.segmentation import Segmentation
 from .segment import check_settings
 from .sources import Source, find_images, place
 
-MANY = 20  # images for which preparing a faster engine pays
 SILENCE = 10.0  # seconds without an answer, after which an executor is asked whether it still takes work
 # a file of a folder that cannot be read is a failure if its name promises an image, else it is left out
 ENDINGS = ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .nii .gz .img .hdr .dcm .npy .npz .nrrd .mha .mhd .mgz .czi .nd2"
@@ -37,8 +36,7 @@ def segment_many(
     them side by side (threads: PyTorch works on all cores already; processes or a cluster for more). All answers stay
     in memory, ``segment_folder`` saves them instead. ``options`` are those of ``segment``.
     """
-    sources = find_images(source, "series" in options)
-    model = load_model(model, engine="auto" if len(sources) >= MANY and not executor else "torch")  # that can be sent
+    sources, model = find_images(source, "series" in options), load_model(model)
     check_settings(model.card, **options)
     one, answers = len(sources) == 1, {}
     work = partial(Source.segmented, model=model, progress=progress and one, **options)
@@ -82,9 +80,7 @@ def segment_folder(
     asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
-    engine = "auto" if len(sources) >= MANY else "torch"
-    network = network if network is model else with_engine(network, engine)  # a caller's own stays as it is
-    own = {"model": model, "engine": engine} if executor else {"model": network, "tell": say}
+    own = {"model": model} if executor else {"model": network, "tell": say}
     work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
     try:
         for item, row in tqdm(each(work, sources, executor), "images", len(sources), disable=silent):
@@ -139,21 +135,19 @@ def outcome(call: Callable):
         return error
 
 
-def save_one(
-    source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, engine="torch", **options
-) -> dict:  # fmt: skip
+def save_one(source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options) -> dict:
     """The row of the summary, once the result is saved; ``asked`` are its weights and options."""
     if not overwrite and (row := earlier(source, asked)):  # also by a worker that was lost before it could say so
         return row
-    result = source.segmented(loaded(model, asked["weights"], engine), progress=False, tell=tell, **options)
+    result = source.segmented(loaded(model, asked["weights"]), progress=False, tell=tell, **options)
     save(result, source.result.parent, overwrite=True, record={"asked": asked})
     return row_of(source, "saved", json.loads(source.result.read_text("utf-8")))
 
 
 @lru_cache(1)
-def loaded(model, weights: str, engine: str) -> UNet:
+def loaded(model, weights: str) -> UNet:
     """The network, loaded once in each process; ModelError where it has other weights here than it had at the start."""
-    network = load_model(model, engine=engine)
+    network = load_model(model)
     if network.weights_sha256 not in ("", weights):
         raise ModelError(f"{model}: not the weights with which the work was sent. Use the same file everywhere.")
     return network

@@ -16,6 +16,7 @@ from ..errors import ArgumentError
 from ..images.image import MedicalImage, checked, noted
 from ..images.read import open_lazily
 from ..images.tiff import write_ome_tiff
+from ..networks.engine import COMPILED
 from ..networks.load import load_model
 from ..preprocessing.checks import check_input
 from ..preprocessing.intensities import select_channels
@@ -81,6 +82,7 @@ def segment_large(
             for kind, outer in (("float32", (model.out_channels,)), ("uint8", ()), ("int32", ()))
         )
         predict(model, prepared, answer, flips, progress=progress, tile=TILE)
+        COMPILED.pop(model, None)  # would hold memory for its next image
         numbers, table = tell_apart(like, answer, labels, objects)
         for kind, array, ids in (("labels", labels, np.arange(256, dtype=np.uint8)), ("objects", objects, numbers)):
             options = {"shape": shape, "dtype": ids.dtype, "tile": (CHUNK, CHUNK), "bigtiff": True}

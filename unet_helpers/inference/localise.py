@@ -75,8 +75,7 @@ def place_boxes(stack: MedicalImage, entry: Localise) -> tuple[list[np.ndarray],
     template = to_stack(image)
     matrix, shift, alike = register(template, stack, [np.eye(3)])
     if alike < CLEARLY_ALIKE:
-        quarter_turns = np.rint(Rotation.create_group("O").as_matrix())
-        turned, moved, other = register(template, stack, quarter_turns)
+        turned, moved, other = register(template, stack, np.rint(Rotation.create_group("O").as_matrix()))
         if other > 1.2 * alike:
             matrix, shift, alike = turned, moved, other
             lies = "the head lies otherwise than its file says: found all the same, but left and right may be swapped"
@@ -125,8 +124,7 @@ def register(template: MedicalImage, stack: MedicalImage, turns) -> tuple[np.nda
             reach = np.maximum(0, centre - 50)  # a brain lies whole in the image
             grid = [np.arange(-r, r + 1, 2 * step if len(turns) == 1 else 3 * step) for r in reach]
             starts = [(turn, centre + c - turn @ middle) for turn in turns for c in product(*grid)]
-            some = partial(information, points[::3], still[brain][::3], moving, moving_step)
-            found = sorted(starts, key=some)[-5:]
+            found = sorted(starts, key=partial(information, points[::3], still[brain][::3], moving, moving_step))[-5:]
         method = sitk.ImageRegistrationMethod()
         method.SetNumberOfThreads(1)  # the same answer on any machine
         method.SetMetricAsMattesMutualInformation(32)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..networks.load import run
+from ..networks.engine import run
 from ..networks.unet import UNet
 from ..preprocessing.resample import resize_channels
 from ..preprocessing.slices import Prepared

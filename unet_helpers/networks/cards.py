@@ -65,7 +65,7 @@ class ModelCard:
     objects: str = "volumes"  # 'volumes' are joined through the depth of a stack, 'slices' are not
     min_component_share: float = 0.0  # of the largest component's size; smaller components are dropped; 1: all others
     flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
-    int8_ranges: tuple[tuple[float, float], ...] = ()  # of what goes into each inner convolution; see ``quantised``
+    int8_ranges: tuple[tuple[float, float], ...] = ()  # of what goes into each inner convolution; see ``compiled``
     file: str = ""
     sha256: str = ""
     url: str = ""

@@ -1,15 +1,11 @@
-"""Pretrained networks, ready to use: files of weights, and what computes a network, torch (in bfloat16 where the
-processor has it) or OpenVINO (also with integers of 8 bits)."""
+"""Pretrained networks, ready to use, from files of weights and into them."""
 
 import hashlib
 import json
-import os
-import warnings
 from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,36 +15,35 @@ from ..download import fetch, home_url
 from ..errors import ArgumentError, ModelError, SaveError
 from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
-from .unet import UNet, fold_batch_norm, pad_by_reflection, quantised
+from .engine import chosen
+from .unet import UNet, fold_batch_norm
 
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks at its first large tensor: 2 MB pages are filled faster
 
-
-def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "torch") -> UNet:
+def load_model(model: str | Path | UNet | None = None, *, trainable: bool = False, engine: str = "auto") -> UNet:
     """A U-Net in eval mode, with its ``card`` and ``weights_sha256``: a card's name, or a file of ``save_model``.
 
     Takes the weights shipped beside the code; otherwise downloads them once and keeps them in the cache.
-    ``trainable`` leaves batch normalisation as layers, for fine-tuning; otherwise it is folded away, which
-    gives the same answers faster. ``engine``: see ``with_engine``. Raises ModelError (unknown name, damaged weights),
-    DownloadError and ArgumentError (engine).
+    ``trainable`` leaves batch normalisation as layers, for fine-tuning; otherwise it is folded away, which gives the
+    same answers faster. ``engine``: 'torch'; 'openvino'; 'int8', OpenVINO with integers, where the card knows how;
+    'auto' is 'openvino' where it is installed. Raises ModelError (unknown name, damaged weights), DownloadError and
+    ArgumentError (an engine that is not there).
     """
     if isinstance(model, UNet):
         if not isinstance(getattr(model, "card", None), ModelCard):
             raise ModelError("This UNet has no card that says how it reads an image: set model.card to a ModelCard.")
         return model
     if str(model).endswith(".safetensors"):
-        path = Path(model).expanduser()
-        card = read_card(path)
+        card = read_card(path := Path(model).expanduser())
     else:
         if (name := str(model)) not in MODELS:
             near = "".join(f" Did you mean {known}?" for known in get_close_matches(name, MODELS, 1))
             raise ModelError(f"There is no model called {name!r}.{near} Choose one of: {', '.join(MODELS)}.")
-        card = MODELS[name]
-        path = weights_of(card)
+        path = weights_of(card := MODELS[name])
     network = read_weights(path, card)
     if not trainable:
         fold_batch_norm(network)
-    return with_engine(network.to(memory_format=torch.channels_last).eval(), engine)
+    network.engine = chosen(engine, card) if engine != "auto" or not trainable else "torch"
+    return network.to(memory_format=torch.channels_last).eval()
 
 
 def weights_of(card: ModelCard) -> Path:
@@ -109,63 +104,6 @@ def save_model(model: UNet, path: Path) -> None:
     tensors = {k: (v.half() if v.dim() == 4 else v).contiguous() for k, v in model.state_dict().items()}
     with written_whole(path) as part:
         save_file(tensors, part, metadata={"card": json.dumps(asdict(model.card))})
-
-
-def precision() -> str:
-    """'bfloat16' where the processor computes in it natively, else 'float32'; UNET_HELPERS_PRECISION overrules."""
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
-    native = "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
-    return "bfloat16" if os.environ.get("UNET_HELPERS_PRECISION", native) == "bfloat16" else "float32"
-
-
-@torch.inference_mode()
-def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
-    """Probabilities, (N, K, H, W) float32, of (N, C, H, W) on the CPU, by the model's engine."""
-    if model.engine is not None:
-        return model.engine(x)
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bfloat16"):
-        return model(x)
-
-
-TRACING = Lock()  # torch traces one network at a time
-
-
-class OpenVINO:
-    """A network compiled by OpenVINO for images of any size, with as many threads as torch has now."""
-
-    def __init__(self, model: UNet, int8: bool = False):
-        import openvino as ov
-
-        self.notes = ("computed with integers of 8 bits (engine int8)",) * int8
-        network, sizes = quantised(model) if int8 else model, [ov.PartialShape([-1, model.in_channels, -1, -1])]
-        with TRACING, warnings.catch_warnings():  # the tracer's, about sizes
-            warnings.simplefilter("ignore")
-            graph = ov.convert_model(network, input=sizes, example_input=torch.zeros(1, model.in_channels, 64, 64))
-        hint = {"float32": "f32", "bfloat16": "bf16"}[precision()]
-        settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": hint}
-        self.compiled, self.multiple = ov.Core().compile_model(graph, "CPU", settings), 2**model.depth
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        padded = pad_by_reflection(x, self.multiple).contiguous().numpy()
-        answer = self.compiled.create_infer_request().infer([padded])[0]  # one request a call: threads may share it
-        return torch.from_numpy(answer.copy())[..., : x.shape[-2], : x.shape[-1]]
-
-    def __reduce__(self):
-        return type(None), ()  # a copy of the network may be given other weights: torch computes it
-
-
-def with_engine(model: UNet, engine: str) -> UNet:
-    """The same network, computed by 'torch'; by 'openvino', which takes a second or two to prepare; by 'int8', OpenVINO
-    with integers, where the card knows how; 'auto' is 'openvino' where it is installed. In place. Raises ArgumentError
-    where the engine is not there."""
-    if engine not in ("torch", "openvino", "int8", "auto"):
-        raise ArgumentError(f"There is no engine {engine!r}: choose 'torch', 'openvino', 'int8' or 'auto'.")
-    if engine in ("openvino", "int8") and not find_spec("openvino"):
-        raise ArgumentError("This engine needs one more package: pip install openvino")
-    if engine == "int8" and not model.card.int8_ranges:
-        raise ArgumentError(f"{model.card.name!r} loses too much with 8 bits, or was not tried: choose 'openvino'.")
-    model.engine = OpenVINO(model, engine == "int8") if engine != "torch" and find_spec("openvino") else None
-    return model
 
 
 def export_onnx(model: UNet, path: str | Path) -> Path:

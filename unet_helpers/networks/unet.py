@@ -6,7 +6,6 @@ Layer names are those of https://github.com/mateuszbuda/brain-segmentation-pytor
 published weights fit into ``UNet(3, 1, features=32)``.
 """
 
-import copy
 from collections import OrderedDict
 from itertools import pairwise
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.nn.utils.parametrize import register_parametrization
 
 from .cards import ModelCard
 
@@ -30,7 +28,7 @@ class UNet(nn.Module):
 
     card: ModelCard  # how it reads an image; ``load_model`` sets it and the next
     weights_sha256: str = ""
-    engine: Any = None  # what computes its probabilities instead of torch; see ``with_engine``
+    engine: str = "torch"  # what computes it; see ``load_model``
     curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4):
@@ -55,7 +53,9 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Probabilities, (N, out_channels, H, W), each between 0 and 1."""
-        logits = self.logits(x)
+        return self.probabilities(self.logits(x))
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits.float() if logits.dtype == torch.bfloat16 else logits
         return torch.sigmoid(logits) if self.out_channels == 1 else torch.softmax(logits, dim=1)
 
@@ -112,26 +112,4 @@ def fold_batch_norm(model: UNet) -> UNet:
         for conv, norm in pairwise(list(layers)):
             if isinstance(layers[norm], nn.BatchNorm2d):
                 layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
-    return model
-
-
-class Rounded(nn.Module):
-    """Weights of a convolution as integers of 8 bits, with a scale for each output channel."""
-
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        axis = int(weight.shape[-1] == 2)  # of the output channels: up-convolutions, 2 px wide, have them second
-        scales = weight.detach().abs().amax([d for d in range(4) if d != axis]) / 127
-        return torch.fake_quantize_per_channel_affine(weight, scales, torch.zeros_like(scales).int(), axis, -127, 127)
-
-
-def quantised(model: UNet) -> UNet:
-    """A copy whose inner convolutions take inputs (within the card's ``int8_ranges``) and weights of 8 bits, as engines
-    compute them fast: static quantisation (Jacob et al. 2018, arXiv:1712.05877)."""
-    model = copy.deepcopy(model)
-    inner = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][1:-1]
-    for layer, (low, high) in zip(inner, model.card.int8_ranges, strict=True):
-        scale = (high - low) / 255
-        reach = scale, round(-low / scale), 0, 255
-        layer.register_forward_pre_hook(lambda _, x, reach=reach: torch.fake_quantize_per_tensor_affine(x[0], *reach))
-        register_parametrization(layer, "weight", Rounded())
     return model

@@ -47,8 +47,8 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
 def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
     """(h, w) uint8: round bright parts in dark rings, where rims or a room around are bright, too; None without."""
     rows, columns = np.ogrid[: thumbnail.shape[0], : thumbnail.shape[1]]
-    for share in (0.25, 0.4):
-        lit = (thumbnail > share * np.percentile(thumbnail, 99)).astype(np.uint8)
+    for level in np.percentile(thumbnail, 99) * np.array((0.25, 0.4)):
+        lit = (thumbnail > level).astype(np.uint8)
         discs, near = np.zeros_like(lit), np.zeros(lit.shape, bool)
         for x, y, w, h, area in cv2.connectedComponentsWithStats(lit)[2][1:].tolist():
             if min(x, y, columns.size - x - w, rows.size - y - h) < 2 or min(w, h) < 0.7 * max(w, h):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..networks.cards import MODELS, ModelCard
 from .field_of_view import box_of, field_of_view
-from .intensities import range_without_marker
+from .intensities import intensity_range
 from .resample import highest_contrast_window, resize
 
 SIDE = 256  # px, of what is looked at
@@ -41,7 +41,7 @@ def view(pixels: np.ndarray, card: ModelCard) -> np.ndarray:
     step = max(1, max(pixels.shape[:2]) // (3 * SIDE // 2))
     pixels = as_floats(pixels[::step, ::step])
     if card.preprocessing.scale == "square":
-        low, gain = range_without_marker(pixels[::4, ::4], 0.5, 99.5)
+        low, gain = intensity_range(pixels[::4, ::4], 0.5, 99.5, marker=True)
         clipped = gain and card.preprocessing.intensities == "percentile"
         return resize(np.minimum(pixels, low + 1.25 / gain) if clipped else pixels, (SIDE, SIDE))
     rows, columns = box_of(field_of_view(np.ascontiguousarray(pixels[::2, ::2])))
@@ -52,10 +52,12 @@ def view(pixels: np.ndarray, card: ModelCard) -> np.ndarray:
 def as_floats(pixels: np.ndarray) -> np.ndarray:
     """float32 with NaN and infinities at the lowest finite value."""
     with np.errstate(over="ignore"):
-        pixels = np.ascontiguousarray(pixels, np.float32)
-    lowest = np.min(pixels, where=np.isfinite(pixels), initial=np.inf)
+        floats = np.ascontiguousarray(pixels, np.float32)
+    if pixels.dtype.kind in "bui" and pixels.dtype.itemsize < 8:
+        return floats
+    lowest = np.min(floats, where=np.isfinite(floats), initial=np.inf)
     lowest = lowest if np.isfinite(lowest) else 0
-    return np.clip(np.nan_to_num(pixels, nan=lowest, posinf=lowest, neginf=lowest), -1e12, 1e12)
+    return np.clip(np.nan_to_num(floats, nan=lowest, posinf=lowest, neginf=lowest), -1e12, 1e12)
 
 
 def describe(grey: np.ndarray) -> list[float]:
@@ -90,8 +92,7 @@ def layout(grey: np.ndarray) -> list[float]:
     tiny = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)
     rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
     radius = rows**2 + columns**2
-    middle = tiny[4:12, 4:12].mean()
-    rim = np.maximum(np.abs(rows), np.abs(columns)) == 1
+    middle, rim = tiny[4:12, 4:12].mean(), np.maximum(np.abs(rows), np.abs(columns)) == 1
     values = [np.log((across + 1e-5) / (down + 1e-5))]
     values += [correlation(tiny, other) for other in (tiny[:, ::-1], tiny[::-1], -radius)]
     values += [middle - tiny[rim].mean(), middle - tiny[radius > 1.35].mean(), tiny.std()]

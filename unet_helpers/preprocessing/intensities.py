@@ -46,19 +46,15 @@ def remove_brown(pixels: np.ndarray) -> np.ndarray:
     return (hed2rgb(dyes) * white(pixels)).astype(np.float32)
 
 
-def intensity_range(pixels: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """(offset, gain) that bring the ``low`` to ``high`` percentile onto 0 to 1; a constant image becomes 0."""
+def intensity_range(pixels: np.ndarray, low: float, high: float, *, marker: bool = False) -> tuple[float, float]:
+    """(offset, gain) that bring the ``low`` to ``high`` percentile onto 0 to 1; a constant image becomes 0. With
+    ``marker`` only up to the 95th percentile where a marker or an implant lies far beyond it."""
     values = pixels.reshape(-1)
     values = values[:: max(1, values.size // SAMPLE)].astype(np.float32)
     values = values[np.isfinite(values)]
-    bottom, top = np.percentile(values, [low, high]) if values.size else (0.0, 0.0)
+    bottom, usual, top = np.percentile(values, [low, 95, high]) if values.size else (0.0, 0.0, 0.0)
+    top = usual if marker and 0 < FAR * (usual - bottom) < top - bottom else top
     return float(bottom), float(1 / (top - bottom)) if top > bottom else 0.0
-
-
-def range_without_marker(pixels: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """The same, but up to the 95th percentile where a marker or an implant lies far beyond it."""
-    level, usual = (intensity_range(pixels, low, top) for top in (high, 95))
-    return usual if usual[1] > FAR * level[1] > 0 else level
 
 
 def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[float, float]:
@@ -94,7 +90,7 @@ def slice_levels(slices: np.ndarray, preprocessing, colour: bool, brown: bool) -
             sample = sample[:: max(1, (slices.size if brown else len(sample)) // SAMPLE)]
             sample = remove_brown(sample) if brown else select_channels(sample, channels, colour)
         if preprocessing.scale != "objects":
-            return [range_without_marker(sample, *percentiles)] * len(slices)
+            return [intensity_range(sample, *percentiles, marker=True)] * len(slices)
         level = intensity_range(sample, *percentiles)
         if not brown:
             middle = slices[len(slices) // 2]

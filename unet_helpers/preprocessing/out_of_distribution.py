@@ -60,8 +60,7 @@ def suggest_model(image) -> list[str]:
     empty list says: none of these. Cards without statistics are never suggested."""
     image = read_image(image)
     found = distances(image) if shows_something(image.pixels, image.spatial_shape) else {}
-    fitting = [name for name in MODELS if name in found and score(found, name, strict=True) <= 1]
-    return sorted(fitting, key=found.get)
+    return sorted([name for name in MODELS if name in found and score(found, name, strict=True) <= 1], key=found.get)
 
 
 def distances(image: MedicalImage) -> dict[str, float]:
@@ -94,6 +93,7 @@ def statistics() -> dict[str, dict]:
     """By group: view (of which card), what it is, limit, room, and each cluster's centre, whitening and spread."""
     groups = json.loads(STATISTICS.read_text())
     for group in groups.values():
+        group["weights"] = np.array(group.get("weights", ()))
         for i, cluster in enumerate(group.get("clusters", [])):
             whiten = np.tri(len(cluster["centre"]))  # the file holds its lower triangle, row by row
             whiten[whiten > 0] = cluster["whiten"]
@@ -105,7 +105,7 @@ def distance(x: np.ndarray, group: dict) -> np.ndarray:
     """(..., D) to (...): root of the mean square over D, but for NaN, of the whitened difference from the nearest
     cluster, wide ones pay; from photographs, one over their probability by a logistic regression."""
     if "clusters" not in group:
-        centre, scale, linear, squared = np.array(group["weights"])
+        centre, scale, linear, squared = group["weights"]
         z = np.clip(np.nan_to_num((x - centre) / scale), -4, 4)
         return 1 + np.exp(-(z @ linear + z**2 @ squared + group["bias"]))
     squares = [((np.nan_to_num(x - c) @ whiten.T) ** 2).mean(-1) + spread for c, whiten, spread in group["clusters"]]

@@ -32,8 +32,7 @@ def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def highest_contrast_window(pixels: np.ndarray, side: int) -> np.ndarray:
     """The window of at most ``side`` x ``side`` px with the largest standard deviation; much of a slide is empty."""
     starts = [range(0, max(1, length - side // 2), side) for length in pixels.shape[:2]]
-    windows = [pixels[y : y + side, x : x + side] for y, x in product(*starts)]
-    return max(windows, key=contrast)
+    return max([pixels[y : y + side, x : x + side] for y, x in product(*starts)], key=contrast)
 
 
 def contrast(pixels: np.ndarray) -> float:
@@ -75,8 +74,7 @@ class Grid:
         corners = np.indices((2, 2, 2)).reshape(3, -1) * (np.array(self.shape) - 1)[:, None]
         corners = self.matrix @ corners + self.start[:, None]
         low = np.clip(np.floor(corners.min(1)).astype(int) - 2, 0, np.array(shape) - 1)
-        high = np.clip(np.ceil(corners.max(1)).astype(int) + 3, 1, shape)
-        return tuple(map(slice, low, high)), low
+        return tuple(map(slice, low, np.clip(np.ceil(corners.max(1)).astype(int) + 3, 1, shape))), low
 
 
 def at_spacing(stack, spacing: float | None) -> Grid | None:

@@ -81,8 +81,7 @@ def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
     ious, shared, real, found = object_overlaps(truth, answer)
     if not real.size or not found.size:
         return float(real.size == found.size)
-    best = ious.argmax(1)
-    met = ious.max(1) > 0
+    best, met = ious.argmax(1), ious.max(1) > 0
     common = shared[np.arange(len(real)), best][met].sum()
     union = (real[met] + found[best[met]]).sum() - common + real[~met].sum()
     return float(common / (union + np.delete(found, best[met]).sum()))

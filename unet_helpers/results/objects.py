@@ -101,5 +101,4 @@ def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
     regions = label(labels > 0)
     sizes = np.bincount(regions.reshape(-1))
     sizes[0] = 0  # background
-    kept = sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax()
-    return labels * kept[regions]
+    return labels * (sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax())[regions]

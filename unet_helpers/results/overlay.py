@@ -46,8 +46,7 @@ def paint(shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=
         ids = shrink(objects, cv2.INTER_NEAREST_EXACT).astype(np.float32)
         cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
         edges = (ids > 0) & (cv2.morphologyEx(ids, cv2.MORPH_GRADIENT, cross) > 0)  # of an object, or between two
-        ink = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)
-        painted[edges] = ink[labels[edges]]
+        painted[edges] = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)[labels[edges]]
     return painted
 
 

@@ -12,7 +12,7 @@ from ..errors import SaveError
 from ..images.image import MedicalImage
 from ..images.tiff import write_ome_tiff
 from ..images.volumes import write_nifti
-from ..networks.load import precision
+from ..networks.engine import precision
 from ..version import __version__
 from .exports import EXPORTS, made_aside
 

@@ -38,8 +38,7 @@ def swap_sides(images, targets, left_right: torch.Tensor, chosen: torch.Tensor) 
     """The ``chosen`` of (N, C, H, W) and (N, H, W) as of a mirrored body: its columns, or the order of its slices."""
     columns, slices = ((chosen & (left_right == axis))[:, None, None] for axis in (2, 0))
     images = torch.where(columns[:, None], images.flip(3), images)
-    images = torch.where(slices[:, None], images.flip(1), images)
-    return images, torch.where(columns, targets.flip(2), targets)
+    return torch.where(slices[:, None], images.flip(1), images), torch.where(columns, targets.flip(2), targets)
 
 
 def vary_intensities(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
@@ -71,8 +70,7 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
     strength = 1 + recipe.stain * draws.normal(n, 3, 1, 1)
     amounts = amounts * strength + 0.2 * recipe.stain * draws.normal(n, 3, 1, 1)
     dyes = dyes + 0.15 * recipe.stain * draws.normal(n, 3, 3)  # no two laboratories' dyes are of the same hue
-    light = (-torch.einsum("ndhw,ndc->nchw", amounts, dyes)).exp()
-    return (light - faint) / (1 - faint)
+    return ((-torch.einsum("ndhw,ndc->nchw", amounts, dyes)).exp() - faint) / (1 - faint)
 
 
 def vary_colours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tensor:
@@ -82,8 +80,7 @@ def vary_colours(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Te
     chroma = (images - grey) * ((recipe.colour * draws.normal(*each)).exp() * ~draws.coin(0.1, *each))
     angle = draws.uniform(-1, 1, n) * recipe.colour / 5 * 2 * math.pi
     around_grey = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device) / math.sqrt(3)
-    turn = torch.linalg.matrix_exp(angle[:, None, None] * around_grey)
-    return grey + torch.einsum("nij,njhw->nihw", turn, chroma)
+    return grey + torch.einsum("nij,njhw->nihw", torch.linalg.matrix_exp(angle[:, None, None] * around_grey), chroma)
 
 
 def vary_camera(images: torch.Tensor, recipe: Recipe, draws: Draws, groups: int = 8) -> torch.Tensor:
@@ -111,8 +108,7 @@ def hide_boxes(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
     centre = draws.uniform(0, 1, n, 2)
     rows = (torch.arange(height, device=images.device) / height - centre[:, :1]).abs() < sides[:, :1] / 2
     columns = (torch.arange(width, device=images.device) / width - centre[:, 1:]).abs() < sides[:, 1:] / 2
-    box = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(box, draws.uniform(0, 1, n, 1, 1, 1), images)
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], draws.uniform(0, 1, n, 1, 1, 1), images)
 
 
 def carve_some(images, targets, recipe: Recipe, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:

@@ -69,8 +69,7 @@ def validate(model: UNet, examples: Sequence[Example]) -> float:
         scores = two_classes(model.logits(torch.from_numpy(e.pixels).float()[None].to(device)))[0]
         guess, seen = scores.argmax(0).cpu().numpy(), e.target != IGNORED
         np.add.at(pixels, (e.target[seen], guess[seen]), 1)
-    dice = 2 * pixels.diagonal() / np.maximum(pixels.sum(0) + pixels.sum(1), 1)
-    return float(dice[1:].mean())
+    return float((2 * pixels.diagonal() / np.maximum(pixels.sum(0) + pixels.sum(1), 1))[1:].mean())
 
 
 def rate_at(step: int, recipe: Recipe) -> float:

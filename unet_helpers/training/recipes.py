@@ -142,5 +142,4 @@ def slice_examples(card: ModelCard, case: Case) -> Examples:
 
 
 def score_classes(case: Case, result: Segmentation) -> dict[str, float]:
-    names = result.card.classes
-    return {f"Dice {name}": dice(case.truth == i, result.labels == i) for i, name in enumerate(names, 1)}
+    return {f"Dice {name}": dice(case.truth == i, result.labels == i) for i, name in enumerate(result.card.classes, 1)}

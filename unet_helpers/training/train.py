@@ -52,5 +52,4 @@ def main(arguments: list[str] | None = None) -> None:
     new = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     model = load_model(chosen.start, trainable=True) if chosen.start else new
     model.card = card
-    folder = chosen.out / chosen.card
-    fit(model, train, validation, recipe, folder, half=chosen.half, device=chosen.device)
+    fit(model, train, validation, recipe, chosen.out / chosen.card, half=chosen.half, device=chosen.device)

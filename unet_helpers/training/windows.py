@@ -64,8 +64,7 @@ class Pool:
         grid = torch.cartesian_prod(axis, axis).expand(n, -1, -1)
         if recipe.elastic:
             grid = grid + recipe.elastic * draws.smooth(n, 2, side // 32 + 3, (side, side)).flatten(2).mT
-        places = grid @ matrix.mT + centre[:, None] - 0.5
-        pixels, target = self.look_up(places, shape, start, recipe.mirror)
+        pixels, target = self.look_up(grid @ matrix.mT + centre[:, None] - 0.5, shape, start, recipe.mirror)
         return pixels.reshape(n, side, side, -1).permute(0, 3, 1, 2), target.reshape(n, side, side)
 
     def choose_centres(self, shape, start, side, draws: Draws, recipe: Recipe) -> torch.Tensor:
@@ -74,8 +73,7 @@ class Pool:
         low, high = torch.stack((half.expand(n, 2), shape - half)).aminmax(dim=0)
         centres = low[:, None] + (high - low)[:, None] * draws.uniform(0, 1, n, TRIES, 2)
         axis = (torch.arange(LOOK, device=self.device) + 0.5) / LOOK - 0.5
-        grid = torch.cartesian_prod(axis, axis) * side[:, None, None, None]
-        places = (centres[:, :, None] + grid).flatten(1, 2)
+        places = (centres[:, :, None] + torch.cartesian_prod(axis, axis) * side[:, None, None, None]).flatten(1, 2)
         inside = within(places, shape).reshape(n, TRIES, -1)
         target = self.target[self.nearest(places, shape, start)].reshape(n, TRIES, -1)
         seen = inside & (target != IGNORED)
@@ -124,8 +122,7 @@ def to_source(zoom: torch.Tensor, draws: Draws, recipe: Recipe) -> torch.Tensor:
     shear = draws.uniform(-1, 1, n) * math.radians(min(8.0, recipe.rotation))
     stretch = draws.uniform(-STRETCH, STRETCH, n).exp() if recipe.rotation else torch.ones_like(zoom)
     rows = (torch.cos(angle), -torch.sin(angle + shear), torch.sin(angle), torch.cos(angle + shear))
-    scale = torch.stack((stretch / zoom, 1 / (stretch * zoom)), -1)
-    matrix = torch.stack(rows, -1).reshape(n, 2, 2) * scale[:, None]
+    matrix = torch.stack(rows, -1).reshape(n, 2, 2) * torch.stack((stretch / zoom, 1 / (stretch * zoom)), -1)[:, None]
     if recipe.symmetry != "all":
         return matrix
     flip = torch.diag_embed(1 - 2 * draws.coin(0.5, n, 2).float())

@@ -23,11 +23,8 @@ def read_vessels(folder: Path) -> Cases:
 def vessel_examples(card: ModelCard, case: Case) -> Examples:
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
-    yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, resize_vessels)
-
-
-def resize_vessels(truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return resize(truth, shape) > 0.45  # a thin vessel covers less than half of a shrunken pixel and still counts
+    thin = lambda truth, shape: resize(truth, shape) > 0.45  # noqa: E731 - covers less than half of a shrunken pixel
+    yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, thin)
 
 
 def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
