@@ -10,6 +10,7 @@ from skimage.transform import rescale
 
 import unet_helpers as uh
 from unet_helpers.images.orientation import as_displayed, frames, from_stack, to_stack
+from unet_helpers.inference.segment import load_named
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,12 @@ def test_a_movie_has_one_scale():
     np.testing.assert_allclose(result.probabilities[:, 0], alone.probabilities, atol=1e-5)
     other = uh.segment(movie.pixels[1], "nuclei", flips=1, zoom=alone.zoom, progress=False)
     np.testing.assert_allclose(result.probabilities[:, 1], other.probabilities, atol=1e-5)
+
+
+def test_a_named_network_is_loaded_once():
+    load_named.cache_clear()
+    for _ in range(3):
+        uh.segment(np.eye(20, dtype=np.uint8), "nuclei", progress=False, zoom=1)
+    assert load_named.cache_info().misses == 1
+    uh.segment(np.eye(20, dtype=np.uint8), uh.load_model("nuclei"), progress=False, zoom=1)  # a caller's own
+    assert load_named.cache_info()[:2] == (2, 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 
 import numpy as np
@@ -29,6 +29,7 @@ from .tiles import FLIPS, predict
 # distances, in limits of the card, below which photographs of cameras learnt from lie, and above which most others; and
 # how far probabilities are shifted at most, in logit, since eyes differ, too
 FAMILIAR, MOST = (0.45, 0.55), 0.75
+load_named = lru_cache(1)(load_model)  # of a name: not read and compiled again for each image
 
 
 def segment(
@@ -45,7 +46,7 @@ def segment(
     """
     if model is None:
         (image, model), reading = with_suggestion(read_image(image, **reading)), {}
-    model = load_model(model)
+    model = load_named(model) if isinstance(model, str) and model in MODELS else load_model(model)
     threshold, flips = check_settings(model.card, threshold, flips, zoom, **reading)
     image = read_image(image, **reading)
     warnings = tuple(check_input(image, model.card))

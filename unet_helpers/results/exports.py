@@ -121,8 +121,7 @@ def in_space(result) -> tuple[np.ndarray, np.ndarray]:
     labels = in_file_order(image, labels[None] if labels.ndim == 2 else labels)
     if image.affine is not None and np.isfinite(image.affine).all():
         return labels, np.asarray(image.affine, float)
-    steps = (image.spacing or ())[:: 1 if image.axes.startswith("X") else -1]
-    x, y, z = (*steps, 1.0, 1.0, 1.0)[:3]
+    x, y, z = (*(image.spacing or ())[:: 1 if image.axes.startswith("X") else -1], 1.0, 1.0, 1.0)[:3]
     return labels, np.diag([-x, -y, z, 1.0])  # rows go down and columns to the left in RAS
 
 

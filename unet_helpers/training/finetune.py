@@ -123,8 +123,7 @@ def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example])
         return float(np.mean([loss_of(x, torch.from_numpy(e.target)[None].long()) for x, e in zip(logits, examples)]))
 
     network.eval()
-    fitting = [head for head in (network.conv, old) if head.out_channels == network.out_channels]
-    network.conv = min(fitting, key=loss)
+    network.conv = min([head for head in (network.conv, old) if head.out_channels == network.out_channels], key=loss)
     return network.conv is old
 
 
