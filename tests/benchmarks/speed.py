@@ -17,11 +17,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import zip_longest
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -82,20 +82,14 @@ class Valid(nn.Module):
         return self.last(x)
 
 
-@contextmanager
-def computed_in(chosen: str):
-    os.environ["UNET_HELPERS_PRECISION"] = chosen
-    yield
-    os.environ["UNET_HELPERS_PRECISION"] = "float32"
-
-
 def computed(card: str, call: Callable) -> dict[str, Callable]:
     """By the name of the way: ``call(model)``, the model computed in that way."""
 
     def way(model, chosen: str) -> Callable:
         def timed():
-            with computed_in(chosen):
-                call(model)
+            os.environ["UNET_HELPERS_PRECISION"] = chosen
+            call(model)
+            os.environ["UNET_HELPERS_PRECISION"] = "float32"
 
         return timed
 
@@ -277,7 +271,7 @@ def workers(count: int = 200) -> str:
             np.save(Path(folder) / f"{i}.npy", texture(256, 256))
         paths, found = sorted(Path(folder).glob("*.npy")), {}
         for n in (1, 2):
-            with ProcessPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+            with ProcessPoolExecutor(n, get_context("spawn"), torch.set_num_threads, (1,)) as executor:  # no forks
                 list(executor.map(one_of_many, paths[: 2 * n]))  # started, imported
                 started = time.perf_counter()
                 list(executor.map(one_of_many, paths))

@@ -317,3 +317,11 @@ def test_names_of_channels_and_spacing_are_read_as_for_images_in_memory(format, 
     np.testing.assert_array_equal(open_lazily(path, channel=0).pixels, GREY[::-1])
     with pytest.raises(uh.ImageError, match="no channel 'GFP'; its channels are Phalloidin, DAPI"):
         open_lazily(path, channel="GFP")
+
+
+def test_integers_of_8_bits_are_noted(tmp_path):
+    pytest.importorskip("openvino")
+    path = tiff(tmp_path / "z.tif", GREY)
+    for engine, told in (("openvino", False), ("int8", True)):
+        record = segment_large(path, uh.load_model("em_membranes", engine=engine), tmp_path / engine)[3]
+        assert any("8 bits" in note for note in record["notes"]) == told

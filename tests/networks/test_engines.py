@@ -6,7 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier, get_ident
 
 import cv2
 import numpy as np
@@ -97,6 +99,11 @@ def test_a_card_without_ranges_is_not_computed_with_8_bits(monkeypatch):
         uh.load_model("nuclei_he", engine="int8")
 
 
+def compiled(model):
+    """What this thread computes it with."""
+    return engine.COMPILED[model][get_ident()][1]
+
+
 def same(model, x) -> bool:
     """Is the answer that of torch with the weights of now?"""
     return torch.allclose(engine.run(model, x), model(x), atol=2e-5)
@@ -107,13 +114,31 @@ def test_a_network_is_computed_with_its_weights_of_now():
     fast = uh.load_model("retinal_vessels", engine="openvino")
     x = images(fast, 1, 32, 32)
     assert same(fast, x)
-    first = engine.COMPILED[fast]
-    assert same(fast, x) and engine.COMPILED[fast] is first  # compiled once
+    first = compiled(fast)
+    assert same(fast, x) and compiled(fast) is first  # once
     for other in (copy.deepcopy(fast), pickle.loads(pickle.dumps(fast)), fast):
         other.load_state_dict({name: weights / 2 for name, weights in other.state_dict().items()})
-        assert same(other, x) and engine.COMPILED[other] is not first
+        assert same(other, x) and compiled(other) is not first
+        other.conv.weight.data.add_(0.1)  # which counts as no other version
+        assert same(other, x)
         torch.nn.init.zeros_(other.conv.weight)
         assert same(other, x)
+
+
+def test_threads_do_not_wait_for_each_other():
+    """OpenVINO computes the images of one compiled network in turn; workers of Dask may have several threads."""
+    pytest.importorskip("openvino")
+    fast, together = uh.load_model("retinal_vessels", engine="openvino"), Barrier(2)
+    x = images(fast, 1, 32, 32)
+
+    def computed(number: int) -> torch.Tensor:
+        together.wait(60)
+        return engine.run(fast, x)
+
+    with ThreadPoolExecutor(2) as executor:
+        answers = list(executor.map(computed, range(2)))
+    assert len({id(network) for _, network in engine.COMPILED[fast].values()}) == 2
+    torch.testing.assert_close(answers[0], answers[1])
 
 
 def test_as_many_threads_as_torch_has():
@@ -123,7 +148,8 @@ def test_as_many_threads_as_torch_has():
         for threads in (1, 2):
             torch.set_num_threads(threads)
             engine.run(fast, images(fast, 1, 32, 32))
-            assert engine.COMPILED[fast][1].get_property("INFERENCE_NUM_THREADS") == threads
+            assert compiled(fast).get_property("INFERENCE_NUM_THREADS") == threads
+            assert not compiled(fast).get_property("ENABLE_CPU_PINNING")  # two processes would be put on one core
     finally:
         torch.set_num_threads(before)
 
@@ -157,6 +183,22 @@ with ProcessPoolExecutor(2, multiprocessing.get_context("fork"), **one) as execu
 def test_a_forked_process_does_not_wait_for_threads_that_only_its_parent_has():
     pytest.importorskip("openvino")
     done = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+SILENT = """
+import sys, torch, unet_helpers as uh
+from unet_helpers.networks.engine import COMPILED, run
+model = uh.load_model("retinal_vessels", engine="openvino")
+run(model, torch.rand(1, 1, 32, 32))
+assert COMPILED[model] and not sys.modules["openvino_telemetry"]
+assert not any(name.startswith("openvino_telemetry.") for name in sys.modules)
+"""
+
+
+def test_openvino_reports_to_nobody():
+    pytest.importorskip("openvino")
+    done = subprocess.run([sys.executable, "-c", SILENT], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
 
 

@@ -168,8 +168,7 @@ def diagram(model, image=None):
         ax.text(place, bottoms[row] - 0.08, " × ".join(str(n) for n in shape), ha="center", va="top", fontsize=11)
         if i < depth:  # down, and over to the decoder of the same level
             arrow((column + 2, bottoms[row]), (column + 2, tops[row + 1] + 0.3), POOL)
-            across = 2 * (2 * depth - i)
-            arrow((column + 2 + halves[2], middles[row]), (across - halves[2] - 0.05, middles[row]), SKIP)
+            arrow((column + 2 + halves[2], middles[row]), (2 * (2 * depth - i) - halves[2] - 0.05, middles[row]), SKIP)
             ax.text(2 * depth + 1, middles[row] + 0.08, f"Level {level}", ha="center", fontsize=11, color="#595959")
         elif level > 1:
             arrow((column + 2, tops[row] + 0.3), (column + 2, bottoms[row - 1]), GROW)

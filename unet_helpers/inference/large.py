@@ -16,7 +16,7 @@ from ..errors import ArgumentError
 from ..images.image import MedicalImage, checked, noted
 from ..images.read import open_lazily
 from ..images.tiff import write_ome_tiff
-from ..networks.engine import COMPILED
+from ..networks.engine import COMPILED, INTEGERS, engine_of
 from ..networks.load import load_model
 from ..preprocessing.checks import check_input
 from ..preprocessing.intensities import select_channels
@@ -63,6 +63,7 @@ def segment_large(
     image = checked(replace(stored, pixels=window))
     if max(shape) > SAMPLE:
         image = noted(image, f"scale and levels are those of {SAMPLE} × {SAMPLE} px, where contrast is highest")
+    image = noted(image, INTEGERS) if engine_of(model) == "int8" else image
     if image.channels < stored.channels:  # the same of all
         same = (i for i in range(stored.channels) if np.array_equal(window[..., i], image.pixels))
         pixels = pixels[..., slice(3) if image.channels == 3 else next(same)]

@@ -14,7 +14,7 @@ from ..images.image import MedicalImage
 from ..images.orientation import frames, from_stack, to_stack
 from ..images.read import read_image
 from ..networks.cards import MODELS
-from ..networks.engine import engine_of
+from ..networks.engine import INTEGERS, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..preprocessing.checks import check_input
@@ -63,7 +63,7 @@ def segment(
     spread = values[-1] if len(values) > model.out_channels else None
     warnings += tuple(dict.fromkeys(words for part in doubts for words in part))
     values[0], shifted = at_prevalence(values[0], image, model.card)
-    integers = ("computed with integers of 8 bits (engine int8)",) * (engine_of(model) == "int8")
+    integers = (INTEGERS,) * (engine_of(model) == "int8")
     image = replace(image, notes=(*image.notes, *notes[0], *shifted, *integers))
     found = (threshold, zooms[0], flips, model.weights_sha256, warnings, spread, places[0])
     return Segmentation(image, model.card, values[: model.out_channels], *found)

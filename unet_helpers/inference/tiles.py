@@ -31,8 +31,7 @@ def predict(
     height, width = prepared.pixels.shape[:2]
     direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
     total = out if direct else np.zeros((out.shape[0], height, width), np.float32)
-    sides = zip((height, width), prepared.zoom, strict=True)
-    pool = 2**model.depth
+    sides, pool = zip((height, width), prepared.zoom, strict=True), 2**model.depth
     pieces = list(product(*(spans(length, tile / zoom, overlap / zoom, pool / zoom) for length, zoom in sides)))
     quiet = not progress or len(pieces) < 4
     for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):

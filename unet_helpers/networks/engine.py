@@ -2,8 +2,10 @@
 
 import copy
 import os
+import sys
 from importlib.metadata import version
 from importlib.util import find_spec
+from threading import get_ident
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,7 +18,9 @@ from .unet import UNet, fold_batch_norm, pad_by_reflection
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks at its first large tensor: 2 MB pages are filled faster
 PROCESS = os.getpid()
-COMPILED: WeakKeyDictionary = WeakKeyDictionary()  # by network: for which weights, threads ... it is compiled, and that
+INTEGERS = "computed with integers of 8 bits (engine int8)"
+# by network and thread, as OpenVINO computes the images of one in turn: what it is compiled for, and that
+COMPILED: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def chosen(engine: str, card: ModelCard) -> str:
@@ -51,12 +55,13 @@ def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
     if engine_of(model) == "torch":
         with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bfloat16"):
             return model(x)
-    weights = ((w.data_ptr(), 0 if w.is_inference() else w._version) for w in model.parameters())
+    state = model.state_dict().values()  # the sum, since changes through .data count as no other version
+    weights = ((w.data_ptr(), 0 if w.is_inference() else w._version, float(w.sum())) for w in state)
     wanted = (model.engine, precision(), torch.get_num_threads(), *weights)
-    if COMPILED.get(model, ((),))[0] != wanted:
-        COMPILED[model] = wanted, compiled(model)
-    request = COMPILED[model][1].create_infer_request()  # one a call: threads may share the network
-    logits = request.infer([pad_by_reflection(x, 2**model.depth).contiguous().numpy()])[0]
+    mine, me = COMPILED.setdefault(model, {}), get_ident()
+    if mine.get(me, ((),))[0] != wanted:
+        mine[me] = wanted, compiled(model)
+    logits = mine[me][1].create_infer_request().infer([pad_by_reflection(x, 2**model.depth).contiguous().numpy()])[0]
     return model.probabilities(torch.from_numpy(logits)[..., : x.shape[-2], : x.shape[-1]])
 
 
@@ -70,6 +75,7 @@ def rounded_layers(model: UNet) -> list[str]:
 def compiled(model: UNet):
     """``UNet.logits`` for images of any size by OpenVINO, batch norm folded. By the engine 'int8' inputs (within the
     card's ranges) and weights of inner convolutions have 8 bits (Jacob et al. 2018, arXiv:1712.05877)."""
+    sys.modules.setdefault("openvino_telemetry", None)  # else its import reports to a server, by another process
     import openvino as ov
     from openvino import opset13 as op
 
@@ -91,10 +97,8 @@ def compiled(model: UNet):
         if ranges and name not in ("encoder1.enc1conv1", "conv"):
             most = np.maximum(np.abs(weight).max((0, 2, 3) if up else (1, 2, 3), keepdims=True), np.float32(1e-12))
             kernel = op.fake_quantize(kernel, -most, most, -most, most, 255)  # a scale for each output channel
-        if up:
-            x = op.convolution_backprop_data(x, kernel, [2, 2])
-        else:
-            x = op.convolution(x, kernel, [1, 1], layer.padding, layer.padding, [1, 1])
+        how = ([2, 2],) if up else ([1, 1], layer.padding, layer.padding, [1, 1])
+        x = (op.convolution_backprop_data if up else op.convolution)(x, kernel, *how)
         return op.add(x, op.constant(layer.bias.detach().numpy()[None, :, None, None]))
 
     def two_convolutions(x, block: str):
@@ -102,8 +106,7 @@ def compiled(model: UNet):
         first, second = (f"{block}.{name}" for name, layer in layers if isinstance(layer, nn.Conv2d))
         return op.relu(convolution(rounded(op.relu(convolution(x, first)), second), second))
 
-    x = image = op.parameter([-1, model.in_channels, -1, -1], np.float32)
-    skips = []
+    x, skips = (image := op.parameter([-1, model.in_channels, -1, -1], np.float32)), []
     for level in range(1, model.depth + 1):
         skips.append(rounded(two_convolutions(x, f"encoder{level}"), f"decoder{level}.dec{level}conv1"))
         x = op.max_pool(skips[-1], [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
@@ -112,6 +115,6 @@ def compiled(model: UNet):
         x = convolution(rounded(x, f"upconv{level}"), f"upconv{level}")
         x = op.concat([rounded(x, f"decoder{level}.dec{level}conv1"), skips.pop()], 1)
         x = two_convolutions(x, f"decoder{level}")
-    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "ENABLE_CPU_PINNING": False}  # else to one core
     settings["INFERENCE_PRECISION_HINT"] = "bf16" if precision() == "bfloat16" else "f32"
     return ov.Core().compile_model(ov.Model([convolution(x, "conv")], [image]), "CPU", settings)

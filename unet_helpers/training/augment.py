@@ -67,8 +67,7 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, draws: Draws) -> torch.Tens
     dyes = torch.tensor(DYES, device=images.device)
     density = -(faint + (1 - faint) * images).clamp(0.02, 1.5).log()
     amounts = torch.einsum("nchw,cd->ndhw", density, torch.linalg.inv(dyes))
-    strength = 1 + recipe.stain * draws.normal(n, 3, 1, 1)
-    amounts = amounts * strength + 0.2 * recipe.stain * draws.normal(n, 3, 1, 1)
+    amounts = amounts * (1 + recipe.stain * draws.normal(n, 3, 1, 1)) + 0.2 * recipe.stain * draws.normal(n, 3, 1, 1)
     dyes = dyes + 0.15 * recipe.stain * draws.normal(n, 3, 3)  # no two laboratories' dyes are of the same hue
     return ((-torch.einsum("ndhw,ndc->nchw", amounts, dyes)).exp() - faint) / (1 - faint)
 

@@ -23,7 +23,7 @@ def read_vessels(folder: Path) -> Cases:
 def vessel_examples(card: ModelCard, case: Case) -> Examples:
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     shape = tuple(round(n * zoom) for n in case.truth.shape)
-    thin = lambda truth, shape: resize(truth, shape) > 0.45  # noqa: E731 - covers less than half of a shrunken pixel
+    thin = lambda truth, shape: resize(truth, shape) > 0.45  # noqa: E731 - of a shrunken pixel less than half
     yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, thin)
 
 
