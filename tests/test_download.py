@@ -27,7 +27,9 @@ from unet_helpers.download import Unreachable, cached_path, fetch, home_url
 BODY = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 HALF = 150_000
-processes = multiprocessing.get_context("fork")  # the child inherits shortened pauses, and need not load torch
+processes = multiprocessing.get_context(
+    "fork"
+)  # the child inherits shortened pauses, and need not load torch
 
 
 class Misbehaving(BaseHTTPRequestHandler):
@@ -55,7 +57,11 @@ class Misbehaving(BaseHTTPRequestHandler):
     def send(self, data):
         for start in range(0, len(data), 10_000):
             self.sent += len(data[start : start + 10_000])
-            self.server.seen[self.mine] = (self.path, self.wanted, self.sent)  # told before the client has it all
+            self.server.seen[self.mine] = (
+                self.path,
+                self.wanted,
+                self.sent,
+            )  # told before the client has it all
             self.wfile.write(data[start : start + 10_000])
 
     def do_good(self, body=BODY, limit=None):
@@ -63,7 +69,9 @@ class Misbehaving(BaseHTTPRequestHandler):
         start = int(re.fullmatch(r"bytes=(\d+)-", self.wanted)[1]) if self.wanted else 0
         if start >= len(body):
             return self.head(416, Content_Range=f"bytes */{len(body)}")
-        span = {"Content_Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if self.wanted else {}
+        span = (
+            {"Content_Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if self.wanted else {}
+        )
         self.head(206 if self.wanted else 200, Content_Length=len(body) - start, **span)
         self.send(body[start:][:limit])
 
@@ -206,9 +214,14 @@ def ranges(server):
 
 def test_fetched_once_kept_under_its_name_and_not_asked_for_again(server, folder):
     path = get(server, "good")
-    assert path == folder / f"{SHA256[:8]}-file.bin" == cached_path(f"{server.address}/good/file.bin", SHA256)
+    assert (
+        path
+        == folder / f"{SHA256[:8]}-file.bin"
+        == cached_path(f"{server.address}/good/file.bin", SHA256)
+    )
     assert path.read_bytes() == BODY
-    assert get(server, "good") == path and len(server.seen) == 1
+    assert get(server, "good") == path
+    assert len(server.seen) == 1
     assert not part_of(path).exists()
 
 
@@ -219,7 +232,9 @@ def test_with_part_of_the_hash_or_none(server, sha256):
     assert len(server.seen) == 1
 
 
-@pytest.mark.parametrize("how", ["elsewhere", "failingOnce", "busyOnce", "noLength", "packed", "promisesNonsense"])
+@pytest.mark.parametrize(
+    "how", ["elsewhere", "failingOnce", "busyOnce", "noLength", "packed", "promisesNonsense"]
+)
 @pytest.mark.parametrize("sha256", [SHA256, ""])
 def test_what_a_server_may_do(server, how, sha256):
     assert get(server, how, sha256).read_bytes() == BODY
@@ -237,12 +252,16 @@ def test_a_name_of_ones_own_and_a_bar(server, folder, capfd):
     path = fetch(f"{server.address}/good/file.bin?version=2", SHA256, name="mine.bin")
     assert path == folder / f"{SHA256[:8]}-mine.bin"
     err = capfd.readouterr().err
-    assert "file.bin" in err and "100%" in err and "SHA256" not in err
+    assert "file.bin" in err
+    assert "100%" in err
+    assert "SHA256" not in err
 
 
 def test_quiet_where_asked(server, capfd, monkeypatch):
     logger = pooch.get_logger()
-    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler()])  # its own one writes where nobody looks
+    monkeypatch.setattr(
+        logger, "handlers", [logging.StreamHandler()]
+    )  # its own one writes where nobody looks
     logger.setLevel("INFO")
     get(server, "good", "")
     assert capfd.readouterr() == ("", "")
@@ -254,7 +273,10 @@ def test_places(monkeypatch, tmp_path):
     monkeypatch.setenv("UNET_HELPERS_HOME", "http://localhost:8000")
     assert home_url("a/b.png") == "http://localhost:8000/a/b.png"
     monkeypatch.setenv("UNET_HELPERS_CACHE", "~/somewhere")
-    assert cached_path("http://h/a%20b.png", "0123456789").as_posix() == f"{Path.home()}/somewhere/01234567-a b.png"
+    assert (
+        cached_path("http://h/a%20b.png", "0123456789").as_posix()
+        == f"{Path.home()}/somewhere/01234567-a b.png"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNET_HELPERS_CACHE", "near")
     assert cached_path("http://h/x.png", "0123456789") == tmp_path / "near/01234567-x.png"
@@ -267,7 +289,11 @@ def test_places(monkeypatch, tmp_path):
 
 def test_downloaders_are_not_loaded_before_they_are_needed():
     for path in Path(download.__file__).parent.rglob("*.py"):
-        at_once = [node for node in ast.parse(path.read_text("utf-8")).body if "import" in type(node).__name__.lower()]
+        at_once = [
+            node
+            for node in ast.parse(path.read_text("utf-8")).body
+            if "import" in type(node).__name__.lower()
+        ]
         assert not re.search("pooch|requests|filelock", " ".join(map(ast.unparse, at_once))), path
 
 
@@ -277,9 +303,11 @@ def test_downloaders_are_not_loaded_before_they_are_needed():
 def test_a_cut_connection_is_taken_up_where_it_broke(server):
     assert get(server, "cut").read_bytes() == BODY
     (_, first, sent), (_, second, rest) = server.seen
-    assert first is None and sent == HALF
+    assert first is None
+    assert sent == HALF
     start = int(second.removeprefix("bytes=").rstrip("-"))
-    assert HALF - download.CHUNK <= start <= HALF and rest == len(BODY) - start
+    assert HALF - download.CHUNK <= start <= HALF
+    assert rest == len(BODY) - start
 
 
 def test_cut_at_every_try_the_next_call_goes_on(server, monkeypatch):
@@ -288,16 +316,19 @@ def test_cut_at_every_try_the_next_call_goes_on(server, monkeypatch):
         get(server, "crawl")
     part = part_of(cached_path(f"{server.address}/crawl/file.bin", SHA256))
     held = part.stat().st_size
-    assert 60_000 < held <= 120_000 and BODY.startswith(part.read_bytes())
+    assert 60_000 < held <= 120_000
+    assert BODY.startswith(part.read_bytes())
     monkeypatch.setattr(download, "TRIES", 20)
     assert get(server, "crawl").read_bytes() == BODY
-    assert ranges(server)[2] == f"bytes={held}-" and not part.exists()
+    assert ranges(server)[2] == f"bytes={held}-"
+    assert not part.exists()
 
 
 def test_another_address_goes_on_with_the_same_content(server, monkeypatch):
     monkeypatch.setattr(download, "TRIES", 1)
     assert get(server, "crawl", mirrors=(f"{server.address}/good/other.bin",)).read_bytes() == BODY
-    assert server.seen[1][1] and server.seen[1][2] < len(BODY)
+    assert server.seen[1][1]
+    assert server.seen[1][2] < len(BODY)
 
 
 def test_a_part_of_other_content_is_not_taken(server, folder):
@@ -305,7 +336,8 @@ def test_a_part_of_other_content_is_not_taken(server, folder):
     part = part_of(folder / f"{'0' * 8}-file.bin")
     part.write_bytes(BODY[:1000])
     get(server, "good")
-    assert ranges(server) == [None] and part.exists()
+    assert ranges(server) == [None]
+    assert part.exists()
 
 
 def test_without_a_hash_pieces_are_never_put_together(server):
@@ -327,7 +359,8 @@ def test_a_part_that_is_whole_needs_no_more_bytes(server, folder, monkeypatch, h
     folder.mkdir()
     part_of(folder / f"{SHA256[:8]}-file.bin").write_bytes(BODY)
     assert get(server, how).read_bytes() == BODY
-    assert len(server.seen) == 1 and server.seen[0][2] == 0
+    assert len(server.seen) == 1
+    assert server.seen[0][2] == 0
 
 
 def test_416_to_a_part_that_is_right_but_not_whole(server, folder):
@@ -339,7 +372,9 @@ def test_416_to_a_part_that_is_right_but_not_whole(server, folder):
 
 def test_a_server_that_ignores_ranges_starts_anew(server):
     assert get(server, "noRange").read_bytes() == BODY
-    assert len(server.seen) == 2 and ranges(server)[1] and server.seen[1][2] == len(BODY)
+    assert len(server.seen) == 2
+    assert ranges(server)[1]
+    assert server.seen[1][2] == len(BODY)
 
 
 def test_a_killed_process_leaves_a_part_to_go_on_from(server, folder, monkeypatch):
@@ -348,15 +383,20 @@ def test_a_killed_process_leaves_a_part_to_go_on_from(server, folder, monkeypatc
     child.start()
     target = cached_path(f"{server.address}/stallOnce/file.bin", SHA256)
     part, deadline = part_of(target), time.monotonic() + 10
-    while not (part.exists() and part.stat().st_size > HALF - download.CHUNK) and time.monotonic() < deadline:
+    while (
+        not (part.exists() and part.stat().st_size > HALF - download.CHUNK)
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     child.join()
     held = part.stat().st_size
-    assert not target.exists() and 0 < held <= HALF
+    assert not target.exists()
+    assert 0 < held <= HALF
     assert_clean(folder)
     assert get(server, "stallOnce").read_bytes() == BODY
-    assert ranges(server) == [None, f"bytes={held}-"] and not part.exists()
+    assert ranges(server) == [None, f"bytes={held}-"]
+    assert not part.exists()
 
 
 def test_an_interrupt_is_passed_on(server, monkeypatch, folder):
@@ -364,7 +404,9 @@ def test_an_interrupt_is_passed_on(server, monkeypatch, folder):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(download, "fits", lambda path, sha256: path.name.endswith(".part") and interrupted())
+        patch.setattr(
+            download, "fits", lambda path, sha256: path.name.endswith(".part") and interrupted()
+        )
         with pytest.raises(KeyboardInterrupt):
             get(server, "good")
     assert_clean(folder)
@@ -375,7 +417,7 @@ def test_an_interrupt_is_passed_on(server, monkeypatch, folder):
 
 
 @pytest.mark.parametrize(
-    "how, words, requests",
+    ("how", "words", "requests"),
     [
         ("wrong", "not the one expected", 2),
         ("promisesLess", "not the one expected", 2),
@@ -397,7 +439,8 @@ def test_failures_say_what_happened_and_where_to_put_the_file(server, how, words
         get(server, how)
     for part in (words, "file.bin", url, str(target.parent), target.name):
         assert part in str(failure.value)
-    assert not target.exists() and len(server.seen) == requests
+    assert not target.exists()
+    assert len(server.seen) == requests
 
 
 def test_wrong_bytes_once_are_fetched_again(server):
@@ -407,7 +450,9 @@ def test_wrong_bytes_once_are_fetched_again(server):
 def test_a_wrong_prefix_leaves_nothing(server, folder):
     with pytest.raises(DownloadError, match="sha256 differs"):
         get(server, "good", "01234567")
-    assert all(path.name.startswith(".") and not path.name.endswith(".part") for path in folder.iterdir())
+    assert all(
+        path.name.startswith(".") and not path.name.endswith(".part") for path in folder.iterdir()
+    )
 
 
 @pytest.mark.parametrize("how", ["stall", "mute"])
@@ -431,14 +476,22 @@ def test_a_body_without_end_is_stopped(server, monkeypatch, folder, sha256):
 def test_mirrors_in_their_order(server):
     mirrors = tuple(f"{server.address}/{how}/file.bin" for how in ("wrong", "good", "failing"))
     assert get(server, "missing", mirrors=mirrors).read_bytes() == BODY
-    assert [path.split("/")[1] for path, _, _ in server.seen] == ["missing", "wrong", "wrong", "good"]
+    assert [path.split("/")[1] for path, _, _ in server.seen] == [
+        "missing",
+        "wrong",
+        "wrong",
+        "good",
+    ]
 
 
 def test_mirrors_that_fail_are_all_named(server):
     mirrors = (f"{server.address}/wrong/file.bin", "ftp://127.0.0.1/file.bin", "http://[/file.bin")
     with pytest.raises(DownloadError) as failure:
         get(server, "missing", mirrors=mirrors)
-    assert all(word in str(failure.value) for word in ("404", "sha256 differs", "only http and https", *mirrors))
+    assert all(
+        word in str(failure.value)
+        for word in ("404", "sha256 differs", "only http and https", *mirrors)
+    )
     assert not isinstance(failure.value, Unreachable)
 
 
@@ -446,18 +499,37 @@ def test_without_a_network(folder):
     url = f"{closed_port()}/weights/unet.pt"
     with pytest.raises(Unreachable) as failure:
         fetch(url, SHA256)
-    for part in ("unet.pt", url, f"folder {folder} ", f"name {SHA256[:8]}-unet.pt", "no connection"):
+    for part in (
+        "unet.pt",
+        url,
+        f"folder {folder} ",
+        f"name {SHA256[:8]}-unet.pt",
+        "no connection",
+    ):
         assert part in str(failure.value)
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "", "nonsense", "http://", "http:///x", "http://[bad", "http://127.0.0.1:99999/x", "http://127.0.0.1:x/y",
-        "ftp://127.0.0.1/x", "file:///etc/passwd", "data:,x", "http://a\0b/", "http://127.0.0.1:9/%00",
-        "http://127.0.0.1:9/" + "x" * 300, "http://.example/x", "http://" + "a" * 70 + "/x", "http://127.0.0.1:9/\ud800",
+        "",
+        "nonsense",
+        "http://",
+        "http:///x",
+        "http://[bad",
+        "http://127.0.0.1:99999/x",
+        "http://127.0.0.1:x/y",
+        "ftp://127.0.0.1/x",
+        "file:///etc/passwd",
+        "data:,x",
+        "http://a\0b/",
+        "http://127.0.0.1:9/%00",
+        "http://127.0.0.1:9/" + "x" * 300,
+        "http://.example/x",
+        "http://" + "a" * 70 + "/x",
+        "http://127.0.0.1:9/\ud800",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("sha256", [SHA256, ""])
 def test_addresses_of_nothing(url, sha256):
     with pytest.raises(DownloadError):
@@ -488,7 +560,10 @@ def test_something_else_under_that_name(server, folder):
 def mounted(folder, options):
     """A small disk in memory; skips where that is not allowed."""
     folder.mkdir(parents=True)
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder]).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder]).returncode
+    ):
         pytest.skip("may not mount")
     try:
         yield
@@ -497,13 +572,20 @@ def mounted(folder, options):
 
 
 @pytest.mark.parametrize("how", ["a file in the way", "a disk that is read only"])
-def test_a_cache_that_cannot_be_written_is_said_with_the_way_out(server, folder, tmp_path, monkeypatch, how):
+def test_a_cache_that_cannot_be_written_is_said_with_the_way_out(
+    server, folder, tmp_path, monkeypatch, how
+):
     if how == "a file in the way":
         (tmp_path / "file").touch()
         monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "file/cache"))
-    with mounted(folder, "ro") if "disk" in how else nullcontext():
-        with pytest.raises(DownloadError, match="on this computer: .*\n.*set UNET_HELPERS_CACHE to a folder that can"):
-            get(server, "good")
+    with (
+        mounted(folder, "ro") if "disk" in how else nullcontext(),
+        pytest.raises(
+            DownloadError,
+            match="on this computer: .*\n.*set UNET_HELPERS_CACHE to a folder that can",
+        ),
+    ):
+        get(server, "good")
     monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "elsewhere"))
     assert get(server, "good").read_bytes() == BODY
 
@@ -512,7 +594,8 @@ def test_read_only_disk_that_holds_the_file(server, folder):
     with mounted(folder, "size=1m"):
         path = get(server, "good")
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-        assert get(server, "good") == path and len(server.seen) == 1
+        assert get(server, "good") == path
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("filled", [False, True])
@@ -526,7 +609,8 @@ def test_a_full_disk(server, folder, filled):
             get(server, "good", mirrors=(f"{server.address}/good/file.bin",))
         assert not isinstance(failure.value, Unreachable)
         target = cached_path(f"{server.address}/good/file.bin", SHA256)
-        assert not target.exists() and not part_of(target).exists()
+        assert not target.exists()
+        assert not part_of(target).exists()
         assert_clean(folder)
 
 
@@ -539,7 +623,9 @@ def test_two_processes_fetch_it_once(server):
     def work(sha256):
         answers.put(get(server, "slow", sha256).read_bytes() == BODY)
 
-    children = [processes.Process(target=work, args=(sha256,)) for sha256 in (SHA256, SHA256[:8], SHA256)]
+    children = [
+        processes.Process(target=work, args=(sha256,)) for sha256 in (SHA256, SHA256[:8], SHA256)
+    ]
     for child in children:
         child.start()
     assert [answers.get(timeout=15) for _ in children] == [True] * 3
@@ -551,14 +637,16 @@ def test_two_processes_fetch_it_once(server):
 def test_threads_fetch_it_once(server):
     with ThreadPoolExecutor(6) as pool:
         paths = list(pool.map(lambda _: get(server, "slow"), range(6)))
-    assert len(set(paths)) == 1 and len(server.seen) == 1
+    assert len(set(paths)) == 1
+    assert len(server.seen) == 1
 
 
 def test_different_files_do_not_wait_for_each_other(server):
     with ThreadPoolExecutor(4) as pool:
         start = time.monotonic()
         list(pool.map(lambda i: get(server, "slow", name=f"{i}.bin"), range(4)))
-    assert len(server.seen) == 4 and time.monotonic() - start < 1.1
+    assert len(server.seen) == 4
+    assert time.monotonic() - start < 1.1
 
 
 def test_waiting_for_another_process_ends(server, folder, monkeypatch):
@@ -569,4 +657,5 @@ def test_waiting_for_another_process_ends(server, folder, monkeypatch):
         part_of(folder / f"{SHA256[:8]}-file.bin").write_bytes(BODY[:1000])
         with pytest.raises(DownloadError, match="lock"):
             get(server, "good")
-    assert get(server, "good").read_bytes() == BODY and ranges(server) == ["bytes=1000-"]
+    assert get(server, "good").read_bytes() == BODY
+    assert ranges(server) == ["bytes=1000-"]

@@ -18,7 +18,9 @@ SAMPLES = {"retina.jpg": "retinal_vessels", "ihc.png": "nuclei"}
 
 @pytest.fixture(scope="module", params=SAMPLES)
 def result(request):
-    return uh.segment(ROOT / "sample_images" / request.param, SAMPLES[request.param], progress=False)
+    return uh.segment(
+        ROOT / "sample_images" / request.param, SAMPLES[request.param], progress=False
+    )
 
 
 def test_the_answer_is_that_of_the_shipped_weights(result):
@@ -30,7 +32,9 @@ def test_the_answer_is_that_of_the_shipped_weights(result):
 def test_the_answer_for_a_volume_is_that_of_the_shipped_weights():
     """A turned axis or swapped classes move the labels; each class counts."""
     expected = uh.read_image(REFERENCE / "hippocampus.npz").pixels
-    result = uh.segment(ROOT / "sample_images/hippocampus_mni.nii.gz", "hippocampus", progress=False)
+    result = uh.segment(
+        ROOT / "sample_images/hippocampus_mni.nii.gz", "hippocampus", progress=False
+    )
     for i in (1, 2):
         assert uh.iou(expected == i, result.labels == i) >= 0.99
 
@@ -57,9 +61,12 @@ def test_saved_files_hold_the_answer(result, tmp_path):
     mask = Image.open(paths["mask"])
     np.testing.assert_array_equal(np.asarray(mask), result.labels)
     colours = np.asarray(mask.convert("RGB")).reshape(-1, 3)
-    assert len(np.unique(colours, axis=0)) == len(np.unique(result.labels))  # each class can be seen
+    assert len(np.unique(colours, axis=0)) == len(
+        np.unique(result.labels)
+    )  # each class can be seen
     manifest = json.loads(paths["manifest"].read_text())
-    assert manifest["model"] == result.card.name and len(manifest["weights_sha256"]) == 64
+    assert manifest["model"] == result.card.name
+    assert len(manifest["weights_sha256"]) == 64
     assert not list(tmp_path.glob(".saving-*"))
 
 
@@ -74,7 +81,9 @@ def test_an_earlier_result_is_not_overwritten(result, tmp_path):
 @pytest.mark.parametrize("card", SAMPLES.values())
 def test_an_all_black_image_gives_an_honest_empty_answer(card):
     result = uh.segment(np.zeros((90, 70), np.uint8), card)
-    assert result.labels.max() == 0 and result.objects.max() == 0 and len(result.measure()) == 0
+    assert result.labels.max() == 0
+    assert result.objects.max() == 0
+    assert len(result.measure()) == 0
 
 
 @pytest.mark.parametrize("card", SAMPLES.values())
@@ -99,8 +108,12 @@ def test_wrong_files_and_names_are_refused_in_the_packages_own_words(tmp_path):
 def test_import_is_light():
     """The plotting and measuring libraries load when they are needed, not before, and torch's compiler never."""
     code = "import sys, unet_helpers as uh; uh.load_model('nuclei'); print([m for m in {heavy} if m in sys.modules])"
-    code = code.format(heavy=("matplotlib", "skimage", "nibabel", "pandas", "torch._dynamo"))  # the last: 2 s
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    code = code.format(
+        heavy=("matplotlib", "skimage", "nibabel", "pandas", "torch._dynamo")
+    )  # the last: 2 s
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -113,11 +126,15 @@ def test_the_command_line(tmp_path):
 
     good, missing = ROOT / "sample_images/ihc.png", tmp_path / "missing.png"
     first = run(good, missing, "--model", "nuclei")
-    assert first.returncode == 1 and "missing.png" in first.stderr and (tmp_path / "ihc_nuclei_labels.png").exists()
+    assert first.returncode == 1
+    assert "missing.png" in first.stderr
+    assert (tmp_path / "ihc_nuclei_labels.png").exists()
     again = run(good, "--model", "nuclei")
-    assert again.returncode == 2 and "already holds" in again.stderr
+    assert again.returncode == 2
+    assert "already holds" in again.stderr
     assert run(good, "--model", "nuclei", "--overwrite").returncode == 0
     assert run(good, "--model", "no such card").returncode == 2
     Image.fromarray(np.full((30, 30), 7, np.uint8)).save(tmp_path / "flat.png")
     told = run(tmp_path / "flat.png", "--model", "nuclei")
-    assert told.returncode == 0 and "flat.png: all values are the same" in told.stderr
+    assert told.returncode == 0
+    assert "flat.png: all values are the same" in told.stderr

@@ -7,7 +7,9 @@ import pytest
 
 NOTEBOOK = Path(__file__).parent.parent / "Medical_Image_Segmentation.ipynb"
 CELLS = [
-    c for c in json.loads(NOTEBOOK.read_text())["cells"] if c["cell_type"] == "code" and "".join(c["source"]).strip()
+    c
+    for c in json.loads(NOTEBOOK.read_text())["cells"]
+    if c["cell_type"] == "code" and "".join(c["source"]).strip()
 ]
 
 
@@ -17,7 +19,8 @@ def test_every_code_cell_was_executed_without_error_and_is_short(cell):
     assert not [o for o in cell["outputs"] if o["output_type"] == "error"]
     source = "".join(cell["source"])
     assert len(source.splitlines()) <= 10
-    assert "def " not in source and "lambda" not in source
+    assert "def " not in source
+    assert "lambda" not in source
 
 
 def test_cells_ran_in_order_from_a_fresh_kernel():

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 NOTEBOOK = json.loads((ROOT / "Medical_Image_Segmentation.ipynb").read_text())
 SOURCES = ["".join(cell["source"]) for cell in NOTEBOOK["cells"]]
-BADGE = re.compile(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/([\w.-]+)/(\S+\.ipynb)")
+BADGE = re.compile(
+    r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/([\w.-]+)/(\S+\.ipynb)"
+)
 
 
 def test_badge_notebook_and_downloads_name_one_home():
@@ -22,14 +24,22 @@ def test_badge_notebook_and_downloads_name_one_home():
     homes = {BADGE.search(text).groups() for text in (README, SOURCES[0])}
     assert len(homes) == 1
     repository, branch, notebook = homes.pop()
-    assert repository == HOME and f"https://raw.githubusercontent.com/{HOME}/{branch}/" == HOME_URL
-    for text in (README, "\n".join(SOURCES), (ROOT / "CITATION.cff").read_text(), (ROOT / "docs/USE.md").read_text()):
+    assert repository == HOME
+    assert f"https://raw.githubusercontent.com/{HOME}/{branch}/" == HOME_URL
+    for text in (
+        README,
+        "\n".join(SOURCES),
+        (ROOT / "CITATION.cff").read_text(),
+        (ROOT / "docs/USE.md").read_text(),
+    ):
         assert set(re.findall(rf"[\w.-]+/{HOME.split('/')[1]}", text)) <= {HOME}
     assert (ROOT / notebook).is_file()
 
 
 def test_the_setup_cell_understands_the_address_that_the_badge_opens():
-    pattern = next(re.search(r're\.search\(r"(.+?)"', text)[1] for text in SOURCES if "api/sessions" in text)
+    pattern = next(
+        re.search(r're\.search\(r"(.+?)"', text)[1] for text in SOURCES if "api/sessions" in text
+    )
     repository, branch, notebook = BADGE.search(README).groups()
     page = re.search(pattern, f"fileId=https://github.com/{repository}/blob/{branch}/{notebook}")
     assert page.groups() == (repository, branch)
@@ -40,16 +50,23 @@ def test_the_readme_has_every_card_with_its_scores_and_licence():
         if card.sha256:
             texts = README, (ROOT / "docs/USE.md").read_text().split("## Data and licences")[1]
             scores, licence = (
-                next(line for line in text.splitlines() if line.startswith(f"| `{card.name}` |")) for text in texts
+                next(line for line in text.splitlines() if line.startswith(f"| `{card.name}` |"))
+                for text in texts
             )
-            assert all(score in scores for score in card.scores) and card.licence in licence
+            assert all(score in scores for score in card.scores)
+            assert card.licence in licence
 
 
 def test_every_name_the_notebook_and_the_readme_use_exists():
     import unet_helpers as uh
 
-    used = set(re.findall(r"\buh\.(\w+)", "\n".join([*SOURCES, README, (ROOT / "docs/USE.md").read_text()])))
-    assert used and all(hasattr(uh, name) for name in used)
+    used = set(
+        re.findall(
+            r"\buh\.(\w+)", "\n".join([*SOURCES, README, (ROOT / "docs/USE.md").read_text()])
+        )
+    )
+    assert used
+    assert all(hasattr(uh, name) for name in used)
 
 
 def test_no_function_hides_behind_a_module_of_its_name():
@@ -59,7 +76,8 @@ def test_no_function_hides_behind_a_module_of_its_name():
 
 def test_one_version_and_one_home_everywhere():
     citation = (ROOT / "CITATION.cff").read_text()
-    assert f"version: {__version__}\n" in citation and f"## {__version__}\n" in (ROOT / "docs/CHANGELOG.md").read_text()
+    assert f"version: {__version__}\n" in citation
+    assert f"## {__version__}\n" in (ROOT / "docs/CHANGELOG.md").read_text()
     assert f"https://github.com/{BADGE.search(README)[1]}\n" in citation
 
 
@@ -76,4 +94,6 @@ def test_commands_in_the_documents_exist():
 
 
 def test_the_use_is_stated_where_a_user_sees_it():
-    assert "not diagnosis" in README and "not diagnosis" in SOURCES[0] and "Privacy" in "\n".join(SOURCES)
+    assert "not diagnosis" in README
+    assert "not diagnosis" in SOURCES[0]
+    assert "Privacy" in "\n".join(SOURCES)

@@ -70,7 +70,10 @@ def served(monkeypatch, address, rows):
 
     def moved(source):
         name = source["url"].replace("/", "_")[-60:]
-        return source | {"url": f"{address}/{name}", "sha256": hashlib.sha256(name.encode()).hexdigest()}
+        return source | {
+            "url": f"{address}/{name}",
+            "sha256": hashlib.sha256(name.encode()).hexdigest(),
+        }
 
     table = {}
     for row in rows:
@@ -92,13 +95,17 @@ def put(folder, source):
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
 def test_a_row_is_complete(row):
-    assert row["card"] in MODELS and row["title"] and row["licence"] and row["citation"]
+    assert row["card"] in MODELS
+    assert row["title"]
+    assert row["licence"]
+    assert row["citation"]
     assert ("file" in row) != ("url" in row)
     for source in (row, row.get("ground_truth")):
         if source and "url" in source:
             assert re.fullmatch(r"https://\S+", source["url"])
             assert re.search("/[0-9a-f]{40}/", source["url"]), "a branch would change under us"
-            assert re.fullmatch("[0-9a-f]{64}", source["sha256"]) and source["bytes"] > 0
+            assert re.fullmatch("[0-9a-f]{64}", source["sha256"])
+            assert source["bytes"] > 0
 
 
 def test_names_and_cache_names_are_unique():
@@ -110,7 +117,8 @@ def test_names_and_cache_names_are_unique():
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: row["name"])
 def test_a_shipped_sample_is_readable_and_its_licence_told(row, offline):
     image = read_image(sample(row["name"]))
-    assert image.pixels.std() > 0 and min(image.spatial_shape) > 20
+    assert image.pixels.std() > 0
+    assert min(image.spatial_shape) > 20
     assert f"`{row['file']}`" in (samples.FOLDER / "LICENSES.md").read_text("utf-8")
     assert not offline
 
@@ -122,17 +130,23 @@ def test_nothing_is_shipped_that_no_row_speaks_of():
     }
 
 
-@pytest.mark.parametrize("row", [row for row in SHIPPED if "ground_truth" in row], ids=lambda row: row["name"])
+@pytest.mark.parametrize(
+    "row", [row for row in SHIPPED if "ground_truth" in row], ids=lambda row: row["name"]
+)
 def test_a_shipped_true_mask_fits_its_image(row, offline):
     image, truth = (read_image(sample(row["name"], ground_truth=kind)) for kind in (False, True))
-    assert image.spatial_shape == truth.spatial_shape and truth.pixels.max() > 1
-    assert f"`{row['ground_truth']['file']}`" in (samples.FOLDER / "LICENSES.md").read_text("utf-8") and not offline
+    assert image.spatial_shape == truth.spatial_shape
+    assert truth.pixels.max() > 1
+    assert f"`{row['ground_truth']['file']}`" in (samples.FOLDER / "LICENSES.md").read_text("utf-8")
+    assert not offline
 
 
 def test_as_a_table(offline):
     frame = list_samples()
-    assert list(frame.index) == [row["name"] for row in ROWS] and not frame.isna().any().any()
-    assert (frame["comes"] == "with the repository").sum() == len(SHIPPED) and not offline
+    assert list(frame.index) == [row["name"] for row in ROWS]
+    assert not frame.isna().any().any()
+    assert (frame["comes"] == "with the repository").sum() == len(SHIPPED)
+    assert not offline
 
 
 # fetching
@@ -147,11 +161,15 @@ def test_samples_and_true_masks_come_from_where_the_table_says(monkeypatch, tmp_
                     continue
                 put(tmp_path, source)
                 path = sample(name, ground_truth=truth, progress=False)
-                assert path == cached_path(source["url"], source["sha256"]) and path.parent == cache
+                assert path == cached_path(source["url"], source["sha256"])
+                assert path.parent == cache
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == source["sha256"]
         fetched = len(server.seen)
-        assert fetched == sum("url" in row for row in ROWS) + sum("ground_truth" in row for row in ONLINE)
-        assert samples_at_hand() == list(table) and len(server.seen) == fetched
+        assert fetched == sum("url" in row for row in ROWS) + sum(
+            "ground_truth" in row for row in ONLINE
+        )
+        assert samples_at_hand() == list(table)
+        assert len(server.seen) == fetched
 
 
 def test_samples_at_hand_fetches_what_it_can(monkeypatch, tmp_path):
@@ -162,7 +180,9 @@ def test_samples_at_hand_fetches_what_it_can(monkeypatch, tmp_path):
             put(tmp_path, row)
         for _ in range(2):
             assert samples_at_hand() == [name for name in table if name != gone["name"]]
-        assert len(server.seen) == 1 + len(there)  # the missing one was asked for once, and hides no other
+        assert len(server.seen) == 1 + len(
+            there
+        )  # the missing one was asked for once, and hides no other
         cards = {row["card"] for row in table.values()}
         by_card = {card: samples_at_hand(card) for card in cards}
         assert sorted(sum(by_card.values(), [])) == sorted(samples_at_hand())
@@ -182,8 +202,12 @@ def test_wrong_bytes_are_not_at_hand(monkeypatch, tmp_path, cache):
 
 
 @pytest.mark.parametrize(
-    "name, ground_truth, words",
-    [("nothing", False, "Choose one of: .*retina"), ("nothing", True, "Choose one of"), ("retina", True, "true mask")],
+    ("name", "ground_truth", "words"),
+    [
+        ("nothing", False, "Choose one of: .*retina"),
+        ("nothing", True, "Choose one of"),
+        ("retina", True, "true mask"),
+    ],
 )
 def test_what_there_is_not(name, ground_truth, words, offline):
     with pytest.raises(DownloadError, match=words):
@@ -199,7 +223,8 @@ def test_offline_the_shipped_ones_are_there_and_each_host_is_tried_once(offline)
     for _ in range(3):
         assert samples_at_hand() == [row["name"] for row in SHIPPED]
     assert len(set(offline)) == len({row["url"].split("/")[2] for row in ONLINE})
-    assert len(offline) <= download.TRIES * len(set(offline)) and time.monotonic() - start < 2
+    assert len(offline) <= download.TRIES * len(set(offline))
+    assert time.monotonic() - start < 2
 
 
 def test_offline_a_closed_door_is_quick_too(monkeypatch):
@@ -221,12 +246,20 @@ def test_offline_a_damaged_sample_is_not_at_hand(offline):
     target = cached_path(ONLINE[0]["url"], ONLINE[0]["sha256"])
     target.parent.mkdir()
     target.write_bytes(b"half of it")
-    assert samples_at_hand() == [row["name"] for row in SHIPPED] and not target.exists()
+    assert samples_at_hand() == [row["name"] for row in SHIPPED]
+    assert not target.exists()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/samples: the files that a user's computer downloads")
+@pytest.mark.skipif(
+    not SHARED.is_dir(),
+    reason="needs ../shared/samples: the files that a user's computer downloads",
+)
 def test_with_every_file_in_the_cache_all_samples_are_at_hand(offline, cache):
-    held = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in SHARED.rglob("*") if path.is_file()}
+    held = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path
+        for path in SHARED.rglob("*")
+        if path.is_file()
+    }
     sources = [(row["name"], False, row) for row in ONLINE]
     sources += [(row["name"], True, row["ground_truth"]) for row in ONLINE if "ground_truth" in row]
     cache.mkdir()
@@ -237,7 +270,8 @@ def test_with_every_file_in_the_cache_all_samples_are_at_hand(offline, cache):
     for name, truth, source in sources:
         path = sample(name, ground_truth=truth)
         content = path.read_bytes()
-        assert hashlib.sha256(content).hexdigest() == source["sha256"] and len(content) == source["bytes"]
+        assert hashlib.sha256(content).hexdigest() == source["sha256"]
+        assert len(content) == source["bytes"]
         shapes[name, truth] = read_image(path).spatial_shape
     assert all(shapes[name, False] == shapes[name, True] for name, truth, _ in sources if truth)
     assert not offline

@@ -39,19 +39,39 @@ def opened_from():
 
 
 def archive(path: Path) -> Path:
-    command = ["git", "-C", str(ROOT), "archive", "--prefix=somewhere-main/", "-o", str(path), "HEAD"]
+    command = [
+        "git",
+        "-C",
+        str(ROOT),
+        "archive",
+        "--prefix=somewhere-main/",
+        "-o",
+        str(path),
+        "HEAD",
+    ]
     subprocess.run(command, check=True)
     return path
 
 
-def run(tmp_path: Path, field: str = "", upload: Path | None = None, colab: bool = True, path: str = "") -> list[dict]:
+def run(
+    tmp_path: Path, field: str = "", upload: Path | None = None, colab: bool = True, path: str = ""
+) -> list[dict]:
     """All outputs of the setup cell run twice in one kernel, and of an import after it."""
     content = tmp_path / "content"
     content.mkdir(exist_ok=True)
     source = SETUP.replace('REPOSITORY = ""', f"REPOSITORY = {field!r}")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cells = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None, "source": s}
-             for i, s in enumerate((source, source, AFTER))]  # fmt: skip
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": s,
+        }
+        for i, s in enumerate((source, source, AFTER))
+    ]
     (content / "a.ipynb").write_text(
         json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
     )
@@ -62,7 +82,11 @@ def run(tmp_path: Path, field: str = "", upload: Path | None = None, colab: bool
     version = subprocess.check_output(
         [PYTHON, "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"], text=True
     )
-    places = [str(ROOT / "tests/colab"), str(prefix / "lib" / version.strip() / "site-packages"), path]
+    places = [
+        str(ROOT / "tests/colab"),
+        str(prefix / "lib" / version.strip() / "site-packages"),
+        path,
+    ]
     changed = {
         "PYTHONPATH": os.pathsep.join(filter(None, places)),
         "PIP_PREFIX": str(prefix),
@@ -75,8 +99,19 @@ def run(tmp_path: Path, field: str = "", upload: Path | None = None, colab: bool
         "GIT_CONFIG_VALUE_0": "https://github.com/someone/somewhere",
     }
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | changed
-    command = [PYTHON, "-m", "jupyter", "execute", "--inplace", "--allow-errors", "--timeout=300", "a.ipynb"]
-    subprocess.run(command, cwd=content, env=environment, capture_output=True, text=True, timeout=600)
+    command = [
+        PYTHON,
+        "-m",
+        "jupyter",
+        "execute",
+        "--inplace",
+        "--allow-errors",
+        "--timeout=300",
+        "a.ipynb",
+    ]
+    subprocess.run(
+        command, cwd=content, env=environment, capture_output=True, text=True, timeout=600
+    )
     return [cell["outputs"] for cell in json.loads((content / "a.ipynb").read_text())["cells"]]
 
 
@@ -89,7 +124,8 @@ def assert_told(outputs: list) -> None:
     """Two readable lines each time, and no traceback."""
     for part in outputs[:2]:
         (error,) = (o for o in part if o["output_type"] == "error")
-        assert len(error["traceback"]) == 2 and "REPOSITORY" in error["traceback"][1]
+        assert len(error["traceback"]) == 2
+        assert "REPOSITORY" in error["traceback"][1]
 
 
 def test_beside_the_notebook(tmp_path):

@@ -11,7 +11,15 @@ Research and teaching, not diagnosis.
 
 from importlib import import_module
 
-from .errors import ArgumentError, DownloadError, ImageError, ModelError, SaveError, TrainingError, UNetHelpersError
+from .errors import (
+    ArgumentError,
+    DownloadError,
+    ImageError,
+    ModelError,
+    SaveError,
+    TrainingError,
+    UNetHelpersError,
+)
 from .images.image import MedicalImage
 from .images.read import read_image
 from .inference.segment import segment
@@ -38,10 +46,30 @@ LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not bef
 LATER = {name: module for module, names in LATER_FROM.items() for name in names.split()}
 
 __all__ = [
-    "MODELS", "ArgumentError", "DownloadError", "ImageError", "MedicalImage", "ModelCard", "ModelError", "SaveError",
-    "Segmentation", "TrainingError", "UNet", "UNetHelpersError", "__version__", "export_onnx", "list_models",
-    "list_samples", "load_model", "read_image", "sample", "samples_at_hand", "save_model", "segment", *LATER,
-]  # fmt: skip
+    "MODELS",
+    "ArgumentError",
+    "DownloadError",
+    "ImageError",
+    "MedicalImage",
+    "ModelCard",
+    "ModelError",
+    "SaveError",
+    "Segmentation",
+    "TrainingError",
+    "UNet",
+    "UNetHelpersError",
+    "__version__",
+    "export_onnx",
+    "list_models",
+    "list_samples",
+    "load_model",
+    "read_image",
+    "sample",
+    "samples_at_hand",
+    "save_model",
+    "segment",
+    *LATER,
+]
 
 
 def __getattr__(name: str):

@@ -19,32 +19,83 @@ pattern goes on where it stopped.
 other commands, each with its own --help: train, evaluate
 
 models:
-""" + "\n".join(f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values())
+""" + "\n".join(
+    f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values()
+)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m unet_helpers", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m unet_helpers",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis.",
         argument_default=argparse.SUPPRESS,  # what is not given is left to the card and the reader
-    )  # fmt: skip
+    )
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGE", help="file, folder (with all folders in it), pattern or web address")
-    add("--model", metavar="CARD", help="of those below, or a .safetensors file; default: what fits the first image")
+    add(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="file, folder (with all folders in it), pattern or web address",
+    )
+    add(
+        "--model",
+        metavar="CARD",
+        help="of those below, or a .safetensors file; default: what fits the first image",
+    )
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     add("--threshold", type=float, metavar="P", help="0 to 1; default: the card's own")
-    add("--flips", type=int, metavar="N", help="answers averaged: 1, 2, 4 or 8; default: the card's own")
-    add("--zoom", type=float, metavar="Z", help="working px per image px; default: found from the image")
-    add("--channel", type=lambda c: int(c) if c.isdecimal() else c, metavar="C", help="from 0, or its name or colour")
+    add(
+        "--flips",
+        type=int,
+        metavar="N",
+        help="answers averaged: 1, 2, 4 or 8; default: the card's own",
+    )
+    add(
+        "--zoom",
+        type=float,
+        metavar="Z",
+        help="working px per image px; default: found from the image",
+    )
+    add(
+        "--channel",
+        type=lambda c: int(c) if c.isdecimal() else c,
+        metavar="C",
+        help="from 0, or its name or colour",
+    )
     add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")
     add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
-    add("--series", metavar="S", help="of a DICOM folder: UID, number or description; default: all, one by one")
-    parser.register("type", "mm", lambda text: tuple(map(float, text.split(","))) if "," in text else float(text))
-    add("--spacing", type="mm", metavar="MM", help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9")
+    add(
+        "--series",
+        metavar="S",
+        help="of a DICOM folder: UID, number or description; default: all, one by one",
+    )
+    parser.register(
+        "type",
+        "mm",
+        lambda text: tuple(map(float, text.split(","))) if "," in text else float(text),
+    )
+    add(
+        "--spacing",
+        type="mm",
+        metavar="MM",
+        help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9",
+    )
     add("--overwrite", action="store_true", default=False, help="replace earlier results")
-    add("--strict", action="store_true", default=False, help="exit status 1 where an image has a warning")
-    add("--scheduler", default=None, metavar="ADDRESS", help="of a Dask cluster that does the work: tcp://HOST:8786")
+    add(
+        "--strict",
+        action="store_true",
+        default=False,
+        help="exit status 1 where an image has a warning",
+    )
+    add(
+        "--scheduler",
+        default=None,
+        metavar="ADDRESS",
+        help="of a Dask cluster that does the work: tcp://HOST:8786",
+    )
     add("--json", action="store_true", default=False, help="print the summary as JSON")
     add("--version", action="version", version=__version__)
     return parser.parse_args(arguments)
@@ -62,7 +113,9 @@ def executor_of(address: str) -> Executor:
 
 def suggested(images: list[str], options: dict) -> str:
     """The network that fits the first image, which is said; UNetHelpersError where there is none of either."""
-    reading = {name: options[name] for name in options.keys() & signature(read_image).parameters.keys()}
+    reading = {
+        name: options[name] for name in options.keys() & signature(read_image).parameters.keys()
+    }
     problem = ImageError(f"{', '.join(images)}: there is nothing in this folder.")
     for item in find_images(images, "series" in reading):
         try:
@@ -81,10 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
             import_module(f".training.{arguments[0]}", __package__).main(arguments[1:])
             return 0
         options = vars(parse(arguments))
-        images, strict, as_json, address = (options.pop(name) for name in ("images", "strict", "json", "scheduler"))
+        images, strict, as_json, address = (
+            options.pop(name) for name in ("images", "strict", "json", "scheduler")
+        )
         if "model" not in options:
             options["model"] = suggested(images, options)
-        table = segment_folder(images, executor=executor_of(address) if address else None, **options)
+        table = segment_folder(
+            images, executor=executor_of(address) if address else None, **options
+        )
     except UNetHelpersError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -96,7 +153,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(shown.loc[:, (shown != "").any()].to_string(index=False, na_rep=""))
         counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
         print(f"{counts}; {options['out'] / 'summary.csv'} says more.")
-    again = all(Path(image).expanduser().is_file() for image in images)  # asked for one by one, not to go on
+    again = all(
+        Path(image).expanduser().is_file() for image in images
+    )  # asked for one by one, not to go on
     good = table["status"].isin(["saved"] if again else ["saved", "done before"])
     failed = ~good & (table["status"] != "left out")
     return 2 if not good.any() else int(failed.any() or (strict and bool(table["warnings"].any())))

@@ -35,12 +35,24 @@ def cached_path(url: str, sha256: str = "", name: str = "") -> Path:
     """Where ``fetch`` keeps the file, whether it is there or not."""
     import pooch
 
-    folder = os.path.expanduser(os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers"))
+    folder = os.path.expanduser(
+        os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers")
+    )
     key = (sha256.lower() or hashlib.sha256(url.encode()).hexdigest())[:8]
-    return Path(folder).absolute() / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
+    return (
+        Path(folder).absolute()
+        / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
+    )
 
 
-def fetch(url: str, sha256: str = "", *, mirrors: Sequence[str] = (), name: str = "", progress: bool = True) -> Path:
+def fetch(
+    url: str,
+    sha256: str = "",
+    *,
+    mirrors: Sequence[str] = (),
+    name: str = "",
+    progress: bool = True,
+) -> Path:
     """The path of a verified copy of ``url``; downloaded once, from the first of url and mirrors that has it.
 
     ``sha256`` may be a prefix of the hash, where only that is known. Raises DownloadError, which says where to
@@ -66,10 +78,18 @@ def fetch(url: str, sha256: str = "", *, mirrors: Sequence[str] = (), name: str 
                     return download(address, target, sha256, progress)
                 except DownloadError as error:
                     failures[address] = error
-    except (OSError, ValueError, NotImplementedError) as error:  # the last: a disk that knows no locks
+    except (
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ) as error:  # the last: a disk that knows no locks
         failures["on this computer"] = error
     reasons = "\n  ".join(f"{where}: {error}" for where, error in failures.items())
-    kind = Unreachable if all(isinstance(error, Unreachable) for error in failures.values()) else DownloadError
+    kind = (
+        Unreachable
+        if all(isinstance(error, Unreachable) for error in failures.values())
+        else DownloadError
+    )
     raise kind(
         f"{target.name.split('-', 1)[1]} could not be fetched.\n  {reasons}\n"
         f"Without a network: get the file from {url} elsewhere, and put it into the folder {target.parent} "
@@ -89,7 +109,8 @@ def fits(path: Path, sha256: str) -> bool:
 
 def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
     """Fetch ``target`` by way of a .part file beside it, which stays where the connection broke.
-    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk."""
+    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk.
+    """
     part, problems = target.with_name(f".{target.name}.part"), list[DownloadError]()
     other = DownloadError("the file that came is not the one expected (its sha256 differs)")
     while len(problems) < TRIES and problems.count(other) < 2:
@@ -101,7 +122,9 @@ def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
             problem = error
         if fits(part, sha256) if sha256 else not problem:
             return part.replace(target)
-        if not problem:  # it may have begun with a part of something else: once more, from the start
+        if (
+            not problem
+        ):  # it may have begun with a part of something else: once more, from the start
             part.unlink()
         problems.append(problem or other)
     raise problems[-1]
@@ -109,7 +132,8 @@ def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
 
 def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
     """One request, for what is missing in ``part``: where no hash will tell whether the pieces fit, for everything.
-    Raises Unreachable where another try may help, DownloadError where not, OSError of the disk."""
+    Raises Unreachable where another try may help, DownloadError where not, OSError of the disk.
+    """
     import requests
     from tqdm.auto import tqdm
 
@@ -118,24 +142,44 @@ def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
     try:
         if urlsplit(url).scheme not in ("http", "https"):
             raise DownloadError("only http and https addresses are fetched")
-        with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
+        with requests.get(
+            url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
+        ) as answer:
             if answer.status_code == 416 and done:
                 return  # nothing is missing, or the part is of something else: the hash tells
             if answer.status_code not in ((200, 206) if done else (200,)):
-                kind = Unreachable if answer.status_code >= 500 or answer.status_code in LATER else DownloadError
+                kind = (
+                    Unreachable
+                    if answer.status_code >= 500 or answer.status_code in LATER
+                    else DownloadError
+                )
                 raise kind(f"the server answers {answer.status_code} {answer.reason}")
             done = done if answer.status_code == 206 else 0
             length = answer.headers.get("Content-Length", "")
-            total = done + int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else 0
+            total = (
+                done + int(length)
+                if length.isdecimal() and "Content-Encoding" not in answer.headers
+                else 0
+            )
             if total > MAX_BYTES:
                 raise DownloadError(f"{total:,} bytes are more than any file here has")
-            shown = {"desc": url.rsplit("/", 1)[-1], "total": total or None, "initial": done, "disable": not progress}
-            with part.open("ab" if done else "wb") as file, tqdm(unit="B", unit_scale=True, **shown) as bar:
+            shown = {
+                "desc": url.rsplit("/", 1)[-1],
+                "total": total or None,
+                "initial": done,
+                "disable": not progress,
+            }
+            with (
+                part.open("ab" if done else "wb") as file,
+                tqdm(unit="B", unit_scale=True, **shown) as bar,
+            ):
                 for block in answer.iter_content(CHUNK):
                     done += len(block)
                     if done > MAX_BYTES:
                         file.truncate(0)
-                        raise DownloadError(f"the server does not stop sending after {MAX_BYTES:,} bytes")
+                        raise DownloadError(
+                            f"the server does not stop sending after {MAX_BYTES:,} bytes"
+                        )
                     file.write(block)
                     bar.update(len(block))
             if done < total:

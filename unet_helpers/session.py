@@ -11,7 +11,9 @@ from .files import written_whole
 def upload(folder="uploads") -> list[Path]:
     """Ask for files in Colab and keep them in ``folder``; elsewhere there is nothing to upload: give a path."""
     if "google.colab" not in sys.modules:
-        raise UNetHelpersError("Uploading is for Colab. Here, write the path of your image into the field instead.")
+        raise UNetHelpersError(
+            "Uploading is for Colab. Here, write the path of your image into the field instead."
+        )
     from google.colab import files
 
     folder = Path(folder)
@@ -24,11 +26,14 @@ def upload(folder="uploads") -> list[Path]:
 
 def take_away(folder="results", name: str = "results.zip") -> Path:
     """Everything in ``folder`` as one zip file beside it; in Colab the browser downloads it at once.
-    Raises SaveError where there is nothing to take away."""
+    Raises SaveError where there is nothing to take away.
+    """
     folder = Path(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:
-        raise SaveError(f"{folder}: nothing to take away yet. Save a result first: result.save('{folder}').")
+        raise SaveError(
+            f"{folder}: nothing to take away yet. Save a result first: result.save('{folder}')."
+        )
     target = folder.parent / name
     with written_whole(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
@@ -53,10 +58,20 @@ def describe_figures(width: int = 940, density: float = 1.4, quality: int = 72) 
             figure.set_layout_engine("constrained")  # or labels may be cut off
         data, inches = BytesIO(), figure.get_size_inches()
         wide = int(min(width, 80 * inches[0]))
-        figure.savefig(data, format="jpeg", dpi=density * wide / inches[0], pil_kwargs={"quality": quality})
-        titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes), figure.get_supxlabel()]
+        figure.savefig(
+            data, format="jpeg", dpi=density * wide / inches[0], pil_kwargs={"quality": quality}
+        )
+        titles = [
+            figure.get_suptitle(),
+            *(ax.get_title() for ax in figure.axes),
+            figure.get_supxlabel(),
+        ]
         alt = ". ".join(" ".join(title.split()) for title in titles if title)
-        return data.getvalue(), {"width": wide, "height": round(wide * inches[1] / inches[0]), "alt": alt}
+        return data.getvalue(), {
+            "width": wide,
+            "height": round(wide * inches[1] / inches[0]),
+            "alt": alt,
+        }
 
     formatters = get_ipython().display_formatter.formatters
     for kind in ("image/png", "image/svg+xml"):

@@ -18,12 +18,12 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-import unet_helpers as uh  # noqa: E402
-from unet_helpers.networks.cards import MODELS, WEIGHTS  # noqa: E402
-from unet_helpers.networks.engine import rounded_layers  # noqa: E402
-from unet_helpers.networks.unet import UNet  # noqa: E402
-from unet_helpers.training.recipes import Case  # noqa: E402
-from unet_helpers.training.tasks import TASKS, read_cases  # noqa: E402
+import unet_helpers as uh
+from unet_helpers.networks.cards import MODELS, WEIGHTS
+from unet_helpers.networks.engine import rounded_layers
+from unet_helpers.networks.unet import UNet
+from unet_helpers.training.recipes import Case
+from unet_helpers.training.tasks import TASKS, read_cases
 
 LOSS = 0.002
 FOR_RANGES, FOR_SCORES = 12, 60  # images or volumes at most, evenly spread
@@ -57,7 +57,9 @@ def compared(models: dict[str, UNet], card: str, cases: list[Case]) -> pd.DataFr
     """Mean of each metric by engine, their difference, and the share of labels that differ."""
     rows, other = {name: [] for name in models}, []
     for case in cases:
-        results = {name: uh.segment(case.image, model, progress=False) for name, model in models.items()}
+        results = {
+            name: uh.segment(case.image, model, progress=False) for name, model in models.items()
+        }
         for name, result in results.items():
             rows[name].append(TASKS[card].score(case, result))
         first, second = (result.labels for result in results.values())
@@ -69,10 +71,16 @@ def compared(models: dict[str, UNet], card: str, cases: list[Case]) -> pd.DataFr
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cards", nargs="+", choices=sorted(TASKS))
-    parser.add_argument("--data", type=Path, required=True, help="with one folder a card, as docs/TRAINING.md says")
-    parser.add_argument("--write", action="store_true", help="keep the ranges in the card, where it loses nothing")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="with one folder a card, as docs/TRAINING.md says"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="keep the ranges in the card, where it loses nothing"
+    )
     chosen = parser.parse_args(arguments)
     for name in chosen.cards:
         cases = list(read_cases(name, chosen.data / name))

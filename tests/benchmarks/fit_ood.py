@@ -26,25 +26,35 @@ from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.images.image import MedicalImage  # noqa: E402
-from unet_helpers.images.read import read_image  # noqa: E402
-from unet_helpers.networks.cards import MODELS, ModelCard  # noqa: E402
-from unet_helpers.preprocessing.image_statistics import features  # noqa: E402
-from unet_helpers.preprocessing.intensities import is_bright_field  # noqa: E402
-from unet_helpers.preprocessing.out_of_distribution import (  # noqa: E402
+from unet_helpers.images.image import MedicalImage
+from unet_helpers.images.read import read_image
+from unet_helpers.networks.cards import MODELS, ModelCard
+from unet_helpers.preprocessing.image_statistics import features
+from unet_helpers.preprocessing.intensities import is_bright_field
+from unet_helpers.preprocessing.out_of_distribution import (
     STATISTICS,
     distance,
     middle_slices,
     score,
 )
-from unet_helpers.preprocessing.resample import resize  # noqa: E402
-from unet_helpers.training.tasks import TASKS, read_cases  # noqa: E402
+from unet_helpers.preprocessing.resample import resize
+from unet_helpers.training.tasks import TASKS, read_cases
 
 FLOOR = 0.45  # of the deviation over all kinds of images: other cameras differ that much, all else alike
 CLUSTERS = {"retinal_vessels": 2, "nuclei": 8, "nuclei_he": 3, "lungs": 2, "brain_flair": 6}
-ROOM = {"retinal_vessels": 1.7, "nuclei": 1.7}  # how far what is far from all may be; of the others 2.4
-COPIES = {"retinal_vessels": 20, "em_membranes": 40, "nuclei": 4, "nuclei_he": 3, "lungs": 3, "brain_flair": 6,
-          "hippocampus": 2}  # fmt: skip
+ROOM = {
+    "retinal_vessels": 1.7,
+    "nuclei": 1.7,
+}  # how far what is far from all may be; of the others 2.4
+COPIES = {
+    "retinal_vessels": 20,
+    "em_membranes": 40,
+    "nuclei": 4,
+    "nuclei_he": 3,
+    "lungs": 3,
+    "brain_flair": 6,
+    "hippocampus": 2,
+}
 FALSE_ALARMS = 2  # %: what each kind of mistake may take of a card's own validation images
 
 
@@ -55,15 +65,32 @@ def inverted(pixels: np.ndarray) -> np.ndarray:
 # what is given by mistake: of which card's images, what it is (and the way out), and how it is made of them
 MISTAKES = {
     "lungs inverted": ("lungs", "an inverted chest X-ray: give pixels.max() - pixels", inverted),
-    "lungs turned left": ("lungs", "a chest X-ray lying on its side: give numpy.rot90(pixels, 3)", np.rot90),
-    "lungs turned right": ("lungs", "a chest X-ray lying on its side: give numpy.rot90(pixels)",
-                           partial(np.rot90, k=3)),
-    "lungs upside down": ("lungs", "a chest X-ray upside down: give numpy.rot90(pixels, 2)", partial(np.rot90, k=2)),
-    "lungs turned and inverted": ("lungs", "an inverted chest X-ray lying on its side",
-                                  lambda pixels: inverted(np.rot90(pixels))),
-    "vessels inverted": ("retinal_vessels", "an angiogram or an inverted photograph: give pixels.max() - pixels",
-                         inverted),
-}  # fmt: skip
+    "lungs turned left": (
+        "lungs",
+        "a chest X-ray lying on its side: give numpy.rot90(pixels, 3)",
+        np.rot90,
+    ),
+    "lungs turned right": (
+        "lungs",
+        "a chest X-ray lying on its side: give numpy.rot90(pixels)",
+        partial(np.rot90, k=3),
+    ),
+    "lungs upside down": (
+        "lungs",
+        "a chest X-ray upside down: give numpy.rot90(pixels, 2)",
+        partial(np.rot90, k=2),
+    ),
+    "lungs turned and inverted": (
+        "lungs",
+        "an inverted chest X-ray lying on its side",
+        lambda pixels: inverted(np.rot90(pixels)),
+    ),
+    "vessels inverted": (
+        "retinal_vessels",
+        "an angiogram or an inverted photograph: give pixels.max() - pixels",
+        inverted,
+    ),
+}
 # probability of a photograph of something else from which no network is suggested: where stains differ, they get room
 LIKELY = {"nuclei": 0.87, "nuclei_he": 0.87}
 PENALTY = 0.3  # C of the logistic regression
@@ -91,9 +118,14 @@ def look_at_all(folder: Path) -> Iterator[Look]:
                     yield Look(name, case.part, case.kind, copy > 0, look(slices, only))
                 for mistake, (view, _, change) in MISTAKES.items():
                     if view == name:
-                        slices = [np.ascontiguousarray(change(pixels)) for pixels in middle_slices(case.image)]
+                        slices = [
+                            np.ascontiguousarray(change(pixels))
+                            for pixels in middle_slices(case.image)
+                        ]
                         yield Look(mistake, case.part, case.kind, False, look(slices, TASKS))
-    for number, path in enumerate(tqdm(sorted((folder / "photographs").glob("*/*.*")), desc="photographs")):
+    for number, path in enumerate(
+        tqdm(sorted((folder / "photographs").glob("*/*.*")), desc="photographs")
+    ):
         pixels, part = read_image(path).pixels, path.parent.name
         yield Look("photographs", part, "", False, look([pixels], TASKS))
         rng = np.random.default_rng(number)
@@ -102,7 +134,9 @@ def look_at_all(folder: Path) -> Iterator[Look]:
             yield Look("photographs", part, "", True, look([vary(pixels, like, rng)], TASKS))
 
 
-def copies(image: MedicalImage, card: ModelCard, rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
+def copies(
+    image: MedicalImage, card: ModelCard, rng: np.random.Generator
+) -> Iterator[list[np.ndarray]]:
     """The slices as they are, then varied, then one by one from near the bottom to near the top."""
     slices = middle_slices(image)
     yield slices
@@ -120,7 +154,11 @@ def vary(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) -> np.nd
     """A slice as another camera, stain, exposure or crop would have given it: all of them in distribution."""
     pixels = cut_and_zoom(pixels, card, rng)
     pixels = pixels[:, ::-1] if rng.random() < 0.5 else pixels
-    pixels = np.rot90(pixels, rng.integers(4)) if card.name in ("nuclei", "nuclei_he", "em_membranes") else pixels
+    pixels = (
+        np.rot90(pixels, rng.integers(4))
+        if card.name in ("nuclei", "nuclei_he", "em_membranes")
+        else pixels
+    )
     low, high = np.percentile(pixels, [0, 99.9])
     pixels = np.clip((pixels - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
     pixels = pixels ** np.float32(np.exp(0.25 * rng.standard_normal()))
@@ -138,10 +176,19 @@ def cut_and_zoom(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) 
         pixels.shape[:2],
         0.65 if card.preprocessing.scale == "field of view" and rng.random() < 0.15 else 0.8,
     )
-    cut = [max(1, int(n * (rng.uniform(least, 1) if rng.random() < 0.5 or least < 0.8 else 1))) for n in shape]
+    cut = [
+        max(1, int(n * (rng.uniform(least, 1) if rng.random() < 0.5 or least < 0.8 else 1)))
+        for n in shape
+    ]
     row, column = (int(rng.integers(n - m + 1)) for n, m in zip(shape, cut, strict=True))
-    zoom = 2 ** np.clip((0.15 if len(card.preprocessing.axes) > 1 else 0.5) * rng.standard_normal(), -1, 1)
-    zoom = min(zoom, 512 / min(shape)) if card.preprocessing.scale in ("square", "field of view") else zoom
+    zoom = 2 ** np.clip(
+        (0.15 if len(card.preprocessing.axes) > 1 else 0.5) * rng.standard_normal(), -1, 1
+    )
+    zoom = (
+        min(zoom, 512 / min(shape))
+        if card.preprocessing.scale in ("square", "field of view")
+        else zoom
+    )
     pixels = np.ascontiguousarray(pixels[row : row + cut[0], column : column + cut[1]], np.float32)
     return resize(pixels, tuple(max(1, round(n * zoom)) for n in cut))
 
@@ -149,15 +196,23 @@ def cut_and_zoom(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) 
 def recolour(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) in 0 to 1 with another white balance; for nuclei other dyes too, or none."""
     if card.name in ("nuclei", "nuclei_he") and is_bright_field(pixels) and rng.random() < 0.4:
-        dyes = rgb2hed(np.clip(pixels, 0, 1))  # as in immunohistochemistry: less eosin, and DAB in places
-        places = cv2.GaussianBlur(rng.standard_normal(pixels.shape[:2]).astype(np.float32), (0, 0), 8)
+        dyes = rgb2hed(
+            np.clip(pixels, 0, 1)
+        )  # as in immunohistochemistry: less eosin, and DAB in places
+        places = cv2.GaussianBlur(
+            rng.standard_normal(pixels.shape[:2]).astype(np.float32), (0, 0), 8
+        )
         dyes[..., 1] *= rng.random()
         dyes[..., 2] += 0.1 * rng.random() * np.clip(places / places.std(), 0, 2)
         pixels = hed2rgb(dyes).astype(np.float32)
     pixels = pixels * np.exp(0.1 * rng.standard_normal(3)).astype(np.float32)
     if card.name != "nuclei":
         return pixels
-    mix = np.eye(3)[rng.permutation(3)] if rng.random() < 0.3 else np.eye(3) + 0.12 * rng.standard_normal((3, 3))
+    mix = (
+        np.eye(3)[rng.permutation(3)]
+        if rng.random() < 0.3
+        else np.eye(3) + 0.12 * rng.standard_normal((3, 3))
+    )
     pixels = np.maximum(pixels @ mix.astype(np.float32), 0)
     grey = pixels.mean(-1, keepdims=True)
     if rng.random() < 0.15:
@@ -178,28 +233,43 @@ def fit(x: np.ndarray, clusters: int, scale: np.ndarray) -> list:
     for g in groups:
         own = len(g) / (len(g) + 40)
         whiten = np.linalg.inv(np.linalg.cholesky(own * np.cov(g.T) + (1 - own) * shared + prior))
-        found.append([g.mean(0), whiten, float(-2 * np.log(np.diag(whiten)).mean())])  # log det, per dimension
+        found.append(
+            [g.mean(0), whiten, float(-2 * np.log(np.diag(whiten)).mean())]
+        )  # log det, per dimension
     narrowest = min(spread for _, _, spread in found)
     return [(centre, whiten, spread - narrowest) for centre, whiten, spread in found]
 
 
 def fit_all(looks: list[Look]) -> dict[str, dict]:
     """What ``out_of_distribution.json`` holds, from the training and validation parts."""
-    groups = {name: (name, name, "") for name in TASKS}  # whose looks, in which card's view, what it is
+    groups = {
+        name: (name, name, "") for name in TASKS
+    }  # whose looks, in which card's view, what it is
     groups |= {name: (name, view, what) for name, (view, what, _) in MISTAKES.items()}
     train, validation = ([x for x in looks if x.part == part] for part in ("train", "validation"))
     found: dict[str, dict] = {}
     for name, (source, view, what) in groups.items():
         own = np.vstack([x.features[view] for x in train if x.group == source])
         every = np.vstack([x.features[view] for x in train if x.group in TASKS and not x.varied])
-        clusters = fit(own, CLUSTERS.get(source, 1 if source in TASKS else 2), np.nanstd(every, axis=0))
-        found[name] = {"view": view, "what": what, "clusters": clusters, "room": ROOM.get(name, 2.4)}
+        clusters = fit(
+            own, CLUSTERS.get(source, 1 if source in TASKS else 2), np.nanstd(every, axis=0)
+        )
+        found[name] = {
+            "view": view,
+            "what": what,
+            "clusters": clusters,
+            "room": ROOM.get(name, 2.4),
+        }
         if name in TASKS:
             found[name]["limit"] = limit(name, clusters, validation)
         else:
             right = [x for x in validation if x.group == view and not x.varied]
-            times = [away(x, found[view]) / found[view]["limit"] / away(x, found[name]) for x in right]
-            usual = np.percentile([away(x, found[name]) for x in looks if x.group == source and x.part != "test"], 95)
+            times = [
+                away(x, found[view]) / found[view]["limit"] / away(x, found[name]) for x in right
+            ]
+            usual = np.percentile(
+                [away(x, found[name]) for x in looks if x.group == source and x.part != "test"], 95
+            )
             found[name]["limit"] = float(min(usual, 1 / np.percentile(times, 100 - FALSE_ALARMS)))
     return found | {f"photographs, {card}": fit_photographs(card, looks) for card in TASKS}
 
@@ -207,13 +277,21 @@ def fit_all(looks: list[Look]) -> dict[str, dict]:
 def fit_photographs(card: str, looks: list[Look]) -> dict:
     """What tells photographs from the card's images (and those of cards with the same classes) in its view: logistic
     regression on the statistics and their squares. The photographs of the validation part are fitted to as well."""
-    alike = [name for name in TASKS if MODELS[name].classes == MODELS[card].classes]  # these have one view, too
-    own = [x.features.get(card, x.features.get(x.group)) for x in looks if x.part == "train" and x.group in alike]
+    alike = [
+        name for name in TASKS if MODELS[name].classes == MODELS[card].classes
+    ]  # these have one view, too
+    own = [
+        x.features.get(card, x.features.get(x.group))
+        for x in looks
+        if x.part == "train" and x.group in alike
+    ]
     other = [x.features[card] for x in looks if x.part != "test" and x.group == "photographs"]
     x, y = np.vstack(own + other), np.repeat([0, 1], [len(np.vstack(own)), len(np.vstack(other))])
     centre, scale = np.nanmean(x, 0), np.maximum(np.nanstd(x, 0), 1e-6)
     z = np.clip(np.nan_to_num((x - centre) / scale), -4, 4)
-    model = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=3000).fit(np.hstack([z, z * z]), y)
+    model = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=3000).fit(
+        np.hstack([z, z * z]), y
+    )
     what, weights = "a photograph of something else", [centre, scale, *np.split(model.coef_[0], 2)]
     found = {"view": card, "what": what, "weights": weights, "bias": float(model.intercept_[0])}
     return found | {"limit": 1 / LIKELY.get(card, 0.8)}
@@ -235,36 +313,64 @@ def away(seen: Look, group: dict) -> float:
 def table(looks: list[Look], groups: dict[str, dict]) -> str:
     """Share of each kind's images that each card flags and that no card fits, in percent; and which fits first."""
     lines = [
-        f"{'images of, flagged by':26}" + "".join(f"{name[:13]:>15}" for name in TASKS) + "   none   images, first"
+        f"{'images of, flagged by':26}"
+        + "".join(f"{name[:13]:>15}" for name in TASKS)
+        + "   none   images, first"
     ]
     for kind in dict.fromkeys(x.group for x in looks):
-        seen = [{name: away(x, g) / g["limit"] for name, g in groups.items()} for x in looks if x.group == kind]
-        flags, unfit = (np.array([[score(found, card, groups, strict) > 1 for card in TASKS] for found in seen])
-                        for strict in (False, True))  # fmt: skip
-        best = [min((found[c], c) for c, bad in zip(TASKS, row, strict=True) if not bad)[1]
-                for found, row in zip(seen, unfit, strict=True) if not row.all()]  # fmt: skip
-        lines.append(f"{kind:26}" + "".join(f"{share:15.1%}" for share in flags.mean(0))
-                     + f"{unfit.all(1).mean():7.1%} {len(seen):8}, {dict(Counter(best).most_common(3))}")  # fmt: skip
+        seen = [
+            {name: away(x, g) / g["limit"] for name, g in groups.items()}
+            for x in looks
+            if x.group == kind
+        ]
+        flags, unfit = (
+            np.array([[score(found, card, groups, strict) > 1 for card in TASKS] for found in seen])
+            for strict in (False, True)
+        )
+        best = [
+            min((found[c], c) for c, bad in zip(TASKS, row, strict=True) if not bad)[1]
+            for found, row in zip(seen, unfit, strict=True)
+            if not row.all()
+        ]
+        lines.append(
+            f"{kind:26}"
+            + "".join(f"{share:15.1%}" for share in flags.mean(0))
+            + f"{unfit.all(1).mean():7.1%} {len(seen):8}, {dict(Counter(best).most_common(3))}"
+        )
     return "\n".join(lines)
 
 
 def save(groups: dict[str, dict], path: Path) -> None:
     """As JSON with five digits; of the whitening matrices only the lower triangle, which is all there is."""
-    digits = lambda values: [float(f"{v:.5g}") for v in np.ravel(values)]  # noqa: E731
+    digits = lambda values: [float(f"{v:.5g}") for v in np.ravel(values)]
     plain = {}
     for name, group in groups.items():
         clusters = [
-            {"centre": digits(centre), "whiten": digits(whiten[np.tril_indices(len(centre))]), "spread": digits(s)[0]}
+            {
+                "centre": digits(centre),
+                "whiten": digits(whiten[np.tril_indices(len(centre))]),
+                "spread": digits(s)[0],
+            }
             for centre, whiten, s in group.get("clusters", [])
         ]
-        numbers = {key: digits(value)[0] for key, value in group.items() if isinstance(value, float)}
-        rows = {"clusters": clusters} if clusters else {"weights": [digits(row) for row in group["weights"]]}
+        numbers = {
+            key: digits(value)[0] for key, value in group.items() if isinstance(value, float)
+        }
+        rows = (
+            {"clusters": clusters}
+            if clusters
+            else {"weights": [digits(row) for row in group["weights"]]}
+        )
         plain[name] = group | numbers | rows
-    path.write_text(json.dumps(plain, separators=(",", ":")).replace('{"centre"', '\n{"centre"') + "\n")
+    path.write_text(
+        json.dumps(plain, separators=(",", ":")).replace('{"centre"', '\n{"centre"') + "\n"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     help_ = "folder with one folder a card, as docs/TRAINING.md says, and photographs"
     parser.add_argument("--data", type=Path, required=True, help=help_)
     parser.add_argument("--out", type=Path, default=STATISTICS)

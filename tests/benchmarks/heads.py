@@ -20,14 +20,18 @@ from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-import unet_helpers as uh  # noqa: E402
-from unet_helpers.images.orientation import to_stack  # noqa: E402
+import unet_helpers as uh
+from unet_helpers.images.orientation import to_stack
 
 SIDES = {"left": 17, "right": 53}
 TISSUES = (  # grey of the mean and how far it varies from head to head, white matter at 1; FreeSurfer's numbers
     (0.02, 0.01, (0, 512)),
     (0.20, 0.06, (4, 5, 14, 15, 24, 43, 44)),  # fluid
-    (0.60, 0.05, (3, 8, 42, 47, 26, 58, 17, 18, 53, 54)),  # cortex; hippocampus and amygdala are given more below
+    (
+        0.60,
+        0.05,
+        (3, 8, 42, 47, 26, 58, 17, 18, 53, 54),
+    ),  # cortex; hippocampus and amygdala are given more below
     (0.68, 0.05, (11, 12, 50, 51)),  # caudate nucleus, putamen
     (0.78, 0.04, (10, 49)),  # thalamus
     (0.87, 0.04, (13, 52, 28, 60, 85)),  # pallidum, ventral diencephalon, chiasm
@@ -50,8 +54,12 @@ def paint(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             means[min(number, len(means) - 1)] = level
     means[[17, 18, 53, 54]] += DEEP_CORTEX * rng.uniform(0, 2)
     texture = gaussian_filter(rng.standard_normal(labels.shape, np.float32), 0.7)
-    pixels = means.astype(np.float32)[labels] * (1 + rng.uniform(0.02, 0.05) * texture / texture.std())
-    field = zoom(rng.normal(0, rng.uniform(0.05, 0.15), (4, 4, 4)), np.array(labels.shape) / 4, order=1)
+    pixels = means.astype(np.float32)[labels] * (
+        1 + rng.uniform(0.02, 0.05) * texture / texture.std()
+    )
+    field = zoom(
+        rng.normal(0, rng.uniform(0.05, 0.15), (4, 4, 4)), np.array(labels.shape) / 4, order=1
+    )
     return pixels * np.exp(field).astype(np.float32)
 
 
@@ -59,19 +67,27 @@ def scan(path: Path, seed: int) -> tuple[uh.MedicalImage, np.ndarray, np.ndarray
     """(image, labels of the hippocampi, rotation): a head in the map's orientation, as a scanner would see it."""
     image, rng = uh.read_image(path), np.random.default_rng(seed)
     labels = np.rint(image.pixels).astype(np.int32)
-    step = np.array(((1, 1, 1), (1, 1, 1.5), (1.2, 1, 1), (2, 2, 2), (1, 1, 2), (1.5, 1.5, 1.5))[seed % 6])
+    step = np.array(
+        ((1, 1, 1), (1, 1, 1.5), (1.2, 1, 1), (2, 2, 2), (1, 1, 2), (1.5, 1.5, 1.5))[seed % 6]
+    )
     step = rng.permutation(step) * rng.uniform(0.9, 1.0, 3).round(2)
     turn = Rotation.from_euler("xyz", rng.uniform(-15, 15, 3), degrees=True).as_matrix()
     shape = tuple(np.ceil(np.array(labels.shape) / step).astype(int))
     matrix = turn * step
-    offset = (np.array(labels.shape) - 1) / 2 + rng.uniform(-8, 8, 3) - matrix @ ((np.array(shape) - 1) / 2)
+    offset = (
+        (np.array(labels.shape) - 1) / 2
+        + rng.uniform(-8, 8, 3)
+        - matrix @ ((np.array(shape) - 1) / 2)
+    )
     pixels = gaussian_filter(paint(labels, rng), 0.45 * step)
     pixels = affine_transform(pixels, matrix, offset, shape, order=1, mode="nearest")
     noise = rng.uniform(0.01, 0.04) * rng.standard_normal((2, *shape), np.float32)
     pixels = np.hypot(pixels + noise[0], noise[1]).astype(np.float32) * 700
     truth = np.zeros(shape, np.uint8)
     for number in SIDES.values():
-        truth[affine_transform(np.float32(labels == number), matrix, offset, shape, order=1) > 0.5] = number
+        truth[
+            affine_transform(np.float32(labels == number), matrix, offset, shape, order=1) > 0.5
+        ] = number
     affine = image.affine @ np.block([[np.diag(step), np.zeros((3, 1))], [np.zeros((1, 3)), 1]])
     return uh.MedicalImage(pixels, "XYZ", tuple(step), affine), truth, turn
 
@@ -85,7 +101,9 @@ def middles(stack: uh.MedicalImage, truth: np.ndarray) -> list[np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--heads", default="11-20", help="first and last of the files, counted from 1")
+    parser.add_argument(
+        "--heads", default="11-20", help="first and last of the files, counted from 1"
+    )
     parser.add_argument("--true-boxes", action="store_true")
     chosen = parser.parse_args()
     first, last = map(int, chosen.heads.split("-"))
@@ -94,18 +112,28 @@ def main() -> None:
         if not first <= number <= last:
             continue
         image, truth, _ = scan(path, number)
-        stack, shown = to_stack(image), to_stack(uh.MedicalImage(truth, "XYZ", image.spacing, image.affine)).pixels
+        stack, shown = (
+            to_stack(image),
+            to_stack(uh.MedicalImage(truth, "XYZ", image.spacing, image.affine)).pixels,
+        )
         true = middles(stack, shown)
         start = time.process_time()
         at_truth = Mock(return_value=(true, np.eye(3), []))
-        with patch("unet_helpers.inference.localise.place_boxes", at_truth) if chosen.true_boxes else nullcontext():
+        with (
+            patch("unet_helpers.inference.localise.place_boxes", at_truth)
+            if chosen.true_boxes
+            else nullcontext()
+        ):
             result = uh.segment(image, model, progress=False)
         seconds = time.process_time() - start
         table, words = result.measure(), []
         for (side, value), middle in zip(SIDES.items(), true, strict=True):
             found = np.isin(result.objects, table.loc[table["side"] == side, "object"])
             off = np.linalg.norm((np.array(result.places[side]) - middle) * stack.spacing)
-            volumes = [np.count_nonzero(mask) * np.prod(stack.spacing) / 1000 for mask in (found, truth == value)]
+            volumes = [
+                np.count_nonzero(mask) * np.prod(stack.spacing) / 1000
+                for mask in (found, truth == value)
+            ]
             rows.append((uh.dice(truth == value, found), off))
             words.append(
                 f"{side} Dice {rows[-1][0]:.3f}, box off {off:4.1f} mm, {volumes[0]:.2f} of {volumes[1]:.2f} mL"

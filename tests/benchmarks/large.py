@@ -10,7 +10,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from helpers.slides import CLUSTER, write_slide  # noqa: E402
+from helpers.slides import CLUSTER, write_slide
 
 WORK = """
 import sys, time
@@ -25,11 +25,16 @@ print(f"{len(table)} objects in {time.perf_counter() - start:.0f} s, peak memory
 if __name__ == "__main__":
     side, clusters = (int(value) for value in (sys.argv[1:] + ["30000", "40"][len(sys.argv) - 1 :]))
     random = np.random.default_rng(1)
-    corners = random.integers(0, (side - CLUSTER) // CLUSTER, (clusters, 2)) * CLUSTER  # none on another
+    corners = (
+        random.integers(0, (side - CLUSTER) // CLUSTER, (clusters, 2)) * CLUSTER
+    )  # none on another
     corners = np.unique(np.vstack([corners, [[1800, 1800]]]), axis=0)  # one where four blocks meet
     with TemporaryDirectory() as folder:
         count = write_slide(Path(folder) / "slide.tif", side, corners.tolist())
         held = (Path(folder) / "slide.tif").stat().st_size / 1e6
-        print(f"{side} x {side} px with {count} nuclei in {len(corners)} clusters, {held:.0f} MB", flush=True)
+        print(
+            f"{side} x {side} px with {count} nuclei in {len(corners)} clusters, {held:.0f} MB",
+            flush=True,
+        )
         command = [sys.executable, "-c", WORK, f"{folder}/slide.tif", f"{folder}/out"]
         subprocess.run(command, cwd=Path(__file__).parents[2], check=True)

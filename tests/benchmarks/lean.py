@@ -10,7 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.networks.unet import UNet, fold_batch_norm  # noqa: E402
+from unet_helpers.networks.unet import UNet, fold_batch_norm
 
 features = int(sys.argv[1]) if len(sys.argv) > 1 else 16
 plain = UNet(3, 1, features).eval()
@@ -20,7 +20,11 @@ image = torch.rand(1, 3, 512, 512)
 ways = {
     "as trained": (plain, image, torch.no_grad),
     "channels_last": (last, image.contiguous(memory_format=torch.channels_last), torch.no_grad),
-    "and folded, inference_mode": (lean, image.contiguous(memory_format=torch.channels_last), torch.inference_mode),
+    "and folded, inference_mode": (
+        lean,
+        image.contiguous(memory_format=torch.channels_last),
+        torch.inference_mode,
+    ),
 }
 times = {name: [] for name in ways}
 for _ in range(17):
@@ -31,4 +35,6 @@ for _ in range(17):
         times[name].append(1000 * (time.perf_counter() - started))
 first = statistics.median(times["as trained"][2:])
 for name, spent in times.items():
-    print(f"{name:28} {statistics.median(spent[2:]):7.1f} ms  {first / statistics.median(spent[2:]):.2f} times as fast")
+    print(
+        f"{name:28} {statistics.median(spent[2:]):7.1f} ms  {first / statistics.median(spent[2:]):.2f} times as fast"
+    )

@@ -13,9 +13,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.networks.load import load_model  # noqa: E402
-from unet_helpers.training.evaluate import evaluate  # noqa: E402
-from unet_helpers.training.tasks import TASKS  # noqa: E402
+from unet_helpers.networks.load import load_model
+from unet_helpers.training.evaluate import evaluate
+from unet_helpers.training.tasks import TASKS
 
 REPEATS = 15
 
@@ -23,7 +23,10 @@ REPEATS = 15
 @torch.inference_mode()
 def milliseconds(models: list) -> list[float]:
     """Median time of each network for 512 x 512 px, taken in turns."""
-    images = [torch.rand(1, m.in_channels, 512, 512).contiguous(memory_format=torch.channels_last) for m in models]
+    images = [
+        torch.rand(1, m.in_channels, 512, 512).contiguous(memory_format=torch.channels_last)
+        for m in models
+    ]
     times = torch.zeros(REPEATS + 2, len(models))
     for i in range(REPEATS + 2):
         for j, (model, image) in enumerate(zip(models, images)):
@@ -43,7 +46,11 @@ def main() -> None:
     models = [load_model(path) for path in chosen.weights]
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     for model, spent in zip(models, milliseconds(models)):
-        scores = evaluate(chosen.card, chosen.data, chosen.part, model).drop(columns=["name", "kind", "group"]).mean()
+        scores = (
+            evaluate(chosen.card, chosen.data, chosen.part, model)
+            .drop(columns=["name", "kind", "group"])
+            .mean()
+        )
         words = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
         count = sum(p.numel() for p in model.parameters())
         print(f"features {model.features:3d}  parameters {count:>10,}  {spent:6.1f} ms  {words}")

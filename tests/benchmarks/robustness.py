@@ -15,13 +15,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from unet_helpers.inference.segment import segment  # noqa: E402
-from unet_helpers.networks.load import load_model  # noqa: E402
-from unet_helpers.preprocessing.resample import resize, resize_labels  # noqa: E402
-from unet_helpers.training.recipes import Case  # noqa: E402
+from unet_helpers.inference.segment import segment
+from unet_helpers.networks.load import load_model
+from unet_helpers.preprocessing.resample import resize, resize_labels
+from unet_helpers.training.recipes import Case
 from unet_helpers.training.tasks import (
-    TASKS,  # noqa: E402
-    read_cases,  # noqa: E402
+    TASKS,
+    read_cases,
 )
 
 
@@ -36,7 +36,7 @@ def looks(pixels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[str
     """Name and uint8 pixels of each look; 0 to 1 is the range of the image, noise a share of it."""
     low, high = np.percentile(pixels, [0.1, 99.9])
     x = np.clip((pixels.astype(np.float32) - low) / (high - low), 0, 1)
-    as_bytes = lambda a: (np.clip(a, 0, 1) * 255).round().astype(np.uint8)  # noqa: E731
+    as_bytes = lambda a: (np.clip(a, 0, 1) * 255).round().astype(np.uint8)
     yield "as it is", as_bytes(x)
     yield "gamma 0.5", as_bytes(x**0.5)
     yield "gamma 2", as_bytes(x**2)
@@ -45,7 +45,10 @@ def looks(pixels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[str
     yield "noise 8 %", as_bytes(x + random.normal(0, 0.08, x.shape))
     if x.ndim == 2 or x.shape[-1] == 3:  # a picture, not a volume
         yield "blur 1.5 px", as_bytes(cv2.GaussianBlur(x, (0, 0), 1.5))
-        yield "JPEG 75", cv2.imdecode(cv2.imencode(".jpg", as_bytes(x), [cv2.IMWRITE_JPEG_QUALITY, 75])[1], -1)
+        yield (
+            "JPEG 75",
+            cv2.imdecode(cv2.imencode(".jpg", as_bytes(x), [cv2.IMWRITE_JPEG_QUALITY, 75])[1], -1),
+        )
 
 
 def main() -> None:
@@ -56,7 +59,9 @@ def main() -> None:
     parser.add_argument("weights", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--part", default="test")
-    parser.add_argument("--longest", type=int, help="px of an image's longer side, to which it is shrunk")
+    parser.add_argument(
+        "--longest", type=int, help="px of an image's longer side, to which it is shrunk"
+    )
     chosen = parser.parse_args()
     models = [load_model(path) for path in chosen.weights]
     rows, random, score = [], np.random.default_rng(0), TASKS[chosen.card].score
@@ -67,9 +72,18 @@ def main() -> None:
         for look, pixels in looks(case.image.pixels, random):
             image = replace(case.image, pixels=pixels)
             for path, model in zip(chosen.weights, models):
-                scores = score(case, segment(image, model, progress=False))  # inside the field of view of the original
+                scores = score(
+                    case, segment(image, model, progress=False)
+                )  # inside the field of view of the original
                 rows.append({"look": look, "weights": path, **scores})
-    print(pd.DataFrame(rows).groupby(["look", "weights"], sort=False).mean().unstack().round(3).to_string())
+    print(
+        pd.DataFrame(rows)
+        .groupby(["look", "weights"], sort=False)
+        .mean()
+        .unstack()
+        .round(3)
+        .to_string()
+    )
 
 
 if __name__ == "__main__":

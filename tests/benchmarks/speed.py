@@ -32,18 +32,21 @@ from torch import nn
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-import unet_helpers as uh  # noqa: E402
-from unet_helpers.inference.tiles import OVERLAP, TILE, predict  # noqa: E402
-from unet_helpers.networks.engine import precision, run  # noqa: E402
-from unet_helpers.networks.unet import UNet  # noqa: E402
-from unet_helpers.preprocessing.slices import Prepared  # noqa: E402
+import unet_helpers as uh
+from unet_helpers.inference.tiles import OVERLAP, TILE, predict
+from unet_helpers.networks.engine import precision, run
+from unet_helpers.networks.unet import UNet
+from unet_helpers.preprocessing.slices import Prepared
 
 REPEATS = 7
 # what a network can be computed with: its name on the page, the engine and the precision
 WAYS = [("torch", "torch", "float32"), ("torch, bfloat16", "torch", "bfloat16")]
 if find_spec("openvino"):
     WAYS += [("OpenVINO", "openvino", "float32"), ("OpenVINO, bfloat16", "openvino", "bfloat16")]
-    WAYS += [("OpenVINO, int8", "int8", "float32"), ("OpenVINO, int8 and bfloat16", "int8", "bfloat16")]
+    WAYS += [
+        ("OpenVINO, int8", "int8", "float32"),
+        ("OpenVINO, int8 and bfloat16", "int8", "bfloat16"),
+    ]
 WAYS = [way for way in WAYS if way[2] in ("float32", precision())]
 FRESH = """
 import json, time
@@ -68,7 +71,9 @@ class Valid(nn.Module):
 
     @staticmethod
     def pair(a: int, b: int) -> nn.Sequential:
-        return nn.Sequential(nn.Conv2d(a, b, 3), nn.ReLU(inplace=True), nn.Conv2d(b, b, 3), nn.ReLU(inplace=True))
+        return nn.Sequential(
+            nn.Conv2d(a, b, 3), nn.ReLU(inplace=True), nn.Conv2d(b, b, 3), nn.ReLU(inplace=True)
+        )
 
     def forward(self, x):
         kept = []
@@ -78,7 +83,9 @@ class Valid(nn.Module):
         for up, block, skip in zip(self.up, self.joined, kept[-2::-1]):
             x = up(x)
             cut = (skip.shape[-1] - x.shape[-1]) // 2
-            x = block(torch.cat((skip[..., cut : cut + x.shape[-2], cut : cut + x.shape[-1]], x), 1))
+            x = block(
+                torch.cat((skip[..., cut : cut + x.shape[-2], cut : cut + x.shape[-1]], x), 1)
+            )
         return self.last(x)
 
 
@@ -111,7 +118,9 @@ def medians(ways: dict[str, Callable], repeats: int = REPEATS) -> dict[str, floa
 
 def fresh(code: str) -> tuple[float, float]:
     """Seconds and peak memory (MiB) of code in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", FRESH.format(code=code)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH.format(code=code)], cwd=ROOT, capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return tuple(json.loads(done.stdout.splitlines()[-1]))
@@ -120,7 +129,9 @@ def fresh(code: str) -> tuple[float, float]:
 def texture(height: int, width: int) -> np.ndarray:
     """An 8-bit image with something at every scale, the same each time."""
     rng = np.random.default_rng(0)
-    return np.kron(rng.integers(60, 200, (height // 8, width // 8)), np.ones((8, 8))).astype(np.uint8)
+    return np.kron(rng.integers(60, 200, (height // 8, width // 8)), np.ones((8, 8))).astype(
+        np.uint8
+    )
 
 
 def table(head: list[str], rows: list[list]) -> str:
@@ -137,13 +148,19 @@ def whole_path() -> str:
     }
     ways: dict[str, Callable] = {"2015": lambda: valid(tile)}  # one of its four tiles
     for card, image in images.items():
-        several = computed(card, lambda model, image=image: uh.segment(image, model, progress=False))
+        several = computed(
+            card, lambda model, image=image: uh.segment(image, model, progress=False)
+        )
         ways |= {f"{card}, {name}": way for name, way in several.items()}
     found = medians(ways, 5)
     paper = 4 * found.pop("2015")
-    rows = [[name, f"{1000 * spent:.0f} ms", f"{paper / spent:.1f}"] for name, spent in found.items()]
+    rows = [
+        [name, f"{1000 * spent:.0f} ms", f"{paper / spent:.1f}"] for name, spent in found.items()
+    ]
     words = f"The 2015 network's own overlap-tile pass, four tiles of 572 px in and 388 out: {paper:.2f} s.\n\n"
-    return words + table(["card, engine", "`segment`, 512 × 512", "times as fast as the 2015 pass"], rows)
+    return words + table(
+        ["card, engine", "`segment`, 512 × 512", "times as fast as the 2015 pass"], rows
+    )
 
 
 def one_pass(side: int) -> str:
@@ -151,7 +168,9 @@ def one_pass(side: int) -> str:
     model = uh.load_model("em_membranes")
     x = torch.rand(1, 1, side, side).contiguous(memory_format=torch.channels_last)
     trained = UNet(1, 1).eval()
-    ways = {"torch, as trained": lambda: trained(x)} | computed("em_membranes", lambda model: run(model, x))
+    ways = {"torch, as trained": lambda: trained(x)} | computed(
+        "em_membranes", lambda model: run(model, x)
+    )
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         import onnxruntime
 
@@ -166,9 +185,13 @@ def one_pass(side: int) -> str:
     operations = 2 * sum(multiplications(trained, side))
     a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
     sgemm = 2 * 1024**3 / medians({"sgemm": lambda: a @ b})["sgemm"]
-    rows = [[n, f"{1000 * t:.0f} ms", f"{found['torch'] / t:.2f}", f"{operations / t / sgemm:.0%}"]
-            for n, t in found.items()]  # fmt: skip
-    return table([f"one pass, {side} × {side}", "time", "as fast as torch", "of the rate of sgemm"], rows)
+    rows = [
+        [n, f"{1000 * t:.0f} ms", f"{found['torch'] / t:.2f}", f"{operations / t / sgemm:.0%}"]
+        for n, t in found.items()
+    ]
+    return table(
+        [f"one pass, {side} × {side}", "time", "as fast as torch", "of the rate of sgemm"], rows
+    )
 
 
 def multiplications(model: nn.Module, side: int) -> list[int]:
@@ -194,13 +217,23 @@ def against_monai() -> str:
     from monai.inferers import sliding_window_inference
 
     pixels, plain = texture(1792, 1792), uh.load_model("em_membranes", engine="torch")
-    x, out = torch.from_numpy(pixels)[None, None].float() / 255, np.zeros((1, *pixels.shape), np.float32)
+    x, out = (
+        torch.from_numpy(pixels)[None, None].float() / 255,
+        np.zeros((1, *pixels.shape), np.float32),
+    )
     ours = computed("em_membranes", lambda model: predict(model, Prepared(pixels, 0, 1 / 255), out))
     ways = {f"ours, {name}": way for name, way in ours.items()}
-    ways["MONAI, torch"] = lambda: sliding_window_inference(x, TILE, 1, plain, overlap=OVERLAP / TILE, mode="gaussian")
+    ways["MONAI, torch"] = lambda: sliding_window_inference(
+        x, TILE, 1, plain, overlap=OVERLAP / TILE, mode="gaussian"
+    )
     found = medians(ways, 3)
-    rows = [[name, f"{spent:.2f} s", f"{found['MONAI, torch'] / spent:.2f}"] for name, spent in found.items()]
-    return table([f"tiles of {TILE} px, {OVERLAP} shared, 1792 × 1792", "time", "as fast as MONAI"], rows)
+    rows = [
+        [name, f"{spent:.2f} s", f"{found['MONAI, torch'] / spent:.2f}"]
+        for name, spent in found.items()
+    ]
+    return table(
+        [f"tiles of {TILE} px, {OVERLAP} shared, 1792 × 1792", "time", "as fast as MONAI"], rows
+    )
 
 
 def growth(sizes: list[int]) -> str:
@@ -219,15 +252,26 @@ uh.segment_large({path!r}, "em_membranes", {out!r}, progress=False)
     rows = []
     for n in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            ways = {"segment": code.format(n=n)} if n <= 8192 else {}  # of larger ones the result fills gigabytes
+            ways = (
+                {"segment": code.format(n=n)} if n <= 8192 else {}
+            )  # of larger ones the result fills gigabytes
             if n >= 2048:
                 pixels = np.tile(texture(256, 256), (n // 256, n // 256))
                 tifffile.imwrite(f"{folder}/large.tif", pixels, tile=(512, 512))
-                ways["segment_large"] = on_disk.format(path=f"{folder}/large.tif", out=f"{folder}/out")
+                ways["segment_large"] = on_disk.format(
+                    path=f"{folder}/large.tif", out=f"{folder}/out"
+                )
             for name, way in ways.items():
                 spent, memory = fresh(way)
-                rows.append([f"{n} × {n}", f"`{name}`", f"{spent:.1f} s", f"{1e9 * spent / n**2:.0f} ns",
-                             f"{memory:.0f} MiB"])  # fmt: skip
+                rows.append(
+                    [
+                        f"{n} × {n}",
+                        f"`{name}`",
+                        f"{spent:.1f} s",
+                        f"{1e9 * spent / n**2:.0f} ns",
+                        f"{memory:.0f} MiB",
+                    ]
+                )
     words = (
         f"`import unet_helpers` alone takes {base:.0f} MiB. A result in memory holds 4 bytes a pixel and class; "
         "`segment_large` also tells the objects apart, and writes them.\n\n"
@@ -237,12 +281,18 @@ uh.segment_large({path!r}, "em_membranes", {out!r}, progress=False)
 
 def starts() -> str:
     times = {"import torch": [], "import unet_helpers": [], "a first answer (fluorescence.png)": []}
-    codes = ["import torch", "import unet_helpers",
-             "import unet_helpers as uh; uh.segment('sample_images/fluorescence.png', 'nuclei')"]  # fmt: skip
+    codes = [
+        "import torch",
+        "import unet_helpers",
+        "import unet_helpers as uh; uh.segment('sample_images/fluorescence.png', 'nuclei')",
+    ]
     for _ in range(3):
         for name, code in zip(times, codes):
             times[name].append(fresh(code)[0])
-    return table(["a fresh process", "time"], [[n, f"{statistics.median(t):.2f} s"] for n, t in times.items()])
+    return table(
+        ["a fresh process", "time"],
+        [[n, f"{statistics.median(t):.2f} s"] for n, t in times.items()],
+    )
 
 
 def samples() -> str:
@@ -253,10 +303,17 @@ def samples() -> str:
         if not path.exists():
             continue
         image = uh.read_image(path)
-        spent = medians({"it": lambda: uh.segment(image, model, progress=False).objects}, 3)["it"]  # noqa: B023
+        spent = medians({"it": lambda: uh.segment(image, model, progress=False).objects}, 3)["it"]
         area = np.prod(image.spatial_shape) / 1e6
-        rows.append([f"`{name}`", card, " × ".join(map(str, image.spatial_shape)), f"{spent:.2f} s",
-                     f"{spent / area:.2f} s"])  # fmt: skip
+        rows.append(
+            [
+                f"`{name}`",
+                card,
+                " × ".join(map(str, image.spatial_shape)),
+                f"{spent:.2f} s",
+                f"{spent / area:.2f} s",
+            ]
+        )
     return table(["sample", "card", "size", "image to objects", "a megapixel"], rows)
 
 
@@ -271,13 +328,18 @@ def workers(count: int = 200) -> str:
             np.save(Path(folder) / f"{i}.npy", texture(256, 256))
         paths, found = sorted(Path(folder).glob("*.npy")), {}
         for n in (1, 2):
-            with ProcessPoolExecutor(n, get_context("spawn"), torch.set_num_threads, (1,)) as executor:  # no forks
+            with ProcessPoolExecutor(
+                n, get_context("spawn"), torch.set_num_threads, (1,)
+            ) as executor:  # no forks
                 list(executor.map(one_of_many, paths[: 2 * n]))  # started, imported
                 started = time.perf_counter()
                 list(executor.map(one_of_many, paths))
                 found[n] = time.perf_counter() - started
     rows = [[n, f"{spent:.1f} s", f"{found[1] / spent:.2f}"] for n, spent in found.items()]
-    return table([f"workers, one thread each, {count} images of 256 × 256", "time", "times as fast as one"], rows)
+    return table(
+        [f"workers, one thread each, {count} images of 256 × 256", "time", "times as fast as one"],
+        rows,
+    )
 
 
 def both(first: str, second: str) -> str:
@@ -291,7 +353,9 @@ def both(first: str, second: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", type=Path, help="the page; without it, it is printed")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 2048, 8192])
     chosen = parser.parse_args()
@@ -299,23 +363,37 @@ def main() -> None:
     os.environ.setdefault("PYTHONPATH", str(ROOT))
     names = ("torch", "openvino", "onnxruntime", "monai", "numpy")
     versions = ", ".join(f"{name} {version(name)}" for name in names if find_spec(name))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
     processor = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
-        processor = next(line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name"))
+        processor = next(
+            line.split(": ")[1]
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        )
     page = [
-        "# Speed", "",
+        "# Speed",
+        "",
         f"Made by `python tests/benchmarks/speed.py --sizes {' '.join(map(str, chosen.sizes))} --write docs/SPEED.md` "
         f"on {date.today()}, commit {commit.strip()}: "
         f"{processor}, {torch.get_num_threads()} threads; {versions}. Single precision (float32) where a row says "
         "nothing else, OpenVINO where none is named. Figures of two runs, one after "
-        "the other" + "; images of more than 4096 px a side once" * (max(chosen.sizes) > 4096) + ".",
-    ]  # fmt: skip
+        "the other"
+        + "; images of more than 4096 px a side once" * (max(chosen.sizes) > 4096)
+        + ".",
+    ]
     parts = {
-        "An image of 512 × 512": whole_path, "One pass of the network": lambda: one_pass(512),
-        "Small images": lambda: one_pass(256), "Tiles": against_monai, "Larger images": lambda: growth(chosen.sizes),
-        "Starting": starts, "The samples": samples, "Many images": workers,
-    }  # fmt: skip
+        "An image of 512 × 512": whole_path,
+        "One pass of the network": lambda: one_pass(512),
+        "Small images": lambda: one_pass(256),
+        "Tiles": against_monai,
+        "Larger images": lambda: growth(chosen.sizes),
+        "Starting": starts,
+        "The samples": samples,
+        "Many images": workers,
+    }
     runs = []
     for number in (1, 2):
         runs.append([])

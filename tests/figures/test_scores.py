@@ -9,13 +9,22 @@ from helpers.networks import make_network
 
 import unet_helpers as uh
 from unet_helpers.figures.network import as_seen
-from unet_helpers.figures.scores import disagreement_figure, score_table, threshold_curve, threshold_scores
+from unet_helpers.figures.scores import (
+    disagreement_figure,
+    score_table,
+    threshold_curve,
+    threshold_scores,
+)
 from unet_helpers.results import metrics
 
 
-def result_of(probabilities, card="retinal_vessels", spacing=None, threshold=0.5) -> uh.Segmentation:
+def result_of(
+    probabilities, card="retinal_vessels", spacing=None, threshold=0.5
+) -> uh.Segmentation:
     shape = probabilities.shape[1:]
-    image = uh.MedicalImage(np.zeros(shape, np.uint8), "YX" if len(shape) == 2 else "ZYX", spacing=spacing)
+    image = uh.MedicalImage(
+        np.zeros(shape, np.uint8), "YX" if len(shape) == 2 else "ZYX", spacing=spacing
+    )
     return uh.Segmentation(image, uh.MODELS[card], probabilities.astype(np.float32), threshold)
 
 
@@ -56,7 +65,9 @@ def test_threshold_scores_of_several_classes_are_those_of_the_foreground():
 @pytest.mark.parametrize(("filled", "dice"), [(0.0, 1.0), (1.0, 0.0)])
 def test_threshold_scores_where_there_is_nothing_to_find(filled, dice):
     scores = threshold_scores(result_of(np.full((1, 4, 4), filled)), np.zeros((4, 4)))
-    assert (scores.Dice == dice).all() and (scores.Sensitivity == 1).all() and (scores.Precision == dice).all()
+    assert (scores.Dice == dice).all()
+    assert (scores.Sensitivity == 1).all()
+    assert (scores.Precision == dice).all()
 
 
 def test_threshold_curve_marks_the_threshold_in_use_and_the_best(binary):
@@ -82,7 +93,9 @@ def test_score_table_has_a_row_for_each_class_and_mm_where_known():
     expected = metrics.surface_distance(truth == 2, result.labels == 2, (3.0, 1.0, 0.5))
     assert row["Surface distance, 95 % (mm)"] == expected
     assert table.loc["Together"].Dice == metrics.dice(truth, result.labels)
-    assert "Surface distance, 95 % (px)" in score_table(result_of(softmax((6, 20, 30)), "hippocampus"), truth)
+    assert "Surface distance, 95 % (px)" in score_table(
+        result_of(softmax((6, 20, 30)), "hippocampus"), truth
+    )
 
 
 def test_score_table_takes_any_marking_of_a_single_structure(binary):
@@ -112,7 +125,9 @@ def test_disagreement_is_that_of_the_turned_and_mirrored_answers(model, flips):
             )  # eight ways, enumerated in another way than in tiles.py
             if flips == 4:
                 turned = np.rot90(np.flipud(seen) if mirror else seen, turn)
-            answer = np.rot90(model(torch.from_numpy(turned.copy())[None, None])[0, 0].numpy(), -turn)
+            answer = np.rot90(
+                model(torch.from_numpy(turned.copy())[None, None])[0, 0].numpy(), -turn
+            )
             answers.append((np.flipud(answer) if flips == 4 else answer.T) if mirror else answer)
     result = uh.segment(image, model, flips=flips, progress=False)
     mean, spread = result.foreground, result.spread
@@ -127,12 +142,15 @@ def test_a_network_without_preference_agrees_with_itself(model):
     result = uh.segment(volume, model, flips=8, progress=False)
     mean, spread = result.foreground, result.spread
     assert mean.shape == spread.shape == (4, 16, 20)
-    assert np.ptp(mean) == 0 and spread.max() == 0
+    assert np.ptp(mean) == 0
+    assert spread.max() == 0
 
 
 def test_disagreement_figure_opens_where_the_answers_differ_most(model):
     volume = np.full((5, 16, 20), 100, np.uint8)
-    volume[3] = np.random.default_rng(12).integers(0, 255, (16, 20))  # the only slice with anything to see
+    volume[3] = np.random.default_rng(12).integers(
+        0, 255, (16, 20)
+    )  # the only slice with anything to see
     figure = disagreement_figure(volume, model, flips=4)
     assert figure.axes[0].get_title().startswith("array, slice 3")
     spread = uh.segment(volume, model, flips=4, progress=False).spread
@@ -144,7 +162,9 @@ def test_disagreement_figure_opens_where_the_answers_differ_most(model):
 
 def test_one_copy_disagrees_with_nothing(model):
     with pytest.raises(uh.ArgumentError, match="nothing to compare"):
-        disagreement_figure(np.random.default_rng(13).integers(0, 255, (16, 20), dtype=np.uint8), model, flips=1)
+        disagreement_figure(
+            np.random.default_rng(13).integers(0, 255, (16, 20), dtype=np.uint8), model, flips=1
+        )
 
 
 def test_calibration_counts_what_is_true_in_each_interval():
@@ -152,5 +172,8 @@ def test_calibration_counts_what_is_true_in_each_interval():
     probabilities = random.random((1, 200, 300)).astype(np.float32)
     truth = random.random((200, 300)) < probabilities[0] ** 2  # it says p, and p squared is true
     table = uh.calibration(result_of(probabilities), truth)
-    assert len(table) == 10 and table.Pixels.sum() == truth.size
-    np.testing.assert_allclose(table["Share that is true"], table["Mean probability"] ** 2, atol=0.03)
+    assert len(table) == 10
+    assert table.Pixels.sum() == truth.size
+    np.testing.assert_allclose(
+        table["Share that is true"], table["Mean probability"] ** 2, atol=0.03
+    )

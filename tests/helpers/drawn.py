@@ -12,8 +12,20 @@ def draw_nuclei(count: int = 60, side: int = 512, seed: int = 0) -> tuple[np.nda
     random = np.random.default_rng(seed)
     light, truth = np.full((side, side), 14.0, np.float32), np.zeros((side, side), np.int32)
     for number in range(1, count + 1):
-        centre, axes = random.integers(12, side - 12, 2).tolist(), random.integers(10, 19, 2).tolist()
-        mask = cv2.ellipse(np.zeros((side, side), np.uint8), centre, axes, float(random.uniform(0, 180)), 0, 360, 1, -1)
+        centre, axes = (
+            random.integers(12, side - 12, 2).tolist(),
+            random.integers(10, 19, 2).tolist(),
+        )
+        mask = cv2.ellipse(
+            np.zeros((side, side), np.uint8),
+            centre,
+            axes,
+            float(random.uniform(0, 180)),
+            0,
+            360,
+            1,
+            -1,
+        )
         fresh = (mask > 0) & (truth == 0)
         if fresh.sum() > 0.75 * mask.sum():  # nuclei touch, but do not lie on top of one another
             truth[fresh] = number

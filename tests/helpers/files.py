@@ -12,9 +12,17 @@ import tifffile
 from PIL import Image
 
 RANDOM = np.random.default_rng(0)
-GREY8, GREY16 = (RANDOM.integers(0, np.iinfo(t).max, (24, 31), t, endpoint=True) for t in (np.uint8, np.uint16))
-RGBA8, RGBA16 = (RANDOM.integers(0, np.iinfo(t).max, (24, 31, 4), t, endpoint=True) for t in (np.uint8, np.uint16))
-FLOAT, STACK8 = RANDOM.normal(size=(24, 31)).astype(np.float32), RANDOM.integers(0, 256, (5, 24, 31), np.uint8)
+GREY8, GREY16 = (
+    RANDOM.integers(0, np.iinfo(t).max, (24, 31), t, endpoint=True) for t in (np.uint8, np.uint16)
+)
+RGBA8, RGBA16 = (
+    RANDOM.integers(0, np.iinfo(t).max, (24, 31, 4), t, endpoint=True)
+    for t in (np.uint8, np.uint16)
+)
+FLOAT, STACK8 = (
+    RANDOM.normal(size=(24, 31)).astype(np.float32),
+    RANDOM.integers(0, 256, (5, 24, 31), np.uint8),
+)
 STACK16 = RANDOM.integers(-1000, 3000, (6, 24, 31), np.int16)
 VOLUME = STACK16.transpose(2, 1, 0)
 SMOOTH = np.stack(np.broadcast_arrays(*np.ogrid[40:200:24j, 60:180:31j], 90), -1).astype(np.uint8)
@@ -82,7 +90,9 @@ def png(pixels: np.ndarray, bits: int, colour: int) -> bytes:
     data = b"".join(b"\0" + row.astype(f">u{max(bits, 8) // 8}").tobytes() for row in rows)
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, colour, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b""))
-    chunks = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    chunks = (
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
@@ -125,7 +135,10 @@ def dicom(pixels, photometric="MONOCHROME2", samples=1, **tags):
         data = pydicom.Dataset()
         data.file_meta = pydicom.dataset.FileMetaDataset()
         data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        data.SOPClassUID, data.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, pydicom.uid.generate_uid()
+        data.SOPClassUID, data.SOPInstanceUID = (
+            pydicom.uid.SecondaryCaptureImageStorage,
+            pydicom.uid.generate_uid(),
+        )
         if pixels.ndim == 3 and samples == 1:
             data.NumberOfFrames = len(pixels)
         if samples == 3:
@@ -146,9 +159,15 @@ def series(path):
     """Six slices in an order that is not theirs, oblique to nothing, 1.5 mm apart, rows 0.7 mm, columns 0.5 mm."""
     path.mkdir()
     (path / "readme.txt").write_text("no image")
-    geometry = {"PixelSpacing": [0.7, 0.5], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "SeriesInstanceUID": "1.2.3"}
+    geometry = {
+        "PixelSpacing": [0.7, 0.5],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "SeriesInstanceUID": "1.2.3",
+    }
     for name, i in enumerate([3, 0, 5, 1, 4, 2]):
-        dicom(STACK16[i], ImagePositionPatient=[-10, 20, 30 + 1.5 * i], **geometry)(path / f"{name}.dcm")
+        dicom(STACK16[i], ImagePositionPatient=[-10, 20, 30 + 1.5 * i], **geometry)(
+            path / f"{name}.dcm"
+        )
 
 
 def ybr(pixels):
@@ -158,7 +177,10 @@ def ybr(pixels):
 
 
 RED, GREEN, BLUE = (
-    {f"{c}PaletteColorLookupTableDescriptor": [16, 0, 8], f"{c}PaletteColorLookupTableData": COLOURS[:, i].tobytes()}
+    {
+        f"{c}PaletteColorLookupTableDescriptor": [16, 0, 8],
+        f"{c}PaletteColorLookupTableData": COLOURS[:, i].tobytes(),
+    }
     for i, c in enumerate(("Red", "Green", "Blue"))
 )
 UM = {"unit": "um", "spacing": 2.0, "axes": "ZYX"}
@@ -178,7 +200,14 @@ FILES = [
     Case("png rgba 16 bit", "a.png", raw_png(RGBA16, 16, 6), RGBA16[..., :3], "YXC", note="alpha"),
     Case("png palette", "a.png", palette(COLOURS), COLOURS[FOUR], "YXC", note="palette"),
     Case("png palette of greys", "a.png", palette(GREYS), FOUR * 17, note="palette"),
-    Case("png palette, clear", "a.png", palette(COLOURS, transparency=3), COLOURS[FOUR], "YXC", note="alpha"),
+    Case(
+        "png palette, clear",
+        "a.png",
+        palette(COLOURS, transparency=3),
+        COLOURS[FOUR],
+        "YXC",
+        note="alpha",
+    ),
     Case("png greys, clear", "a.png", palette(GREYS, transparency=3), FOUR * 17, note="alpha"),
     Case("jpeg grey", "a.jpg", pil(SMOOTH[..., 0], quality=95), SMOOTH[..., 0], atol=3),
     Case("jpeg rgb", "a.jpg", pil(SMOOTH, quality=95, subsampling=0), SMOOTH, "YXC", atol=4),
@@ -189,8 +218,17 @@ FILES = [
     Case("gif", "a.gif", palette(COLOURS), COLOURS[FOUR], "YXC", note="palette"),
     Case("gif grey", "a.gif", pil(GREY8), GREY8, note="palette"),
     Case("gif frames", "a.gif", frames(*STACK8), STACK8[0], note="frame 0 of 5"),
-    Case("gif frame 2", "a.gif", frames(*STACK8), STACK8[2], note="frame 2 of 5", options={"page": 2}),
-    Case("gif frame 3", "a.gif", frames(*STACK8), STACK8[3], note="frame 3 of 5", options={"frame": 3}),
+    Case(
+        "gif frame 2", "a.gif", frames(*STACK8), STACK8[2], note="frame 2 of 5", options={"page": 2}
+    ),
+    Case(
+        "gif frame 3",
+        "a.gif",
+        frames(*STACK8),
+        STACK8[3],
+        note="frame 3 of 5",
+        options={"frame": 3},
+    ),
     Case("webp", "a.webp", pil(RGBA8[..., :3].copy(), lossless=True), RGBA8[..., :3], "YXC"),
     Case("webp lossy", "a.webp", pil(SMOOTH, quality=95), SMOOTH, "YXC", atol=8),
     Case("tiff 8 bit", "a.tif", tiff(GREY8), GREY8),
@@ -198,42 +236,131 @@ FILES = [
     Case("tiff int16", "a.tif", tiff(STACK16[0]), STACK16[0]),
     Case("tiff float", "a.tif", tiff(FLOAT), FLOAT),
     Case("tiff rgb", "a.tif", tiff(RGBA8[..., :3], photometric="rgb"), RGBA8[..., :3], "YXC"),
-    Case("tiff rgba", "a.tif", tiff(RGBA16, photometric="rgb", extrasamples=["unassalpha"]), RGBA16[..., :3], "YXC",
-         note="alpha"),
-    Case("tiff planar", "a.tif", tiff(RGBA8[..., :3].transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
-         RGBA8[..., :3], "YXC"),
-    Case("tiff 5 samples", "a.tif", tiff(np.stack([*STACK8], -1), photometric="minisblack", planarconfig="contig"),
-         STACK8[0], note="channel 0 of 0, 1, 2, 3, 4"),
+    Case(
+        "tiff rgba",
+        "a.tif",
+        tiff(RGBA16, photometric="rgb", extrasamples=["unassalpha"]),
+        RGBA16[..., :3],
+        "YXC",
+        note="alpha",
+    ),
+    Case(
+        "tiff planar",
+        "a.tif",
+        tiff(RGBA8[..., :3].transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+        RGBA8[..., :3],
+        "YXC",
+    ),
+    Case(
+        "tiff 5 samples",
+        "a.tif",
+        tiff(np.stack([*STACK8], -1), photometric="minisblack", planarconfig="contig"),
+        STACK8[0],
+        note="channel 0 of 0, 1, 2, 3, 4",
+    ),
     Case("tiff tiles", "a.tif", tiff(GREY16, tile=(16, 16)), GREY16),
     Case("tiff deflate", "a.tif", tiff(GREY16, compression="zlib", predictor=True), GREY16),
     Case("tiff lzw", "a.tif", tiff(GREY16, compression="lzw"), GREY16),
-    Case("tiff jpeg", "a.tif", tiff(SMOOTH, photometric="rgb", compression="jpeg"), SMOOTH, "YXC", atol=8),
-    Case("tiff turned", "a.tif", tiff(RGBA8[..., :3], photometric="rgb", resolution=(20000, 40000),
-         resolutionunit="CENTIMETER", extratags=[(274, 3, 1, 6, True)]), np.rot90(RGBA8[..., :3], -1), "YXC",
-         (0.5e-3, 0.25e-3), note="orientation"),
+    Case(
+        "tiff jpeg",
+        "a.tif",
+        tiff(SMOOTH, photometric="rgb", compression="jpeg"),
+        SMOOTH,
+        "YXC",
+        atol=8,
+    ),
+    Case(
+        "tiff turned",
+        "a.tif",
+        tiff(
+            RGBA8[..., :3],
+            photometric="rgb",
+            resolution=(20000, 40000),
+            resolutionunit="CENTIMETER",
+            extratags=[(274, 3, 1, 6, True)],
+        ),
+        np.rot90(RGBA8[..., :3], -1),
+        "YXC",
+        (0.5e-3, 0.25e-3),
+        note="orientation",
+    ),
     Case("tiff thumbnail first", "a.tif", thumbnail_first, GREY16, note="largest of 2"),
     Case("tiff big-endian", "a.tif", tiff(GREY16, byteorder=">"), GREY16),
     Case("tiff big", "a.tif", tiff(GREY16, bigtiff=True), GREY16),
     Case("tiff white is 0", "a.tif", white_is_zero(8, GREY8), 255 - GREY8, note="inverted"),
     Case("tiff white is 0, 4 bit", "a.tif", white_is_zero(4, FOUR), 15 - FOUR, note="inverted"),
-    Case("tiff pages", "a.tif", tiff(STACK8, photometric="minisblack"), STACK8, "ZYX", note="read as slices"),
-    Case("tiff page 3", "a.tif", tiff(STACK8, photometric="minisblack"), STACK8[3], note="page 3", options={"page": 3}),
-    Case("imagej", "a.tif", tiff(STACK8, imagej=True, resolution=(2, 4), metadata=UM), STACK8, "ZYX",
-         (2e-3, 0.25e-3, 0.5e-3)),
-    Case("imagej micro", "a.tif", tiff(GREY8, imagej=True, resolution=(2, 4), metadata={"unit": "\\u00B5m"}), GREY8,
-         spacing=(0.25e-3, 0.5e-3)),
-    Case("imagej channels", "a.tif", tiff(STACK8[:4].reshape(2, 2, 24, 31), imagej=True, metadata={"axes": "ZCYX"}),
-         STACK8[:4:2], "ZYX", note="channel 0 of 0, 1"),
-    Case("ome", "a.ome.tif", tiff(STACK8, ome=True, metadata=OME), STACK8, "ZYX", (2e-3, 0.25e-3, 0.5e-3)),
-    Case("ome channels", "a.ome.tif", tiff(STACK8[:2], ome=True, metadata={"axes": "CYX"}), STACK8[0],
-         note="channel 0 of 0, 1"),
-    Case("ome time", "a.ome.tif", tiff(np.stack([STACK8, STACK8 // 2]), ome=True, metadata={"axes": "TZYX"}),
-         np.stack([STACK8, STACK8 // 2]), "TZYX"),
+    Case(
+        "tiff pages",
+        "a.tif",
+        tiff(STACK8, photometric="minisblack"),
+        STACK8,
+        "ZYX",
+        note="read as slices",
+    ),
+    Case(
+        "tiff page 3",
+        "a.tif",
+        tiff(STACK8, photometric="minisblack"),
+        STACK8[3],
+        note="page 3",
+        options={"page": 3},
+    ),
+    Case(
+        "imagej",
+        "a.tif",
+        tiff(STACK8, imagej=True, resolution=(2, 4), metadata=UM),
+        STACK8,
+        "ZYX",
+        (2e-3, 0.25e-3, 0.5e-3),
+    ),
+    Case(
+        "imagej micro",
+        "a.tif",
+        tiff(GREY8, imagej=True, resolution=(2, 4), metadata={"unit": "\\u00B5m"}),
+        GREY8,
+        spacing=(0.25e-3, 0.5e-3),
+    ),
+    Case(
+        "imagej channels",
+        "a.tif",
+        tiff(STACK8[:4].reshape(2, 2, 24, 31), imagej=True, metadata={"axes": "ZCYX"}),
+        STACK8[:4:2],
+        "ZYX",
+        note="channel 0 of 0, 1",
+    ),
+    Case(
+        "ome",
+        "a.ome.tif",
+        tiff(STACK8, ome=True, metadata=OME),
+        STACK8,
+        "ZYX",
+        (2e-3, 0.25e-3, 0.5e-3),
+    ),
+    Case(
+        "ome channels",
+        "a.ome.tif",
+        tiff(STACK8[:2], ome=True, metadata={"axes": "CYX"}),
+        STACK8[0],
+        note="channel 0 of 0, 1",
+    ),
+    Case(
+        "ome time",
+        "a.ome.tif",
+        tiff(np.stack([STACK8, STACK8 // 2]), ome=True, metadata={"axes": "TZYX"}),
+        np.stack([STACK8, STACK8 // 2]),
+        "TZYX",
+    ),
     Case("npy", "a.npy", lambda path: np.save(path, FLOAT), FLOAT),
     Case("npy big-endian", "a.npy", lambda path: np.save(path, GREY16.astype(">u2")), GREY16),
     Case("npy bool", "a.npy", lambda path: np.save(path, GREY8 > 9), (GREY8 > 9).astype(np.uint8)),
-    Case("npz", "a.npz", lambda path: np.savez_compressed(path, image=STACK16, other=FLOAT), STACK16, "ZYX",
-         note="'image'"),
+    Case(
+        "npz",
+        "a.npz",
+        lambda path: np.savez_compressed(path, image=STACK16, other=FLOAT),
+        STACK16,
+        "ZYX",
+        note="'image'",
+    ),
     Case("nifti", "a.nii", nifti(VOLUME), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
     Case("nifti gz", "a.nii.gz", nifti(VOLUME), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
     Case("nifti 2", "a.nii", nifti(VOLUME, nib.Nifti2Image), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
@@ -242,26 +369,77 @@ FILES = [
     Case("nrrd gz", "b.nrrd", itk(STACK16, useCompression=True), STACK16, "ZYX", (1.5, 0.7, 0.5)),
     Case("metaimage", "a.mha", itk(STACK16), STACK16, "ZYX", (1.5, 0.7, 0.5)),
     Case("nifti flat", "a.nii", nifti(VOLUME[..., 0]), VOLUME[..., :1], "XYZ", (0.5, 0.7, 1.0)),
-    Case("nifti scaled", "a.nii", nifti(VOLUME, slope=(0.5, 3)), VOLUME * np.float32(0.5) + 3, "XYZ", (0.5, 0.7, 1.5),
-         note="scaled by 0.5"),
-    Case("nifti 4D", "a.nii.gz", nifti(np.stack([VOLUME, VOLUME + 1], -1)), VOLUME, "XYZ", (0.5, 0.7, 1.5), "volume 0"),
-    Case("nifti 4D, 1", "a.nii", nifti(np.stack([VOLUME, VOLUME + 1], -1)), VOLUME + 1, "XYZ", (0.5, 0.7, 1.5),
-         "volume 1 of 2", {"volume": 1}),
+    Case(
+        "nifti scaled",
+        "a.nii",
+        nifti(VOLUME, slope=(0.5, 3)),
+        VOLUME * np.float32(0.5) + 3,
+        "XYZ",
+        (0.5, 0.7, 1.5),
+        note="scaled by 0.5",
+    ),
+    Case(
+        "nifti 4D",
+        "a.nii.gz",
+        nifti(np.stack([VOLUME, VOLUME + 1], -1)),
+        VOLUME,
+        "XYZ",
+        (0.5, 0.7, 1.5),
+        "volume 0",
+    ),
+    Case(
+        "nifti 4D, 1",
+        "a.nii",
+        nifti(np.stack([VOLUME, VOLUME + 1], -1)),
+        VOLUME + 1,
+        "XYZ",
+        (0.5, 0.7, 1.5),
+        "volume 1 of 2",
+        {"volume": 1},
+    ),
     Case("nifti pair", "a.hdr", nifti(VOLUME, nib.Nifti1Pair), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
     Case("analyze", "a.img", nifti(VOLUME, nib.Spm99AnalyzeImage), VOLUME, "XYZ", (0.5, 0.7, 1.5)),
-    Case("dicom", "a.dcm", dicom(STACK16[0], PixelSpacing=[0.7, 0.5]), STACK16[0], spacing=(0.7, 0.5)),
+    Case(
+        "dicom", "a.dcm", dicom(STACK16[0], PixelSpacing=[0.7, 0.5]), STACK16[0], spacing=(0.7, 0.5)
+    ),
     Case("dicom white is 0", "a.dcm", dicom(GREY8, "MONOCHROME1"), 255 - GREY8, note="inverted"),
-    Case("dicom scaled", "a.dcm", dicom(GREY16, RescaleSlope=2, RescaleIntercept=-1024),
-         GREY16 * np.float32(2) - np.float32(1024), note="scaled by 2"),
-    Case("dicom frames", "a.dcm", dicom(STACK8, PixelSpacing=[0.7, 0.5], SpacingBetweenSlices=2), STACK8, "ZYX",
-         (2, 0.7, 0.5)),
-    Case("dicom film", "a.dcm", dicom(STACK8, PixelSpacing=[0.7, 0.5], FrameTime=40), STACK8, "TYX", (0.7, 0.5)),
+    Case(
+        "dicom scaled",
+        "a.dcm",
+        dicom(GREY16, RescaleSlope=2, RescaleIntercept=-1024),
+        GREY16 * np.float32(2) - np.float32(1024),
+        note="scaled by 2",
+    ),
+    Case(
+        "dicom frames",
+        "a.dcm",
+        dicom(STACK8, PixelSpacing=[0.7, 0.5], SpacingBetweenSlices=2),
+        STACK8,
+        "ZYX",
+        (2, 0.7, 0.5),
+    ),
+    Case(
+        "dicom film",
+        "a.dcm",
+        dicom(STACK8, PixelSpacing=[0.7, 0.5], FrameTime=40),
+        STACK8,
+        "TYX",
+        (0.7, 0.5),
+    ),
     Case("dicom rgb", "a.dcm", dicom(SMOOTH, "RGB", 3), SMOOTH, "YXC"),
-    Case("dicom ybr", "a.dcm", dicom(ybr(SMOOTH), "YBR_FULL", 3), SMOOTH, "YXC", note="YBR", atol=2),
-    Case("dicom palette", "a.dcm", dicom(FOUR, "PALETTE COLOR", **RED, **GREEN, **BLUE), COLOURS[FOUR], "YXC",
-         note="palette"),
+    Case(
+        "dicom ybr", "a.dcm", dicom(ybr(SMOOTH), "YBR_FULL", 3), SMOOTH, "YXC", note="YBR", atol=2
+    ),
+    Case(
+        "dicom palette",
+        "a.dcm",
+        dicom(FOUR, "PALETTE COLOR", **RED, **GREEN, **BLUE),
+        COLOURS[FOUR],
+        "YXC",
+        note="palette",
+    ),
     Case("dicom series", "scan", series, STACK16, "ZYX", (1.5, 0.7, 0.5), "left out 1 other file"),
-]  # fmt: skip
+]
 
 
 def named(id: str) -> Case:

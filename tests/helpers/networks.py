@@ -23,8 +23,17 @@ def make_network(
     classes = tuple(f"class {i}" for i in range(1, max(2, out_channels)))
     colors = ("#E69F00", "#56B4E9", "#009E73")[: len(classes)]
     preprocessing = {"channels": "rgb" if in_channels == 3 else "grey"} | preprocessing
-    network.card = ModelCard("small", "Small", "test", classes, colors, Preprocessing(**preprocessing),
-                             out_channels=out_channels, features=features, depth=depth)  # fmt: skip
+    network.card = ModelCard(
+        "small",
+        "Small",
+        "test",
+        classes,
+        colors,
+        Preprocessing(**preprocessing),
+        out_channels=out_channels,
+        features=features,
+        depth=depth,
+    )
     network.weights_sha256 = ""
     return network.eval()
 

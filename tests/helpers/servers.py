@@ -34,7 +34,7 @@ def colab_sessions():
     answers: list = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(answers).encode())

@@ -17,12 +17,12 @@ import atheris
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-import pydicom.pixels  # noqa: E402, F401  its dictionaries take minutes to instrument
+import pydicom.pixels
 
 with atheris.instrument_imports(include=["unet_helpers", "PIL", "tifffile", "nibabel"]):
-    import nibabel  # noqa: F401
-    import tifffile  # noqa: F401
-    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+    import nibabel
+    import tifffile
+    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     from unet_helpers import UNetHelpersError, read_image
     from unet_helpers.images import orientation
@@ -45,9 +45,13 @@ def fill(corpus: Path) -> None:
 
     corpus.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for i, case in enumerate(case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")):
+        for i, case in enumerate(
+            case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")
+        ):
             case.write(Path(folder) / case.name)
-            (corpus / f"seed{i}").write_bytes(bytes([i % len(ENDINGS)]) + (Path(folder) / case.name).read_bytes())
+            (corpus / f"seed{i}").write_bytes(
+                bytes([i % len(ENDINGS)]) + (Path(folder) / case.name).read_bytes()
+            )
 
 
 def main() -> None:
@@ -69,12 +73,18 @@ def main() -> None:
             return
         finally:
             path.unlink()
-        assert image.pixels.size and image.pixels.dtype.kind in "uif" and image.channels in (1, 3)
+        assert image.pixels.size
+        assert image.pixels.dtype.kind in "uif"
+        assert image.channels in (1, 3)
         stack = orientation.to_stack(image).pixels
         answer = stack[None, ..., 0] if image.channels > 1 else stack[None]
         assert orientation.from_stack(image, answer)[0].shape == image.spatial_shape
 
-    limits = ["-max_len=40000", "-rss_limit_mb=4096", "-timeout=20"]  # the options given come last and win
+    limits = [
+        "-max_len=40000",
+        "-rss_limit_mb=4096",
+        "-timeout=20",
+    ]  # the options given come last and win
     atheris.Setup([sys.argv[0], str(corpus), *limits, *sys.argv[2:]], read)
     atheris.Fuzz()
 

@@ -23,7 +23,9 @@ def series(draw):
     shear = draw(st.sampled_from([0.0, 0.0, 0.3]))  # a tilted gantry
     across = (turn[:, 2] + shear * turn[:, 1]) * draw(steps)
     start = np.array([draw(st.floats(-200, 200)) for _ in range(3)])
-    pixels = np.random.default_rng(draw(st.integers(0, 99))).integers(1, 900, shape).astype(np.uint16)
+    pixels = (
+        np.random.default_rng(draw(st.integers(0, 99))).integers(1, 900, shape).astype(np.uint16)
+    )
     positions = start + np.arange(shape[0])[:, None] * across
     return pixels, positions.round(6), turn[:, :2].T.ravel().round(9), (draw(steps), draw(steps))
 
@@ -32,14 +34,19 @@ def write(folder, made, order, copies=()):
     pixels, positions, orientation, spacing = made
     for number, i in enumerate([*order, *copies]):
         dicom(
-            pixels[i], ImagePositionPatient=positions[i].tolist(), ImageOrientationPatient=orientation.tolist(),
-            PixelSpacing=list(spacing), SeriesInstanceUID="1.2.3",
-        )(f"{folder}/{number:03}.dcm")  # fmt: skip
+            pixels[i],
+            ImagePositionPatient=positions[i].tolist(),
+            ImageOrientationPatient=orientation.tolist(),
+            PixelSpacing=list(spacing),
+            SeriesInstanceUID="1.2.3",
+        )(f"{folder}/{number:03}.dcm")
 
 
 def places_of(image) -> np.ndarray:
     """(N, 3) mm, DICOM's left, back and head: of each slice's first voxel."""
-    return np.array([(image.affine @ [0, 0, k, 1])[:3] * [-1, -1, 1] for k in range(len(image.pixels))])
+    return np.array(
+        [(image.affine @ [0, 0, k, 1])[:3] * [-1, -1, 1] for k in range(len(image.pixels))]
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,12 +62,18 @@ def test_a_whole_series_lies_where_simpleitk_says(made, random):
         theirs = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(folder))
     np.testing.assert_array_equal(image.pixels, sitk.GetArrayFromImage(theirs))
     np.testing.assert_allclose(image.spacing[1:], spacing, rtol=1e-6)
-    for voxel in ((0, 0), (pixels.shape[2] - 1, 0), (0, pixels.shape[1] - 1)):  # ITK's own third axis has no shear
+    for voxel in (
+        (0, 0),
+        (pixels.shape[2] - 1, 0),
+        (0, pixels.shape[1] - 1),
+    ):  # ITK's own third axis has no shear
         place = np.array(theirs.TransformIndexToPhysicalPoint((*voxel, 0))) * [-1, -1, 1]
         np.testing.assert_allclose((image.affine @ [*voxel, 0, 1])[:3], place, atol=1e-3)
     np.testing.assert_allclose(places_of(image), positions, atol=1e-3)
     row, column = np.reshape(made[2], (2, 3)) * np.array(spacing)[::-1, None]
-    assert image.voxel_volume == pytest.approx(abs(np.cross(row, column) @ (positions[1] - positions[0])), rel=1e-3)
+    assert image.voxel_volume == pytest.approx(
+        abs(np.cross(row, column) @ (positions[1] - positions[0])), rel=1e-3
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,20 +82,27 @@ def test_a_damaged_series_keeps_its_places_or_is_refused(made, data):
     pixels, positions, *_ = made
     count = len(pixels)
     lost = data.draw(st.sets(st.integers(1, count - 2), max_size=count - 2))
-    twice = data.draw(st.lists(st.integers(0, count - 1).filter(lambda i: i not in lost), max_size=2))
+    twice = data.draw(
+        st.lists(st.integers(0, count - 1).filter(lambda i: i not in lost), max_size=2)
+    )
     order = data.draw(st.permutations([i for i in range(count) if i not in lost]))
     with TemporaryDirectory() as folder:
         write(folder, made, order, twice)
         try:
             image = uh.read_image(folder)
         except uh.ImageError as error:
-            assert "not evenly spaced" in str(error) and lost
+            assert "not evenly spaced" in str(error)
+            assert lost
             return
     notes = " ".join(image.notes)
     assert (f"{len(twice)} repeated" in notes) == bool(twice)
     places = places_of(image)
-    for i in order:  # each slice that was given lies where its file says, whatever is missing between
+    for (
+        i
+    ) in order:  # each slice that was given lies where its file says, whatever is missing between
         distance = np.linalg.norm(places - positions[i], axis=1)
-        assert distance.min() < 1e-3 and (image.pixels[distance.argmin()] == pixels[i]).all()
+        assert distance.min() < 1e-3
+        assert (image.pixels[distance.argmin()] == pixels[i]).all()
     if len(image.pixels) > len(order):
-        assert f"{len(image.pixels) - len(order)} slice" in notes and "missing" in notes
+        assert f"{len(image.pixels) - len(order)} slice" in notes
+        assert "missing" in notes

@@ -20,11 +20,19 @@ def test_a_file_is_read_as_it_was_written(case, tmp_path):
     """Values, dtype, axes and spacing; and a note exactly where something was dropped or changed."""
     case.write(tmp_path / case.name)
     image = uh.read_image(tmp_path / case.name, **case.options)
-    assert (image.axes, image.pixels.shape, image.pixels.dtype) == (case.axes, case.pixels.shape, case.pixels.dtype)
-    np.testing.assert_allclose(image.pixels.astype(float), case.pixels.astype(float), rtol=0, atol=case.atol)
+    assert (image.axes, image.pixels.shape, image.pixels.dtype) == (
+        case.axes,
+        case.pixels.shape,
+        case.pixels.dtype,
+    )
+    np.testing.assert_allclose(
+        image.pixels.astype(float), case.pixels.astype(float), rtol=0, atol=case.atol
+    )
     assert image.spacing == (case.spacing and pytest.approx(case.spacing, rel=1e-6))
-    assert case.note in "; ".join(image.notes) and bool(image.notes) == bool(case.note)
-    assert image.path == tmp_path / case.name and image.pixels.dtype.isnative
+    assert case.note in "; ".join(image.notes)
+    assert bool(image.notes) == bool(case.note)
+    assert image.path == tmp_path / case.name
+    assert image.pixels.dtype.isnative
 
 
 @each_file
@@ -53,7 +61,9 @@ def written(id: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", [-1, 5])
-@pytest.mark.parametrize("id, words", [("tiff pages", "pages 0 to 4"), ("gif frames", "frames 0 to 4")])
+@pytest.mark.parametrize(
+    ("id", "words"), [("tiff pages", "pages 0 to 4"), ("gif frames", "frames 0 to 4")]
+)
 def test_a_page_that_is_not_there_is_refused(id, words, page, tmp_path):
     path = written(id, tmp_path)
     with pytest.raises(uh.ImageError, match=words):
@@ -79,7 +89,9 @@ def test_without_imagecodecs_the_error_says_what_to_install(tmp_path, monkeypatc
     for name in "acd":
         with pytest.raises(uh.ImageError, match="pip install imagecodecs"):
             uh.read_image(tmp_path / f"{name}.tif")
-    assert np.abs(uh.read_image(tmp_path / "b.tif").pixels - SMOOTH.astype(int)).max() <= 8  # Pillow knows JPEG
+    assert (
+        np.abs(uh.read_image(tmp_path / "b.tif").pixels - SMOOTH.astype(int)).max() <= 8
+    )  # Pillow knows JPEG
 
 
 def test_a_choice_that_a_file_does_not_offer_is_refused_and_not_ignored(tmp_path):

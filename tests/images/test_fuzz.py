@@ -20,23 +20,44 @@ from unet_helpers.results.save import write_like
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TRIED = Counter()
 SINGLE = [case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")]
-STARTS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"BM", b"RIFF\x20\0\0\0WEBP", b"II*\0", b"MM\0*",
-          b"II+\0\x08\0\0\0", b"\x1f\x8b\x08\0", b"\x5c\x01\0\0", b"\x1c\x02\0\0n+2\0\r\n\x1a\n", b"\0" * 128 + b"DICM",
-          b"\x93NUMPY\x01\0", b"PK\x03\x04"]  # fmt: skip
+STARTS = [
+    b"",
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff\xe0",
+    b"GIF89a",
+    b"BM",
+    b"RIFF\x20\0\0\0WEBP",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0\x08\0\0\0",
+    b"\x1f\x8b\x08\0",
+    b"\x5c\x01\0\0",
+    b"\x1c\x02\0\0n+2\0\r\n\x1a\n",
+    b"\0" * 128 + b"DICM",
+    b"\x93NUMPY\x01\0",
+    b"PK\x03\x04",
+]
 KINDS = ["?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "g", ">u2", ">f4"]
 NETWORKS = [
     make_network(features=2, depth=1, **options)
     for options in (
-        {"percentiles": (1, 99)}, {"axes": (0, 1, 2)}, {"out_channels": 3, "in_channels": 3},
+        {"percentiles": (1, 99)},
+        {"axes": (0, 1, 2)},
+        {"out_channels": 3, "in_channels": 3},
         {"intensities": "local", "scale": "field of view", "size": 20, "sigma": 3},
         {"intensities": "head", "scale": "square", "size": 16},
     )
-]  # fmt: skip
+]
 
 
 def tries(count: int):
-    return settings(max_examples=count, deadline=None, derandomize=True, database=None,
-                    suppress_health_check=list(HealthCheck))  # fmt: skip
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +84,21 @@ def read_or_refused(path: Path, content: bytes) -> None:
         TRIED["refused"] += 1
         return
     TRIED["read"] += 1
-    assert image.pixels.size and image.pixels.dtype.name in ("uint8", "uint16", "uint32", "uint64", "int8", "int16",
-                                                             "int32", "int64", "float32", "float64")  # fmt: skip
-    assert image.channels in (1, 3) and len(image.spatial_shape) == len(image.axes.rstrip("C"))
+    assert image.pixels.size
+    assert image.pixels.dtype.name in (
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float32",
+        "float64",
+    )
+    assert image.channels in (1, 3)
+    assert len(image.spatial_shape) == len(image.axes.rstrip("C"))
     assert image.spacing is None or min(image.spacing) > 0
 
 
@@ -77,7 +110,9 @@ def test_random_bytes(start, rest, folder):
 
 
 WAYS = st.sampled_from(["set", "set", "cut", "double", "ones"])
-EDITS = st.lists(st.tuples(st.floats(0, 1), WAYS, st.binary(min_size=1, max_size=6)), min_size=1, max_size=6)
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1), WAYS, st.binary(min_size=1, max_size=6)), min_size=1, max_size=6
+)
 
 
 @tries(5000)
@@ -89,7 +124,12 @@ def test_mutated_files(case, edits, near, whole, folder):
     for where, what, data in edits:
         at = int(where * min(near, len(content)))
         old = content[at : at + len(data)]
-        content[at : at + len(data)] = {"set": data, "cut": b"", "double": old * 2, "ones": b"\xff" * len(data)}[what]
+        content[at : at + len(data)] = {
+            "set": data,
+            "cut": b"",
+            "double": old * 2,
+            "ones": b"\xff" * len(data),
+        }[what]
     read_or_refused(folder / f"mutated{Path(case.name).suffix}", bytes(content))
 
 
@@ -103,10 +143,16 @@ def pixels(draw, longest=20, dims=(1, 2, 2, 2, 3, 3, 4, 5)):
         shape[-1] = draw(st.sampled_from([1, 2, 3, 4]))
     shape[:-3] = [min(n, 4) for n in shape[:-3]]
     values = random.bytes(int(np.prod(shape)) * kind.itemsize)
-    values = np.frombuffer(values, kind).reshape(shape) if kind.kind in "ui" else random.random(shape).astype(kind)
+    values = (
+        np.frombuffer(values, kind).reshape(shape)
+        if kind.kind in "ui"
+        else random.random(shape).astype(kind)
+    )
     spread = draw(st.sampled_from(["all", "all", "few", "constant"]))
     if spread != "all":
-        values = values[random.integers(0, min(len(values), 2 if spread == "few" else 1), len(values))]
+        values = values[
+            random.integers(0, min(len(values), 2 if spread == "few" else 1), len(values))
+        ]
     if kind.kind == "f":
         values = values * draw(st.sampled_from([kind.type(1), kind.type(1000), np.finfo(kind).max]))
         odd = draw(st.sampled_from([[], [], [np.nan], [np.inf, -np.inf, np.nan], [np.inf]]))
@@ -116,8 +162,15 @@ def pixels(draw, longest=20, dims=(1, 2, 2, 2, 3, 3, 4, 5)):
 
 
 @tries(500)
-@given(values=pixels(), network=st.sampled_from(NETWORKS), threshold=st.floats(0, 1), count=st.integers(0))
-def test_any_array_is_segmented_and_saved_or_refused(values, network, threshold, count, tmp_path_factory):
+@given(
+    values=pixels(),
+    network=st.sampled_from(NETWORKS),
+    threshold=st.floats(0, 1),
+    count=st.integers(0),
+)
+def test_any_array_is_segmented_and_saved_or_refused(
+    values, network, threshold, count, tmp_path_factory
+):
     TRIED["arrays segmented"] += 1
     assume(values.ndim < 5 or values.size < 2000)
     try:
@@ -125,13 +178,16 @@ def test_any_array_is_segmented_and_saved_or_refused(values, network, threshold,
     except uh.ImageError:
         return
     result = uh.segment(image, network, threshold=threshold, progress=False)
-    assert result.labels.shape == image.spatial_shape and result.labels.max() <= len(network.card.classes)
+    assert result.labels.shape == image.spatial_shape
+    assert result.labels.max() <= len(network.card.classes)
     assert np.isfinite(result.probabilities).all()
-    assert result.probabilities.min() >= 0 and result.probabilities.max() <= 1 + 1e-6
+    assert result.probabilities.min() >= 0
+    assert result.probabilities.max() <= 1 + 1e-6
     paths = result.save(tmp_path_factory.mktemp("saved"))
     np.testing.assert_array_equal(np.load(paths["labels"]), result.labels)
     np.testing.assert_array_equal(np.load(paths["objects"]), result.objects)
-    assert repr(image) and result.explain() is not None
+    assert repr(image)
+    assert result.explain() is not None
 
 
 @tries(700)
@@ -156,7 +212,11 @@ def test_arrays_come_back_from_npy_npz_and_tiff(values, page, big, folder):
 
 
 @tries(600)
-@given(data=st.data(), sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5), channel=st.integers(0, 4))
+@given(
+    data=st.data(),
+    sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5),
+    channel=st.integers(0, 4),
+)
 def test_tiff_axes_in_any_order(data, sizes, channel, folder):
     """What is left is time, depth and a channel, in that order, whatever their lengths; nothing is turned or mixed."""
     TRIED["tiff axes"] += 1
@@ -179,14 +239,22 @@ STEPS = st.floats(1e-4, 1e4, allow_nan=False)
 
 
 @tries(600)
-@given(data=st.data(), shape=st.lists(st.integers(1, 7), min_size=2, max_size=3), kind=st.sampled_from(["u1", "i4"]))
+@given(
+    data=st.data(),
+    shape=st.lists(st.integers(1, 7), min_size=2, max_size=3),
+    kind=st.sampled_from(["u1", "i4"]),
+)
 def test_writers_come_back(data, shape, kind, folder):
     """PNG, OME-TIFF or NIfTI as the image asks for; values, shape and spacing."""
     TRIED["labels written"] += 1
     top = data.draw(st.sampled_from([1, 3, 255] + [65535, 65536, 2**31 - 1] * (kind == "i4")))
-    values = np.random.default_rng(data.draw(st.integers(0, 999))).integers(0, top, shape, kind, endpoint=True)
+    values = np.random.default_rng(data.draw(st.integers(0, 999))).integers(
+        0, top, shape, kind, endpoint=True
+    )
     spacing = data.draw(st.none() | st.tuples(*[STEPS] * len(shape)))
-    affine = data.draw(st.sampled_from([None, np.diag([2.0, 3, 4, 1])])) if len(shape) == 3 else None
+    affine = (
+        data.draw(st.sampled_from([None, np.diag([2.0, 3, 4, 1])])) if len(shape) == 3 else None
+    )
     image = uh.MedicalImage(values, "ZYX"[-len(shape) :], spacing, affine, path=folder / "a.dcm")
     saved = uh.read_image(write_like(image, values, folder / "saved"))
     shown = saved.pixels.T if affine is not None else saved.pixels
@@ -198,15 +266,25 @@ def test_writers_come_back(data, shape, kind, folder):
 NUMBERS = st.sampled_from([0, 1, -1, 0.5, 2, -3, 1e-9, 1e9, np.nan, np.inf])
 MATRICES = st.one_of(
     st.permutations([0, 1, 2]).map(lambda p: np.eye(3)[p]),
-    st.lists(st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3), min_size=3, max_size=3).map(np.array),
+    st.lists(
+        st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3), min_size=3, max_size=3
+    ).map(np.array),
     st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=3, max_size=3).map(np.array),
 )
 
 
 @tries(500)
-@given(values=pixels(6, (2, 3, 4, 5)), matrix=MATRICES, codes=st.tuples(*[st.integers(0, 5)] * 2),
-       zooms=st.tuples(*[NUMBERS] * 3), unit=st.sampled_from([0, 1, 2, 3, 7]), two=st.booleans())  # fmt: skip
-def test_nifti_files_however_odd_their_header(values, matrix, codes, zooms, unit, two, folder, tmp_path_factory):
+@given(
+    values=pixels(6, (2, 3, 4, 5)),
+    matrix=MATRICES,
+    codes=st.tuples(*[st.integers(0, 5)] * 2),
+    zooms=st.tuples(*[NUMBERS] * 3),
+    unit=st.sampled_from([0, 1, 2, 3, 7]),
+    two=st.booleans(),
+)
+def test_nifti_files_however_odd_their_header(
+    values, matrix, codes, zooms, unit, two, folder, tmp_path_factory
+):
     """Read as nibabel reads them, there and back through every orientation, segmented and saved in their geometry."""
     TRIED["nifti headers"] += 1
     assume(values.dtype.str[1:] in ("u1", "u2", "i2", "i4", "f4", "f8"))
@@ -225,7 +303,9 @@ def test_nifti_files_however_odd_their_header(values, matrix, codes, zooms, unit
         image = uh.read_image(folder / "odd.nii")
     except uh.ImageError:
         return
-    np.testing.assert_array_equal(image.pixels.squeeze(), values[(..., *[0] * (values.ndim - 3))].squeeze())
+    np.testing.assert_array_equal(
+        image.pixels.squeeze(), values[(..., *[0] * (values.ndim - 3))].squeeze()
+    )
     np.testing.assert_array_equal(from_canonical(image, to_canonical(image).pixels), image.pixels)
     np.testing.assert_array_equal(from_stack(image, to_stack(image).pixels[None])[0], image.pixels)
     result = uh.segment(image, NETWORKS[1], progress=False)

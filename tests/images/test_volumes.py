@@ -64,20 +64,28 @@ def test_a_stack_is_displayed_like_a_radiologist_does_and_has_a_way_back(codes, 
     stack = to_stack(image)
     assert (stack.axes, stack.spacing) == ("ZYX", pytest.approx(ZOOMS[::-1]))
     z, y, x = np.argwhere(stack.pixels > 500).mean(0)
-    assert z > 18 / 2 and y < 24 / 2 and x < 20 / 2
+    assert z > 18 / 2
+    assert y < 24 / 2
+    assert x < 20 / 2
     np.testing.assert_array_equal(from_stack(image, stack.pixels[None])[0], image.pixels)
     np.testing.assert_array_equal(as_displayed(image, image.pixels), stack.pixels)
 
 
 @each_orientation
-@pytest.mark.parametrize("reading", [{}, {"axes": (0, 1, 2)}, {"axes": (0, 1, 2), "context": 1}], ids=str)
+@pytest.mark.parametrize(
+    "reading", [{}, {"axes": (0, 1, 2)}, {"axes": (0, 1, 2), "context": 1}], ids=str
+)
 def test_the_same_body_has_the_same_labels_however_it_was_stored(codes, reading, tmp_path):
     """The answer follows the body, not the file."""
     there = segmented(written(lying("RAS"), tmp_path / "ras.nii"), **reading)
     other = segmented(written(lying(codes), tmp_path / "other.nii"), **reading)
     assert 0.3 < there.labels.mean() < 0.7
-    np.testing.assert_array_equal(to_canonical(replace(other.image, pixels=other.labels)).pixels, there.labels)
-    assert other.measure()["volume_mL"].sum() == pytest.approx(there.labels.sum() * np.prod(ZOOMS) / 1000)
+    np.testing.assert_array_equal(
+        to_canonical(replace(other.image, pixels=other.labels)).pixels, there.labels
+    )
+    assert other.measure()["volume_mL"].sum() == pytest.approx(
+        there.labels.sum() * np.prod(ZOOMS) / 1000
+    )
 
 
 def test_a_slice_is_read_between_its_neighbours():
@@ -99,11 +107,13 @@ def test_a_slice_beyond_the_head_stays_dark_and_a_dim_one_does_not():
     volume = uh.read_image(np.stack([ramp * top for top in (200, 100, 200, 160, 2)]))
     brightest = uh.segment(volume, network, progress=False).probabilities[0].max((1, 2))
     np.testing.assert_allclose(brightest, [1, 1, 1, 1, 0.03], atol=0.005)
-    np.testing.assert_allclose([as_seen(volume, network, i).max() for i in range(5)], brightest, atol=1e-6)
+    np.testing.assert_allclose(
+        [as_seen(volume, network, i).max() for i in range(5)], brightest, atol=1e-6
+    )
 
 
 @each_orientation
-@pytest.mark.parametrize("qform, sform", [(1, 0), (0, 2), (2, 4), (0, 0)])
+@pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 2), (2, 4), (0, 0)])
 def test_saved_labels_have_the_geometry_of_the_input(codes, qform, sform, tmp_path):
     """Shape, affine, qform and sform with their codes, units, voxel sizes; nothing is left of a value scale."""
     file = lying(codes)
@@ -112,8 +122,11 @@ def test_saved_labels_have_the_geometry_of_the_input(codes, qform, sform, tmp_pa
     file.header.set_xyzt_units("mm", "sec")
     file.header.set_slope_inter(0.5, 7)
     image = written(file, tmp_path / "a.nii")
-    before, after = (nib.load(p) for p in (tmp_path / "a.nii", segmented(image).save(tmp_path / "out")["labels"]))
-    assert after.shape == before.shape and after.get_data_dtype() == np.uint8
+    before, after = (
+        nib.load(p) for p in (tmp_path / "a.nii", segmented(image).save(tmp_path / "out")["labels"])
+    )
+    assert after.shape == before.shape
+    assert after.get_data_dtype() == np.uint8
     np.testing.assert_allclose(after.affine, before.affine, atol=1e-6)
     for form in ("get_qform", "get_sform"):
         (ours, code), (theirs, their_code) = (getattr(f, form)(coded=True) for f in (after, before))
@@ -124,7 +137,9 @@ def test_saved_labels_have_the_geometry_of_the_input(codes, qform, sform, tmp_pa
     assert (after.dataobj.slope, after.dataobj.inter) == (1, 0)
 
 
-@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image, nib.Nifti1Pair, nib.Spm99AnalyzeImage])
+@pytest.mark.parametrize(
+    "kind", [nib.Nifti1Image, nib.Nifti2Image, nib.Nifti1Pair, nib.Spm99AnalyzeImage]
+)
 def test_every_kind_of_header_can_be_saved_as_nifti(kind, tmp_path):
     oblique = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.3, 0.2, -0.1) * ZOOMS, [5, -6, 7])
     affine = np.diag([-1.0, 1, 1, 1]) * [*ZOOMS, 1] if kind is nib.Spm99AnalyzeImage else oblique
@@ -143,12 +158,13 @@ def test_labels_of_one_volume_of_many_are_one_volume(volume, tmp_path):
     image = uh.read_image(tmp_path / "a.nii.gz", volume=volume)
     np.testing.assert_array_equal(image.pixels, values[..., volume])
     saved = nib.load(segmented(image).save(tmp_path / "out")["labels"])
-    assert saved.shape == values.shape[:3] and saved.header.get_zooms() == pytest.approx(ZOOMS)
+    assert saved.shape == values.shape[:3]
+    assert saved.header.get_zooms() == pytest.approx(ZOOMS)
     with pytest.raises(uh.ImageError, match="volumes 0 to 2"):
         uh.read_image(tmp_path / "a.nii.gz", volume=3)
 
 
-@pytest.mark.parametrize("unit, mm", [("mm", 1), ("micron", 1e-3), ("meter", 1e3), (0, 1)])
+@pytest.mark.parametrize(("unit", "mm"), [("mm", 1), ("micron", 1e-3), ("meter", 1e3), (0, 1)])
 def test_volumes_in_millilitres_in_every_unit(unit, mm, tmp_path):
     file = body()
     file.header.set_xyzt_units(unit)
@@ -167,9 +183,12 @@ def test_volumes_in_millilitres_in_every_unit(unit, mm, tmp_path):
 def test_an_impossible_spacing_is_ignored_and_said(spacing, tmp_path):
     file = body()
     file.header["pixdim"][1:4] = spacing
-    (tmp_path / "a.nii").write_bytes(file.header.binaryblock + b"\0" * 4 + np.asarray(file.dataobj).tobytes("F"))
+    (tmp_path / "a.nii").write_bytes(
+        file.header.binaryblock + b"\0" * 4 + np.asarray(file.dataobj).tobytes("F")
+    )
     image = uh.read_image(tmp_path / "a.nii")
-    assert image.spacing is None and "impossible spacing" in image.notes[-1]
+    assert image.spacing is None
+    assert "impossible spacing" in image.notes[-1]
     assert "volume_mL" not in segmented(image).measure()
 
 
@@ -178,26 +197,36 @@ def test_a_dicom_series_lies_where_its_slices_say(tmp_path):
     series(tmp_path / "scan")
     image = uh.read_image(tmp_path / "scan")
     np.testing.assert_array_equal(image.pixels, STACK16)
-    for voxel, place in {(0, 0, 0): (10, -20, 30), (30, 23, 5): (10 - 15, -20 - 23 * 0.7, 37.5)}.items():
+    for voxel, place in {
+        (0, 0, 0): (10, -20, 30),
+        (30, 23, 5): (10 - 15, -20 - 23 * 0.7, 37.5),
+    }.items():
         np.testing.assert_allclose(image.affine @ [*voxel, 1], [*place, 1], atol=1e-9)
     result = segmented(image)
     saved = nib.load(result.save(tmp_path / "out")["labels"])
     np.testing.assert_allclose(saved.affine, image.affine, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(saved.dataobj).T, result.labels)
     assert saved.header.get_xyzt_units()[0] == "mm"
-    assert result.measure()["volume_mL"].sum() == pytest.approx(result.labels.sum() * 0.5 * 0.7 * 1.5 / 1000)
+    assert result.measure()["volume_mL"].sum() == pytest.approx(
+        result.labels.sum() * 0.5 * 0.7 * 1.5 / 1000
+    )
 
 
 def test_an_enhanced_dicom_says_its_spacing_and_scale_once_for_all_frames(tmp_path):
     from pydicom import Dataset
 
     measures, scale, group = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness, measures.SpacingBetweenSlices = [0.7, 0.5], 2.0, 1.5
+    measures.PixelSpacing, measures.SliceThickness, measures.SpacingBetweenSlices = (
+        [0.7, 0.5],
+        2.0,
+        1.5,
+    )
     scale.RescaleSlope, scale.RescaleIntercept = 2, -100
     group.PixelMeasuresSequence, group.PixelValueTransformationSequence = [measures], [scale]
     dicom(STACK16, SharedFunctionalGroupsSequence=[group])(tmp_path / "enhanced.dcm")
     image = uh.read_image(tmp_path / "enhanced.dcm")
-    assert image.axes == "ZYX" and image.spacing == (1.5, 0.7, 0.5)
+    assert image.axes == "ZYX"
+    assert image.spacing == (1.5, 0.7, 0.5)
     np.testing.assert_array_equal(image.pixels, STACK16 * 2.0 - 100)
 
 
@@ -209,7 +238,9 @@ def test_one_of_several_series_must_be_chosen(tmp_path):
         data = pydicom.dcmread(path)
         data.SeriesInstanceUID = "9.9"
         data.save_as(tmp_path / f"scan/other{i}.dcm")
-    with pytest.raises(uh.ImageError, match=r"1\.2\.3 \(24 × 31, 6 slices\); 9\.9 \(24 × 31, 2 slices\)"):
+    with pytest.raises(
+        uh.ImageError, match=r"1\.2\.3 \(24 × 31, 6 slices\); 9\.9 \(24 × 31, 2 slices\)"
+    ):
         uh.read_image(tmp_path / "scan")
     with pytest.raises(uh.ImageError, match="series"):
         uh.read_image(tmp_path / "scan", series="7")

@@ -21,7 +21,9 @@ from unet_helpers.inference.sources import find_images
 def folder(tmp_path):
     """Ten images, a text file and a hidden file."""
     for i in range(10):
-        Image.fromarray(np.random.default_rng(i).integers(0, 255, (24, 30), np.uint8)).save(tmp_path / f"{i}.png")
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (24, 30), np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / ".DS_Store").write_bytes(b"\0")
     return tmp_path
@@ -57,7 +59,8 @@ def test_what_counts_as_one_image(folder):
     (volume,) = [found for found in find_images(folder) if found.options]
     assert (volume.image, volume.options) == (folder / "series", {"series": "1.2.3"})
     (whole,) = find_images(folder / "series", whole=True)
-    assert whole.image == folder / "series" and not whole.options
+    assert whole.image == folder / "series"
+    assert not whole.options
 
 
 def test_a_web_address_is_fetched(folder, monkeypatch):
@@ -104,7 +107,8 @@ def test_upload_outside_colab_says_what_to_do_instead():
 
 def test_a_phantom_has_the_truth_it_was_drawn_with():
     pixels, truth = draw_nuclei(30, side=256, seed=3)
-    assert pixels.shape == truth.shape == (256, 256) and pixels.dtype == np.uint8
+    assert pixels.shape == truth.shape == (256, 256)
+    assert pixels.dtype == np.uint8
     assert 20 <= len(np.unique(truth)) - 1 <= 30
     assert pixels[truth > 0].mean() > 3 * pixels[truth == 0].mean()
     np.testing.assert_array_equal(pixels, draw_nuclei(30, side=256, seed=3)[0])

@@ -26,7 +26,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
 
 def test_8192_squared_in_colour_fits_into_1500_mb():
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", WORK], cwd=root, capture_output=True, text=True, timeout=1500)
+    done = subprocess.run(
+        [sys.executable, "-c", WORK], cwd=root, capture_output=True, text=True, timeout=1500
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1.5
 

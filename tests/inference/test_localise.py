@@ -29,7 +29,9 @@ def template() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(file.dataobj).astype(np.float32), file.affine
 
 
-def head(codes: str = "RAS", degrees: float = 0.0, says: str = "") -> tuple[uh.MedicalImage, np.ndarray]:
+def head(
+    codes: str = "RAS", degrees: float = 0.0, says: str = ""
+) -> tuple[uh.MedicalImage, np.ndarray]:
     """The template in another orientation, turned about the axis from left to right in a larger field of view; and
     the voxels (2, 3) of the two hippocampi. ``says``: the orientation that its affine claims."""
     pixels, affine = template()
@@ -41,7 +43,9 @@ def head(codes: str = "RAS", degrees: float = 0.0, says: str = "") -> tuple[uh.M
     change = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
     back = np.linalg.inv(inv_ornt_aff(change, tuple(shape)))
     moved, places = apply_orientation(moved, change), nib.affines.apply_affine(back, places)
-    told = inv_ornt_aff(ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(says or codes)), moved.shape)
+    told = inv_ornt_aff(
+        ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(says or codes)), moved.shape
+    )
     return uh.MedicalImage(moved, "XYZ", (2.0, 2.0, 2.0), np.diag([2.0, 2, 2, 1]) @ told), places
 
 
@@ -49,16 +53,19 @@ def as_stacked(image: uh.MedicalImage, places: np.ndarray) -> np.ndarray:
     """Voxels in the image's order as those (z, y, x) of its stack."""
     order = np.indices(image.pixels.shape)
     axes = [to_stack(replace(image, pixels=axis)).pixels for axis in order]
-    return np.array([np.argmin(sum((a - p) ** 2 for a, p in zip(axes, place, strict=True))) for place in places])
+    return np.array(
+        [np.argmin(sum((a - p) ** 2 for a, p in zip(axes, place, strict=True))) for place in places]
+    )
 
 
-@pytest.mark.parametrize("codes, degrees", [("RAS", 0), ("LPS", 0), ("PIR", 20)])
+@pytest.mark.parametrize(("codes", "degrees"), [("RAS", 0), ("LPS", 0), ("PIR", 20)])
 def test_boxes_are_found_in_a_head_of_any_orientation(codes, degrees):
     image, places = head(codes, degrees)
     stack = to_stack(image)
     centres, _, warnings = place_boxes(stack, CARD.localise)
     expected = np.array(np.unravel_index(as_stacked(image, places), stack.pixels.shape)).T
-    assert not warnings and np.linalg.norm((centres - expected) * stack.spacing, axis=1).max() < 5
+    assert not warnings
+    assert np.linalg.norm((centres - expected) * stack.spacing, axis=1).max() < 5
 
 
 def test_a_header_that_lies_is_found_out():
@@ -66,7 +73,8 @@ def test_a_header_that_lies_is_found_out():
     centres, _, warnings = place_boxes(to_stack(image), CARD.localise)
     expected = np.array(np.unravel_index(as_stacked(image, places), to_stack(image).pixels.shape)).T
     off = np.linalg.norm((np.array(centres)[:, None] - expected) * 2, axis=2).min(0)
-    assert "otherwise than its file says" in warnings[0] and off.max() < 6
+    assert "otherwise than its file says" in warnings[0]
+    assert off.max() < 6
 
 
 def test_what_is_no_head_is_said_to_be_none():
@@ -90,8 +98,10 @@ def test_both_hippocampi_of_a_head_are_measured_by_side():
     ]
     assert (table["centroid_x_px"] > 64).equals(table["side"] == "left")  # x runs to the left here
     left, right = found["left volume"][0], found["right volume"][0]
-    assert 3 < left < 6 and left == pytest.approx(right, rel=0.1)
-    assert left + right == pytest.approx(found["total volume"][0]) and "registered" in result.image.notes[-1]
+    assert 3 < left < 6
+    assert left == pytest.approx(right, rel=0.1)
+    assert left + right == pytest.approx(found["total volume"][0])
+    assert "registered" in result.image.notes[-1]
 
 
 @pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (2.0, 2.0, 2.0), (0.9, 0.9, 3.0)])
@@ -100,16 +110,23 @@ def test_a_crop_of_another_spacing_has_the_same_volume(spacing):
     steps = np.array(spacing)
     shape = np.rint(np.array(crop.pixels.shape) / steps).astype(int)
     offset = (np.array(crop.pixels.shape) - 1) / 2 - steps * (shape - 1) / 2
-    pixels = affine_transform(crop.pixels.astype(np.float32), steps, offset, tuple(shape), order=1, mode="nearest")
+    pixels = affine_transform(
+        crop.pixels.astype(np.float32), steps, offset, tuple(shape), order=1, mode="nearest"
+    )
     other = uh.MedicalImage(pixels, "XYZ", spacing, crop.affine @ np.diag([*spacing, 1]))
-    total = [uh.segment(image, "hippocampus", progress=False).summary()["total volume"][0] for image in (crop, other)]
+    total = [
+        uh.segment(image, "hippocampus", progress=False).summary()["total volume"][0]
+        for image in (crop, other)
+    ]
     assert total[1] == pytest.approx(total[0], rel=0.1)
 
 
 def test_what_is_put_back_lies_where_it_was_cut():
     volume = gaussian_filter(np.random.default_rng(1).random((30, 31, 32)), 2).astype(np.float32)
     c, s = np.cos(0.3), np.sin(0.3)
-    grid = Grid.around((15, 14, 16), (14, 15, 16), 0.8 * np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
+    grid = Grid.around(
+        (15, 14, 16), (14, 15, 16), 0.8 * np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    )
     total = np.zeros((1, *volume.shape), np.float32)
     grid.put_back(grid.cut(volume)[None], total)
     inner = (slice(12, 18),) * 3
@@ -119,16 +136,22 @@ def test_what_is_put_back_lies_where_it_was_cut():
 
 def test_only_a_known_other_spacing_is_resampled():
     stack = to_stack(uh.read_image(CROP))
-    assert at_spacing(stack, 1.0) is None and at_spacing(replace(stack, spacing=None), 1.0) is None
+    assert at_spacing(stack, 1.0) is None
+    assert at_spacing(replace(stack, spacing=None), 1.0) is None
     assert at_spacing(replace(stack, spacing=(3.0, 1, 1)), 1.0).shape == (36 * 3, 52, 36)
 
 
-@pytest.mark.parametrize("spacing, side", [(None, 60), ((8e-6, 8e-6), 120), ((1e-6, 1e-6), 15), ((4e-3, 4e-3), 240)])
+@pytest.mark.parametrize(
+    ("spacing", "side"), [(None, 60), ((8e-6, 8e-6), 120), ((1e-6, 1e-6), 15), ((4e-3, 4e-3), 240)]
+)
 def test_an_electron_micrograph_is_seen_at_its_own_scale(spacing, side):
     network = uh.load_model("em_membranes")
     pixels = np.zeros((60, 60), np.uint8)
     assert working_shape(network, pixels, spacing=spacing) == (side, side)
-    assert working_shape(network, pixels, 1.0, spacing) == (60, 60)  # a zoom that is given counts more
+    assert working_shape(network, pixels, 1.0, spacing) == (
+        60,
+        60,
+    )  # a zoom that is given counts more
 
 
 def test_the_entry_survives_in_a_weights_file():
@@ -140,7 +163,9 @@ def test_the_entry_survives_in_a_weights_file():
 def test_six_orientations_give_the_same_volumes(codes):
     found = uh.segment(head(codes)[0], "hippocampus", progress=False).summary()
     assert found["objects"][0] == 4
-    assert [found[f"{side} volume"][0] for side in ("left", "right")] == pytest.approx([4.3, 4.3], rel=0.1)
+    assert [found[f"{side} volume"][0] for side in ("left", "right")] == pytest.approx(
+        [4.3, 4.3], rel=0.1
+    )
 
 
 @pytest.mark.slow
@@ -151,9 +176,19 @@ def test_a_head_painted_from_labels():
     image, rng = uh.read_image(path), np.random.default_rng(0)
     labels = np.rint(image.pixels).astype(int)
     greys = np.full(labels.max() + 1, 0.45)
-    bright, dark = (2, 41, 7, 46, 16, 28, 60, 10, 49, 511, 85), (0, 4, 5, 14, 15, 24, 43, 44, 502, 514, 515)
+    bright, dark = (
+        (2, 41, 7, 46, 16, 28, 60, 10, 49, 511, 85),
+        (0, 4, 5, 14, 15, 24, 43, 44, 502, 514, 515),
+    )
     greys[list(bright)], greys[list(dark)] = 0.85, 0.1
     pixels = gaussian_filter(greys[labels], 0.6) + rng.normal(0, 0.02, labels.shape)
-    result = uh.segment(replace(image, pixels=pixels.astype(np.float32)), "hippocampus", progress=False)
-    sides = {name: np.isin(result.objects, result.measure().query("side == @name")["object"]) for name in result.places}
-    assert all(dice(labels == label, sides[name]) > 0.7 for name, label in (("left", 17), ("right", 53)))
+    result = uh.segment(
+        replace(image, pixels=pixels.astype(np.float32)), "hippocampus", progress=False
+    )
+    sides = {
+        name: np.isin(result.objects, result.measure().query("side == @name")["object"])
+        for name in result.places
+    }
+    assert all(
+        dice(labels == label, sides[name]) > 0.7 for name, label in (("left", 17), ("right", 53))
+    )

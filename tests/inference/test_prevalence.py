@@ -32,20 +32,24 @@ def shifted(monkeypatch):
 
 def test_an_image_like_those_learnt_from_is_left_as_it_is(shifted):
     before, after, notes = shifted(0.02, away=0.45)
-    assert notes == () and np.array_equal(before, after)
+    assert notes == ()
+    assert np.array_equal(before, after)
 
 
 def test_a_card_without_a_prevalence_is_left_as_it_is(shifted):
     before, after, notes = shifted(0.02, away=3.0, card=replace(CARD, prevalence=0.0))
-    assert notes == () and np.array_equal(before, after)
+    assert notes == ()
+    assert np.array_equal(before, after)
 
 
 @pytest.mark.parametrize("mean", [0.055, 0.045, 0.07])
 def test_another_source_comes_to_the_usual_share(mean, shifted):
     before, after, notes = shifted(mean, away=0.7)
     near, far = abs(after[10:].mean() - CARD.prevalence), abs(before[10:].mean() - CARD.prevalence)
-    assert near < 0.002 < far and "in logit, towards 11% of vessel" in notes[0]
-    assert (after[:10] == 0).all() and after.dtype == np.float32
+    assert near < 0.002 < far
+    assert "in logit, towards 11% of vessel" in notes[0]
+    assert (after[:10] == 0).all()
+    assert after.dtype == np.float32
 
 
 @pytest.mark.parametrize(("mean", "most"), [(0.003, 0.75), (0.6, -0.75)])
@@ -77,7 +81,8 @@ def test_segment_says_so_and_the_sample_is_familiar(monkeypatch):
     strange = uh.segment(path, "retinal_vessels", progress=False)
     assert any("logit" in note for note in strange.image.notes)
     outside = usual.probabilities == 0
-    assert outside.any() and (strange.probabilities[outside] == 0).all()
+    assert outside.any()
+    assert (strange.probabilities[outside] == 0).all()
     gap = [abs(r.probabilities[~outside].mean() - CARD.prevalence) for r in (usual, strange)]
     assert gap[1] < gap[0]
 

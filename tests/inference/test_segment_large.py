@@ -20,13 +20,18 @@ from unet_helpers.results.segmentation import Segmentation
 zarr = pytest.importorskip("zarr", "3")
 
 RANDOM = np.random.default_rng(0)
-GREY, COLOUR = RANDOM.integers(0, 255, (150, 210), np.uint8), RANDOM.integers(0, 255, (150, 210, 3), np.uint8)
+GREY, COLOUR = (
+    RANDOM.integers(0, 255, (150, 210), np.uint8),
+    RANDOM.integers(0, 255, (150, 210, 3), np.uint8),
+)
 
 
 def segment_large(source, model, out, **options):
     """(labels, objects, table, manifest) of the one result in ``out``."""
     table = uh.segment_large(source, model, out, progress=False, **options)
-    labels, objects = (tifffile.imread(next(out.glob(f"*_{kind}.ome.tif"))) for kind in ("labels", "objects"))
+    labels, objects = (
+        tifffile.imread(next(out.glob(f"*_{kind}.ome.tif"))) for kind in ("labels", "objects")
+    )
     saved = pd.read_csv(next(out.glob("*_measurements.csv")))
     pd.testing.assert_frame_equal(saved, table, check_dtype=False)
     return labels, objects, table, json.loads(next(out.glob("*.json")).read_text())
@@ -50,7 +55,8 @@ def test_streamed_nuclei_are_those_of_the_whole_image(slide, tmp_path, monkeypat
     path, count, whole = slide
     monkeypatch.setattr(large, "BLOCK", 500)
     labels, objects, table, record = segment_large(path, "nuclei", tmp_path, flips=1, zoom=0.75)
-    assert (labels != whole.labels).mean() < 1e-5 and same_parts(objects, whole.objects)
+    assert (labels != whole.labels).mean() < 1e-5
+    assert same_parts(objects, whole.objects)
     assert len(table) == objects.max() == record["objects"] == count == whole.objects.max()
     measured = whole.measure().sort_values(["centroid_y_px", "centroid_x_px"], ignore_index=True)
     table = table.sort_values(["centroid_y_px", "centroid_x_px"], ignore_index=True)
@@ -58,7 +64,8 @@ def test_streamed_nuclei_are_those_of_the_whole_image(slide, tmp_path, monkeypat
         np.testing.assert_allclose(table[column], measured[column])
     assert not list(tmp_path.glob(".*"))  # nothing is left over
     with tifffile.TiffFile(next(tmp_path.glob("*_labels.ome.tif"))) as tif:
-        assert tif.is_ome and tif.pages[0].is_tiled
+        assert tif.is_ome
+        assert tif.pages[0].is_tiled
 
 
 def test_a_window_stands_for_the_whole(slide, tmp_path, monkeypatch):
@@ -77,9 +84,12 @@ def test_a_window_stands_for_the_whole(slide, tmp_path, monkeypatch):
     pixels = whole.image.pixels
     shape = large.working_shape(model, pixels)
     other = large.prepare(pixels[None], model.card.preprocessing, shape)[0]
-    assert seen[0].zoom == pytest.approx(other.zoom, rel=0.1) and record["zoom"] == pytest.approx(seen[0].zoom[0])
+    assert seen[0].zoom == pytest.approx(other.zoom, rel=0.1)
+    assert record["zoom"] == pytest.approx(seen[0].zoom[0])
     assert seen[0].gain == pytest.approx(other.gain, rel=0.3)
-    assert objects.max() == count and "600 × 600 px" in record["notes"][-1] and "600 × 600 px" in said[0]
+    assert objects.max() == count
+    assert "600 × 600 px" in record["notes"][-1]
+    assert "600 × 600 px" in said[0]
 
 
 def pyramid(path, levels, **options):
@@ -114,22 +124,53 @@ MIDDLE = {"region": (37, 50, 101, 151)}
 SOURCES = {
     "tiles": (lambda path: tiff(path / "a.tif", GREY, tile=(64, 64)), GREY, {}),
     "one piece": (lambda path: tiff(path / "a.tif", GREY), GREY, {}),
-    "strips": (lambda path: tiff(path / "a.tif", GREY, rowsperstrip=7, compression="zlib"), GREY, {}),
-    "region": (lambda path: tiff(path / "a.tif", GREY, tile=(64, 64)), GREY[37:138, 50:201], MIDDLE),
-    "colour": (lambda path: tiff(path / "a.tif", COLOUR, tile=(64, 64), photometric="rgb"), COLOUR, {}),
-    "alpha": (lambda path: tiff(path / "a.tif", OPAQUE, tile=(64, 64), photometric="rgb", extrasamples=[2]), COLOUR,
-              {}),
-    "one live colour": (lambda path: tiff(path / "a.tif", BLUE, tile=(64, 64), photometric="rgb"), GREY, {}),
-    "big-endian": (lambda path: tiff(path / "a.tif", GREY * np.uint16(9), tile=(64, 64), byteorder=">"), GREY * 9.0,
-                   {}),
+    "strips": (
+        lambda path: tiff(path / "a.tif", GREY, rowsperstrip=7, compression="zlib"),
+        GREY,
+        {},
+    ),
+    "region": (
+        lambda path: tiff(path / "a.tif", GREY, tile=(64, 64)),
+        GREY[37:138, 50:201],
+        MIDDLE,
+    ),
+    "colour": (
+        lambda path: tiff(path / "a.tif", COLOUR, tile=(64, 64), photometric="rgb"),
+        COLOUR,
+        {},
+    ),
+    "alpha": (
+        lambda path: tiff(
+            path / "a.tif", OPAQUE, tile=(64, 64), photometric="rgb", extrasamples=[2]
+        ),
+        COLOUR,
+        {},
+    ),
+    "one live colour": (
+        lambda path: tiff(path / "a.tif", BLUE, tile=(64, 64), photometric="rgb"),
+        GREY,
+        {},
+    ),
+    "big-endian": (
+        lambda path: tiff(path / "a.tif", GREY * np.uint16(9), tile=(64, 64), byteorder=">"),
+        GREY * 9.0,
+        {},
+    ),
     "level": (lambda path: pyramid(path / "a.tif", LEVELS), GREY, {"level": 1}),
     "zarr": (lambda path: zarr_array(path / "a.zarr", GREY), GREY, {}),
     "zarr in colour": (lambda path: zarr_array(path / "a.zarr", COLOUR, (64, 64, 3)), COLOUR, {}),
-    "zarr channel": (lambda path: zarr_array(path / "a.zarr", np.stack([GREY[::-1], GREY]), (1, 64, 64)), GREY,
-                     {"channel": 1}),
+    "zarr channel": (
+        lambda path: zarr_array(path / "a.zarr", np.stack([GREY[::-1], GREY]), (1, 64, 64)),
+        GREY,
+        {"channel": 1},
+    ),
     "zarr level": (lambda path: ome_zarr(path / "a.zarr", LEVELS), GREY, {"level": 1}),
-    "zarr region": (lambda path: ome_zarr(path / "a.zarr", LEVELS), GREY[37:138, 50:201], {"level": 1} | MIDDLE),
-}  # fmt: skip
+    "zarr region": (
+        lambda path: ome_zarr(path / "a.zarr", LEVELS),
+        GREY[37:138, 50:201],
+        {"level": 1} | MIDDLE,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -143,16 +184,23 @@ def test_any_source_gives_what_the_same_pixels_give_in_memory(name, tmp_path, mo
     monkeypatch.setattr(large, "BLOCK", 64)
     whole = uh.segment(pixels, network, progress=False)
     assert whole.objects.max() > 20
-    labels, objects, table, record = segment_large(write(tmp_path), network, tmp_path / "out", **options)
-    assert (labels == whole.labels).all() and same_parts(objects, whole.objects)
-    assert len(table) == whole.objects.max() and set(table["class"]) == {"class 1"}
+    labels, objects, table, record = segment_large(
+        write(tmp_path), network, tmp_path / "out", **options
+    )
+    assert (labels == whole.labels).all()
+    assert same_parts(objects, whole.objects)
+    assert len(table) == whole.objects.max()
+    assert set(table["class"]) == {"class 1"}
 
 
 def test_colours_are_grey_to_a_grey_network(tmp_path):
     network = make_network()
     whole = uh.segment(COLOUR, network, progress=False)
-    labels, *_ = segment_large(tiff(tmp_path / "a.tif", COLOUR, tile=(64, 64), photometric="rgb"), network, tmp_path)
-    assert whole.labels.any() and (labels != whole.labels).mean() < 1e-3
+    labels, *_ = segment_large(
+        tiff(tmp_path / "a.tif", COLOUR, tile=(64, 64), photometric="rgb"), network, tmp_path
+    )
+    assert whole.labels.any()
+    assert (labels != whole.labels).mean() < 1e-3
 
 
 def test_what_was_taken_of_several_images_or_arrays_is_the_largest_and_said(tmp_path):
@@ -164,10 +212,12 @@ def test_what_was_taken_of_several_images_or_arrays_is_the_largest_and_said(tmp_
     for name, pixels in (("0", GREY), ("1", GREY[::2, ::2])):
         group.create_array(name, data=pixels, chunks=(64, 64))
     taken = open_lazily(tmp_path / "a.tif")
-    assert taken.pixels.shape == GREY.shape and "largest of 2" in taken.notes[0]
+    assert taken.pixels.shape == GREY.shape
+    assert "largest of 2" in taken.notes[0]
     np.testing.assert_array_equal(np.asarray(taken.pixels), GREY)
     taken = open_lazily(tmp_path / "b.zarr", level=1)
-    assert taken.pixels.shape == GREY[::2, ::2].shape and "'1' of 0, 1" in taken.notes[0]
+    assert taken.pixels.shape == GREY[::2, ::2].shape
+    assert "'1' of 0, 1" in taken.notes[0]
 
 
 def test_the_spacing_of_a_level_reaches_the_table(tmp_path):
@@ -184,10 +234,20 @@ def test_tiles_from_disk_to_disk_are_those_of_memory(tmp_path):
     network, source = make_network(3), tiff(tmp_path / "a.tif", grey, tile=(64, 64))
     prepared = large.prepare(grey[None], network.card.preprocessing, (105, 147))[0]
     whole = np.zeros((3, 150, 210), np.float32)
-    store = zarr.create_array(tmp_path / "a.zarr", shape=whole.shape, dtype="float32", chunks=(3, 40, 40))
+    store = zarr.create_array(
+        tmp_path / "a.zarr", shape=whole.shape, dtype="float32", chunks=(3, 40, 40)
+    )
     large.predict(network, prepared, whole, tile=32, overlap=8)
-    large.predict(network, replace(prepared, pixels=large.open_lazily(source).pixels), store, tile=32, overlap=8)
-    assert (store[:] == whole).all() and (whole[1:, :20, :20] == 0).all() and np.ptp(whole[1]) > 0
+    large.predict(
+        network,
+        replace(prepared, pixels=large.open_lazily(source).pixels),
+        store,
+        tile=32,
+        overlap=8,
+    )
+    assert (store[:] == whole).all()
+    assert (whole[1:, :20, :20] == 0).all()
+    assert np.ptp(whole[1]) > 0
 
 
 def tell_apart(method: str, probabilities: np.ndarray):
@@ -205,8 +265,12 @@ def tell_apart(method: str, probabilities: np.ndarray):
 def test_objects_of_all_methods_are_joined(method, side, monkeypatch):
     """Cells and nuclei that touch, some doubtful and some larger than a block."""
     y, x = np.mgrid[:320, :320]
-    centres = np.mgrid[20:320:28, 20:320:28].reshape(2, -1).T + np.random.default_rng(0).integers(-4, 5, (121, 2))
-    first, second = np.sort(np.hypot(y[..., None] - centres[:, 0], x[..., None] - centres[:, 1]), axis=-1)[..., :2].T
+    centres = np.mgrid[20:320:28, 20:320:28].reshape(2, -1).T + np.random.default_rng(0).integers(
+        -4, 5, (121, 2)
+    )
+    first, second = np.sort(
+        np.hypot(y[..., None] - centres[:, 0], x[..., None] - centres[:, 1]), axis=-1
+    )[..., :2].T
     membrane = np.exp(-(((second - first) / 3) ** 2)).T.astype(np.float32)
     membrane[100:220, 100:220] *= 0.1  # a cell of many
     if method == "interiors":
@@ -220,22 +284,31 @@ def test_objects_of_all_methods_are_joined(method, side, monkeypatch):
     monkeypatch.setattr(large, "BLOCK", side)
     monkeypatch.setattr(large, "HALO", 64)
     labels, objects, table = tell_apart(method, probabilities)
-    assert whole.objects.max() > 60 and len(table) == whole.objects.max()
+    assert whole.objects.max() > 60
+    assert len(table) == whole.objects.max()
     assert (labels == whole.labels).all()
-    assert ((objects > 0) == (whole.objects > 0)).mean() > 0.99  # lines within a cell larger than a block may stay
+    assert (
+        (objects > 0) == (whole.objects > 0)
+    ).mean() > 0.99  # lines within a cell larger than a block may stay
     assert table["area_px"].sum() == np.count_nonzero(objects)
 
 
 def test_a_wrong_way_to_join_is_noticed(monkeypatch):
     """The tests above can fail: without joining there are more objects."""
-    monkeypatch.setattr(large, "connected_components", lambda graph, _: (graph.shape[0], np.arange(graph.shape[0])))
+    monkeypatch.setattr(
+        large, "connected_components", lambda graph, _: (graph.shape[0], np.arange(graph.shape[0]))
+    )
     with pytest.raises(AssertionError):
         test_objects_of_all_methods_are_joined("components", 70, monkeypatch)
 
 
 def test_an_empty_answer_has_no_objects():
-    _, objects, table = tell_apart("interiors", np.stack([np.ones((50, 60), np.float32)] + [np.zeros((50, 60))] * 2))
-    assert len(table) == 0 and not objects.any() and {"area_px", "centroid_y_px"} <= set(table)
+    _, objects, table = tell_apart(
+        "interiors", np.stack([np.ones((50, 60), np.float32)] + [np.zeros((50, 60))] * 2)
+    )
+    assert len(table) == 0
+    assert not objects.any()
+    assert {"area_px", "centroid_y_px"} <= set(table)
 
 
 def test_errors_say_what_to_do(tmp_path, monkeypatch):
@@ -251,7 +324,9 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(uh.ImageError, match="there is no level 3"):
         uh.segment_large(source, network, tmp_path, level=3)
     with pytest.raises(uh.ImageError, match="no channel 4"):
-        uh.segment_large(tiff(tmp_path / "z.tif", np.zeros((2, 2, 9, 9), np.uint8)), network, tmp_path, channel=4)
+        uh.segment_large(
+            tiff(tmp_path / "z.tif", np.zeros((2, 2, 9, 9), np.uint8)), network, tmp_path, channel=4
+        )
     with pytest.raises(uh.ImageError, match="ihc.png"):
         uh.segment_large("sample_images/ihc.png", network, tmp_path)
     with pytest.raises(uh.ImageError, match="no such file"):
@@ -282,35 +357,65 @@ def test_a_slide_that_is_damaged_leaves_nothing(tmp_path):
 
 def test_colours_on_a_dark_ground_are_seen_as_in_memory(tmp_path):
     """By the brightest of each pixel, and not as colours with the levels of the brightest."""
-    pixels = np.stack([draw_nuclei(12, 200, seed)[0] for seed in range(3)], -1) // np.array([1, 2, 3], np.uint8)
+    pixels = np.stack([draw_nuclei(12, 200, seed)[0] for seed in range(3)], -1) // np.array(
+        [1, 2, 3], np.uint8
+    )
     tifffile.imwrite(tmp_path / "dyes.tif", pixels, photometric="rgb", tile=(64, 64))
     labels, *_ = segment_large(tmp_path / "dyes.tif", "nuclei", tmp_path / "out", zoom=1.0)
     whole = uh.segment(pixels, "nuclei", zoom=1.0, progress=False)
-    assert whole.image.channels == 3 and whole.labels.any() and (labels == whole.labels).mean() > 0.9999
+    assert whole.image.channels == 3
+    assert whole.labels.any()
+    assert (labels == whole.labels).mean() > 0.9999
 
 
-@pytest.mark.parametrize("format", ["tiff", "zarr 0.4", "zarr 0.5", "zarr 0.3", "zarr 0.4, scaled as a whole"])
+@pytest.mark.parametrize(
+    "format", ["tiff", "zarr 0.4", "zarr 0.5", "zarr 0.3", "zarr 0.4, scaled as a whole"]
+)
 def test_names_of_channels_and_spacing_are_read_as_for_images_in_memory(format, tmp_path):
     pixels, names = np.stack([GREY[::-1], GREY]), ["Phalloidin", "DAPI"]
     if format == "tiff":
-        path, about = tmp_path / "a.ome.tif", {"axes": "CYX", "Channel": {"Name": names}, "PhysicalSizeX": 0.5}
-        metadata = about | {"PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
-        tifffile.imwrite(path, pixels, ome=True, tile=(64, 64), photometric="minisblack", metadata=metadata)
+        path, about = (
+            tmp_path / "a.ome.tif",
+            {"axes": "CYX", "Channel": {"Name": names}, "PhysicalSizeX": 0.5},
+        )
+        metadata = about | {
+            "PhysicalSizeXUnit": "µm",
+            "PhysicalSizeY": 0.25,
+            "PhysicalSizeYUnit": "µm",
+        }
+        tifffile.imwrite(
+            path, pixels, ome=True, tile=(64, 64), photometric="minisblack", metadata=metadata
+        )
     else:
         path, version = tmp_path / "a.zarr", format[5:8]
         group = zarr.open_group(path, mode="w", zarr_format=3 if version == "0.5" else 2)
         group.create_array("0", data=pixels, chunks=(1, 64, 64))
-        axes = [{"name": "c"}, {"name": "y", "unit": "micrometer"}, {"name": "x", "unit": "micrometer"}]
-        held = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 0.25, 0.5]}]}
+        axes = [
+            {"name": "c"},
+            {"name": "y", "unit": "micrometer"},
+            {"name": "x", "unit": "micrometer"},
+        ]
+        held = {
+            "path": "0",
+            "coordinateTransformations": [{"type": "scale", "scale": [1, 0.25, 0.5]}],
+        }
         image = {"version": version, "axes": axes, "datasets": [held]}
         image = (
-            image if version != "0.3" else {"version": version, "axes": ["c", "y", "x"], "datasets": [{"path": "0"}]}
+            image
+            if version != "0.3"
+            else {"version": version, "axes": ["c", "y", "x"], "datasets": [{"path": "0"}]}
         )
-        image |= {"coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2]}]} if "whole" in format else {}
+        image |= (
+            {"coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2]}]}
+            if "whole" in format
+            else {}
+        )
         about = {"multiscales": [image], "omero": {"channels": [{"label": name} for name in names]}}
         group.attrs.update({"ome": about} if version == "0.5" else about)
     image = open_lazily(path)
-    assert image.spacing == (None if "0.3" in format or "whole" in format else pytest.approx((0.25e-3, 0.5e-3)))
+    assert image.spacing == (
+        None if "0.3" in format or "whole" in format else pytest.approx((0.25e-3, 0.5e-3))
+    )
     np.testing.assert_array_equal(image.pixels, GREY)  # DAPI, which networks of nuclei know
     assert image.notes == ("took channel 1 (DAPI) of 2; choose another one with channel=",)
     np.testing.assert_array_equal(open_lazily(path, channel="phall").pixels, GREY[::-1])
@@ -323,5 +428,7 @@ def test_integers_of_8_bits_are_noted(tmp_path):
     pytest.importorskip("openvino")
     path = tiff(tmp_path / "z.tif", GREY)
     for engine, told in (("openvino", False), ("int8", True)):
-        record = segment_large(path, uh.load_model("em_membranes", engine=engine), tmp_path / engine)[3]
+        record = segment_large(
+            path, uh.load_model("em_membranes", engine=engine), tmp_path / engine
+        )[3]
         assert any("8 bits" in note for note in record["notes"]) == told

@@ -25,7 +25,9 @@ SIZES = [(1, 64, 96), (2, 33, 50), (1, 16, 7)]  # images, height, width
 
 
 def images(model, count: int, height: int, width: int) -> torch.Tensor:
-    return torch.rand(count, model.in_channels, height, width, generator=torch.Generator().manual_seed(1))
+    return torch.rand(
+        count, model.in_channels, height, width, generator=torch.Generator().manual_seed(1)
+    )
 
 
 @pytest.mark.parametrize("card", ["retinal_vessels", "nuclei", "hippocampus"])
@@ -35,19 +37,27 @@ def test_openvino_answers_as_torch_does(card):
     for size in SIZES:
         x = images(plain, *size)
         torch.testing.assert_close(engine.run(fast, x), engine.run(plain, x), atol=2e-5, rtol=0)
-    assert fast in engine.COMPILED and plain not in engine.COMPILED
+    assert fast in engine.COMPILED
+    assert plain not in engine.COMPILED
     image = SAMPLE_IMAGES / "ihc.png"
-    here, there = (uh.segment(image, model, zoom=0.5, progress=False).labels for model in (plain, fast))
+    here, there = (
+        uh.segment(image, model, zoom=0.5, progress=False).labels for model in (plain, fast)
+    )
     assert np.mean(here != there) < 1e-4
 
 
 def drawn_membranes(height: int = 300, width: int = 400) -> np.ndarray:
     """Dark lines half-way between forty points, on a grey and noisy ground."""
     random = np.random.default_rng(5)
-    points, places = random.random((40, 2)) * (height, width), np.indices((height, width)).reshape(2, -1).T
+    points, places = (
+        random.random((40, 2)) * (height, width),
+        np.indices((height, width)).reshape(2, -1).T,
+    )
     nearest = np.partition(np.linalg.norm(places[:, None] - points, axis=2), 1, axis=1)
     walls = (nearest[:, 1] - nearest[:, 0] < 6).reshape(height, width)
-    grey = cv2.GaussianBlur(np.where(walls, 70.0, 170.0), (0, 0), 1.5) + random.normal(0, 10, walls.shape)
+    grey = cv2.GaussianBlur(np.where(walls, 70.0, 170.0), (0, 0), 1.5) + random.normal(
+        0, 10, walls.shape
+    )
     return grey.clip(0, 255).astype(np.uint8)
 
 
@@ -55,19 +65,30 @@ def test_integers_of_8_bits_answer_nearly_as_torch_does():
     pytest.importorskip("openvino")
     plain, fast = (uh.load_model("em_membranes", engine=engine) for engine in ("torch", "int8"))
     here, there = (uh.segment(drawn_membranes(), model, progress=False) for model in (plain, fast))
-    assert 0 < np.abs(here.probabilities - there.probabilities).max() and (here.labels != there.labels).mean() < 0.01
+    assert np.abs(here.probabilities - there.probabilities).max() > 0
+    assert (here.labels != there.labels).mean() < 0.01
     assert 0.05 < (here.labels > 0).mean() < 0.95
-    assert any("8 bits" in note for note in there.image.notes) and not any("8 bits" in n for n in here.image.notes)
+    assert any("8 bits" in note for note in there.image.notes)
+    assert not any("8 bits" in n for n in here.image.notes)
 
 
 def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
     """As torch's own rounding gives them: inputs of the second convolutions and of all on the way up, what comes over
     a skip connection before its pooling, too, and the weights of all but the first and last convolution."""
     pytest.importorskip("openvino")
-    network, ranges = UNet(1, 1, features=4, depth=1).eval(), ((0.0, 2.0), (0.0, 4.0), (0.0, 1.0), (-1.0, 3.0), (0, 2))
+    network, ranges = (
+        UNet(1, 1, features=4, depth=1).eval(),
+        ((0.0, 2.0), (0.0, 4.0), (0.0, 1.0), (-1.0, 3.0), (0, 2)),
+    )
     reference = fold_batch_norm(copy.deepcopy(network))
     network.card, network.engine = replace(uh.MODELS["em_membranes"], int8_ranges=ranges), "int8"
-    names = ["encoder1.enc1conv2", "bottleneck.bottleneckconv2", "upconv1", "decoder1.dec1conv1", "decoder1.dec1conv2"]
+    names = [
+        "encoder1.enc1conv2",
+        "bottleneck.bottleneckconv2",
+        "upconv1",
+        "decoder1.dec1conv1",
+        "decoder1.dec1conv2",
+    ]
     assert engine.rounded_layers(network) == names
 
     def rounded(x, low: float, high: float):
@@ -76,16 +97,23 @@ def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
 
     for name in (*names, "bottleneck.bottleneckconv1"):
         weight = reference.get_submodule(name).weight
-        steps = weight.detach().abs().amax((0, 2, 3) if name == "upconv1" else (1, 2, 3), keepdim=True) / 127
+        steps = (
+            weight.detach().abs().amax((0, 2, 3) if name == "upconv1" else (1, 2, 3), keepdim=True)
+            / 127
+        )
         weight.data = (weight / steps).round() * steps
     for name, reach in zip(names, ranges):
         if name == "decoder1.dec1conv1":
             for place in ("encoder1", "upconv1"):
                 layer = reference.get_submodule(place)
-                layer.register_forward_hook(lambda layer, inputs, output, reach=reach: rounded(output, *reach))
+                layer.register_forward_hook(
+                    lambda layer, inputs, output, reach=reach: rounded(output, *reach)
+                )
         else:
             layer = reference.get_submodule(name)
-            layer.register_forward_pre_hook(lambda layer, inputs, reach=reach: rounded(inputs[0], *reach))
+            layer.register_forward_pre_hook(
+                lambda layer, inputs, reach=reach: rounded(inputs[0], *reach)
+            )
     x = 3 * images(network, 1, 16, 32)
     answer, plain = engine.run(network, x), engine.run(fold_batch_norm(copy.deepcopy(reference)), x)
     torch.testing.assert_close(answer, plain, atol=1e-3, rtol=0)
@@ -95,7 +123,9 @@ def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
 
 def test_a_card_without_ranges_is_not_computed_with_8_bits(monkeypatch):
     installed(monkeypatch, "2026.4.1")
-    with pytest.raises(uh.ArgumentError, match="'nuclei_he' loses too much with 8 bits, or was not tried"):
+    with pytest.raises(
+        uh.ArgumentError, match="'nuclei_he' loses too much with 8 bits, or was not tried"
+    ):
         uh.load_model("nuclei_he", engine="int8")
 
 
@@ -115,10 +145,12 @@ def test_a_network_is_computed_with_its_weights_of_now():
     x = images(fast, 1, 32, 32)
     assert same(fast, x)
     first = compiled(fast)
-    assert same(fast, x) and compiled(fast) is first  # once
+    assert same(fast, x)
+    assert compiled(fast) is first
     for other in (copy.deepcopy(fast), pickle.loads(pickle.dumps(fast)), fast):
         other.load_state_dict({name: weights / 2 for name, weights in other.state_dict().items()})
-        assert same(other, x) and compiled(other) is not first
+        assert same(other, x)
+        assert compiled(other) is not first
         other.conv.weight.data.add_(0.1)  # which counts as no other version
         assert same(other, x)
         torch.nn.init.zeros_(other.conv.weight)
@@ -151,7 +183,9 @@ def test_as_many_threads_as_torch_has():
             torch.set_num_threads(threads)
             engine.run(fast, images(fast, 1, 32, 32))
             assert compiled(fast).get_property("INFERENCE_NUM_THREADS") == threads
-            assert not compiled(fast).get_property("ENABLE_CPU_PINNING")  # two processes would be put on one core
+            assert not compiled(fast).get_property(
+                "ENABLE_CPU_PINNING"
+            )  # two processes would be put on one core
     finally:
         torch.set_num_threads(before)
 
@@ -159,7 +193,9 @@ def test_as_many_threads_as_torch_has():
 def test_hooks_see_what_layers_compute():
     pytest.importorskip("openvino")
     fast, seen = uh.load_model("retinal_vessels", engine="openvino"), []
-    hook = fast.bottleneck.register_forward_hook(lambda layer, inputs, output: seen.append(output.shape))
+    hook = fast.bottleneck.register_forward_hook(
+        lambda layer, inputs, output: seen.append(output.shape)
+    )
     engine.run(fast, images(fast, 1, 32, 32))
     hook.remove()
     engine.run(fast, images(fast, 1, 32, 32))
@@ -184,7 +220,9 @@ with ProcessPoolExecutor(2, multiprocessing.get_context("fork"), **one) as execu
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_process_does_not_wait_for_threads_that_only_its_parent_has():
     pytest.importorskip("openvino")
-    done = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -200,7 +238,9 @@ assert not any(name.startswith("openvino_telemetry.") for name in sys.modules)
 
 def test_openvino_reports_to_nobody():
     pytest.importorskip("openvino")
-    done = subprocess.run([sys.executable, "-c", SILENT], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -212,7 +252,8 @@ def installed(monkeypatch, openvino: str | None):
 
 def test_openvino_by_itself_where_it_is_installed(monkeypatch):
     installed(monkeypatch, "2025.0.0")
-    assert uh.load_model("nuclei").engine == "openvino" and uh.load_model("nuclei", trainable=True).engine == "torch"
+    assert uh.load_model("nuclei").engine == "openvino"
+    assert uh.load_model("nuclei", trainable=True).engine == "torch"
     assert uh.load_model("nuclei", engine="torch").engine == "torch"
 
 
@@ -237,7 +278,8 @@ def test_onnx_runtime_answers_as_torch_does(tmp_path):
         answer = session.run(["probabilities"], {"image": x.numpy()})[0]
         np.testing.assert_allclose(answer, engine.run(model, x).numpy(), atol=2e-5)
     card = json.loads(session.get_modelmeta().custom_metadata_map["card"])
-    assert card["name"] == "nuclei" and card["preprocessing"]["channels"] == "stain"
+    assert card["name"] == "nuclei"
+    assert card["preprocessing"]["channels"] == "stain"
     with pytest.raises(uh.SaveError, match="there already"):
         uh.export_onnx(model, path)
     assert [p.name for p in tmp_path.iterdir()] == ["nuclei.onnx"]
@@ -256,12 +298,15 @@ def test_bfloat16_gives_the_same_labels_but_for_edges(monkeypatch):
         monkeypatch.setenv("UNET_HELPERS_PRECISION", precision)
         results[precision] = uh.segment(pixels, "nuclei", zoom=1, flips=1, progress=False)
     plain, half = results["float32"], results["bfloat16"]
-    assert half.probabilities.dtype == np.float32 and not np.array_equal(half.probabilities, plain.probabilities)
-    assert np.mean(half.labels != plain.labels) < 0.01 and uh.dice(half.labels > 0, plain.labels > 0) > 0.99
+    assert half.probabilities.dtype == np.float32
+    assert not np.array_equal(half.probabilities, plain.probabilities)
+    assert np.mean(half.labels != plain.labels) < 0.01
+    assert uh.dice(half.labels > 0, plain.labels > 0) > 0.99
 
 
 @pytest.mark.parametrize(
-    "found, expected", [("avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx2", "float32")]
+    ("found", "expected"),
+    [("avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx2", "float32")],
 )
 def test_bfloat16_where_the_processor_has_it(found, expected, monkeypatch):
     monkeypatch.delenv("UNET_HELPERS_PRECISION")

@@ -14,26 +14,58 @@ from unet_helpers.networks.cards import WEIGHTS, card_of
 
 # the card as version 0.1 wrote it into nuclei.safetensors
 NUCLEI = {
-    "name": "nuclei", "title": "Cell nuclei", "modality": "fluorescence", "classes": ["interior", "border"],
+    "name": "nuclei",
+    "title": "Cell nuclei",
+    "modality": "fluorescence",
+    "classes": ["interior", "border"],
     "colors": ["#009E73", "#F0E442"],
-    "reading": {"channels": "stain", "intensities": "percentile", "percentiles": [0.1, 99.9], "sigma": 30.0,
-                "scale": "objects", "size": 24, "context": 0, "planes": "first"},
-    "out_channels": 3, "features": 16, "depth": 4, "threshold": 0.6, "separate": "interiors",
-    "smallest_region": 0.25, "flips": 4, "mirrors": [], "scores": [],
-}  # fmt: skip
+    "reading": {
+        "channels": "stain",
+        "intensities": "percentile",
+        "percentiles": [0.1, 99.9],
+        "sigma": 30.0,
+        "scale": "objects",
+        "size": 24,
+        "context": 0,
+        "planes": "first",
+    },
+    "out_channels": 3,
+    "features": 16,
+    "depth": 4,
+    "threshold": 0.6,
+    "separate": "interiors",
+    "smallest_region": 0.25,
+    "flips": 4,
+    "mirrors": [],
+    "scores": [],
+}
 
 
 def test_a_card_of_before_names_what_it_is_now():
     card = card_of(json.loads(json.dumps(NUCLEI)))
     assert (card.instance_method, card.min_component_share) == ("interiors", 0.25)
-    assert (card.preprocessing.scale, card.preprocessing.size, card.preprocessing.axes) == ("objects", 24, (0,))
-    assert card.preprocessing.percentiles == (0.1, 99.9) and card.classes == ("interior", "border")
-    assert (card.threshold, card.flips, card.in_channels, card.preprocessing.method) == (0.6, 4, 3, "slices")
+    assert (card.preprocessing.scale, card.preprocessing.size, card.preprocessing.axes) == (
+        "objects",
+        24,
+        (0,),
+    )
+    assert card.preprocessing.percentiles == (0.1, 99.9)
+    assert card.classes == ("interior", "border")
+    assert (card.threshold, card.flips, card.in_channels, card.preprocessing.method) == (
+        0.6,
+        4,
+        3,
+        "slices",
+    )
 
 
 @pytest.mark.parametrize(
     ("planes", "expected"),
-    [("first", ((0,), "slices")), ("three", ((0, 1, 2), "slices")), ("published", ((0,), "buda2019"))],
+    [
+        ("first", ((0,), "slices")),
+        ("three", ((0, 1, 2), "slices")),
+        ("published", ((0,), "buda2019")),
+    ],
 )
 def test_how_a_volume_was_sliced_is_kept(planes, expected):
     card = card_of(NUCLEI | {"reading": NUCLEI["reading"] | {"planes": planes}})
@@ -41,7 +73,10 @@ def test_how_a_volume_was_sliced_is_kept(planes, expected):
 
 
 def test_a_file_of_before_loads_and_answers_alike(tmp_path):
-    network, path = make_network(context=1, in_channels=3, channels="grey"), tmp_path / "old.safetensors"
+    network, path = (
+        make_network(context=1, in_channels=3, channels="grey"),
+        tmp_path / "old.safetensors",
+    )
     save_model(network, path)
     fields = json.loads(json.dumps(asdict(network.card)))
     reading = fields.pop("preprocessing") | {"planes": "three"}
@@ -53,7 +88,8 @@ def test_a_file_of_before_loads_and_answers_alike(tmp_path):
     before = load_model(path)
     with torch.inference_mode():
         torch.testing.assert_close(before(x), now(x))
-    assert before.card.preprocessing.context == 1 and before.card.preprocessing.axes == (0, 1, 2)
+    assert before.card.preprocessing.context == 1
+    assert before.card.preprocessing.axes == (0, 1, 2)
 
 
 def test_shipped_files_hold_the_card_of_their_table():
@@ -62,7 +98,14 @@ def test_shipped_files_hold_the_card_of_their_table():
     assert shipped
     for path in shipped:
         card, known = load_model(path).card, MODELS[path.stem]
-        for name in ("classes", "out_channels", "features", "depth", "instance_method", "in_channels"):
+        for name in (
+            "classes",
+            "out_channels",
+            "features",
+            "depth",
+            "instance_method",
+            "in_channels",
+        ):
             assert getattr(card, name) == getattr(known, name), (path.stem, name)
         assert card.preprocessing.axes == known.preprocessing.axes, path.stem
         with safe_open(path, "pt") as file:

@@ -17,7 +17,15 @@ from helpers.networks import make_network
 from helpers.servers import serve
 from safetensors.torch import save_file
 
-from unet_helpers import MODELS, DownloadError, ImageError, ModelError, download, load_model, read_image
+from unet_helpers import (
+    MODELS,
+    DownloadError,
+    ImageError,
+    ModelError,
+    download,
+    load_model,
+    read_image,
+)
 from unet_helpers.download import cached_path, home_url
 from unet_helpers.networks import load
 from unet_helpers.networks.load import read_weights, save_model
@@ -60,7 +68,9 @@ def torch_zip(payload, path):
 
 
 def torch_legacy(payload, path):
-    torch.save({"conv.weight": torch.zeros(1), "x": payload}, path, _use_new_zipfile_serialization=False)
+    torch.save(
+        {"conv.weight": torch.zeros(1), "x": payload}, path, _use_new_zipfile_serialization=False
+    )
 
 
 def whole_module(payload, path):
@@ -91,8 +101,17 @@ def structured_array(payload, path):
         np.save(file, array, allow_pickle=True)
 
 
-WRITERS = [bare, old_protocol, torch_zip, torch_legacy, whole_module, array_of_objects, archive_of_objects,
-           archive_of_a_pickle, structured_array]  # fmt: skip
+WRITERS = [
+    bare,
+    old_protocol,
+    torch_zip,
+    torch_legacy,
+    whole_module,
+    array_of_objects,
+    archive_of_objects,
+    archive_of_a_pickle,
+    structured_array,
+]
 
 
 # pickles
@@ -125,7 +144,9 @@ def test_weights_that_a_server_changed(payload, home, monkeypatch, write, name):
         load_model("small")
 
 
-@pytest.mark.parametrize("name", ["image.npy", "image.npz", "image.png", "image.nii.gz", "image.tif", "image"])
+@pytest.mark.parametrize(
+    "name", ["image.npy", "image.npz", "image.png", "image.nii.gz", "image.tif", "image"]
+)
 @pytest.mark.parametrize("write", WRITERS)
 def test_images(payload, tmp_path, write, name):
     path = tmp_path / name
@@ -166,19 +187,27 @@ def test_absurd_header_length(saved, length):
 @pytest.mark.parametrize(
     "header",
     [
-        b"[]", b"{}", b"null", b"{" * 5000, b'{"__metadata__": 3}', b'{"__metadata__": {"card": "{}"}}', b"\xff" * 64,
+        b"[]",
+        b"{}",
+        b"null",
+        b"{" * 5000,
+        b'{"__metadata__": 3}',
+        b'{"__metadata__": {"card": "{}"}}',
+        b"\xff" * 64,
         b'{"a": {"dtype": "F32", "shape": [1000000000, 1000000000], "data_offsets": [0, 4]}}',
         b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}',
         b'{"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}',
     ],
-)  # fmt: skip
+)
 def test_nonsense_in_the_header(saved, header):
     saved.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     with pytest.raises(ModelError, match="small.safetensors"):
         load_model(saved)
 
 
-@pytest.mark.parametrize("features, depth, out_channels", [(8, 2, 1), (4, 3, 1), (4, 1, 1), (4, 2, 3)])
+@pytest.mark.parametrize(
+    ("features", "depth", "out_channels"), [(8, 2, 1), (4, 3, 1), (4, 1, 1), (4, 2, 3)]
+)
 def test_another_network(saved, features, depth, out_channels):
     other = make_network(out_channels, features=features, depth=depth)
     other.card = CARD
@@ -194,7 +223,9 @@ def test_a_card_that_is_none(saved, card):
         load_model(saved)
 
 
-@pytest.mark.parametrize("change", [{"features": 10**9}, {"features": "many"}, {"features": -1}, {"depth": None}])
+@pytest.mark.parametrize(
+    "change", [{"features": 10**9}, {"features": "many"}, {"features": -1}, {"depth": None}]
+)
 def test_a_card_of_an_impossible_network(saved, change):
     network = make_network()
     network.card = replace(CARD, **change)
@@ -247,12 +278,14 @@ def test_weights_are_fetched_once_and_then_work_without_a_server(home, published
     first = load_model("small")
     assert first.weights_sha256 == sha256_of(published) == MODELS["small"].sha256
     target = cached_path(home_url("unet_helpers/weights/small.safetensors"), first.weights_sha256)
-    assert target.parent == home.cache and target.read_bytes() == published.read_bytes()
+    assert target.parent == home.cache
+    assert target.read_bytes() == published.read_bytes()
     monkeypatch.setattr("requests.get", lambda *_, **__: pytest.fail("asked the network"))
     published.unlink()
     x = torch.rand(1, 1, 16, 16)
     with torch.inference_mode():
-        assert torch.equal(load_model("small")(x), first(x)) and torch.equal(load_model(target)(x), first(x))
+        assert torch.equal(load_model("small")(x), first(x))
+        assert torch.equal(load_model(target)(x), first(x))
 
 
 def test_weights_with_wrong_bytes_are_refused(home, published):
@@ -261,7 +294,8 @@ def test_weights_with_wrong_bytes_are_refused(home, published):
     published.write_bytes(content)
     with pytest.raises(DownloadError, match="sha256 differs"):
         load_model("small")
-    assert not list(home.cache.glob("[!.]*")) and not list(home.cache.glob(".*.part"))
+    assert not list(home.cache.glob("[!.]*"))
+    assert not list(home.cache.glob(".*.part"))
 
 
 def test_cached_weights_that_were_changed_are_fetched_anew(home, published):

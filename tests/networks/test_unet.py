@@ -11,11 +11,12 @@ from unet_helpers.networks.unet import UNet, fold_batch_norm, pad_by_reflection
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (250, 3), (64, 64), (16, 15)])
-@pytest.mark.parametrize("out_channels, depth", [(1, 4), (3, 2)])
+@pytest.mark.parametrize(("out_channels", "depth"), [(1, 4), (3, 2)])
 def test_any_size_comes_back_and_is_a_probability(size, out_channels, depth):
     answer = UNet(2, out_channels, features=2, depth=depth).eval()(torch.rand(2, 2, *size))
     assert answer.shape == (2, out_channels, *size)
-    assert 0 <= answer.min() and answer.max() <= 1
+    assert answer.min() >= 0
+    assert answer.max() <= 1
     if out_channels > 1:
         torch.testing.assert_close(answer.sum(1), torch.ones(2, *size))
 
@@ -27,7 +28,9 @@ def test_about_two_million_parameters_by_the_formula():
         return 9 * c_in * c_out + 9 * c_out**2 + 4 * c_out
 
     widths = [16, 32, 64, 128]
-    expected = block(1, 16) + sum(block(w, 2 * w) for w in widths)  # encoders 2 to 4 and the bottleneck
+    expected = block(1, 16) + sum(
+        block(w, 2 * w) for w in widths
+    )  # encoders 2 to 4 and the bottleneck
     expected += sum(2 * w * w * 4 + w + block(2 * w, w) for w in widths) + 16 + 1
     assert sum(p.numel() for p in UNet(1, 1).parameters()) == expected == 1_942_289
 
@@ -68,7 +71,9 @@ def test_gradients_agree_with_finite_differences():
 def test_every_parameter_learns():
     network = UNet(1, 1, features=2, depth=3)
     network.logits(torch.rand(2, 1, 32, 32)).square().mean().backward()
-    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    assert [
+        n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ] == []
 
 
 class Published(nn.Module):
@@ -89,9 +94,18 @@ class Published(nn.Module):
         self.encoder1, self.encoder2 = block(3, f, "enc1"), block(f, 2 * f, "enc2")
         self.encoder3, self.encoder4 = block(2 * f, 4 * f, "enc3"), block(4 * f, 8 * f, "enc4")
         self.bottleneck = block(8 * f, 16 * f, "bottleneck")
-        self.upconv4, self.decoder4 = nn.ConvTranspose2d(16 * f, 8 * f, 2, 2), block(16 * f, 8 * f, "dec4")
-        self.upconv3, self.decoder3 = nn.ConvTranspose2d(8 * f, 4 * f, 2, 2), block(8 * f, 4 * f, "dec3")
-        self.upconv2, self.decoder2 = nn.ConvTranspose2d(4 * f, 2 * f, 2, 2), block(4 * f, 2 * f, "dec2")
+        self.upconv4, self.decoder4 = (
+            nn.ConvTranspose2d(16 * f, 8 * f, 2, 2),
+            block(16 * f, 8 * f, "dec4"),
+        )
+        self.upconv3, self.decoder3 = (
+            nn.ConvTranspose2d(8 * f, 4 * f, 2, 2),
+            block(8 * f, 4 * f, "dec3"),
+        )
+        self.upconv2, self.decoder2 = (
+            nn.ConvTranspose2d(4 * f, 2 * f, 2, 2),
+            block(4 * f, 2 * f, "dec2"),
+        )
         self.upconv1, self.decoder1 = nn.ConvTranspose2d(2 * f, f, 2, 2), block(2 * f, f, "dec1")
         self.conv = nn.Conv2d(f, 1, 1)
 

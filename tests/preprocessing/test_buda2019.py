@@ -47,7 +47,9 @@ def head(shape, seed=0, dtype=np.uint8) -> np.ndarray:
     centre, radius = np.array(shape) * (0.55, 0.45, 0.52), np.array(shape) * (0.4, 0.42, 0.3)
     inside = sum(((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radius)) < 1
     texture = ndimage.gaussian_filter(rng.random((*shape, 3)), (0, 1, 1, 0))
-    volume = np.where(inside[..., None], (0.3 + texture) * (0.5, 0.9, 0.6), rng.random((*shape, 3)) * 0.03)
+    volume = np.where(
+        inside[..., None], (0.3 + texture) * (0.5, 0.9, 0.6), rng.random((*shape, 3)) * 0.03
+    )
     return (volume * (200 if np.dtype(dtype).kind in "ui" else 3.7)).astype(dtype)
 
 
@@ -67,23 +69,35 @@ def literal(slices: np.ndarray, size: int, resized=None, drop: bool = True):
     if a != b:
         diff = (max(a, b) - min(a, b)) / 2.0
         pad = (int(np.floor(diff)), int(np.ceil(diff)))
-        volume = np.pad(volume, ((0, 0), (0, 0), pad, (0, 0)) if a > b else ((0, 0), pad, (0, 0), (0, 0)))
+        volume = np.pad(
+            volume, ((0, 0), (0, 0), pad, (0, 0)) if a > b else ((0, 0), pad, (0, 0), (0, 0))
+        )
     shape = (volume.shape[0], size, size, 3)  # resize_sample
     if resized is None:
-        volume = resize(volume, output_shape=shape, order=2, mode="constant", cval=0, anti_aliasing=False)
+        volume = resize(
+            volume, output_shape=shape, order=2, mode="constant", cval=0, anti_aliasing=False
+        )
     else:
         volume = resized(volume, shape)
     p10, p99 = np.percentile(volume, 10), np.percentile(volume, 99)  # normalize_volume
     volume = rescale_intensity(volume, in_range=(p10, p99))
     volume = (volume - np.mean(volume, axis=(0, 1, 2))) / np.std(volume, axis=(0, 1, 2))
-    return np.stack([image.transpose(2, 0, 1) for image in volume]).astype(np.float32)  # __getitem__
+    return np.stack([image.transpose(2, 0, 1) for image in volume]).astype(
+        np.float32
+    )  # __getitem__
 
 
 def resize_2019(volume: np.ndarray, shape) -> np.ndarray:
     """What scikit-image 0.14.2, the author's version, did for four axes."""
-    at = np.meshgrid(*[n / m * (np.arange(m) + 0.5) - 0.5 for n, m in zip(volume.shape, shape)], indexing="ij")
+    at = np.meshgrid(
+        *[n / m * (np.arange(m) + 0.5) - 0.5 for n, m in zip(volume.shape, shape)], indexing="ij"
+    )
     image = volume / 255
-    return np.clip(ndimage.map_coordinates(image, at, order=2, mode="constant", cval=0), image.min(), image.max())
+    return np.clip(
+        ndimage.map_coordinates(image, at, order=2, mode="constant", cval=0),
+        image.min(),
+        image.max(),
+    )
 
 
 class Stub(torch.nn.Module):
@@ -116,10 +130,16 @@ def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
 def published_shapes() -> dict[str, tuple]:
     """Name and shape of each tensor of the author's ``UNet(3, 1, init_features=32)``, listed by hand."""
     blocks = [
-        ("encoder1.enc1", 3, 32), ("encoder2.enc2", 32, 64), ("encoder3.enc3", 64, 128), ("encoder4.enc4", 128, 256),
+        ("encoder1.enc1", 3, 32),
+        ("encoder2.enc2", 32, 64),
+        ("encoder3.enc3", 64, 128),
+        ("encoder4.enc4", 128, 256),
         ("bottleneck.bottleneck", 256, 512),
-        ("decoder4.dec4", 512, 256), ("decoder3.dec3", 256, 128), ("decoder2.dec2", 128, 64), ("decoder1.dec1", 64, 32),
-    ]  # fmt: skip
+        ("decoder4.dec4", 512, 256),
+        ("decoder3.dec3", 256, 128),
+        ("decoder2.dec2", 128, 64),
+        ("decoder1.dec1", 64, 32),
+    ]
     shapes = {}
     for name, below, width in blocks:
         for i, channels in (("1", below), ("2", width)):
@@ -146,7 +166,9 @@ def tensors() -> dict[str, torch.Tensor]:
 def test_names_and_shapes_are_those_of_the_published_network(tensors):
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == published_shapes()
     learnt = [
-        np.prod(shape) for name, shape in published_shapes().items() if not name.endswith(("mean", "var", "tracked"))
+        np.prod(shape)
+        for name, shape in published_shapes().items()
+        if not name.endswith(("mean", "var", "tracked"))
     ]
     assert sum(map(int, learnt)) == 7_763_041  # as the published network has
 
@@ -157,7 +179,10 @@ def test_the_network_computes_what_the_published_one_computes(tensors):
     def block(x, name):
         for i in "12":
             x = F.conv2d(x, tensors[f"{name}conv{i}.weight"], padding=1)
-            norm = [tensors[f"{name}norm{i}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+            norm = [
+                tensors[f"{name}norm{i}.{part}"]
+                for part in ("running_mean", "running_var", "weight", "bias")
+            ]
             x = F.relu(F.batch_norm(x, *norm))
         return x
 
@@ -167,7 +192,9 @@ def test_the_network_computes_what_the_published_one_computes(tensors):
     enc4 = block(F.max_pool2d(enc3, 2), "encoder4.enc4")
     y = block(F.max_pool2d(enc4, 2), "bottleneck.bottleneck")
     for i, skip in (("4", enc4), ("3", enc3), ("2", enc2), ("1", enc1)):
-        y = F.conv_transpose2d(y, tensors[f"upconv{i}.weight"], tensors[f"upconv{i}.bias"], stride=2)
+        y = F.conv_transpose2d(
+            y, tensors[f"upconv{i}.weight"], tensors[f"upconv{i}.bias"], stride=2
+        )
         y = block(torch.cat((y, skip), dim=1), f"decoder{i}.dec{i}")
     expected = torch.sigmoid(F.conv2d(y, tensors["conv.weight"], tensors["conv.bias"]))
     network = UNet(3, 1, 32).eval()
@@ -194,13 +221,17 @@ def server(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["today's format", "the format of 2019"])
-def test_weights_come_from_a_server_and_only_if_their_hash_begins_as_the_card_says(tensors, server, zipped):
+def test_weights_come_from_a_server_and_only_if_their_hash_begins_as_the_card_says(
+    tensors, server, zipped
+):
     folder, address = server
     torch.save(tensors, folder / "unet.pt", _use_new_zipfile_serialization=zipped)
     digest = hashlib.sha256((folder / "unet.pt").read_bytes()).hexdigest()
     path = download.fetch(f"{address}/unet.pt", digest[:8], progress=False)
     network = read_weights(path, CARD)
-    assert path.suffix == ".pt" and network.weights_sha256 == digest and network.card is CARD
+    assert path.suffix == ".pt"
+    assert network.weights_sha256 == digest
+    assert network.card is CARD
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
     with pytest.raises(DownloadError, match="sha256"):
         download.fetch(f"{address}/unet.pt", "e012d006", progress=False)
@@ -216,10 +247,16 @@ class Payload:
         return os.system, (f"touch '{self.target}'",)
 
 
-@pytest.mark.parametrize("kind", ["torch.save", "torch.save of 2019", "bare pickle", "beside good tensors"])
+@pytest.mark.parametrize(
+    "kind", ["torch.save", "torch.save of 2019", "bare pickle", "beside good tensors"]
+)
 def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
     path, target = tmp_path / "unet.pt", tmp_path / "owned"
-    content = Payload(target) if kind != "beside good tensors" else {**tensors, "conv.bias": Payload(target)}
+    content = (
+        Payload(target)
+        if kind != "beside good tensors"
+        else {**tensors, "conv.bias": Payload(target)}
+    )
     if kind == "bare pickle":
         path.write_bytes(pickle.dumps(content, protocol=2))
     else:
@@ -227,7 +264,9 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
     with pytest.raises(ModelError, match="Nothing in it was run") as caught:
         read_weights(path, CARD)
     assert not target.exists()
-    assert "weights_only" not in str(caught.value)  # torch's own advice to load it all the same is not passed on
+    assert "weights_only" not in str(
+        caught.value
+    )  # torch's own advice to load it all the same is not passed on
     if kind == "bare pickle":  # the payload is a live one
         pickle.loads(path.read_bytes())
         assert target.exists()
@@ -244,7 +283,9 @@ def test_damaged_files_are_refused_with_clear_words(tmp_path, tensors):
         read_weights(tmp_path / "none.pt", CARD)
 
 
-@pytest.mark.parametrize("change", ["width", "missing", "extra", "a list", "a number", "numbers as names"])
+@pytest.mark.parametrize(
+    "change", ["width", "missing", "extra", "a list", "a number", "numbers as names"]
+)
 def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
     content = {
         "width": UNet(3, 1, 8).state_dict(),
@@ -263,25 +304,35 @@ def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
 # -------------------------------------------------------------------------------------------- the way in
 
 
-@pytest.mark.parametrize("shape", [(6, 40, 31), (5, 37, 58), (5, 70, 61)], ids=["tall", "wide", "shrunk"])
+@pytest.mark.parametrize(
+    "shape", [(6, 40, 31), (5, 37, 58), (5, 70, 61)], ids=["tall", "wide", "shrunk"]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
 def test_preprocessing_is_the_authors(shape, dtype):
     volume = head(shape, dtype=dtype)
     before = volume.copy()
     prepared = prepare_volume(volume, SMALL)
     expected = literal(volume, 48)
-    assert channels_first(prepared).dtype == np.float32 and channels_first(prepared).shape == expected.shape
+    assert channels_first(prepared).dtype == np.float32
+    assert channels_first(prepared).shape == expected.shape
     np.testing.assert_allclose(channels_first(prepared), expected, atol=1e-6)
-    assert np.array_equal(volume, before)  # the author's code overwrites its input, this one must not
-    assert expected.std() == pytest.approx(1, abs=1e-3) and np.unique(expected).size > 1000
+    assert np.array_equal(
+        volume, before
+    )  # the author's code overwrites its input, this one must not
+    assert expected.std() == pytest.approx(1, abs=1e-3)
+    assert np.unique(expected).size > 1000
 
 
 def test_preprocessing_is_the_authors_where_nothing_is_dark():
-    volume = np.random.default_rng(3).integers(100, 200, (5, 40, 40, 3)).astype(np.uint8)  # no zero anywhere
+    volume = (
+        np.random.default_rng(3).integers(100, 200, (5, 40, 40, 3)).astype(np.uint8)
+    )  # no zero anywhere
     for size in (24, 48):  # smaller, and larger so that resizing reaches beyond the rim
         expected = literal(volume, size)
         np.testing.assert_allclose(
-            channels_first(prepare_volume(volume, replace(PUBLISHED, size=size))), expected, atol=1e-6
+            channels_first(prepare_volume(volume, replace(PUBLISHED, size=size))),
+            expected,
+            atol=1e-6,
         )
 
 
@@ -304,7 +355,9 @@ def test_the_dropped_slices_do_not_set_the_threshold():
 
 def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
     volume = head((5, 60, 51))
-    prepared = prepare_volume(volume, replace(PUBLISHED, size=64))  # enlarged as little as 240 to 256
+    prepared = prepare_volume(
+        volume, replace(PUBLISHED, size=64)
+    )  # enlarged as little as 240 to 256
     difference = np.abs(channels_first(prepared) - literal(volume, 64, resized=resize_2019))
     assert difference[..., 4:-4, 4:-4].max() < 0.02
     assert 0 < (difference > 0.05).mean() < 0.01
@@ -314,8 +367,12 @@ def test_a_single_image_is_a_volume_of_one_slice():
     stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]), size=256)
     picture = head((5, 90, 71))[2]
     answer = predict_published(stub, from_array(picture), progress=False)
-    np.testing.assert_allclose(stub.seen[0].numpy(), literal(picture[None], 256, drop=False), atol=1e-6)
-    assert answer.shape == (1, 90, 71) and answer.dtype == np.float32 and answer.max() > 0.8
+    np.testing.assert_allclose(
+        stub.seen[0].numpy(), literal(picture[None], 256, drop=False), atol=1e-6
+    )
+    assert answer.shape == (1, 90, 71)
+    assert answer.dtype == np.float32
+    assert answer.max() > 0.8
 
 
 def test_a_grey_image_is_read_as_all_three_channels():
@@ -330,7 +387,9 @@ def test_a_grey_image_is_read_as_all_three_channels():
 def test_the_hub_example_feeds_a_near_constant_image():
     picture = head((5, 90, 71))[2]
     pixels = picture.astype(np.float64)
-    example = (pixels / 255 - pixels.mean((0, 1))) / pixels.std((0, 1))  # ToTensor, then Normalize(mean=m, std=s)
+    example = (pixels / 255 - pixels.mean((0, 1))) / pixels.std(
+        (0, 1)
+    )  # ToTensor, then Normalize(mean=m, std=s)
     ours = channels_first(prepare_volume(picture[None], PUBLISHED))
     np.testing.assert_allclose(example.std((0, 1)), 1 / 255, rtol=1e-6)  # 255 times too flat
     np.testing.assert_allclose(ours.std((0, 2, 3)), 1, atol=1e-4)
@@ -359,12 +418,16 @@ def test_answers_come_back_to_the_pixels_they_are_about(shape, turned):
     line = (np.arange(start, start + length) - start + (side - length) // 2 + 0.5) / side
     box = answer[0, z0 + 1 : z1 + 1, y0:y1, x0:x1]
     expected = np.broadcast_to(line[:, None] if turned else line, box.shape)
-    certain = (expected > 0.5 / 64) & (expected < 1 - 0.5 / 64)  # beyond the outer centres bilinear stays level
+    certain = (expected > 0.5 / 64) & (
+        expected < 1 - 0.5 / 64
+    )  # beyond the outer centres bilinear stays level
     np.testing.assert_allclose(box[certain], expected[certain], atol=1e-5)
     assert certain.mean() > 0.9
     outside = np.ones(volume.shape[:3], bool)
     outside[z0 + 1 : z1 + 1, y0:y1, x0:x1] = False
-    assert not answer[0][outside].any() and outside[0].all() and outside[-1].all()
+    assert not answer[0][outside].any()
+    assert outside[0].all()
+    assert outside[-1].all()
 
 
 def lesion(shape=(7, 60, 44)) -> tuple[np.ndarray, np.ndarray]:
@@ -388,7 +451,12 @@ def overlap(answer: np.ndarray, mask: np.ndarray) -> float:
 def test_a_bright_block_is_found_where_it_is_in_every_kind_of_image():
     volume, mask = lesion()
     colour = np.repeat(volume[..., None], 3, axis=-1)
-    cases = {"ZYX": (volume, mask), "ZYXC": (colour, mask), "YX": (volume[3], mask[3]), "YXC": (colour[3], mask[3])}
+    cases = {
+        "ZYX": (volume, mask),
+        "ZYXC": (colour, mask),
+        "YX": (volume[3], mask[3]),
+        "YXC": (colour[3], mask[3]),
+    }
     for axes, (pixels, expected) in cases.items():
         image = from_array(pixels)
         assert image.axes == axes
@@ -403,12 +471,15 @@ def test_nifti_volumes_are_answered_in_their_own_orientation(order):
     turn = nib.orientations.ornt_transform(
         nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(tuple(order))
     )
-    pixels, expected = (nib.orientations.apply_orientation(a.transpose(2, 1, 0), turn) for a in (volume, mask))
+    pixels, expected = (
+        nib.orientations.apply_orientation(a.transpose(2, 1, 0), turn) for a in (volume, mask)
+    )
     affine = nib.orientations.inv_ornt_aff(turn, volume.shape[::-1])
     assert "".join(nib.aff2axcodes(affine)) == order
     stub = Stub(bright)
     answer = predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine), progress=False)
-    assert answer.shape == (1, *pixels.shape) and overlap(answer, expected) > 0.95
+    assert answer.shape == (1, *pixels.shape)
+    assert overlap(answer, expected) > 0.95
     assert len(stub.seen) == 5  # axial slices, whatever the file's order; two of seven are dropped
 
 
@@ -417,7 +488,8 @@ def test_flips_average_the_answer_over_mirrored_slices():
     right = Stub(lambda x: ramps(x))
     plain = predict_published(right, from_array(volume), progress=False)
     flipped = predict_published(right, from_array(volume), progress=False, flips=4)
-    assert np.ptp(plain[0, 3, 30, 8:40]) > 0.5 and np.ptp(flipped[0, 3, 30, 8:40]) < 1e-5
+    assert np.ptp(plain[0, 3, 30, 8:40]) > 0.5
+    assert np.ptp(flipped[0, 3, 30, 8:40]) < 1e-5
 
 
 # ------------------------------------------------------------------------------------- nothing to see, and notes
@@ -428,14 +500,16 @@ def never(x):
 
 
 @pytest.mark.parametrize(
-    "shape", [(6, 40, 30, 3), (40, 30, 3), (40, 30), (6, 40, 30), (9, 8, 8), (2, 20, 20), (1, 20, 20)]
+    "shape",
+    [(6, 40, 30, 3), (40, 30, 3), (40, 30), (6, 40, 30), (9, 8, 8), (2, 20, 20), (1, 20, 20)],
 )
 @pytest.mark.parametrize("value", [0, 7, -3.5, np.nan, np.inf])
 def test_images_without_content_get_an_empty_answer(shape, value):
     dtype = np.uint8 if value in (0, 7) else np.float32
     image = from_array(np.full(shape, value, dtype))
     answer = predict_published(Stub(never), image, progress=False)
-    assert answer.shape == (1, *image.spatial_shape) and not answer.any()
+    assert answer.shape == (1, *image.spatial_shape)
+    assert not answer.any()
 
 
 def test_a_volume_with_content_only_in_the_dropped_slices_is_empty():
@@ -446,10 +520,14 @@ def test_a_volume_with_content_only_in_the_dropped_slices_is_empty():
 
 def test_nearly_empty_volumes_give_numbers_all_the_same():
     speck = np.zeros((5, 90, 90), np.float32)
-    speck[2, 3, 4], speck[2, 80, 81] = 5, 3  # fewer than one pixel in a hundred: 10th and 99th percentile are equal
+    speck[2, 3, 4], speck[2, 80, 81] = (
+        5,
+        3,
+    )  # fewer than one pixel in a hundred: 10th and 99th percentile are equal
     assert prepare_volume(speck[..., None], replace(PUBLISHED, size=78)) is None
     answer = predict_published(Stub(bright), from_array(speck), progress=False)
-    assert np.isfinite(answer).all() and not answer[0, [0, 1, 3, 4]].any()
+    assert np.isfinite(answer).all()
+    assert not answer[0, [0, 1, 3, 4]].any()
     holes = head((5, 40, 31), dtype=np.float32)
     holes[2, 10:12, 10:12] = np.nan
     filled = np.where(np.isnan(holes), 0, holes)
@@ -460,8 +538,12 @@ def test_a_constant_channel_reads_as_zeros_and_is_noted():
     volume = head((5, 40, 31))
     volume[..., 2] = 0
     planes = channels_first(prepare_volume(volume, SMALL))
-    assert np.isfinite(planes).all() and not planes[:, 2].any() and planes[:, 1].std() > 0.9
-    assert any("post-contrast channel is constant" in note for note in check_volume(from_array(volume)))
+    assert np.isfinite(planes).all()
+    assert not planes[:, 2].any()
+    assert planes[:, 1].std() > 0.9
+    assert any(
+        "post-contrast channel is constant" in note for note in check_volume(from_array(volume))
+    )
 
 
 def test_notes_say_what_is_unlike_the_training():
@@ -470,8 +552,10 @@ def test_notes_say_what_is_unlike_the_training():
     def notes(pixels):
         return " | ".join(check_volume(from_array(pixels)))
 
-    assert "first and the last slice" in notes(volume) and "pre- and post-contrast" not in notes(volume)
-    assert "a single slice" in notes(volume[2]) and "first and the last" not in notes(volume[2])
+    assert "first and the last slice" in notes(volume)
+    assert "pre- and post-contrast" not in notes(volume)
+    assert "a single slice" in notes(volume[2])
+    assert "first and the last" not in notes(volume[2])
     assert "two slices only" in notes(volume[:2])
     for grey in (volume[..., 0], np.repeat(volume[..., :1], 3, axis=-1), volume[2, :, :, 0]):
         assert "pre- and post-contrast images are missing" in notes(grey)
@@ -479,7 +563,8 @@ def test_notes_say_what_is_unlike_the_training():
 
 def test_two_slices_are_both_answered():
     answer = predict_published(Stub(bright), from_array(lesion()[0][3:5]), progress=False)
-    assert answer[0, 0].any() and answer[0, 1].any()
+    assert answer[0, 0].any()
+    assert answer[0, 1].any()
 
 
 # -------------------------------------------------------------------------------------------------- as a whole
@@ -497,17 +582,26 @@ def test_the_whole_network_answers_a_picture(tensors):
     planes = torch.from_numpy(literal(picture[None], 64, drop=False))
     with torch.inference_mode():
         direct = network(planes)[0, 0].numpy()
-    assert answer.shape == (1, *picture.shape[:2]) and np.isfinite(answer).all()
-    assert answer.max() == pytest.approx(direct.max(), abs=0.02) and np.ptp(direct) > 1e-3
+    assert answer.shape == (1, *picture.shape[:2])
+    assert np.isfinite(answer).all()
+    assert answer.max() == pytest.approx(direct.max(), abs=0.02)
+    assert np.ptp(direct) > 1e-3
 
 
-@pytest.mark.skipif(not SAMPLES, reason="needs ../shared/samples, the sample images that a user's computer downloads")
+@pytest.mark.skipif(
+    not SAMPLES,
+    reason="needs ../shared/samples, the sample images that a user's computer downloads",
+)
 def test_a_real_slice_is_read_as_three_different_channels():
     image = read_image(SAMPLES[0])
-    assert image.axes == "YXC" and check_volume(image)[0].startswith("a single slice") and len(check_volume(image)) == 1
+    assert image.axes == "YXC"
+    assert check_volume(image)[0].startswith("a single slice")
+    assert len(check_volume(image)) == 1
     prepared = prepare_volume(image.pixels[None], PUBLISHED)
     np.testing.assert_allclose(channels_first(prepared).std((0, 2, 3)), 1, atol=1e-4)
     flair, box = channels_first(prepared)[0, 1], prepared[1]
     back = put_back(flair[None], box[1:], image.spatial_shape)[0][box[1:]]
     stored = image.pixels[box[1], box[2], 1].astype(float)
-    assert np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98  # the same picture, in the same place
+    assert (
+        np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98
+    )  # the same picture, in the same place

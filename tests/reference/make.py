@@ -9,9 +9,13 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-import unet_helpers as uh  # noqa: E402
+import unet_helpers as uh
 
-SAMPLES = {"retina.jpg": "retinal_vessels", "ihc.png": "nuclei", "hippocampus_mni.nii.gz": "hippocampus"}
+SAMPLES = {
+    "retina.jpg": "retinal_vessels",
+    "ihc.png": "nuclei",
+    "hippocampus_mni.nii.gz": "hippocampus",
+}
 folder = HERE.parent.parent / "sample_images"
 results = [uh.segment(folder / sample, card) for sample, card in SAMPLES.items()]
 for result in results:

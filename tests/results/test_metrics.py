@@ -31,15 +31,19 @@ def test_by_hand():
 def test_empty_masks():
     assert dice(EMPTY, EMPTY) == iou(EMPTY, EMPTY) == sensitivity(EMPTY, A) == 1
     assert dice(A, EMPTY) == iou(EMPTY, A) == 0
-    assert surface_distance(EMPTY, EMPTY) == 0 and np.isnan(surface_distance(A, EMPTY))
-    assert (average_precision(EMPTY, EMPTY) == 1).all() and (average_precision(A, EMPTY) == 0).all()
+    assert surface_distance(EMPTY, EMPTY) == 0
+    assert np.isnan(surface_distance(A, EMPTY))
+    assert (average_precision(EMPTY, EMPTY) == 1).all()
+    assert (average_precision(A, EMPTY) == 0).all()
 
 
 def test_instance_metrics_by_hand():
     """A found object covers one of two true ones and a half more; another one covers nothing."""
     truth, found = np.zeros((4, 8), int), np.zeros((4, 8), int)
     truth[:2, :2], truth[:2, 4:6], found[:2, :3], found[3, 7] = 3, 7, 1, 9
-    assert aggregated_jaccard(truth, found) == pytest.approx(4 / (6 + 4 + 1))  # shared; united, missed, invented
+    assert aggregated_jaccard(truth, found) == pytest.approx(
+        4 / (6 + 4 + 1)
+    )  # shared; united, missed, invented
     assert panoptic_quality(truth, found) == pytest.approx(2 * (4 / 6) / 4)
     for metric in (aggregated_jaccard, panoptic_quality):
         assert metric(truth, truth) == metric(truth + 1, truth + 1) == metric(EMPTY, EMPTY) == 1
@@ -48,7 +52,16 @@ def test_instance_metrics_by_hand():
 
 @pytest.mark.parametrize(
     "metric",
-    [dice, iou, sensitivity, surface_distance, average_precision, rand_v, aggregated_jaccard, panoptic_quality],
+    [
+        dice,
+        iou,
+        sensitivity,
+        surface_distance,
+        average_precision,
+        rand_v,
+        aggregated_jaccard,
+        panoptic_quality,
+    ],
 )
 def test_other_shapes_are_refused(metric):
     with pytest.raises(ValueError, match="resize"):
@@ -79,7 +92,13 @@ def test_average_precision_against_an_optimal_matcher(seed):
     truth, answer = random_instances(seed)
     real, found = np.unique(truth)[1:], np.unique(answer)[1:]
     ious = np.array(
-        [[((truth == r) & (answer == f)).sum() / ((truth == r) | (answer == f)).sum() for f in found] for r in real]
+        [
+            [
+                ((truth == r) & (answer == f)).sum() / ((truth == r) | (answer == f)).sum()
+                for f in found
+            ]
+            for r in real
+        ]
     )
     expected = []
     for t in np.linspace(0.5, 0.95, 10):

@@ -5,7 +5,12 @@ import pytest
 from helpers.networks import make_network
 
 from unet_helpers.images.image import MedicalImage
-from unet_helpers.results.objects import cells_between, drop_small_components, joined, split_interiors
+from unet_helpers.results.objects import (
+    cells_between,
+    drop_small_components,
+    joined,
+    split_interiors,
+)
 from unet_helpers.results.segmentation import Segmentation
 
 Y, X = np.mgrid[:80, :120]
@@ -33,14 +38,17 @@ def test_separate_discs_are_counted_and_measured():
     np.testing.assert_allclose(sorted(table.diameter_px), [12, 20, 30], rtol=0.03)
     np.testing.assert_allclose(table.area_mm2, table.area_px * 0.25)
     np.testing.assert_allclose(table.diameter_mm, table.diameter_px * 0.5)
-    assert (table["class"] == "class 1").all() and (table.intensity_mean == 5).all()
+    assert (table["class"] == "class 1").all()
+    assert (table.intensity_mean == 5).all()
 
 
 def test_a_volume_is_measured_in_millilitres():
     ball = np.zeros((10, 20, 20))
     ball[2:7, 5:15, 5:15] = 1
     table = segmentation(ball[None], spacing=(2.0, 1.0, 1.0)).measure()
-    assert table.volume_px.tolist() == [500] and table.volume_mm3.tolist() == [1000] and table.volume_mL.tolist() == [1]
+    assert table.volume_px.tolist() == [500]
+    assert table.volume_mm3.tolist() == [1000]
+    assert table.volume_mL.tolist() == [1]
 
 
 def test_touching_nuclei_are_told_apart_by_their_border():
@@ -57,7 +65,12 @@ def test_touching_nuclei_are_told_apart_by_their_border():
 
 
 def test_a_clear_speck_is_a_nucleus_and_a_doubtful_blob_is_none_unless_all_are_pale():
-    nucleus, speck, blob, grain = disc(40, 40, 18), disc(20, 80, 3), disc(60, 90, 10), disc(70, 20, 1.5)
+    nucleus, speck, blob, grain = (
+        disc(40, 40, 18),
+        disc(20, 80, 3),
+        disc(60, 90, 10),
+        disc(70, 20, 1.5),
+    )
 
     def found(sure: float, zoom: float = 1) -> list[bool]:
         interior = (nucleus | speck | grain) * sure + blob * 0.7
@@ -85,7 +98,9 @@ def test_a_gap_in_a_membrane_joins_no_cells_and_a_faint_one_parts_none():
         assert len(np.unique(cells[cells > 0])) == count
 
 
-@pytest.mark.parametrize("share, kept", [(1.0, [15]), (0.5, [15]), (0.3, [10, 15]), (0.05, [4, 10, 15])])
+@pytest.mark.parametrize(
+    ("share", "kept"), [(1.0, [15]), (0.5, [15]), (0.3, [10, 15]), (0.05, [4, 10, 15])]
+)
 def test_regions_much_smaller_than_the_largest_are_dropped(share, kept):
     discs = {4: disc(60, 15, 4), 10: disc(20, 20, 10), 15: disc(50, 60, 15)}
     labels = np.any(list(discs.values()), axis=0).astype(np.uint8)
@@ -102,8 +117,11 @@ def test_of_two_equal_regions_one_is_the_largest():
 def test_nothing_is_no_object(method):
     empty = np.zeros((3, 30, 30))
     empty[0] = 1
-    result = segmentation(empty[:1] * 0 + 1 if method == "membranes" else empty, instance_method=method)
-    assert len(np.unique(result.objects)) <= 1 and len(result.measure()) == 0
+    result = segmentation(
+        empty[:1] * 0 + 1 if method == "membranes" else empty, instance_method=method
+    )
+    assert len(np.unique(result.objects)) <= 1
+    assert len(result.measure()) == 0
 
 
 def tilted_nuclei(frames: int) -> np.ndarray:
@@ -119,7 +137,8 @@ def test_nuclei_are_joined_through_the_depth_of_a_volume_and_never_through_time(
     from dataclasses import replace
 
     result = segmentation(tilted_nuclei(6), instance_method="interiors")
-    assert result.objects.max() == 2 and len(np.unique(result.objects[0])) == 3
+    assert result.objects.max() == 2
+    assert len(np.unique(result.objects[0])) == 3
     assert result.objects[0, 30, 30] == result.objects[5, 30, 45]
     movie = replace(result, image=replace(result.image, axes="TYX"))
     assert movie.objects.max() == 9  # six frames of one, three of the other
@@ -131,7 +150,8 @@ def test_an_object_that_splits_goes_on_as_one_and_begins_another():
     below, above = np.zeros((20, 30), int), np.zeros((20, 30), int)
     below[5:15, 2:28], above[5:15, 2:12], above[5:15, 13:28] = 1, 1, 2
     stack = joined([below, above])
-    assert stack[1, 10, 20] == stack[0, 10, 20] and stack[1, 10, 5] not in (0, stack[0, 10, 5])
+    assert stack[1, 10, 20] == stack[0, 10, 20]
+    assert stack[1, 10, 5] not in (0, stack[0, 10, 5])
 
 
 def test_a_stack_of_micrographs_is_split_slice_by_slice_in_seconds():
@@ -146,13 +166,15 @@ def test_a_stack_of_micrographs_is_split_slice_by_slice_in_seconds():
 
     result = replace(result, card=replace(result.card, objects="slices"))
     ids = [set(np.unique(part)) - {0} for part in result.objects]
-    assert not set.intersection(*ids) and time.perf_counter() - started < 60
+    assert not set.intersection(*ids)
+    assert time.perf_counter() - started < 60
 
 
 def test_cells_grow_into_the_membrane_until_one_pixel_separates_them():
     ridge = np.exp(-(((np.arange(41) - 20) / 6) ** 2))
     cells = cells_between(np.tile(ridge, (30, 1))[None].astype(np.float32))
-    assert (cells[:, 20] == 0).all() and cells.max() == 2
-    assert (
-        (cells[:, :20] == cells[0, 0]).all() and (cells[:, 21:] == cells[0, 40]).all() and cells[0, 0] != cells[0, 40]
-    )
+    assert (cells[:, 20] == 0).all()
+    assert cells.max() == 2
+    assert (cells[:, :20] == cells[0, 0]).all()
+    assert (cells[:, 21:] == cells[0, 40]).all()
+    assert cells[0, 0] != cells[0, 40]

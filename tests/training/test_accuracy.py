@@ -6,7 +6,9 @@ from helpers.places import ROOT
 
 from unet_helpers.networks.cards import MODELS
 
-FIGURE = re.compile(r"(Rand V|mean AP|AP50|PQ|AJI|Dice|worst)?(?: image| patient)? ?(0\.\d+)(?: (\w+))?")
+FIGURE = re.compile(
+    r"(Rand V|mean AP|AP50|PQ|AJI|Dice|worst)?(?: image| patient)? ?(0\.\d+)(?: (\w+))?"
+)
 COLUMNS = ("mean", "interval", "median", "worst")
 
 
@@ -15,7 +17,9 @@ def table(page: str) -> dict:
     found = {}
     for section in re.split(r"\n## ", page)[1:]:
         title = section.partition("\n")[0]
-        rows = re.findall(r"^\| (\w+) \(\d.*?\) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.M)
+        rows = re.findall(
+            r"^\| (\w+) \(\d.*?\) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.M
+        )
         for kind, metric, *figures in rows if "never seen" not in title else ():
             found[title.split("`")[1], kind, metric] = dict(zip(COLUMNS, figures))
     return found
@@ -36,9 +40,13 @@ def disagreements(card: str, scores: tuple[str, ...], measured: dict) -> tuple[i
             for name in (metric, f"{metric} {after}", f"{metric} {MODELS[card].classes[0]}"):
                 if (row := measured.get((card, kind, name))) is not None:
                     compared += 1
-                    rounding = 0.5 * 10.0 ** -len(figure.partition(".")[2]) + 0.0005  # of the card and of the table
+                    rounding = (
+                        0.5 * 10.0 ** -len(figure.partition(".")[2]) + 0.0005
+                    )  # of the card and of the table
                     if abs(float(row[column]) - float(figure)) > rounding + 1e-9:
-                        wrong.append(f"{card}: {text!r}, but {kind}, {name}: {column} {row[column]}")
+                        wrong.append(
+                            f"{card}: {text!r}, but {kind}, {name}: {column} {row[column]}"
+                        )
                     break
     return compared, wrong
 
@@ -49,7 +57,8 @@ def test_the_cards_and_the_page_agree():
     assert cards
     for card in cards:
         compared, wrong = disagreements(card, MODELS[card].scores, measured)
-        assert wrong == [] and compared == sum(len(re.findall(r"0\.\d", text)) for text in MODELS[card].scores)
+        assert wrong == []
+        assert compared == sum(len(re.findall(r"0\.\d", text)) for text in MODELS[card].scores)
 
 
 PAGE = """
@@ -76,14 +85,27 @@ PAGE = """
 
 def test_this_comparison_can_fail():
     measured = table(PAGE)
-    assert disagreements("brain_flair", ("Dice 0.854 mean, 0.857 median (10 patients)",), measured) == (2, [])
-    assert len(disagreements("brain_flair", ("Dice 0.857 mean, 0.854 median (10 patients)",), measured)[1]) == 2
+    assert disagreements(
+        "brain_flair", ("Dice 0.854 mean, 0.857 median (10 patients)",), measured
+    ) == (2, [])
+    assert (
+        len(
+            disagreements(
+                "brain_flair", ("Dice 0.857 mean, 0.854 median (10 patients)",), measured
+            )[1]
+        )
+        == 2
+    )
     nuclei = "mean AP 0.58, AP50 0.83, Dice 0.91 (55 images)", "fluorescence alone: AP50 0.86"
     assert disagreements("nuclei", nuclei, measured) == (3, [])  # Dice is not in this page
     found = disagreements("nuclei", ("mean AP 0.57", "fluorescence alone: AP50 0.83"), measured)[1]
-    assert len(found) == 2 and "fluorescence, AP50: mean 0.862" in found[1]
+    assert len(found) == 2
+    assert "fluorescence, AP50: mean 0.862" in found[1]
     parts = ("Dice 0.898 anterior, 0.876 posterior (21 volumes)",)
     assert disagreements("hippocampus", parts, measured) == (2, [])
-    assert len(disagreements("hippocampus", ("Dice 0.898 anterior, 0.898 posterior",), measured)[1]) == 1
+    assert (
+        len(disagreements("hippocampus", ("Dice 0.898 anterior, 0.898 posterior",), measured)[1])
+        == 1
+    )
     assert disagreements("brain_flair", ("Dice 0.854, worst patient 0.71",), measured) == (2, [])
     assert len(disagreements("brain_flair", ("Dice 0.854, worst patient 0.89",), measured)[1]) == 1

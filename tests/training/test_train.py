@@ -40,7 +40,9 @@ def test_the_loss_by_hand():
 def test_ignored_pixels_do_not_count():
     target = torch.tensor([[[1, 0, IGNORED, IGNORED]]])
     logits = torch.tensor([[[[3.0, -3.0, 9.0, -9.0]]]])
-    assert loss_of(logits, target).item() == pytest.approx(loss_of(-logits.flip(3).flip(3) * -1, target).item())
+    assert loss_of(logits, target).item() == pytest.approx(
+        loss_of(-logits.flip(3).flip(3) * -1, target).item()
+    )
     other = logits.clone()
     other[..., 2:] = -other[..., 2:]
     assert loss_of(other, target).item() == pytest.approx(loss_of(logits, target).item())
@@ -50,7 +52,8 @@ def test_borders_are_drawn_where_nuclei_touch():
     labels = np.zeros((7, 12), np.uint16)
     labels[1:6, 1:6], labels[1:6, 6:11] = 1, 2
     target = interiors_and_borders(labels, 1)
-    assert (target[1:6, 5:7] == 2).all() and (target == 2).sum() == 10
+    assert (target[1:6, 5:7] == 2).all()
+    assert (target == 2).sum() == 10
     assert ((target > 0) == (labels > 0)).all()
     alone = interiors_and_borders((labels == 1).astype(np.uint16), 1)
     assert (alone == 2).sum() == 0
@@ -77,8 +80,11 @@ def test_it_learns(tmp_path):
     assert float(rows[-1][2]) > 0.85
     expected = {"curve.csv", "checkpoint.pt", "best.safetensors", "last.safetensors"}
     assert {p.name for p in tmp_path.iterdir()} == expected
-    answer = segment(np.pad(np.full((20, 20), 200, np.uint8), 14), load_model(tmp_path / "best.safetensors"))
-    assert answer.labels[24, 24] == 1 and answer.labels[2, 2] == 0
+    answer = segment(
+        np.pad(np.full((20, 20), 200, np.uint8), 14), load_model(tmp_path / "best.safetensors")
+    )
+    assert answer.labels[24, 24] == 1
+    assert answer.labels[2, 2] == 0
 
 
 class Killed:
@@ -102,7 +108,9 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path, monkeypatch):
         patch.setattr("unet_helpers.training.fit.loss_of_step", Killed())
         fit(start(), examples, check, recipe, tmp_path / "b", checks=2)
     resumed = fit(start(), examples, check, recipe, tmp_path / "b", checks=2)
-    for (name, one), two in zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True):
+    for (name, one), two in zip(
+        unbroken.state_dict().items(), resumed.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(one, two, msg=name)
 
 

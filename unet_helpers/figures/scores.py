@@ -28,12 +28,28 @@ def score_table(result: Segmentation, truth: np.ndarray):
     truth, labels = same_shape(truth, result.labels)
     classes, spacing = result.card.classes, result.image.spacing
     several = len(classes) > 1 and result.card.instance_method != "interiors"
-    masks = {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)} if several else {}
+    masks = (
+        {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)}
+        if several
+        else {}
+    )
     masks["Together" if several else result.card.title] = (truth > 0, labels > 0)
     step = None if spacing is None else spacing[: truth.ndim]
-    columns = ["Dice", "IoU", "Sensitivity", "Precision", f"Surface distance, 95 % ({'px' if step is None else 'mm'})"]
+    columns = [
+        "Dice",
+        "IoU",
+        "Sensitivity",
+        "Precision",
+        f"Surface distance, 95 % ({'px' if step is None else 'mm'})",
+    ]
     rows = [
-        (dice(*pair), iou(*pair), sensitivity(*pair), sensitivity(*pair[::-1]), surface_distance(*pair, step))
+        (
+            dice(*pair),
+            iou(*pair),
+            sensitivity(*pair),
+            sensitivity(*pair[::-1]),
+            surface_distance(*pair, step),
+        )
         for pair in masks.values()
     ]
     return pd.DataFrame(rows, index=pd.Index(masks, name="Class"), columns=columns)
@@ -41,12 +57,15 @@ def score_table(result: Segmentation, truth: np.ndarray):
 
 def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
     """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
-    Of the pixels alone, before a card's small regions are dropped."""
+    Of the pixels alone, before a card's small regions are dropped.
+    """
     import pandas as pd
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
     masks = (probability >= np.float32(threshold) for threshold in thresholds)
-    rows = [(dice(real, found), sensitivity(real, found), sensitivity(found, real)) for found in masks]
+    rows = [
+        (dice(real, found), sensitivity(real, found), sensitivity(found, real)) for found in masks
+    ]
     return pd.DataFrame(rows, index=thresholds, columns=["Dice", "Sensitivity", "Precision"])
 
 
@@ -57,10 +76,26 @@ def threshold_curve(result: Segmentation, truth: np.ndarray):
     note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
     figure, ((ax,),) = panels(1, 1, (8, 4.8), note)
     ax.set_axis_on()
-    scores.plot(ax=ax, style=["-", "--", "-."], color=[HIT, MISS, FALSE_ALARM], lw=2.5, xlim=(0, 1), ylim=(0, 1.02))
+    scores.plot(
+        ax=ax,
+        style=["-", "--", "-."],
+        color=[HIT, MISS, FALSE_ALARM],
+        lw=2.5,
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+    )
     ax.axvline(used, color="black", lw=1, ls=":")
-    ax.plot(used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}")
-    ax.plot(best, scores.Dice[best], "k*", ms=14, mfc="none", label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}")
+    ax.plot(
+        used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}"
+    )
+    ax.plot(
+        best,
+        scores.Dice[best],
+        "k*",
+        ms=14,
+        mfc="none",
+        label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}",
+    )
     ax.set(xlabel="Threshold", title=f"What the threshold does to {headline(result.image)!r}")
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
@@ -81,8 +116,12 @@ def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10):
     import pandas as pd
 
     real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
-    pixels = pd.DataFrame({"Mean probability": probability.reshape(-1), "Share that is true": real.reshape(-1)})
-    groups = pixels.astype(float).groupby(np.minimum((probability * bins).astype(int), bins - 1).reshape(-1))
+    pixels = pd.DataFrame(
+        {"Mean probability": probability.reshape(-1), "Share that is true": real.reshape(-1)}
+    )
+    groups = pixels.astype(float).groupby(
+        np.minimum((probability * bins).astype(int), bins - 1).reshape(-1)
+    )
     return groups.mean().assign(Pixels=groups.size())
 
 
@@ -96,8 +135,12 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     result = segment(image, load_model(model), flips=flips, progress=False)
     mean, spread = result.foreground, result.spread
     if spread is None:
-        raise ArgumentError(f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it.")
-    index = int(as_displayed(image, spread).sum((1, 2)).argmax()) if index is None else index  # where it is largest
+        raise ArgumentError(
+            f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it."
+        )
+    index = (
+        int(as_displayed(image, spread).sum((1, 2)).argmax()) if index is None else index
+    )  # where it is largest
     means, spreads = (slice_of(image, values, index) for values in (mean, spread))
     part, top = most_of(spreads), max(0.01, float(np.percentile(spreads[most_of(spreads)], 99.5)))
     found = mean >= result.threshold
@@ -106,7 +149,10 @@ def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
     figure, ((first, *others),) = panels(1, 3, (13, 4.8), note)
     first.imshow(picture(image, index)[part], aspect=proportion(image))
     first.set_title(f"{headline(image, index)}: where the copies differ most")
-    heats = {"Mean probability": (means, "cividis", 1), "Disagreement (standard deviation)": (spreads, "viridis", top)}
+    heats = {
+        "Mean probability": (means, "cividis", 1),
+        "Disagreement (standard deviation)": (spreads, "viridis", top),
+    }
     for ax, (title, (values, colors, high)) in zip(others, heats.items(), strict=True):
         heat = ax.imshow(values[part], cmap=colors, vmin=0, vmax=high, aspect=proportion(image))
         figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if high == 1 else "max")

@@ -17,7 +17,9 @@ from ..results.segmentation import Segmentation
 
 def panels(rows: int, columns: int, size: tuple[float, float], note: str = "", **options):
     """A figure of ``size`` inches, with a note below, and its (rows, columns) axes, without frames."""
-    figure, axes = plt.subplots(rows, columns, figsize=size, **{"layout": "constrained", "squeeze": False} | options)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, **{"layout": "constrained", "squeeze": False} | options
+    )
     plt.close(figure)  # a cell shows the returned figure once, not twice
     for ax in axes.flat:
         ax.set_axis_off()
@@ -43,17 +45,25 @@ def show(result: Segmentation, index: int | None = None):
     card, probability = result.card, slice_of(result.image, result.foreground, index)
     ratio = proportion(result.image)
     words = found(result, 60)
-    tall = 0.8 + 0.2 * len(words.splitlines()) + 4.0 * min(1, ratio * probability.shape[0] / probability.shape[1])
+    tall = (
+        0.8
+        + 0.2 * len(words.splitlines())
+        + 4.0 * min(1, ratio * probability.shape[0] / probability.shape[1])
+    )
     figure, ((left, middle, right),) = panels(1, 3, (13, tall))
     left.imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=ratio)
     left.set_title(headline(result.image, index))
     middle.imshow(result.overlay(index), aspect=ratio)
     middle.set_title(words, fontsize=10)
-    patches = [Patch(color=c, label=n.capitalize()) for c, n in zip(card.colors, card.classes, strict=True)]
+    patches = [
+        Patch(color=c, label=n.capitalize()) for c, n in zip(card.colors, card.classes, strict=True)
+    ]
     middle.legend(handles=patches, loc="lower right", framealpha=0.8)
     heat = right.imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=ratio)
     right.contour(probability, levels=[result.threshold], colors="white", linewidths=0.6)
-    right.set_title(f"Probability, with the threshold {result.threshold:g} as a white line", fontsize=11)
+    right.set_title(
+        f"Probability, with the threshold {result.threshold:g} as a white line", fontsize=11
+    )
     figure.colorbar(heat, ax=right, shrink=0.8)
     if caution := " ".join(filter(None, (result.explain(), *result.warnings))):
         figure.supxlabel(fill(caution, 150), fontsize=10, color=FALSE_ALARM)
@@ -69,6 +79,11 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
     painted = paint(picture(result.image, index), kinds, [*colors.values()], alpha=0.7)
     figure, ((ax,),) = panels(1, 1, (7, 6))
     ax.imshow(painted, aspect=proportion(result.image))
-    ax.set_title(f"{headline(result.image, index)}, compared with the truth: Dice {dice(truth, result.labels):.3f}")
-    ax.legend(handles=[Patch(color=color, label=name) for name, color in colors.items()], loc="lower right")
+    ax.set_title(
+        f"{headline(result.image, index)}, compared with the truth: Dice {dice(truth, result.labels):.3f}"
+    )
+    ax.legend(
+        handles=[Patch(color=color, label=name) for name, color in colors.items()],
+        loc="lower right",
+    )
     return figure

@@ -44,7 +44,12 @@ def read_dicom(path: Path, series: str | None = None, frame: int | None = None) 
     for group, pixels in zip(groups, image.pixels):
         places = macros([group]) + macros(data.get("SharedFunctionalGroupsSequence") or ())
         spacing = first_of(places, "PixelSpacing")
-        member = replace(image, pixels=pixels, axes=image.axes[1:], spacing=spacing and tuple(map(float, spacing)))
+        member = replace(
+            image,
+            pixels=pixels,
+            axes=image.axes[1:],
+            spacing=spacing and tuple(map(float, spacing)),
+        )
         slices.append(slice_of(places, "EffectiveEchoTime", member))
     return assemble(slices, path, series) if all(slices) else image
 
@@ -53,24 +58,37 @@ def slice_of(places: list, echo: str, image: MedicalImage) -> Slice | None:
     """None where it does not say where it lies."""
     found = [first_of(places, name) for name in ("ImagePositionPatient", "ImageOrientationPatient")]
     position, turn = (tuple(map(float, numbers or ())) for numbers in found)
-    return Slice(position, turn, str(first_of(places, echo) or ""), image) if position and turn else None
+    return (
+        Slice(position, turn, str(first_of(places, echo) or ""), image)
+        if position and turn
+        else None
+    )
 
 
 def macros(groups) -> list:
     """The data sets in functional groups, of a frame or shared by all."""
-    return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
+    return [
+        element.value[0]
+        for group in groups
+        for element in group
+        if element.VR == "SQ" and element.value
+    ]
 
 
 def first_of(places: list, *names: str):
     """The first of ``names`` that one of the data sets gives, else None."""
-    return next((value for value in (place.get(name) for name in names for place in places) if value), None)
+    return next(
+        (value for value in (place.get(name) for name in names for place in places) if value), None
+    )
 
 
 def from_dataset(data, path: Path) -> MedicalImage:
     frames = int(data.get("NumberOfFrames") or 1)
     held = any(f"{kind}PixelData" in data for kind in ("", "Float", "DoubleFloat"))
     if not (held and data.get("Rows") and data.get("Columns")):
-        raise ImageError(f"{path}: a DICOM file without an image (report, structure set, ...). Choose another one.")
+        raise ImageError(
+            f"{path}: a DICOM file without an image (report, structure set, ...). Choose another one."
+        )
     samples = int(data.get("SamplesPerPixel", 1))
     refuse_if_huge(path, (frames, data.Rows, data.Columns, samples))
     try:
@@ -80,7 +98,9 @@ def from_dataset(data, path: Path) -> MedicalImage:
             raise
         advice = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
         kind = data.file_meta.TransferSyntaxUID.name
-        raise ImageError(f"{path}: its compression ({kind}) needs more packages: {advice}") from error
+        raise ImageError(
+            f"{path}: its compression ({kind}) needs more packages: {advice}"
+        ) from error
     photometric, colour = str(data.get("PhotometricInterpretation", "")), samples == 3
     if colour and photometric.startswith("YBR"):
         notes.append("converted from YBR to RGB")  # by pydicom
@@ -89,13 +109,18 @@ def from_dataset(data, path: Path) -> MedicalImage:
 
         pixels, colour = apply_color_lut(pixels, data)[..., :3], True
         notes.append("expanded the colour palette")
-    inverse = str(data.get("PresentationLUTShape", "")) == "INVERSE" and photometric == "MONOCHROME2"
+    inverse = (
+        str(data.get("PresentationLUTShape", "")) == "INVERSE" and photometric == "MONOCHROME2"
+    )
     if photometric == "MONOCHROME1" or inverse:
         top = -1 if data.PixelRepresentation else 2**data.BitsStored - 1
         pixels = pixels.dtype.type(top) - pixels  # the same in every slice of a series
         notes.append("inverted: the file stores white as the lowest value")
     places = [data, *macros(data.get("SharedFunctionalGroupsSequence") or ())]
-    slope, shift = float(first_of(places, "RescaleSlope") or 1), float(first_of(places, "RescaleIntercept") or 0)
+    slope, shift = (
+        float(first_of(places, "RescaleSlope") or 1),
+        float(first_of(places, "RescaleIntercept") or 0),
+    )
     if (slope, shift) != (1, 0):
         pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(shift)
         notes.append(f"values scaled by {slope:g} and shifted by {shift:g}, as the file says")
@@ -106,8 +131,13 @@ def from_dataset(data, path: Path) -> MedicalImage:
         depth = first_of(places, "SpacingBetweenSlices", "SliceThickness")
         spacing = (float(depth), *spacing) if depth else None
     axes = ("T" if film else "Z") * (frames > 1) + "YX" + "C" * colour
-    told = {"modality": str(data.get("Modality", "")), "description": str(data.get("SeriesDescription", ""))}
-    return MedicalImage(pixels, axes, spacing, header={0: path}, path=path, notes=tuple(notes), **told)
+    told = {
+        "modality": str(data.get("Modality", "")),
+        "description": str(data.get("SeriesDescription", "")),
+    }
+    return MedicalImage(
+        pixels, axes, spacing, header={0: path}, path=path, notes=tuple(notes), **told
+    )
 
 
 def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
@@ -115,7 +145,9 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     heads = [head for head in map(header_of, files) if head is not None and head.get("Rows")]
     if not heads:
-        raise ImageError(f"{folder}: a folder, but not of a DICOM series. Give one file, or try segment_folder.")
+        raise ImageError(
+            f"{folder}: a folder, but not of a DICOM series. Give one file, or try segment_folder."
+        )
     import pydicom
 
     found: dict[str, list] = {}
@@ -123,7 +155,9 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
         found.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
     listed = {}
     for uid, (head, *more) in found.items():
-        words = " ".join(str(head.get(name, "")) for name in ("Modality", "SeriesDescription")).strip()
+        words = " ".join(
+            str(head.get(name, "")) for name in ("Modality", "SeriesDescription")
+        ).strip()
         size = f"{words}{', ' * bool(words)}{head.Rows} × {head.Columns}"
         listed[uid] = f"{uid} ({size}, {1 + len(more)} slice{'s' * bool(more)})"
     uid, others = choose(folder, found, series, listed), len(files) - len(heads)
@@ -143,12 +177,18 @@ def choose(folder: Path, found: dict, series: str | None, listed: dict) -> str:
     """By UID, SeriesNumber or SeriesDescription; without a choice the only one that is no scout."""
     wanted, names = str(series).split(" echo ")[0].strip(), []
     for uid, heads in found.items():
-        called = (uid, str(heads[0].get("SeriesNumber")), str(heads[0].get("SeriesDescription", "")))
+        called = (
+            uid,
+            str(heads[0].get("SeriesNumber")),
+            str(heads[0].get("SeriesDescription", "")),
+        )
         scout = len(heads) == 1 or "LOCALIZER" in (heads[0].get("ImageType") or ())
         names += [uid] if (not scout if series is None else wanted in called) else []
     if not names and (series is None or str(series).startswith("echo ")):
         names = list(found)
     if len(names) != 1:
         words = "; ".join(listed.values())
-        raise ImageError(f"{folder}: holds {len(found)} series, choose one with series='...': {words}")
+        raise ImageError(
+            f"{folder}: holds {len(found)} series, choose one with series='...': {words}"
+        )
     return names[0]

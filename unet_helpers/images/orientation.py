@@ -31,7 +31,9 @@ def to_stack(image: MedicalImage) -> MedicalImage:
 
         turn = orientation(image)
         order = np.argsort(turn[:, 0])
-        pixels = apply_orientation(in_file_order(image, pixels), turn)  # (R, A, S): to the right, front and head
+        pixels = apply_orientation(
+            in_file_order(image, pixels), turn
+        )  # (R, A, S): to the right, front and head
         pixels = np.moveaxis(pixels[::-1, ::-1], (0, 1, 2), (2, 1, 0))
         along = spacing and (spacing if image.axes.startswith("X") else spacing[::-1])
         spacing = along and tuple(along[int(i)] for i in order[::-1])
@@ -63,7 +65,7 @@ def in_file_order(image: MedicalImage, values: np.ndarray) -> np.ndarray:
 
 
 def orientation(image: MedicalImage) -> np.ndarray:
-    """nibabel's (3, 2) orientation of the axes in the affine's order; RAS+ where it says nothing sensible."""
+    """Nibabel's (3, 2) orientation of the axes in the affine's order; RAS+ where it says nothing sensible."""
     from nibabel.orientations import axcodes2ornt, io_orientation
 
     sound = image.affine is not None and np.isfinite(image.affine).all()

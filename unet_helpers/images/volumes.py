@@ -10,10 +10,25 @@ import numpy as np
 from ..errors import ImageError
 from .image import MedicalImage, index_of, noted, ras_affine, refuse_if_huge
 
-LENGTHS = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}  # in mm; most files that do not say mean mm
+LENGTHS = {
+    "mm": 1.0,
+    "micron": 1e-3,
+    "meter": 1000.0,
+    "unknown": 1.0,
+}  # in mm; most files that do not say mean mm
 DEFLATE_LIMIT = 1100  # zlib cannot shrink anything further than about 1 : 1032
-SIZES = (b"space directions", b"spacings", b"elementspacing", b"elementsize")  # in an ITK header that has the spacing
-TURNS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")  # and the directions of its axes
+SIZES = (
+    b"space directions",
+    b"spacings",
+    b"elementspacing",
+    b"elementsize",
+)  # in an ITK header that has the spacing
+TURNS = (
+    b"\nspace:",
+    b"transformmatrix",
+    b"\norientation",
+    b"\nrotation",
+)  # and the directions of its axes
 
 
 def read_nifti(path: Path, volume: int = 0) -> MedicalImage:
@@ -26,11 +41,21 @@ def read_nifti(path: Path, volume: int = 0) -> MedicalImage:
         start = opened.read(348)
         opened.seek(0)
         kinds = {start[344:348]: nib.Nifti1Image, start[4:8]: nib.Nifti2Image}
-        kind = kinds.get(b"n+1\0", kinds.get(b"n+2\0"))  # whatever it is called; a pair is found by its name
-        image = from_nifti(kind.from_stream(opened) if kind else nib.load(path), path, volume, packed)
-    if kind is nib.Nifti2Image or "sform_code" not in image.header or any(start[80:92]):  # else nibabel says 1 mm
+        kind = kinds.get(
+            b"n+1\0", kinds.get(b"n+2\0")
+        )  # whatever it is called; a pair is found by its name
+        image = from_nifti(
+            kind.from_stream(opened) if kind else nib.load(path), path, volume, packed
+        )
+    if (
+        kind is nib.Nifti2Image or "sform_code" not in image.header or any(start[80:92])
+    ):  # else nibabel says 1 mm
         return image
-    return noted(image, "its header has no voxel size: give it with spacing=, or there are no volumes", spacing=None)
+    return noted(
+        image,
+        "its header has no voxel size: give it with spacing=, or there are no volumes",
+        spacing=None,
+    )
 
 
 def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
@@ -41,25 +66,35 @@ def from_nifti(file, path: Path, volume: int, packed: bool) -> MedicalImage:
     promised = math.prod(shape) * header.get_data_dtype().itemsize
     held = Path(file.file_map["image"].filename or path).stat().st_size
     if promised > held * (DEFLATE_LIMIT if packed else 1):
-        raise ImageError(f"{path}: its header promises more data than the file holds: it is cut off. Copy it again.")
+        raise ImageError(
+            f"{path}: its header promises more data than the file holds: it is cut off. Copy it again."
+        )
     refuse_if_huge(path, (), promised, held)
     count = math.prod(shape[3:])
-    place = np.unravel_index(index_of(path, "volume", volume if shape[3:] else 0, count), shape[3:], order="F")
+    place = np.unravel_index(
+        index_of(path, "volume", volume if shape[3:] else 0, count), shape[3:], order="F"
+    )
     pixels = np.asanyarray(data[(..., *place)] if shape[3:] else data)
     notes = [f"took volume {volume} of {count}"] if count > 1 else []
     if getattr(data, "slope", 1) != 1 or getattr(data, "inter", 0) != 0:
-        notes.append(f"values scaled by {data.slope:g} and shifted by {data.inter:g}, as the header says")
+        notes.append(
+            f"values scaled by {data.slope:g} and shifted by {data.inter:g}, as the header says"
+        )
         pixels = pixels.astype(np.float32)
     pixels = np.array(pixels.reshape(pixels.shape + (1,) * (3 - pixels.ndim)))
     unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "unknown"
     spacing = tuple(float(z) * LENGTHS[unit] for z in (*header.get_zooms()[:3], 1.0)[:3])
     oriented, doubts = orientation_known(header)
-    return MedicalImage(pixels, "XYZ", spacing, file.affine, header, notes=(*notes, *doubts), oriented=oriented)
+    return MedicalImage(
+        pixels, "XYZ", spacing, file.affine, header, notes=(*notes, *doubts), oriented=oriented
+    )
 
 
 def orientation_known(header) -> tuple[bool, list[str]]:
     """Whether the header says how the volume lies, and what is doubtful about it."""
-    if "sform_code" not in header or header["sform_code"] <= 0 < header["qform_code"]:  # Analyze or MGH; a qform
+    if (
+        "sform_code" not in header or header["sform_code"] <= 0 < header["qform_code"]
+    ):  # Analyze or MGH; a qform
         return True, []
     if header["sform_code"] <= 0:
         return False, ["orientation unknown: neither sform nor qform is set"]
@@ -68,7 +103,9 @@ def orientation_known(header) -> tuple[bool, list[str]]:
     if np.allclose(lengths[:given], header.get_zooms()[:given], rtol=0.02):
         return True, []
     said = " × ".join(f"{n:.4g}" for n in lengths)
-    return True, [f"its sform (steps of {said}) disagrees with its voxel sizes, which are used for volumes"]
+    return True, [
+        f"its sform (steps of {said}) disagrees with its voxel sizes, which are used for volumes"
+    ]
 
 
 def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
@@ -77,14 +114,22 @@ def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
 
     reader = sitk.ImageFileReader()
     header = path.open("rb").read(4096).split(b"\n\n")[0].partition(b"ElementDataFile")[0].lower()
-    reader.SetImageIO("NrrdImageIO" if header[:4] == b"nrrd" else "MetaImageIO")  # whatever the file is called
+    reader.SetImageIO(
+        "NrrdImageIO" if header[:4] == b"nrrd" else "MetaImageIO"
+    )  # whatever the file is called
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     size, values = reader.GetSize(), reader.GetNumberOfComponents()
     if values not in (1, 3):
-        raise ImageError(f"{path}: {values} values a voxel (a vector field, tensors?). Export one of them.")
-    parts = [p for p in path.parent.iterdir() if p.name.startswith(path.stem)]  # the data may lie beside its header
-    refuse_if_huge(path, (*size[:3], values), math.prod(size) * values, sum(p.stat().st_size for p in parts))
+        raise ImageError(
+            f"{path}: {values} values a voxel (a vector field, tensors?). Export one of them."
+        )
+    parts = [
+        p for p in path.parent.iterdir() if p.name.startswith(path.stem)
+    ]  # the data may lie beside its header
+    refuse_if_huge(
+        path, (*size[:3], values), math.prod(size) * values, sum(p.stat().st_size for p in parts)
+    )
     count, notes = (size[3] if len(size) > 3 else 1), ()
     index = index_of(path, "volume", volume, count)
     if count > 1:
@@ -92,13 +137,18 @@ def read_itk(path: Path, volume: int | None = None) -> MedicalImage:
         reader.SetExtractSize([*size[:3], 0])
         notes = (f"took volume {index} of {count}",)
     image = reader.Execute()
-    pixels, axes = sitk.GetArrayFromImage(image), "ZYX"[-image.GetDimension() :] + "C" * (values == 3)
+    pixels, axes = (
+        sitk.GetArrayFromImage(image),
+        "ZYX"[-image.GetDimension() :] + "C" * (values == 3),
+    )
     steps, turn = image.GetSpacing(), np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)
     affine = ras_affine(turn * steps, image.GetOrigin()) if len(steps) == 3 else None
     # what is not in the file, ITK makes up without a word: 1 mm, and axes along those of the body
     sized, turned = (any(word in header for word in words) for words in (SIZES, TURNS))
     notes += ("orientation unknown: it is not in the header",) * (affine is not None and not turned)
-    return MedicalImage(pixels, axes, steps[::-1] if sized else None, affine, notes=notes, oriented=turned)
+    return MedicalImage(
+        pixels, axes, steps[::-1] if sized else None, affine, notes=notes, oriented=turned
+    )
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
@@ -110,7 +160,9 @@ def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
         header = kind.header_class.from_header(image.header)
         header.set_data_dtype(values.dtype)
         header.set_slope_inter(1, 0)
-        sound = np.isfinite(image.affine).all()  # nibabel cannot write another one; the header's own stays as it is
+        sound = np.isfinite(
+            image.affine
+        ).all()  # nibabel cannot write another one; the header's own stays as it is
         file = kind(values.reshape(stored), image.affine if sound else None, header)
     else:
         file = nib.Nifti1Image(values.transpose(2, 1, 0), image.affine)

@@ -1,2 +1,3 @@
 """From an image and a network to a ``Segmentation``.
-Entry: ``segment.segment``."""
+Entry: ``segment.segment``.
+"""

@@ -22,7 +22,9 @@ from ..results.segmentation import Segmentation
 from .segment import check_settings
 from .sources import Source, find_images, place
 
-SILENCE = 10.0  # seconds without an answer, after which an executor is asked whether it still takes work
+SILENCE = (
+    10.0  # seconds without an answer, after which an executor is asked whether it still takes work
+)
 # a file of a folder that cannot be read is a failure if its name promises an image, else it is left out
 ENDINGS = ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .nii .gz .img .hdr .dcm .npy .npz .nrrd .mha .mhd .mgz .czi .nd2"
 
@@ -40,7 +42,9 @@ def segment_many(
     check_settings(model.card, **options)
     one, answers = len(sources) == 1, {}
     work = partial(Source.segmented, model=model, progress=progress and one, **options)
-    for item, answer in tqdm(each(work, sources, executor), "images", len(sources), disable=not progress or one):
+    for item, answer in tqdm(
+        each(work, sources, executor), "images", len(sources), disable=not progress or one
+    ):
         if isinstance(answer, Segmentation):
             answers[item] = answer
         elif one or not isinstance(answer, UNetHelpersError):
@@ -53,7 +57,14 @@ def segment_many(
 
 
 def segment_folder(
-    source, model, out="results", executor: Executor | None = None, *, overwrite=False, progress: bool = True, **options
+    source,
+    model,
+    out="results",
+    executor: Executor | None = None,
+    *,
+    overwrite=False,
+    progress: bool = True,
+    **options,
 ):
     """Segment all images of ``source``, save each result as it comes; returns a pandas.DataFrame with a row for each.
 
@@ -72,24 +83,46 @@ def segment_folder(
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
     if out.is_file() or any(item.base == out for item in sources):
-        raise SaveError(f"{out}: a file, or the folder of the images, which results are not. Choose another folder.")
-    if (summary := out / "summary.csv").exists() and not summary.read_bytes().startswith(b"input,series,status,"):
-        raise SaveError(f"{summary} is another program's file: move it away first, or choose another folder.")
-    say, silent = (partial(tqdm.write, file=sys.stderr), None) if progress else (str, True)  # None: no bar in a log
+        raise SaveError(
+            f"{out}: a file, or the folder of the images, which results are not. Choose another folder."
+        )
+    if (summary := out / "summary.csv").exists() and not summary.read_bytes().startswith(
+        b"input,series,status,"
+    ):
+        raise SaveError(
+            f"{summary} is another program's file: move it away first, or choose another folder."
+        )
+    say, silent = (
+        (partial(tqdm.write, file=sys.stderr), None) if progress else (str, True)
+    )  # None: no bar in a log
     # a network that is in no file cannot be told from others in a later call
-    asked = json.loads(json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float))
+    asked = json.loads(
+        json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float)
+    )
     if str(model).endswith(".safetensors"):
         model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
     own = {"model": model} if executor else {"model": network, "tell": say}
     work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
     try:
-        for item, row in tqdm(each(work, sources, executor), "images", len(sources), disable=silent):
+        for item, row in tqdm(
+            each(work, sources, executor), "images", len(sources), disable=silent
+        ):
             if isinstance(row, Exception):
-                error = str(row) if isinstance(row, UNetHelpersError) else f"{item.image}: {describe(row)}"
-                left_out = item.base and not item.options and item.image.suffix.lower() not in ENDINGS.split()
+                error = (
+                    str(row)
+                    if isinstance(row, UNetHelpersError)
+                    else f"{item.image}: {describe(row)}"
+                )
+                left_out = (
+                    item.base
+                    and not item.options
+                    and item.image.suffix.lower() not in ENDINGS.split()
+                )
                 row = row_of(item, "left out" if left_out else "failed", error=error)
             rows[item] = row
-            for words in filter(None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]):
+            for words in filter(
+                None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]
+            ):
                 say(f"{item.image}: {words}")
             if (status := row["status"].replace("failed", "error")) != "saved":
                 there = f"{item.result.parent} already holds {item.result.name}; --overwrite does it again"
@@ -120,7 +153,9 @@ def each(work: Callable, sources: list[Source], executor: Executor | None) -> It
             else:
                 yield waiting.pop(future), outcome(future.result)
     except Exception as error:
-        words = "What is saved is kept: start it again and repeat the call, which goes on from there."
+        words = (
+            "What is saved is kept: start it again and repeat the call, which goes on from there."
+        )
         stopped = f"The executor stopped before the images were done: {describe(error)}. {words}"
         raise UNetHelpersError(stopped) from error
 
@@ -135,9 +170,13 @@ def outcome(call: Callable):
         return error
 
 
-def save_one(source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options) -> dict:
+def save_one(
+    source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options
+) -> dict:
     """The row of the summary, once the result is saved; ``asked`` are its weights and options."""
-    if not overwrite and (row := earlier(source, asked)):  # also by a worker that was lost before it could say so
+    if not overwrite and (
+        row := earlier(source, asked)
+    ):  # also by a worker that was lost before it could say so
         return row
     result = source.segmented(loaded(model, asked["weights"]), progress=False, tell=tell, **options)
     save(result, source.result.parent, overwrite=True, record={"asked": asked})
@@ -149,28 +188,47 @@ def loaded(model, weights: str) -> UNet:
     """The network, loaded once in each process; ModelError where it has other weights here than it had at the start."""
     network = load_model(model)
     if network.weights_sha256 not in ("", weights):
-        raise ModelError(f"{model}: not the weights with which the work was sent. Use the same file everywhere.")
+        raise ModelError(
+            f"{model}: not the weights with which the work was sent. Use the same file everywhere."
+        )
     return network
 
 
 def earlier(source: Source, asked: dict) -> dict | None:
     """The row of a result that is there: done, or refused because it was made otherwise; None where there is none.
-    Files without a manifest, which is written last, are those of a save that was broken off, and may be replaced."""
+    Files without a manifest, which is written last, are those of a save that was broken off, and may be replaced.
+    """
     if not source.result.exists():
         return None
     try:
         record = dict(json.loads(source.result.read_text("utf-8")))
     except (ValueError, TypeError):  # cut off, or another program's
         record = {}
-    if record.get("asked") == asked and (source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]):
+    if record.get("asked") == asked and (
+        source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]
+    ):
         return row_of(source, "done before", record)
     words = f"{source.result.parent} already holds {source.result.name}, made from another file or with other settings"
-    return row_of(source, "failed", error=f"{source.image}: {words}: --overwrite (overwrite=True) replaces it.")
+    return row_of(
+        source,
+        "failed",
+        error=f"{source.image}: {words}: --overwrite (overwrite=True) replaces it.",
+    )
 
 
-def row_of(source: Source, status: str, record: dict = {}, error: str = "") -> dict:  # noqa: B006
+def row_of(source: Source, status: str, record: dict = {}, error: str = "") -> dict:
     """What the summary says of one image; ``record`` is its manifest."""
-    found = {f"{name} ({unit})" if unit else name: value for name, (value, unit) in record.get("summary", {}).items()}
-    said = {name: " | ".join(filter(None, record.get(name, ()))) for name in ("notes", "warnings", "explanation")}
-    first = {"input": str(source.image), "series": source.options.get("series", ""), "status": status}
+    found = {
+        f"{name} ({unit})" if unit else name: value
+        for name, (value, unit) in record.get("summary", {}).items()
+    }
+    said = {
+        name: " | ".join(filter(None, record.get(name, ())))
+        for name in ("notes", "warnings", "explanation")
+    }
+    first = {
+        "input": str(source.image),
+        "series": source.options.get("series", ""),
+        "status": status,
+    }
     return first | found | said | {"error": error, "result": str(source.result)}

@@ -18,9 +18,12 @@ LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
 DIFFER = 2.4  # times as wide at one zoom as at another: 1.9 at most in images of one size, 2.9 or more in mixed ones
 
 
-def working_shape(model: UNet, pixels: np.ndarray, zoom=None, spacing=None, tell: Callable = str) -> tuple[int, int]:
+def working_shape(
+    model: UNet, pixels: np.ndarray, zoom=None, spacing=None, tell: Callable = str
+) -> tuple[int, int]:
     """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained.
-    ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings."""
+    ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings.
+    """
     preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
     if preprocessing.scale == "square":
         return preprocessing.size, preprocessing.size
@@ -37,20 +40,34 @@ def working_shape(model: UNet, pixels: np.ndarray, zoom=None, spacing=None, tell
 
 def zoom_for_objects(model: UNet, pixels: np.ndarray, tell: Callable[[str], object] = str) -> float:
     """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best.
-    ``tell`` is called with a warning where objects of one size are seen at one, and of another size at another."""
+    ``tell`` is called with a warning where objects of one size are seen at one, and of another size at another.
+    """
     size = model.card.preprocessing.size
-    seen = [(zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom)) for zoom in LOOKS]
-    fits = [(abs(np.log(width * zoom / size)) - TRUST * certainty, width) for zoom, width, certainty in seen if width]
+    seen = [
+        (zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom))
+        for zoom in LOOKS
+    ]
+    fits = [
+        (abs(np.log(width * zoom / size)) - TRUST * certainty, width)
+        for zoom, width, certainty in seen
+        if width
+    ]
     ends = [end(width for _, width in fits) for end in (max, min)] if fits else [1, 1]
     if ends[0] > DIFFER * ends[1]:
-        sizes, zooms = (" and ".join(f"{v:.2g}" for v in part) for part in (ends, [size / end for end in ends]))
-        tell(f"objects of very different sizes, about {sizes} px wide: some may be missed. Try zoom={zooms} in turn.")
+        sizes, zooms = (
+            " and ".join(f"{v:.2g}" for v in part) for part in (ends, [size / end for end in ends])
+        )
+        tell(
+            f"objects of very different sizes, about {sizes} px wide: some may be missed. Try zoom={zooms} in turn."
+        )
     return float(np.clip(size / min(fits)[1], 0.2, MAX_ZOOM)) if fits else 1.0
 
 
 def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float, float]:
     """(typical diameter of the objects in image px, mean probability inside them) as seen at that zoom."""
-    from ..results.objects import split_interiors  # loads scikit-image, which `import unet_helpers` must not
+    from ..results.objects import (
+        split_interiors,
+    )  # loads scikit-image, which `import unet_helpers` must not
 
     shape = tuple(max(1, round(n * zoom)) for n in window.shape[:2])
     answer = np.zeros((model.out_channels, *window.shape[:2]), np.float32)
@@ -62,4 +79,6 @@ def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float,
     if not areas.size:
         return 0.0, 0.0
     middle = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
-    return 2 * float(np.sqrt(middle / np.pi)) / OVER_AREA / zoom, float(foreground[foreground > 0.5].mean())
+    return 2 * float(np.sqrt(middle / np.pi)) / OVER_AREA / zoom, float(
+        foreground[foreground > 0.5].mean()
+    )

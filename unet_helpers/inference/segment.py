@@ -33,9 +33,16 @@ load_named = lru_cache(1)(load_model)  # of a name: not read and compiled again 
 
 
 def segment(
-    image, model=None, *, threshold: float | None = None, flips: int | None = None, zoom: float | None = None,
-    progress: bool = True, tell: Callable[[str], object] | None = None, **reading,
-) -> Segmentation:  # fmt: skip
+    image,
+    model=None,
+    *,
+    threshold: float | None = None,
+    flips: int | None = None,
+    zoom: float | None = None,
+    progress: bool = True,
+    tell: Callable[[str], object] | None = None,
+    **reading,
+) -> Segmentation:
     """Segment an image (path, array or MedicalImage) with a network (name or UNet of ``load_model``).
 
     Without a ``model`` the first of ``suggest_model`` is taken, which a note says; ModelError where none fits.
@@ -55,7 +62,9 @@ def segment(
     seen: list[tuple] = []
     for frame in frames(image):
         seen.append(predict_volume(model, frame, flips, zoom, progress))
-        if model.card.preprocessing.scale == "objects":  # a movie has one scale, and it is told from its first frame
+        if (
+            model.card.preprocessing.scale == "objects"
+        ):  # a movie has one scale, and it is told from its first frame
             zoom = seen[0][1]
     parts, zooms, doubts, notes, places = zip(*seen)
     values = np.stack(parts, axis=1) if len(parts) > 1 else parts[0]
@@ -81,9 +90,12 @@ def with_suggestion(image: MedicalImage) -> tuple[MedicalImage, str]:
     return replace(image, notes=(*image.notes, note)), names[0]
 
 
-def at_prevalence(probability: np.ndarray, image: MedicalImage, card) -> tuple[np.ndarray, tuple[str, ...]]:
+def at_prevalence(
+    probability: np.ndarray, image: MedicalImage, card
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Probabilities of an image unlike those learnt from, shifted in logit towards a mean that is the card's prevalence
-    (Saerens et al. 2002, Neural Comput. 14:21), and a note; what is exactly 0, outside the field of view, stays so."""
+    (Saerens et al. 2002, Neural Comput. 14:21), and a note; what is exactly 0, outside the field of view, stays so.
+    """
     inside = probability > 0
     away = distances(image).get(card.name, 0) if card.prevalence and inside.any() else 0
     if not (share := float(np.interp(away, FAMILIAR, (0, 1)))):
@@ -106,30 +118,52 @@ def check_settings(card, threshold=None, flips=None, zoom=None, **reading) -> tu
     if unknown := reading.keys() - signature(read_image).parameters.keys():
         raise ArgumentError(f"There is no option {', '.join(sorted(unknown))}.")
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise ArgumentError(f"threshold={threshold!r} is no probability: give a number from 0 to 1.")
+        raise ArgumentError(
+            f"threshold={threshold!r} is no probability: give a number from 0 to 1."
+        )
     if flips not in (1, 2, 4, len(FLIPS)):
-        raise ArgumentError(f"flips={flips!r} is not among 1, 2, 4 and 8, the numbers of copies that are averaged.")
+        raise ArgumentError(
+            f"flips={flips!r} is not among 1, 2, 4 and 8, the numbers of copies that are averaged."
+        )
     if zoom is not None and (not isinstance(zoom, int | float) or not 0 < zoom < 100):
-        raise ArgumentError(f"zoom={zoom!r} is no scale: give working px per image px, for example 0.5 or 2.")
+        raise ArgumentError(
+            f"zoom={zoom!r} is no scale: give working px per image px, for example 0.5 or 2."
+        )
     return threshold, flips
 
 
 def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress: bool) -> tuple:
     """(values, zoom, warnings, notes, places): seen as it is, at the card's spacing, or in boxes that it localises.
-    ``values``: (K, *shape) float32 in the image's order; with ``flips`` > 1 one more, the spread over the copies."""
+    ``values``: (K, *shape) float32 in the image's order; with ``flips`` > 1 one more, the spread over the copies.
+    """
     stack, card, said = to_stack(image), model.card, list[str]()
     warnings, notes, places = (), (), {}
-    look = partial(predict_stack, model, flips=flips, zoom=zoom, progress=progress, tell=said.append)
-    grid = at_spacing(stack, card.preprocessing.spacing) if volumetric(stack, card) and zoom is None else None
+    look = partial(
+        predict_stack, model, flips=flips, zoom=zoom, progress=progress, tell=said.append
+    )
+    grid = (
+        at_spacing(stack, card.preprocessing.spacing)
+        if volumetric(stack, card) and zoom is None
+        else None
+    )
     if card.localise and card.localise.wanted(stack):
-        values, used, warnings, places = see_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
-        notes = (f"registered to {card.localise.template}; the network saw a box on the {' and the '.join(places)}",)
+        values, used, warnings, places = see_boxes(
+            stack, card, lambda pixels, axes: look(pixels, axes=axes)[0]
+        )
+        notes = (
+            f"registered to {card.localise.template}; the network saw a box on the {' and the '.join(places)}",
+        )
     elif grid is not None:
         answer = look(grid.cut(stack.pixels))[0]
-        values, used = np.zeros((len(answer), *stack.pixels.shape), np.float32), float(1 / grid.matrix[1, 1])
+        values, used = (
+            np.zeros((len(answer), *stack.pixels.shape), np.float32),
+            float(1 / grid.matrix[1, 1]),
+        )
         grid.put_back(answer, values)
     else:
-        values, used = look(stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing)
+        values, used = look(
+            stack.pixels, spacing=None if volumetric(stack, card) else stack.spacing
+        )
     size = card.preprocessing.spacing
     if size and not notes and (grid is not None or (zoom is None and used != 1)):
         step = f"{size:g} mm" if size > 1e-3 else f"{1e6 * size:g} nm"
@@ -143,14 +177,24 @@ def volumetric(stack, card) -> bool:
 
 
 def predict_stack(
-    model: UNet, stack: np.ndarray, flips: int, zoom: float | None, progress: bool, spacing=None, axes=None,
+    model: UNet,
+    stack: np.ndarray,
+    flips: int,
+    zoom: float | None,
+    progress: bool,
+    spacing=None,
+    axes=None,
     tell: Callable[[str], object] = str,
-) -> tuple[np.ndarray, float]:  # fmt: skip
+) -> tuple[np.ndarray, float]:
     """(K, Z, Y, X) float32 for (Z, Y, X[, C]), and the zoom: each slice on its own, averaged over the ``axes``.
-    Without ``axes``, over the card's. Of a volume that lies in space, front is at the top, the patient's right left."""
+    Without ``axes``, over the card's. Of a volume that lies in space, front is at the top, the patient's right left.
+    """
     preprocessing, shape = model.card.preprocessing, stack.shape[:3]
     axes = (axes or preprocessing.axes) if len(stack) > 1 else (0,)
-    total, zooms = np.zeros((model.out_channels + (flips > 1 and stack.size < 2**26), *shape), np.float32), []
+    total, zooms = (
+        np.zeros((model.out_channels + (flips > 1 and stack.size < 2**26), *shape), np.float32),
+        [],
+    )
     count = sum(shape[axis] for axis in axes)
     with tqdm(total=count, desc="slices", disable=not progress or count < 4) as bar:
         for axis in axes:

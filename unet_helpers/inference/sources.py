@@ -21,8 +21,12 @@ class Source:
     """One image and how it was found."""
 
     image: Any  # a path, an array or a MedicalImage
-    base: Path | None = None  # the folder that was searched, whose folders results mirror; None if asked for by name
-    options: dict = field(default_factory=dict)  # the series, where ``image`` is a folder of DICOM slices
+    base: Path | None = (
+        None  # the folder that was searched, whose folders results mirror; None if asked for by name
+    )
+    options: dict = field(
+        default_factory=dict
+    )  # the series, where ``image`` is a folder of DICOM slices
     result: Path = Path()  # the manifest of its result
 
     def segmented(self, model, **options) -> Segmentation:
@@ -36,18 +40,28 @@ def find_images(source, whole: bool = False, skip: Path = Path()) -> list[Source
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         source = fetch(source)
     if not isinstance(source, str | os.PathLike):
-        if isinstance(source, Iterable) and not hasattr(source, "shape") and not isinstance(source, MedicalImage):
+        if (
+            isinstance(source, Iterable)
+            and not hasattr(source, "shape")
+            and not isinstance(source, MedicalImage)
+        ):
             return [item for part in source for item in find_images(part, whole, skip)]
         return [Source(source)]
     if not str(source).strip():  # pathlib would take it for the current folder
-        raise ImageError("No image given: the path is empty. Write the path of a file or of a folder.")
+        raise ImageError(
+            "No image given: the path is empty. Write the path of a file or of a folder."
+        )
     path = Path(os.path.abspath(Path(source).expanduser()))
     if path.is_dir() and not whole:
         return in_folder(path, skip)
     plain = next((i for i, part in enumerate(path.parts) if set(part) & set("*?[")), 0)
     if path.exists() or not plain:  # where it is missing, the reader says so
         return [Source(path)]
-    found = [item for fits in sorted(glob(str(path), recursive=True)) for item in find_images(fits, whole, skip)]
+    found = [
+        item
+        for fits in sorted(glob(str(path), recursive=True))
+        for item in find_images(fits, whole, skip)
+    ]
     if not found:
         raise ImageError(f"{path}: no file fits this pattern.")
     return [replace(item, base=Path(*path.parts[:plain])) for item in found]
@@ -62,8 +76,14 @@ def in_folder(folder: Path, skip: Path) -> list[Source]:
         if path.is_file() and not (hidden or skipped or of_pair):
             groups[series_of(path) or str(path)].append(path)
     found = [Source(paths[0], folder) for paths in groups.values() if len(paths) == 1]
-    series = {uid: os.path.commonpath([p.parent for p in paths]) for uid, paths in groups.items() if len(paths) > 1}
-    return found + [Source(Path(together), folder, {"series": uid}) for uid, together in series.items()]
+    series = {
+        uid: os.path.commonpath([p.parent for p in paths])
+        for uid, paths in groups.items()
+        if len(paths) > 1
+    }
+    return found + [
+        Source(Path(together), folder, {"series": uid}) for uid, together in series.items()
+    ]
 
 
 def series_of(path: Path) -> str:
@@ -78,13 +98,23 @@ def series_of(path: Path) -> str:
 def place(sources: list[Source], out: Path, card: str) -> list[Source]:
     """Each once, its ``result`` in ``out`` and sub-folders as in the source; equal names in folders of their own."""
     if unnamed := [item for item in sources if not isinstance(item.image, Path)]:
-        raise ImageError(f"{type(unnamed[0].image).__name__}: only files have names to save under. Use segment_many.")
+        raise ImageError(
+            f"{type(unnamed[0].image).__name__}: only files have names to save under. Use segment_many."
+        )
     sources = list({(item.image, *item.options.values()): item for item in sources}.values())
     names = [f"{name_of(item.image)}_{card}.json" for item in sources]
-    inside = [s.image.parent.relative_to(s.base) if s.base not in (None, s.image) else Path() for s in sources]
+    inside = [
+        s.image.parent.relative_to(s.base) if s.base not in (None, s.image) else Path()
+        for s in sources
+    ]
     count = Counter(str(folder / name).casefold() for folder, name in zip(inside, names))
     for i, (item, name) in enumerate(zip(sources, names)):
-        if count[str(inside[i] / name).casefold()] > 1:  # A1/dapi.tif and A2/dapi.tif, a.jpg and a.png, two series
+        if (
+            count[str(inside[i] / name).casefold()] > 1
+        ):  # A1/dapi.tif and A2/dapi.tif, a.jpg and a.png, two series
             common = os.path.commonpath([other.image.parent for other in sources])
             inside[i] = item.image.relative_to(common) / item.options.get("series", "")
-    return [replace(item, result=out / folder / name) for item, folder, name in zip(sources, inside, names)]
+    return [
+        replace(item, result=out / folder / name)
+        for item, folder, name in zip(sources, inside, names)
+    ]

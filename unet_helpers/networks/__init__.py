@@ -1,2 +1,3 @@
 """The U-Net, the card that describes each pretrained network, and weights from files.
-Entry: ``load.load_model``."""
+Entry: ``load.load_model``.
+"""

@@ -31,7 +31,9 @@ class UNet(nn.Module):
     engine: str = "torch"  # what computes it; see ``load_model``
     curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
-    def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4):
+    def __init__(
+        self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4
+    ):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.features, self.depth = features, depth
@@ -46,7 +48,9 @@ class UNet(nn.Module):
         # the expanding path (right side): twice the channels come in, half of them over the skip
         for level in range(depth, 0, -1):
             width = features * 2 ** (level - 1)
-            self.add_module(f"upconv{level}", nn.ConvTranspose2d(2 * width, width, kernel_size=2, stride=2))
+            self.add_module(
+                f"upconv{level}", nn.ConvTranspose2d(2 * width, width, kernel_size=2, stride=2)
+            )
             self.add_module(f"decoder{level}", two_convolutions(2 * width, width, f"dec{level}"))
         self.conv = nn.Conv2d(features, out_channels, kernel_size=1)
         self.apply(initialise)
@@ -80,7 +84,9 @@ def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Seque
     """Two 3 x 3 convolutions, each with batch normalisation and ReLU: one blue box pair of figure 1."""
     layers = OrderedDict()
     for i, channels in ((1, in_channels), (2, out_channels)):
-        layers[f"{name}conv{i}"] = nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=False)
+        layers[f"{name}conv{i}"] = nn.Conv2d(
+            channels, out_channels, kernel_size=3, padding=1, bias=False
+        )
         layers[f"{name}norm{i}"] = nn.BatchNorm2d(out_channels)
         layers[f"{name}relu{i}"] = nn.ReLU(inplace=True)
     return nn.Sequential(layers)
@@ -88,7 +94,9 @@ def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Seque
 
 def initialise(layer: nn.Module) -> None:
     """Gaussian weights with standard deviation sqrt(2 / fan-in), section 3 of the paper (He et al. 2015)."""
-    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not layer.weight.is_meta:  # meta's would load a compiler
+    if (
+        isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not layer.weight.is_meta
+    ):  # meta's would load a compiler
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
@@ -108,8 +116,13 @@ def pad_by_reflection(x: torch.Tensor, multiple: int) -> torch.Tensor:
 def fold_batch_norm(model: UNet) -> UNet:
     """Fold each batch norm into the convolution before it: the same answers, fewer steps. In place; for inference."""
     model.eval()
-    for layers in (block._modules for block in model.children() if isinstance(block, nn.Sequential)):
+    for layers in (
+        block._modules for block in model.children() if isinstance(block, nn.Sequential)
+    ):
         for conv, norm in pairwise(list(layers)):
             if isinstance(layers[norm], nn.BatchNorm2d):
-                layers[conv], layers[norm] = fuse_conv_bn_eval(layers[conv], layers[norm]), nn.Identity()
+                layers[conv], layers[norm] = (
+                    fuse_conv_bn_eval(layers[conv], layers[norm]),
+                    nn.Identity(),
+                )
     return model

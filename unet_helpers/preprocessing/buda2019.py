@@ -20,9 +20,12 @@ from .slices import Prepared
 CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of the training images
 
 
-def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> list[Prepared]:
+def prepare_slices(
+    slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]
+) -> list[Prepared]:
     """Slices (Z, Y, X[, 3]) as the published network reads them; grey ones as all three channels.
-    Outside the head, and in the first and last slice of a volume of three or more, that method does not look: 0."""
+    Outside the head, and in the first and last slice of a volume of three or more, that method does not look: 0.
+    """
     size = slices.shape[1:3]
     prepared = [Prepared(np.zeros(size, np.uint8))] * len(slices)
     if found := prepare_volume(slices if slices.ndim == 4 else slices[..., None], preprocessing):
@@ -35,14 +38,20 @@ def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing, shape: tupl
 def put_back(answer: np.ndarray, box, shape: tuple[int, int]) -> np.ndarray:
     """(K, size, size) probabilities of a slice as (K, *shape): bilinear, 0 outside the box of rows and columns."""
     sizes = [part.stop - part.start for part in box]
-    square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[0].numpy()
-    rows, columns = (slice(start := (max(sizes) - n) // 2, start + n) for n in sizes)  # as they were padded
+    square = interpolate(torch.from_numpy(answer)[None], (max(sizes),) * 2, mode="bilinear")[
+        0
+    ].numpy()
+    rows, columns = (
+        slice(start := (max(sizes) - n) // 2, start + n) for n in sizes
+    )  # as they were padded
     whole = np.zeros((len(answer), *shape), np.float32)
     whole[(slice(None), *box)] = square[:, rows, columns]
     return whole
 
 
-def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[slice, ...]] | None:
+def prepare_volume(
+    volume: np.ndarray, preprocessing: Preprocessing
+) -> tuple[np.ndarray, tuple[slice, ...]] | None:
     """(Z, Y, X, 3) or (Z, Y, X, 1) of any dtype as ``dataset.py`` prepares it, (z, size, size, 3) float32, and the
     slices, rows and columns it was cut from; None where there is nothing to see.
 
@@ -58,10 +67,16 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> tuple[np
     if volume.min() == volume.max():
         return None
     gaps = [max(volume.shape[1:3]) - n for n in volume.shape[1:3]]
-    padding = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps), (0, 0)]  # to a square; an odd px below or right
+    padding = [
+        (0, 0),
+        *((gap // 2, gap - gap // 2) for gap in gaps),
+        (0, 0),
+    ]  # to a square; an odd px below or right
     volume = resize_volume(np.pad(volume, padding), preprocessing.size)
     volume = np.broadcast_to(volume, (*volume.shape[:3], 3))
-    low, high = np.percentile(volume, preprocessing.percentiles)  # over all slices and channels together
+    low, high = np.percentile(
+        volume, preprocessing.percentiles
+    )  # over all slices and channels together
     if high <= low:
         return None
     volume = rescale_intensity(volume, in_range=(low, high))  # clipped, to 0 to 1
@@ -74,10 +89,13 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> tuple[np
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
     """(Z, S, S, C) to (Z, size, size, C) float64, with the arguments of the original ``resize_sample``.
     Plane by plane is the same in a thirtieth of the time. Until 0.19 scikit-image, also the 0.14 that the network was
-    trained with, took 0 for what lies beyond the last pixel's centre: the outermost row of pixels differs."""
+    trained with, took 0 for what lies beyond the last pixel's centre: the outermost row of pixels differs.
+    """
     from skimage.transform import resize
 
-    plane = partial(resize, output_shape=(size, size), order=2, mode="constant", anti_aliasing=False, clip=False)
+    plane = partial(
+        resize, output_shape=(size, size), order=2, mode="constant", anti_aliasing=False, clip=False
+    )
     planes = np.moveaxis(volume.astype(np.float64), 3, 1)
     resized = np.stack([np.stack([plane(channel) for channel in part], axis=-1) for part in planes])
     return np.clip(resized, 0.0 if resized.min() <= 0 else volume.min(), volume.max())
@@ -89,9 +107,16 @@ def check_volume(image: MedicalImage) -> list[str]:
     warnings = ["the first and the last slice are answered with 0, as in the published method"]
     if slices < 3:
         count = "a single slice" if slices == 1 else "two slices only"
-        warnings = [f"{count}: the network was trained on whole volumes, and intensities are scaled over what there is"]
+        warnings = [
+            f"{count}: the network was trained on whole volumes, and intensities are scaled over what there is"
+        ]
     channels = np.moveaxis(image.pixels, -1, 0) if image.channels > 1 else [image.pixels]
     if all(np.array_equal(channels[0], channel) for channel in channels):
-        return [*warnings, "one channel, read as FLAIR three times: the pre- and post-contrast images are missing"]
+        return [
+            *warnings,
+            "one channel, read as FLAIR three times: the pre- and post-contrast images are missing",
+        ]
     constant = [name for name, channel in zip(CHANNELS, channels) if channel.min() == channel.max()]
-    return warnings + [f"the {name} channel is constant: there is nothing to see in it" for name in constant]
+    return warnings + [
+        f"the {name} channel is constant: there is nothing to see in it" for name in constant
+    ]

@@ -21,7 +21,9 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     side = max(2, round(0.03 * max(shape)))
     corners = np.concatenate([np.rot90(thumbnail, turn)[:side, :side].ravel() for turn in range(4)])
     dark = float(np.percentile(corners, 25))
-    noise = 1.4826 * float(np.median(np.abs(corners[corners <= np.median(corners)] - dark)))  # as a standard deviation
+    noise = 1.4826 * float(
+        np.median(np.abs(corners[corners <= np.median(corners)] - dark))
+    )  # as a standard deviation
     rows, columns = (slice(n // 4, n - n // 4) for n in shape)
     bright = float(np.percentile(thumbnail[rows, columns], 75))
     if (discs := discs_in_a_lens(thumbnail)) is not None:
@@ -29,18 +31,26 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     if bright - dark < max(6 * noise, 0.3 * bright):
         return np.ones(light.shape, bool)
     lit = (thumbnail > dark + max(4 * noise, 0.2 * (bright - dark))).astype(np.uint8)
-    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))  # the label in a corner is not the eye
+    lit = cv2.morphologyEx(
+        lit, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)
+    )  # the label in a corner is not the eye
     _, parts, stats, _ = cv2.connectedComponentsWithStats(lit)
     if not lit.any():
         return np.ones(light.shape, bool)
     areas, discs = stats[1:, cv2.CC_STAT_AREA], np.zeros_like(lit)
     for i in np.flatnonzero(areas >= areas.max() / 2):  # two eyes may lie side by side
-        edges, _ = cv2.findContours((parts == i + 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        edges, _ = cv2.findContours(
+            (parts == i + 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
         cv2.fillConvexPoly(discs, cv2.convexHull(max(edges, key=len)), 1)
-    discs[thumbnail <= dark + max(3 * noise, 0.08 * (bright - dark))] = 0  # a notch in the disc is no part of it
+    discs[thumbnail <= dark + max(3 * noise, 0.08 * (bright - dark))] = (
+        0  # a notch in the disc is no part of it
+    )
     edges, _ = cv2.findContours(discs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(discs, edges, -1, 1, thickness=cv2.FILLED)  # but dark vessels are
-    discs = cv2.erode(discs, np.ones((5, 5), np.uint8), borderValue=1)  # the rim's own shadow looks like a vessel
+    discs = cv2.erode(
+        discs, np.ones((5, 5), np.uint8), borderValue=1
+    )  # the rim's own shadow looks like a vessel
     return resize_labels(discs, light.shape) > 0
 
 
@@ -51,9 +61,13 @@ def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
         lit = (thumbnail > level).astype(np.uint8)
         discs, near = np.zeros_like(lit), np.zeros(lit.shape, bool)
         for x, y, w, h, area in cv2.connectedComponentsWithStats(lit)[2][1:].tolist():
-            if min(x, y, columns.size - x - w, rows.size - y - h) < 2 or min(w, h) < 0.7 * max(w, h):
+            if min(x, y, columns.size - x - w, rows.size - y - h) < 2 or min(w, h) < 0.7 * max(
+                w, h
+            ):
                 continue
-            distance = np.hypot((rows - y - (h - 1) / 2) / (h / 2), (columns - x - (w - 1) / 2) / (w / 2))
+            distance = np.hypot(
+                (rows - y - (h - 1) / 2) / (h / 2), (columns - x - (w - 1) / 2) / (w / 2)
+            )
             ring = thumbnail[(distance > 1.05) & (distance < 1.15)]
             full = area > max(0.02 * lit.size, 0.7 * w * h) and ring.size
             if full and np.median(ring) < 0.4 * np.median(thumbnail[distance < 1]):
@@ -71,17 +85,22 @@ def width_of(inside: np.ndarray) -> int:
 
 def box_of(inside: np.ndarray) -> tuple[slice, ...]:
     """The rows and columns (and slices) that hold all of a mask; everything where it is empty."""
-    return (scipy.ndimage.find_objects(inside.astype(np.uint8)) or [tuple(slice(0, n) for n in inside.shape)])[0]
+    return (
+        scipy.ndimage.find_objects(inside.astype(np.uint8))
+        or [tuple(slice(0, n) for n in inside.shape)]
+    )[0]
 
 
 def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
     """Local z-score inside the field of view, brought to about 0 to 1; cameras and exposures then look alike."""
     region = inside.astype(np.float32)
-    blur = lambda a: cv2.GaussianBlur(a, (0, 0), sigma)  # noqa: E731
+    blur = lambda a: cv2.GaussianBlur(a, (0, 0), sigma)
     weight = np.maximum(blur(region), 1e-3)
     light = np.nan_to_num(pixels.astype(np.float32))
     mean = blur(light * region) / weight
     deviation = (light - mean) * region
     spread = np.sqrt(blur(deviation**2) / weight)
-    floor = 0.25 * float(np.median(spread[inside])) if inside.any() else 0.0  # do not turn noise into vessels
+    floor = (
+        0.25 * float(np.median(spread[inside])) if inside.any() else 0.0
+    )  # do not turn noise into vessels
     return np.clip(0.5 + deviation / (6 * np.maximum(spread, floor) + 1e-6), 0, 1)

@@ -17,12 +17,30 @@ SIDE = 256  # px, of what is looked at
 def features(pixels: np.ndarray, card: ModelCard | str) -> np.ndarray:
     """(D,) statistics of a slice (H, W) or (H, W, C), at about the scale at which the card's network works."""
     card = MODELS[card] if isinstance(card, str) else card
-    if card.preprocessing.channels == "flair":  # three sequences stored as red, green and blue: not colours
-        return np.array(describe(view(pixels[..., 1] if pixels.ndim == 3 and pixels.shape[-1] >= 3 else pixels, card)))
+    if (
+        card.preprocessing.channels == "flair"
+    ):  # three sequences stored as red, green and blue: not colours
+        return np.array(
+            describe(
+                view(pixels[..., 1] if pixels.ndim == 3 and pixels.shape[-1] >= 3 else pixels, card)
+            )
+        )
     seen = view(np.asarray(pixels), card)
-    size = [np.log(max(pixels.shape[:2]))] if len(card.preprocessing.axes) > 1 else []  # small crops are the rule there
-    colour = chroma(seen) if seen.ndim == 3 else np.full(5, np.nan if card.preprocessing.channels == "green" else 0.0)
-    return np.array([*describe(seen if seen.ndim == 2 else seen @ np.float32([0.3, 0.59, 0.11])), *colour, *size])
+    size = (
+        [np.log(max(pixels.shape[:2]))] if len(card.preprocessing.axes) > 1 else []
+    )  # small crops are the rule there
+    colour = (
+        chroma(seen)
+        if seen.ndim == 3
+        else np.full(5, np.nan if card.preprocessing.channels == "green" else 0.0)
+    )
+    return np.array(
+        [
+            *describe(seen if seen.ndim == 2 else seen @ np.float32([0.3, 0.59, 0.11])),
+            *colour,
+            *size,
+        ]
+    )
 
 
 def look(card: ModelCard) -> tuple:
@@ -45,8 +63,12 @@ def view(pixels: np.ndarray, card: ModelCard) -> np.ndarray:
         clipped = gain and card.preprocessing.intensities == "percentile"
         return resize(np.minimum(pixels, low + 1.25 / gain) if clipped else pixels, (SIDE, SIDE))
     rows, columns = box_of(field_of_view(np.ascontiguousarray(pixels[::2, ::2])))
-    pixels = np.ascontiguousarray(pixels[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop])
-    return resize(pixels, tuple(max(1, round(n * SIDE / max(pixels.shape[:2]))) for n in pixels.shape[:2]))
+    pixels = np.ascontiguousarray(
+        pixels[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
+    )
+    return resize(
+        pixels, tuple(max(1, round(n * SIDE / max(pixels.shape[:2]))) for n in pixels.shape[:2])
+    )
 
 
 def as_floats(pixels: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ from .slices import Prepared, PreparedStack
 METHODS = {"slices": PreparedStack, "buda2019": prepare_slices}
 
 
-def prepare(slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]) -> Sequence[Prepared]:
+def prepare(
+    slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]
+) -> Sequence[Prepared]:
     """Each of the slices (N, H, W[, 3]) at the working ``shape`` (h, w), prepared when it is asked for."""
     return METHODS[preprocessing.method](slices, preprocessing, shape)

@@ -1,2 +1,3 @@
 """What comes back: a ``Segmentation``, its objects, measurements, scores and files.
-Entry: ``segmentation.Segmentation``."""
+Entry: ``segmentation.Segmentation``.
+"""

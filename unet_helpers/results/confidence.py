@@ -20,9 +20,13 @@ REACH = 0.1  # of the Laplacian kernel exp(-REACH * sum |x - y|) of signs in sta
 def signs(result) -> np.ndarray:
     """(9,) of a ``Segmentation`` that found something: Dice of mask and probabilities, mean probability in the mask,
     share of doubtful pixels, log of the out-of-distribution score, log of the size; of the greys, from 0 to 1: how much
-    brighter they are in the mask, their deviations inside and outside, log of the noise."""
+    brighter they are in the mask, their deviations inside and outside, log of the noise.
+    """
     probability, mask = result.foreground, result.labels > 0
-    inside, doubtful = probability[mask], np.count_nonzero((probability > 0.2) & (probability < 0.8))
+    inside, doubtful = (
+        probability[mask],
+        np.count_nonzero((probability > 0.2) & (probability < 0.8)),
+    )
     soft = 2 * inside.sum(dtype=float) / (probability.sum(dtype=float) + mask.sum())
     unlike = np.log(np.clip(np.nan_to_num(ood_score(result.image, result.card), nan=1.0), 0.2, 5))
     grey = result.image.pixels.reshape(*mask.shape, -1).mean(-1, dtype=np.float32)
@@ -41,7 +45,10 @@ def expected_dice(result) -> tuple[float, float, float] | None:
     if fitted is None or not result.labels.any():
         return None
     value = float(predict(fitted, signs(result)[None])[0])
-    low, high = (float(np.clip(value + np.interp(value, fitted["at"], fitted[end]), 0, 1)) for end in ("low", "high"))
+    low, high = (
+        float(np.clip(value + np.interp(value, fitted["at"], fitted[end]), 0, 1))
+        for end in ("low", "high")
+    )
     return value, low, high
 
 

@@ -25,22 +25,32 @@ def measure(result):
     for where, objects, intensities in parts(result):
         flat = objects.ndim == 2
         wanted = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
-        table = pd.DataFrame(regionprops_table(objects, intensities, properties=wanted + SHAPES if flat else wanted))
+        table = pd.DataFrame(
+            regionprops_table(objects, intensities, properties=wanted + SHAPES if flat else wanted)
+        )
         for column, value in reversed(where.items()):
             table.insert(1, column, value)
-        low, high = np.split(np.array([table.pop(f"bbox-{i}") for i in range(2 * objects.ndim)]).T, 2, axis=1)
+        low, high = np.split(
+            np.array([table.pop(f"bbox-{i}") for i in range(2 * objects.ndim)]).T, 2, axis=1
+        )
         table["touches_edge"] = np.where(((low == 0) | (high == objects.shape)).any(1), "yes", "no")
         rows.append(table)
     axes = "yx" if flat else result.image.axes.lstrip("T")[:3].lower()
     size = "area" if flat else "volume"
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     names |= {f"centroid-{i}": f"centroid_{axis}_px" for i, axis in enumerate(axes)}
-    names |= {f"intensity_mean-{i}": f"intensity_mean_{i + 1}" for i in range(result.image.channels)}
+    names |= {
+        f"intensity_mean-{i}": f"intensity_mean_{i + 1}" for i in range(result.image.channels)
+    }
     names |= {name: f"{name}_px" for name in SHAPES[2:]}  # lengths
-    table = pd.concat([rows[0], *(part for part in rows[1:] if len(part))], ignore_index=True).rename(columns=names)
+    table = pd.concat(
+        [rows[0], *(part for part in rows[1:] if len(part))], ignore_index=True
+    ).rename(columns=names)
     table = table.sort_values("object", ignore_index=True)
     if (classes := classes_of(result)) is not None:
-        table.insert(1, "class", np.array(["background", *result.card.classes])[classes[table["object"]]])
+        table.insert(
+            1, "class", np.array(["background", *result.card.classes])[classes[table["object"]]]
+        )
     if result.places:
         table.insert(1, "side", sides_of(result)[table["object"] - 1])
     return in_physical_units(table, result.image, size)
@@ -54,7 +64,12 @@ def parts(result):
         objects = as_displayed(image, result.objects)
         depth = len(objects) // (len(image.pixels) if moving else 1)
         for i, (pixels, ids) in enumerate(zip(to_stack(image).pixels, objects, strict=True)):
-            yield ({"frame": i // depth} if moving else {}) | ({"slice": i % depth} if depth > 1 else {}), ids, pixels
+            yield (
+                ({"frame": i // depth} if moving else {})
+                | ({"slice": i % depth} if depth > 1 else {}),
+                ids,
+                pixels,
+            )
     elif moving:
         for i, (pixels, ids) in enumerate(zip(image.pixels, result.objects, strict=True)):
             yield {"frame": i}, ids, pixels
@@ -64,7 +79,8 @@ def parts(result):
 
 def classes_of(result) -> np.ndarray | None:
     """(objects + 1,) class of each object by its id; None where an object is no component of one class: cells
-    between membranes, nuclei of interior and border."""
+    between membranes, nuclei of interior and border.
+    """
     if result.card.instance_method != "components":
         return None
     classes = np.zeros(int(result.objects.max()) + 1, np.uint8)
@@ -74,9 +90,17 @@ def classes_of(result) -> np.ndarray | None:
 
 def sides_of(result) -> np.ndarray:
     """(objects,) the name of the localised structure that each object is nearest to: 'left' or 'right'."""
-    objects, spacing = as_displayed(result.image, result.objects), np.array(to_stack(result.image).spacing or 1.0)
+    objects, spacing = (
+        as_displayed(result.image, result.objects),
+        np.array(to_stack(result.image).spacing or 1.0),
+    )
     places = np.array(list(result.places.values())) * spacing
-    middles = np.array(center_of_mass(objects > 0, objects, range(1, int(objects.max()) + 1))).reshape(-1, 3) * spacing
+    middles = (
+        np.array(center_of_mass(objects > 0, objects, range(1, int(objects.max()) + 1))).reshape(
+            -1, 3
+        )
+        * spacing
+    )
     return np.array([*result.places])[np.linalg.norm(middles[:, None] - places, axis=2).argmin(1)]
 
 
@@ -96,7 +120,9 @@ def in_physical_units(table, image, size: str):
         return table
     step, unit, scale = known[0], known[1].replace("µ", "u"), known[2]
     column = table.columns.get_loc(f"{size}_px") + 1
-    table.insert(column, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale)
+    table.insert(
+        column, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale
+    )
     if dimensions == 2:
         table.insert(column, f"area_{unit}2", table["area_px"] * step * scale**2)
     else:  # volumes are compared between scanners and microscopes: always in mm³ and mL
@@ -107,14 +133,22 @@ def in_physical_units(table, image, size: str):
 
 def summary(result) -> dict[str, tuple[float, str]]:
     """The answer in a few named numbers, each with its unit ('' of a count), last the Dice to be expected of it."""
-    found = summary_of_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
-    return found | ({"expected Dice": (result.expected_dice[0], "")} if result.expected_dice else {})
+    found = (
+        summary_of_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
+    )
+    return found | (
+        {"expected Dice": (result.expected_dice[0], "")} if result.expected_dice else {}
+    )
 
 
 def summary_of_objects(result) -> dict[str, tuple[float, str]]:
     table = result.measure()
     found: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
-    best = next(name for name in ("area_um2", "area_mm2", "volume_mL", "area_px", "volume_px") if name in table)
+    best = next(
+        name
+        for name in ("area_um2", "area_mm2", "volume_mL", "area_px", "volume_px")
+        if name in table
+    )
     size, unit = best.split("_")
     unit = {"um2": "µm²", "mm2": "mm²"}.get(unit, unit)
     if len(table):
@@ -129,10 +163,13 @@ def summary_of_tree(result) -> dict[str, tuple[float, str]]:
     """Vessels as a tree: share of the field (%), length, mean width, tortuosity and density of its centre lines.
     The centre line is the skeleton of the mask (Zhang and Suen 1984), its length the sum of the steps from px to px,
     the width twice the distance to the background along it. Tortuosity is length over chord, the mean over branches
-    between crossings, weighted by length; density is length per area of the field of view."""
+    between crossings, weighted by length; density is length per area of the field of view.
+    """
     image = result.image
     length, widths, paths, area, found = 0.0, [], [], 0, 0
-    for mask, pixels in zip(as_displayed(image, result.labels) > 0, to_stack(image).pixels, strict=True):
+    for mask, pixels in zip(
+        as_displayed(image, result.labels) > 0, to_stack(image).pixels, strict=True
+    ):
         line = skeletonize(mask)
         length += line_length(line)
         widths.append(2 * distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][line])
@@ -156,14 +193,19 @@ def summary_of_tree(result) -> dict[str, tuple[float, str]]:
 
 def neighbours(line: np.ndarray) -> np.ndarray:
     """How many of its eight neighbours belong to each px of a line; 0 elsewhere."""
-    return np.where(line, convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - 1, 0)
+    return np.where(
+        line, convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - 1, 0
+    )
 
 
 def line_length(line: np.ndarray) -> float:
-    """px along a line one px wide: 1 a straight step, √2 a diagonal one that no two straight ones stand for."""
+    """Px along a line one px wide: 1 a straight step, √2 a diagonal one that no two straight ones stand for."""
     straight = np.count_nonzero(line[1:] & line[:-1]) + np.count_nonzero(line[:, 1:] & line[:, :-1])
     corner = line[1:, :-1] | line[:-1, 1:], line[1:, 1:] | line[:-1, :-1]
-    down, up = line[:-1, :-1] & line[1:, 1:] & ~corner[0], line[:-1, 1:] & line[1:, :-1] & ~corner[1]
+    down, up = (
+        line[:-1, :-1] & line[1:, 1:] & ~corner[0],
+        line[:-1, 1:] & line[1:, :-1] & ~corner[1],
+    )
     return straight + 2**0.5 * (np.count_nonzero(down) + np.count_nonzero(up))
 
 
@@ -172,7 +214,9 @@ def in_words(values: dict[str, tuple[float, str]]) -> str:
     said = []
     for name, (value, unit) in values.items():
         number = f"{value:,.0f}" if value >= 1000 or float(value).is_integer() else f"{value:.3g}"
-        said.append({"": f"{name} {number}", "%": f"{number} % {name}"}.get(unit, f"{name} {number} {unit}"))
+        said.append(
+            {"": f"{name} {number}", "%": f"{number} % {name}"}.get(unit, f"{name} {number} {unit}")
+        )
         if name == "objects":
             said[-1] = f"{number} object" + "s" * (value != 1)
     return ", ".join(said)

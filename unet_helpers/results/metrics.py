@@ -33,14 +33,19 @@ def sensitivity(truth: np.ndarray, answer: np.ndarray) -> float:
     return np.count_nonzero(truth & answer) / total if total else 1.0
 
 
-def surface_distance(truth: np.ndarray, answer: np.ndarray, spacing=None, percentile: float = 95) -> float:
+def surface_distance(
+    truth: np.ndarray, answer: np.ndarray, spacing=None, percentile: float = 95
+) -> float:
     """Hausdorff distance of the outlines at a percentile (100 for the largest), in units of ``spacing`` (else px); nan
-    where just one mask is empty, 0 where both are."""
+    where just one mask is empty, 0 where both are.
+    """
     truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
     if not truth.any() or not answer.any():
         return float("nan") if truth.any() or answer.any() else 0.0
     step = np.ones(truth.ndim) if spacing is None else np.asarray(spacing, float)
-    a, b = (np.argwhere(find_boundaries(np.pad(m, 1), mode="inner")) * step for m in (truth, answer))
+    a, b = (
+        np.argwhere(find_boundaries(np.pad(m, 1), mode="inner")) * step for m in (truth, answer)
+    )
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
     return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
 
@@ -49,25 +54,38 @@ def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
     """Foreground-restricted Rand F-score of two label images (Arganda-Carreras et al. 2015); 1 is perfect."""
     truth, answer = same_shape(truth, answer)
     score = 1 - adapted_rand_error(truth, answer, ignore_labels=(0,))[0]
-    return float(np.array_equal(truth, answer)) if np.isnan(score) else float(score)  # no two pixels share an object
+    return (
+        float(np.array_equal(truth, answer)) if np.isnan(score) else float(score)
+    )  # no two pixels share an object
 
 
-def average_precision(truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS) -> np.ndarray:
+def average_precision(
+    truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS
+) -> np.ndarray:
     """TP / (TP + FP + FN) of instance ids, 0 background, at each IoU threshold, as in the Data Science Bowl 2018.
-    A pair counts where its IoU exceeds the threshold; from 0.5 on no object can match two others."""
+    A pair counts where its IoU exceeds the threshold; from 0.5 on no object can match two others.
+    """
     ious, _, real, found = object_overlaps(truth, answer)
     hits = np.array([np.count_nonzero(ious > t) for t in thresholds])
-    return hits / (len(real) + len(found) - hits) if len(real) + len(found) else np.ones(len(thresholds))
+    return (
+        hits / (len(real) + len(found) - hits)
+        if len(real) + len(found)
+        else np.ones(len(thresholds))
+    )
 
 
 def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     truth, answer = np.asarray(truth), np.asarray(answer)
     if truth.shape != answer.shape:
-        raise ArgumentError(f"The truth is {truth.shape} and the answer {answer.shape}: resize one of them first.")
+        raise ArgumentError(
+            f"The truth is {truth.shape} and the answer {answer.shape}: resize one of them first."
+        )
     return truth, answer
 
 
-def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def object_overlaps(
+    truth: np.ndarray, answer: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """IoU and shared pixels of each true object (rows) with each found one (columns), and the areas of both."""
     truth, answer = (relabel_sequential(m.astype(int))[0] for m in same_shape(truth, answer))
     overlap = contingency_table(truth, answer).toarray().astype(float)
@@ -77,7 +95,8 @@ def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, 
 
 def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
     """Aggregated Jaccard index of two instance maps, 0 to 1 (Kumar et al. 2017, IEEE TMI 36:1550): each true object
-    takes the found one with which its IoU is highest; found objects that none took count as errors."""
+    takes the found one with which its IoU is highest; found objects that none took count as errors.
+    """
     ious, shared, real, found = object_overlaps(truth, answer)
     if not real.size or not found.size:
         return float(real.size == found.size)

@@ -28,10 +28,14 @@ def find_objects(result) -> np.ndarray:
     moving = image.axes.startswith("T")
     if card.instance_method == "components":  # touching classes stay apart
         volumes = list(result.labels) if moving else [result.labels]
-        return in_sequence([label(volume, connectivity=volume.ndim) for volume in volumes]).reshape(result.labels.shape)
+        return in_sequence([label(volume, connectivity=volume.ndim) for volume in volumes]).reshape(
+            result.labels.shape
+        )
     split = {"interiors": split_interiors, "membranes": cells_between}[card.instance_method]
     channels = np.stack([as_displayed(image, channel) for channel in result.probabilities])
-    slices = [split(channels[:, z], result.threshold, result.zoom) for z in range(channels.shape[1])]
+    slices = [
+        split(channels[:, z], result.threshold, result.zoom) for z in range(channels.shape[1])
+    ]
     stack = joined(slices) if card.objects == "volumes" and not moving else in_sequence(slices)
     return from_stack(image, stack[None])[0]
 
@@ -47,32 +51,44 @@ def in_sequence(parts: list[np.ndarray]) -> np.ndarray:
 
 def joined(slices: list[np.ndarray]) -> np.ndarray:
     """(Z, Y, X) int32: objects of neighbouring slices become one where they share more than half of the smaller one.
-    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles."""
+    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects shrink at their poles.
+    """
     stack = in_sequence(slices)
     for below, above in pairwise(stack):
         both = (below > 0) & (above > 0)
-        pairs, overlaps = np.unique(np.stack([above[both], below[both]]), axis=1, return_counts=True)
+        pairs, overlaps = np.unique(
+            np.stack([above[both], below[both]]), axis=1, return_counts=True
+        )
         sizes, beneath = np.bincount(above.reshape(-1)), np.bincount(below.reshape(-1))
         new, taken = np.arange(len(sizes)), set()
         for i in overlaps.argsort()[::-1]:  # where several compete, the largest overlap wins
             upper, lower = pairs[:, i]
-            if overlaps[i] > 0.5 * min(sizes[upper], beneath[lower]) and new[upper] == upper and lower not in taken:
+            if (
+                overlaps[i] > 0.5 * min(sizes[upper], beneath[lower])
+                and new[upper] == upper
+                and lower not in taken
+            ):
                 new[upper] = lower
                 taken.add(lower)
         above[:] = new[above]
     return relabel_sequential(stack)[0].astype(np.int32)
 
 
-def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float, usual: float | None = None) -> np.ndarray:
+def split_interiors(
+    probabilities: np.ndarray, threshold: float, zoom: float, usual: float | None = None
+) -> np.ndarray:
     """Nuclei from (background, interior, border): a watershed from the interiors; ``zoom`` is working px per px,
-    ``usual`` the mean probability of the foreground, where these are a part of an image."""
+    ``usual`` the mean probability of the foreground, where these are a part of an image.
+    """
     background, interior, border = probabilities
     foreground = background < 1 - threshold
     seeds = label(interior - border > SEED)
     seeds = np.where(np.bincount(seeds.reshape(-1))[seeds] >= SEED_AREA / zoom**2, seeds, 0)
     regions = label(foreground)
     seeded = np.isin(regions, np.unique(regions[seeds > 0]))
-    seeds = np.where(foreground & ~seeded, regions + seeds.max(), seeds)  # too small for a seed, a nucleus all the same
+    seeds = np.where(
+        foreground & ~seeded, regions + seeds.max(), seeds
+    )  # too small for a seed, a nucleus all the same
     objects, certainty = watershed(-interior, seeds, mask=foreground), 1 - background
     # a clear speck counts, a doubtful blob among clear objects does not; in a pale image all are doubtful, and stay
     usual = usual or (certainty[objects > 0].mean() if objects.any() else 1)
@@ -80,20 +96,27 @@ def split_interiors(probabilities: np.ndarray, threshold: float, zoom: float, us
     return np.where(evidence[objects] >= EVIDENCE / zoom**2, objects, 0).astype(np.int32)
 
 
-def cells_between(probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0) -> np.ndarray:
+def cells_between(
+    probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0
+) -> np.ndarray:
     """Cells of an electron micrograph: one region a minimum of the (1, H, W) map of membranes, neighbours joined where
     hardly any membrane lies between them, then grown from what is below ``threshold`` until one pixel separates two.
-    A gap of a few pixels in a membrane joins no cells: what counts is its mean along the whole boundary."""
+    A gap of a few pixels in a membrane joins no cells: what counts is its mean along the whole boundary.
+    """
     membrane = probabilities[0]
     levels = (20 * gaussian_filter(membrane, 1)).astype(np.uint8)  # a dip of 0.05 is no minimum
     regions = watershed(levels, label(local_minima(levels)))
     crest = maximum_filter(membrane, 3)  # a boundary runs beside the crest as often as on it
     cells = np.ones_like(regions)
     if regions.max() > 1:
-        cells += graph.cut_threshold(regions, graph.rag_boundary(regions, crest.astype(float)), OPEN)
+        cells += graph.cut_threshold(
+            regions, graph.rag_boundary(regions, crest.astype(float)), OPEN
+        )
     cells = np.where(membrane < threshold, cells, 0)
     growing = maximum_filter(cells == 0, 3)  # the watershed need not see what lies inside a cell
-    return np.where(growing, watershed(membrane, cells, mask=growing, watershed_line=True), cells).astype(np.int32)
+    return np.where(
+        growing, watershed(membrane, cells, mask=growing, watershed_line=True), cells
+    ).astype(np.int32)
 
 
 def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
@@ -101,4 +124,9 @@ def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
     regions = label(labels > 0)
     sizes = np.bincount(regions.reshape(-1))
     sizes[0] = 0  # background
-    return labels * (sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax())[regions]
+    return (
+        labels
+        * (sizes >= share * sizes.max() if share < 1 else np.arange(sizes.size) == sizes.argmax())[
+            regions
+        ]
+    )

@@ -24,7 +24,9 @@ def slice_of(image: MedicalImage, values: np.ndarray, index: int | None = None) 
 def picture(image: MedicalImage, index: int | None = None) -> np.ndarray:
     """(H, W, 3) uint8 of an image or one slice of it."""
     pixels = to_8_bits(slice_of(image, image.pixels, index))
-    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+    return np.ascontiguousarray(
+        pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    )
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
@@ -32,21 +34,32 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     offset, gain = intensity_range(pixels, 0.5, 99.5)
-    return (np.clip((np.nan_to_num(pixels.astype(np.float32)) - offset) * gain, 0, 1) * 255).astype(np.uint8)
+    return (np.clip((np.nan_to_num(pixels.astype(np.float32)) - offset) * gain, 0, 1) * 255).astype(
+        np.uint8
+    )
 
 
-def paint(shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=None, alpha=0.35) -> np.ndarray:
+def paint(
+    shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=None, alpha=0.35
+) -> np.ndarray:
     """(h, w, 3) uint8: each class of ``labels`` (H, W) in its colour over ``shown`` (H, W, 3), at most ``LONGEST`` px.
-    With ``objects``, the ids of (H, W), each of them is outlined in its full colour."""
+    With ``objects``, the ids of (H, W), each of them is outlined in its full colour.
+    """
     shown, labels = shrink(shown, cv2.INTER_AREA), shrink(labels, cv2.INTER_NEAREST_EXACT)
     masks = torch.from_numpy(np.stack([labels == i for i in range(1, len(colors) + 1)]))
-    painted = draw_segmentation_masks(torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(colors))
+    painted = draw_segmentation_masks(
+        torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(colors)
+    )
     painted = np.ascontiguousarray(painted.permute(1, 2, 0).numpy())
     if objects is not None:
         ids = shrink(objects, cv2.INTER_NEAREST_EXACT).astype(np.float32)
         cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-        edges = (ids > 0) & (cv2.morphologyEx(ids, cv2.MORPH_GRADIENT, cross) > 0)  # of an object, or between two
-        painted[edges] = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)[labels[edges]]
+        edges = (ids > 0) & (
+            cv2.morphologyEx(ids, cv2.MORPH_GRADIENT, cross) > 0
+        )  # of an object, or between two
+        painted[edges] = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)[
+            labels[edges]
+        ]
     return painted
 
 
@@ -55,7 +68,9 @@ def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
     zoom = LONGEST / max(values.shape[:2])
     if zoom >= 1:
         return values
-    values = values.astype(np.float32) if values.dtype == np.int32 else values  # exact for ids below 2**24
+    values = (
+        values.astype(np.float32) if values.dtype == np.int32 else values
+    )  # exact for ids below 2**24
     return cv2.resize(values, None, fx=zoom, fy=zoom, interpolation=interpolation)
 
 

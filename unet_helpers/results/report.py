@@ -33,22 +33,40 @@ def write_report(result, path: Path, overwrite: bool = False) -> Path:
 
 def page_of(result) -> str:
     table, image, card = result.measure(), result.image, result.card
-    script = "".join((PAGE / f"{name}.js").read_text("utf-8") for name in ("mask", "files", "table", "page"))
+    script = "".join(
+        (PAGE / f"{name}.js").read_text("utf-8") for name in ("mask", "files", "table", "page")
+    )
     style = (PAGE / "page.css").read_text("utf-8")
     arrays, facts, notes = arrays_of(result)
     rows = table.round(4).head(MAX_ROWS).to_json(orient="values")
     if len(table) > MAX_ROWS:
-        notes.append(f"The table below holds the first {MAX_ROWS:,} of {len(table):,} rows; measure() has them all.")
+        notes.append(
+            f"The table below holds the first {MAX_ROWS:,} of {len(table):,} rows; measure() has them all."
+        )
     facts |= {
-        "name": f"{image.name}_{card.name}", "classes": card.classes, "colors": card.colors,
-        "share": card.min_component_share, "columns": list(table), "rows": json.loads(rows),
-    }  # fmt: skip
+        "name": f"{image.name}_{card.name}",
+        "classes": card.classes,
+        "colors": card.colors,
+        "share": card.min_component_share,
+        "columns": list(table),
+        "rows": json.loads(rows),
+    }
     return TEMPLATES.get_template("report.html.j2").render(
-        result=result, image=image, card=card, style=style, script=script, arrays=arrays, facts=facts,
-        summary=in_words(result.summary()), manifest=manifest(result, len(table)),
-        warnings=[text for text in (result.explain(), *result.warnings) if text], notes=[*image.notes, *notes],
-        script_hash=digest(script), style_hash=digest(style), shape=" × ".join(map(str, image.spatial_shape)),
-    )  # fmt: skip
+        result=result,
+        image=image,
+        card=card,
+        style=style,
+        script=script,
+        arrays=arrays,
+        facts=facts,
+        summary=in_words(result.summary()),
+        manifest=manifest(result, len(table)),
+        warnings=[text for text in (result.explain(), *result.warnings) if text],
+        notes=[*image.notes, *notes],
+        script_hash=digest(script),
+        style_hash=digest(style),
+        shape=" × ".join(map(str, image.spatial_shape)),
+    )
 
 
 def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
@@ -60,7 +78,9 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
     levels = np.clip(np.searchsorted(steps, foreground, side="right") - 1, 0, None).astype(np.uint8)
     arrays = {"levels": pack(levels)}
     if len(result.probabilities) > 2:
-        arrays["classes"] = pack(as_displayed(image, result.probabilities[1:].argmax(0).astype(np.uint8) + np.uint8(1)))
+        arrays["classes"] = pack(
+            as_displayed(image, result.probabilities[1:].argmax(0).astype(np.uint8) + np.uint8(1))
+        )
     objects = as_displayed(image, result.objects)
     arrays["objects"] = pack(objects.astype("<u4" if objects.max() > 65535 else "<u2"))
     left, notes = BYTES[image.is_single] - sum(map(len, arrays.values())), []
@@ -72,21 +92,30 @@ def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
         if len(arrays["pixels"]) <= left:
             break
     if shrink > 1:
-        notes.append(f"To keep the file small the image is shown {shrink} times smaller; mask and numbers are not.")
+        notes.append(
+            f"To keep the file small the image is shown {shrink} times smaller; mask and numbers are not."
+        )
     spacing = to_stack(image).spacing or (1.0, 1.0, 1.0)
     # where each displayed pixel lies in the image's own order
-    order = as_displayed(image, np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape))
+    order = as_displayed(
+        image, np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape)
+    )
     corner = int(order[0, 0, 0])
     first = [int(order.take(1 % n, axis).flat[0]) - corner for axis, n in enumerate(order.shape)]
     facts = {
-        "shape": levels.shape, "shown": shown.shape[1:3], "channels": 1 if shown.ndim == 3 else shown.shape[3],
-        "steps": steps.tolist(), "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
-        "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:], "wide": bool(objects.max() > 65535),
+        "shape": levels.shape,
+        "shown": shown.shape[1:3],
+        "channels": 1 if shown.ndim == 3 else shown.shape[3],
+        "steps": steps.tolist(),
+        "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
+        "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:],
+        "wide": bool(objects.max() > 65535),
         "frame": depth // len(image.pixels) if image.axes.startswith("T") else depth,
         "own": {"shape": result.labels.shape, "start": corner, "steps": first},
-        "planes": not image.axes.startswith("T") and depth > 1, "method": result.card.instance_method,
+        "planes": not image.axes.startswith("T") and depth > 1,
+        "method": result.card.instance_method,
         "body": image.lies_in_space and image.oriented,
-    }  # fmt: skip
+    }
     return arrays, facts, notes
 
 
@@ -101,15 +130,20 @@ def digest(text: str) -> str:
 
 def report_index(folder) -> Path:
     """Write ``index.html`` with a link to every report in ``folder``; returns its path. Raises SaveError where there is
-    no report, or another program's file has that name."""
+    no report, or another program's file has that name.
+    """
     folder, style = Path(folder), (PAGE / "page.css").read_text(encoding="utf-8")
     path = folder / "index.html"
-    if path.exists() and "unet_helpers report index" not in path.read_text(encoding="utf-8", errors="replace"):
+    if path.exists() and "unet_helpers report index" not in path.read_text(
+        encoding="utf-8", errors="replace"
+    ):
         raise SaveError(f"{path} is another program's file: move it away first.")
     names = sorted(file.name for file in folder.glob("*.html") if file != path)
     if not names:
         raise SaveError(f"{folder} holds no report: write some with result.report first.")
-    text = TEMPLATES.get_template("index.html.j2").render(names=names, style=style, style_hash=digest(style))
+    text = TEMPLATES.get_template("index.html.j2").render(
+        names=names, style=style, style_hash=digest(style)
+    )
     with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(os.path.abspath(path))

@@ -22,14 +22,20 @@ class Segmentation:
 
     image: MedicalImage
     card: ModelCard
-    probabilities: np.ndarray  # (K, *spatial) float32; K = 1 yes or no, K > 1 background and classes, summing to 1
+    probabilities: (
+        np.ndarray
+    )  # (K, *spatial) float32; K = 1 yes or no, K > 1 background and classes, summing to 1
     threshold: float  # foreground is where the probability of it reaches this
     zoom: float = 1.0  # working px per image px, as the network saw it
     flips: int = 1  # answers averaged
     weights_sha256: str = ""
     warnings: tuple[str, ...] = ()  # of the input check, before the network ran
-    spread: np.ndarray | None = None  # (*spatial) standard deviation over the answers averaged; None of a single one
-    places: dict[str, tuple[float, ...]] = field(default_factory=dict)  # of localised structures: voxel as displayed
+    spread: np.ndarray | None = (
+        None  # (*spatial) standard deviation over the answers averaged; None of a single one
+    )
+    places: dict[str, tuple[float, ...]] = field(
+        default_factory=dict
+    )  # of localised structures: voxel as displayed
 
     @property
     def foreground(self) -> np.ndarray:
@@ -40,7 +46,9 @@ class Segmentation:
     def labels(self) -> np.ndarray:
         """(*spatial) uint8: 0 background, then the card's classes in their order."""
         labels = np.zeros(self.probabilities.shape[1:], np.uint8)
-        for i in range(len(labels)):  # row by row (or slice by slice), so that huge images need no huge copies
+        for i in range(
+            len(labels)
+        ):  # row by row (or slice by slice), so that huge images need no huge copies
             answer = self.probabilities[:, i]
             classes = 1 if len(answer) == 1 else 1 + answer[1:].argmax(0)
             labels[i] = np.where(foreground_of(answer) >= self.threshold, classes, 0)
@@ -67,20 +75,29 @@ class Segmentation:
 
     def explain(self) -> str:
         """Why the answer is empty, full or unusual, and what to try; '' where it is none of these."""
-        share, (least, most) = np.count_nonzero(self.labels) / self.labels.size, self.card.usual_share
+        share, (least, most) = (
+            np.count_nonzero(self.labels) / self.labels.size,
+            self.card.usual_share,
+        )
         if least < share < most:
             return ""
         if 0 < share < 1:
             usual = f"where {least:.0%} to {most:.0%} are usual: another kind of image, or an inverted one?"
             return f"{share:.1%} of it was found to be {self.card.classes[0]}, {usual} Try pixels.max() - pixels."
-        what, low, high = "everything" if share else "nothing", self.foreground.min(), self.foreground.max()
+        what, low, high = (
+            "everything" if share else "nothing",
+            self.foreground.min(),
+            self.foreground.max(),
+        )
         found = f"{what} reaches the threshold {self.threshold:g}: probabilities go from {low:.3g} to {high:.3g}."
         if self.warnings:
             return f"{found} Perhaps this is not what {self.card.name} knows, which is {self.card.modality}."
         if not share and high > self.threshold / 2:
             found += f" threshold={0.9 * high:.2g} would show something."
         found += f" Is it a {self.card.modality}, with the whole structure in view?"
-        zooms = self.card.preprocessing.scale != "square" and self.card.preprocessing.method == "slices"
+        zooms = (
+            self.card.preprocessing.scale != "square" and self.card.preprocessing.method == "slices"
+        )
         return found + " zoom=0.5 or zoom=2 may help." * zooms
 
     def busiest_slice(self) -> int:
@@ -88,9 +105,12 @@ class Segmentation:
         amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
         return int(amounts.argmax()) if amounts.any() else len(amounts) // 2
 
-    def overlay(self, index: int | None = None, alpha: float | None = None, contours: bool = True) -> np.ndarray:
+    def overlay(
+        self, index: int | None = None, alpha: float | None = None, contours: bool = True
+    ) -> np.ndarray:
         """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour.
-        ``alpha`` is 0.35 by default, and 0.9 for vessels, whose colour would be lost on a coloured image."""
+        ``alpha`` is 0.35 by default, and 0.9 for vessels, whose colour would be lost on a coloured image.
+        """
         from .overlay import paint, picture, slice_of
 
         index = self.busiest_slice() if index is None else index
@@ -114,7 +134,8 @@ class Segmentation:
     def export(self, path, *, overwrite: bool = False) -> Path:
         """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz, .dcm (a DICOM
         segmentation of DICOM slices) or .csv. Raises SaveError for another ending, where the file exists and
-        ``overwrite`` is False, and where it cannot be written."""
+        ``overwrite`` is False, and where it cannot be written.
+        """
         from .exports import export
 
         return export(self, Path(path), overwrite)
@@ -125,7 +146,9 @@ class Segmentation:
 
         return write_report(self, Path(path), overwrite)
 
-    def save(self, folder, *, formats: tuple[str, ...] = (), overwrite: bool = False) -> dict[str, Path]:
+    def save(
+        self, folder, *, formats: tuple[str, ...] = (), overwrite: bool = False
+    ) -> dict[str, Path]:
         """Write mask, labels, overlay, measurements and a manifest to ``folder``; returns their paths by kind.
 
         ``formats`` adds files for other programs by their endings, as in ``export``, and '.html' for the report.

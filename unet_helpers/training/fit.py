@@ -23,14 +23,19 @@ from .windows import Draws, Pool
 MOST = 64  # validation examples looked at
 
 
-def loss_of(logits: torch.Tensor, target: torch.Tensor, class_weights=None, dice: str = "batch") -> torch.Tensor:
+def loss_of(
+    logits: torch.Tensor, target: torch.Tensor, class_weights=None, dice: str = "batch"
+) -> torch.Tensor:
     """Cross-entropy plus soft Dice (Milletari et al. 2016) of logits (N, K, H, W) and class ids (N, H, W).
     ``dice`` is taken over the whole 'batch', or over each 'image': then unclear images count as much as clear ones,
-    and the probability at which Dice is best stays near a half in them."""
+    and the probability at which Dice is best stays near a half in them.
+    """
     logits = two_classes(logits)
     entropy = F.cross_entropy(logits, target, weight=class_weights, ignore_index=IGNORED)
     seen = (target != IGNORED).unsqueeze(1)
-    truth = F.one_hot(target.where(target != IGNORED, 0), logits.shape[1]).movedim(-1, 1)[:, 1:] * seen
+    truth = (
+        F.one_hot(target.where(target != IGNORED, 0), logits.shape[1]).movedim(-1, 1)[:, 1:] * seen
+    )
     guess = torch.softmax(logits, dim=1)[:, 1:] * seen
     over = (2, 3) if dice == "image" else (0, 2, 3)
     overlap = 2 * (truth * guess).sum(over) + 1
@@ -42,7 +47,9 @@ def two_classes(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.shape[1] > 1 else torch.cat((torch.zeros_like(logits), logits), dim=1)
 
 
-def loss_of_step(model: UNet, images, targets, recipe: Recipe, draws: Draws, half: bool = False) -> torch.Tensor:
+def loss_of_step(
+    model: UNet, images, targets, recipe: Recipe, draws: Draws, half: bool = False
+) -> torch.Tensor:
     """The loss of a batch. With ``consistency``, of it and of a turned copy, and how far the two answers differ."""
     way = FLIPS[int(draws.number(1, 8))]
     if recipe.consistency:
@@ -50,7 +57,9 @@ def loss_of_step(model: UNet, images, targets, recipe: Recipe, draws: Draws, hal
         targets = targets[:, 0]
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
         logits = model.logits(images.contiguous(memory_format=torch.channels_last)).float()
-    class_weights = torch.tensor(recipe.class_weights, device=images.device) if recipe.class_weights else None
+    class_weights = (
+        torch.tensor(recipe.class_weights, device=images.device) if recipe.class_weights else None
+    )
     loss = loss_of(logits, targets, class_weights, recipe.dice)
     if not recipe.consistency:
         return loss
@@ -59,7 +68,9 @@ def loss_of_step(model: UNet, images, targets, recipe: Recipe, draws: Draws, hal
 
 
 @torch.inference_mode()
-@torch.backends.cudnn.flags(benchmark=False)  # images of many sizes: a search for the fastest way would not pay
+@torch.backends.cudnn.flags(
+    benchmark=False
+)  # images of many sizes: a search for the fastest way would not pay
 def validate(model: UNet, examples: Sequence[Example]) -> float:
     """Mean over the foreground classes of the Dice over all pixels of the validation examples."""
     model.eval()
@@ -80,24 +91,36 @@ def rate_at(step: int, recipe: Recipe) -> float:
 
 
 def fit(
-    model: UNet, train: Sequence[Example], validation: Sequence[Example], recipe: Recipe, folder: Path, *,
-    checks: int = 8, half: bool = False, device: str | torch.device = "cpu",
-) -> UNet:  # fmt: skip
+    model: UNet,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    checks: int = 8,
+    half: bool = False,
+    device: str | torch.device = "cpu",
+) -> UNet:
     """Train ``model``; returns its moving average, on the CPU.
     ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors at each of ``checks``; goes on from its
-    checkpoint.pt where there is one. ``half`` convolves in bfloat16, faster where the device has it."""
+    checkpoint.pt where there is one. ``half`` convolves in bfloat16, faster where the device has it.
+    """
     import pandas as pd
 
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
     if (channels := len(train[0].pixels)) != model.in_channels:
-        raise TrainingError(f"The network reads {model.in_channels} channels, but examples have {channels}.")
+        raise TrainingError(
+            f"The network reads {model.in_channels} channels, but examples have {channels}."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
     model = model.to(device, memory_format=torch.channels_last)
     pool = Pool(train, device, recipe.shares)
     average = copy.deepcopy(model).eval()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
     parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
     state: dict[str, Any] = {"step": 0, "curve": []}
     if (folder / "checkpoint.pt").exists():
@@ -114,7 +137,9 @@ def fit(
         loss.backward()
         optimiser.step()
         decay = min(recipe.ema, (1 + step) / (10 + step))  # the start is soon forgotten
-        for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        for old, new in zip(
+            average.state_dict().values(), model.state_dict().values(), strict=True
+        ):
             if old.is_floating_point():
                 old.lerp_(new, 1 - decay)
         losses.append(loss.detach())
@@ -132,7 +157,9 @@ def fit(
             state["step"] = step
             with written_whole(folder / "checkpoint.pt") as path:
                 torch.save({name: part.state_dict() for name, part in parts.items()} | state, path)
-            average.curve = pd.DataFrame(state["curve"], columns=["step", "loss", "validation_dice"])
+            average.curve = pd.DataFrame(
+                state["curve"], columns=["step", "loss", "validation_dice"]
+            )
             with written_whole(folder / "curve.csv") as path:
                 average.curve.to_csv(path, index=False)
     bar.close()

@@ -56,21 +56,31 @@ class Recipe:
     """Augmentation and schedule of the training of one card."""
 
     steps: int
-    shares: Mapping[str, float] = field(default_factory=dict)  # of the kinds; in a kind every group counts the same
+    shares: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of the kinds; in a kind every group counts the same
     crop: int = 256
     batch: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 5e-2
     ema: float = 0.998  # the shipped weights are this moving average of the trained ones
     seed: int = 2015
-    consistency: float = 0.0  # weight of the squared difference between the answers to an image and to it turned
+    consistency: float = (
+        0.0  # weight of the squared difference between the answers to an image and to it turned
+    )
     dice: str = "batch"  # is soft Dice taken over the whole batch, or over each 'image' of it
     class_weights: tuple[float, ...] = ()
     zoom: tuple[float, float] = (0.8, 1.25)
     rotation: float = 15.0  # degrees, on top of quarter turns
-    mirror: bool = True  # beyond a small image its mirror image, for textures; else black, for whole organs
-    symmetry: str = "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips, or 'none'
-    hide_neighbours: float = 0.0  # how often a slice of a volume is shown without its neighbours, as a single image is
+    mirror: bool = (
+        True  # beyond a small image its mirror image, for textures; else black, for whole organs
+    )
+    symmetry: str = (
+        "all"  # flips and quarter turns, where 'up' has no meaning; 'left-right' flips, or 'none'
+    )
+    hide_neighbours: float = (
+        0.0  # how often a slice of a volume is shown without its neighbours, as a single image is
+    )
     elastic: float = 0.0  # px: standard deviation of a smooth displacement, in half of the images
     gamma: float = 0.3  # standard deviation of log gamma
     contrast: float = 0.3
@@ -83,7 +93,9 @@ class Recipe:
     haze: float = 0.0  # standard deviation of light that is added and varies slowly
     bias_field: float = 0.0  # standard deviation of the log of a gain that varies slowly, as with the coils of an MRI
     erase: float = 0.0  # how often a small box of even grey hides what is there, so that its surroundings must tell
-    carve_mix: float = 0.0  # how often the structure of another image of the batch is set into this one
+    carve_mix: float = (
+        0.0  # how often the structure of another image of the batch is set into this one
+    )
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,9 @@ class Task:
     score: Callable[..., dict[str, float]]  # of a Case and its Segmentation
     recipe: Recipe
     unit: str  # what a source was split by, for the test part: 'patients', 'fields', ...
-    unseen_by: tuple[str, ...] = ()  # other cards that look for the same, and learnt from other data sets
+    unseen_by: tuple[
+        str, ...
+    ] = ()  # other cards that look for the same, and learnt from other data sets
 
 
 def tenths(number: int) -> str:
@@ -122,7 +136,9 @@ def example_of(prepared: Prepared, target: np.ndarray, card: ModelCard, **fields
     return Example(pixels, target.astype(np.uint8), **fields)
 
 
-def single_example(card: ModelCard, pixels: np.ndarray, truth: np.ndarray, shape, resize=resize_labels) -> Example:
+def single_example(
+    card: ModelCard, pixels: np.ndarray, truth: np.ndarray, shape, resize=resize_labels
+) -> Example:
     """The example of a single image (H, W[, 3]), prepared at the working ``shape`` just as inference does."""
     prepared = prepare(pixels[None], card.preprocessing, shape)[0]
     shape = shape if prepared.inside is None else prepared.inside.shape
@@ -131,15 +147,24 @@ def single_example(card: ModelCard, pixels: np.ndarray, truth: np.ndarray, shape
 
 def slice_examples(card: ModelCard, case: Case) -> Examples:
     """For single images and volumes: each slice that shows the structure, and every third of the others."""
-    preprocessing, stack, truth = card.preprocessing, to_stack(case.image).pixels, as_displayed(case.image, case.truth)
+    preprocessing, stack, truth = (
+        card.preprocessing,
+        to_stack(case.image).pixels,
+        as_displayed(case.image, case.truth),
+    )
     for axis in preprocessing.axes if len(stack) > 1 else (0,):
         slices, masks = np.moveaxis(stack, axis, 0), np.moveaxis(truth, axis, 0)
         shape = (preprocessing.size,) * 2 if preprocessing.scale == "square" else masks.shape[1:]
         prepared = prepare(slices, preprocessing, shape)
         for i, mask in enumerate(masks):
             if mask.any() or i % 3 == 0:  # sides: slices from left to right, or columns
-                yield example_of(prepared[i], resize_labels(mask, shape), card, left_right=0 if axis == 2 else 2)
+                yield example_of(
+                    prepared[i], resize_labels(mask, shape), card, left_right=0 if axis == 2 else 2
+                )
 
 
 def score_classes(case: Case, result: Segmentation) -> dict[str, float]:
-    return {f"Dice {name}": dice(case.truth == i, result.labels == i) for i, name in enumerate(result.card.classes, 1)}
+    return {
+        f"Dice {name}": dice(case.truth == i, result.labels == i)
+        for i, name in enumerate(result.card.classes, 1)
+    }

@@ -19,7 +19,9 @@ class Draws:
     def __init__(self, seed: int, device: str | torch.device = "cpu"):
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.host = torch.Generator().manual_seed(seed)  # for what decides a shape: no waiting for the GPU
+        self.host = torch.Generator().manual_seed(
+            seed
+        )  # for what decides a shape: no waiting for the GPU
 
     def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
         return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
@@ -43,17 +45,28 @@ class Draws:
 class Pool:
     """The examples end to end in one tensor on the device, whatever their sizes, and how often each is drawn."""
 
-    def __init__(self, examples: Sequence[Example], device: str | torch.device = "cpu", shares: Mapping | None = None):
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        device: str | torch.device = "cpu",
+        shares: Mapping | None = None,
+    ):
         self.device = torch.device(device)
-        self.pixels = torch.cat([torch.from_numpy(e.pixels).flatten(1).T for e in examples]).to(self.device)  # (all, C)
-        self.target = torch.cat([torch.from_numpy(e.target).flatten() for e in examples]).to(self.device)
+        self.pixels = torch.cat([torch.from_numpy(e.pixels).flatten(1).T for e in examples]).to(
+            self.device
+        )  # (all, C)
+        self.target = torch.cat([torch.from_numpy(e.target).flatten() for e in examples]).to(
+            self.device
+        )
         self.shapes = torch.tensor([e.target.shape for e in examples], device=self.device)
         sizes = self.shapes.prod(1)
         self.starts = sizes.cumsum(0) - sizes
         self.left_right = torch.tensor([e.left_right for e in examples], device=self.device)
         self.weights = torch.tensor(draw_weights(examples, shares or {}), device=self.device)
 
-    def windows(self, index: torch.Tensor, draws: Draws, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    def windows(
+        self, index: torch.Tensor, draws: Draws, recipe: Recipe
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turned, zoomed and bent windows of the examples ``index``."""
         n, side = len(index), recipe.crop
         shape, start = self.shapes[index], self.starts[index]
@@ -63,8 +76,13 @@ class Pool:
         axis = torch.arange(side, device=self.device) - (side - 1) / 2
         grid = torch.cartesian_prod(axis, axis).expand(n, -1, -1)
         if recipe.elastic:
-            grid = grid + recipe.elastic * draws.smooth(n, 2, side // 32 + 3, (side, side)).flatten(2).mT
-        pixels, target = self.look_up(grid @ matrix.mT + centre[:, None] - 0.5, shape, start, recipe.mirror)
+            grid = (
+                grid
+                + recipe.elastic * draws.smooth(n, 2, side // 32 + 3, (side, side)).flatten(2).mT
+            )
+        pixels, target = self.look_up(
+            grid @ matrix.mT + centre[:, None] - 0.5, shape, start, recipe.mirror
+        )
         return pixels.reshape(n, side, side, -1).permute(0, 3, 1, 2), target.reshape(n, side, side)
 
     def choose_centres(self, shape, start, side, draws: Draws, recipe: Recipe) -> torch.Tensor:
@@ -73,12 +91,16 @@ class Pool:
         low, high = torch.stack((half.expand(n, 2), shape - half)).aminmax(dim=0)
         centres = low[:, None] + (high - low)[:, None] * draws.uniform(0, 1, n, TRIES, 2)
         axis = (torch.arange(LOOK, device=self.device) + 0.5) / LOOK - 0.5
-        places = (centres[:, :, None] + torch.cartesian_prod(axis, axis) * side[:, None, None, None]).flatten(1, 2)
+        places = (
+            centres[:, :, None] + torch.cartesian_prod(axis, axis) * side[:, None, None, None]
+        ).flatten(1, 2)
         inside = within(places, shape).reshape(n, TRIES, -1)
         target = self.target[self.nearest(places, shape, start)].reshape(n, TRIES, -1)
         seen = inside & (target != IGNORED)
         good = (seen.sum(2) > 0.6 * inside.sum(2)) & (seen & (target > 0)).any(2)
-        return centres[torch.arange(n, device=self.device), good.int().argmax(1)]  # the first good one
+        return centres[
+            torch.arange(n, device=self.device), good.int().argmax(1)
+        ]  # the first good one
 
     def look_up(self, places, shape, start, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, P, C) pixels between their four neighbours and (N, P) class ids at ``places`` (N, P, 2) in px."""
@@ -92,13 +114,18 @@ class Pool:
         pixels = torch.zeros((), device=self.device)
         for corner in torch.cartesian_prod(ends, ends):
             down, right = torch.where(corner > 0, places - low, 1 - (places - low)).split(1, -1)
-            pixels = pixels + down * right * self.pixels[self.nearest(low + corner, shape, start)].float()
+            pixels = (
+                pixels
+                + down * right * self.pixels[self.nearest(low + corner, shape, start)].float()
+            )
         target = self.target[self.nearest(places, shape, start)].long()
         return pixels.masked_fill(beyond[..., None], 0), target.masked_fill(beyond, IGNORED)
 
     def nearest(self, places, shape, start) -> torch.Tensor:
         """(N, P): the index in the pool of the pixel at each of ``places`` (N, P, 2)."""
-        rows, columns = torch.minimum(places.round().clamp(min=0), shape[:, None] - 1).long().unbind(-1)
+        rows, columns = (
+            torch.minimum(places.round().clamp(min=0), shape[:, None] - 1).long().unbind(-1)
+        )
         return start[:, None] + rows * shape[:, None, 1] + columns
 
 
@@ -120,9 +147,14 @@ def to_source(zoom: torch.Tensor, draws: Draws, recipe: Recipe) -> torch.Tensor:
     n = len(zoom)
     angle = draws.uniform(-1, 1, n) * math.radians(recipe.rotation)
     shear = draws.uniform(-1, 1, n) * math.radians(min(8.0, recipe.rotation))
-    stretch = draws.uniform(-STRETCH, STRETCH, n).exp() if recipe.rotation else torch.ones_like(zoom)
+    stretch = (
+        draws.uniform(-STRETCH, STRETCH, n).exp() if recipe.rotation else torch.ones_like(zoom)
+    )
     rows = (torch.cos(angle), -torch.sin(angle + shear), torch.sin(angle), torch.cos(angle + shear))
-    matrix = torch.stack(rows, -1).reshape(n, 2, 2) * torch.stack((stretch / zoom, 1 / (stretch * zoom)), -1)[:, None]
+    matrix = (
+        torch.stack(rows, -1).reshape(n, 2, 2)
+        * torch.stack((stretch / zoom, 1 / (stretch * zoom)), -1)[:, None]
+    )
     if recipe.symmetry != "all":
         return matrix
     flip = torch.diag_embed(1 - 2 * draws.coin(0.5, n, 2).float())

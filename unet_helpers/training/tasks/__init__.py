@@ -13,11 +13,17 @@ TASKS = {module.TASK.card: module.TASK for module in MODULES}
 def read_cases(card: str, folder: Path) -> Cases:
     """All cases of a card's data set; TrainingError where the folder holds none."""
     if card not in TASKS:
-        raise TrainingError(f"There is no data set for {card!r}. Choose one of: {', '.join(TASKS)}.")
+        raise TrainingError(
+            f"There is no data set for {card!r}. Choose one of: {', '.join(TASKS)}."
+        )
     case = None
     for case in TASKS[card].read(Path(folder)):
         if case.truth.shape != case.image.spatial_shape:
-            raise TrainingError(f"{case.name}: the mask is {case.truth.shape}, the image {case.image.spatial_shape}.")
+            raise TrainingError(
+                f"{case.name}: the mask is {case.truth.shape}, the image {case.image.spatial_shape}."
+            )
         yield case
     if case is None:
-        raise TrainingError(f"{folder}: no images of {card!r} found. docs/TRAINING.md says how the folder is laid out.")
+        raise TrainingError(
+            f"{folder}: no images of {card!r} found. docs/TRAINING.md says how the folder is laid out."
+        )

@@ -11,6 +11,19 @@ def read_lungs(folder: Path) -> Cases:
         yield Case(name, tenths(number), name.split("_")[0], image, (mask > 0).astype("uint8"))
 
 
-TASK = Task("lungs", read_lungs, slice_examples, score_classes, Recipe(
-    steps=5000, symmetry="none", mirror=False, zoom=(0.75, 1.3), rotation=20, gamma=0.4, erase=0.5,
-), unit="patients")  # fmt: skip
+TASK = Task(
+    "lungs",
+    read_lungs,
+    slice_examples,
+    score_classes,
+    Recipe(
+        steps=5000,
+        symmetry="none",
+        mirror=False,
+        zoom=(0.75, 1.3),
+        rotation=20,
+        gamma=0.4,
+        erase=0.5,
+    ),
+    unit="patients",
+)
