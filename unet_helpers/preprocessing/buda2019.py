@@ -20,9 +20,7 @@ from .slices import Prepared
 CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")  # red, green and blue of the training images
 
 
-def prepare_slices(
-    slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]
-) -> list[Prepared]:
+def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing) -> list[Prepared]:
     """Slices (Z, Y, X[, 3]) as the published network reads them; grey ones as all three channels.
     Outside the head, and in the first and last slice of a volume of three or more, that method does not look: 0.
     """

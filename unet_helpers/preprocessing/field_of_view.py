@@ -54,6 +54,20 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
     return resize_labels(discs, light.shape) > 0
 
 
+class FieldsOfView:
+    """The fields of view of a stack's slices (N, H, W[, 3]); each is found once, when first asked for."""
+
+    def __init__(self, slices: np.ndarray) -> None:
+        self.slices = slices
+        self.by_index: dict[int, np.ndarray] = {}
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """(H, W) bool."""
+        if index not in self.by_index:
+            self.by_index[index] = field_of_view(self.slices[index])
+        return self.by_index[index]
+
+
 def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
     """(h, w) uint8: round bright parts in dark rings, where rims or a room around are bright, too; None without."""
     rows, columns = np.ogrid[: thumbnail.shape[0], : thumbnail.shape[1]]

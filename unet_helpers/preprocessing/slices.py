@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..networks.cards import Preprocessing
-from .field_of_view import box_of, field_of_view, flatten_illumination
+from .field_of_view import FieldsOfView, box_of, flatten_illumination
 from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
 from .resample import resize, resize_channels
 
@@ -52,7 +52,16 @@ class PreparedStack(Sequence[Prepared]):
     What all slices share, the range of intensities and whether there is brown dye, is found once.
     """
 
-    def __init__(self, slices: np.ndarray, preprocessing: Preprocessing, shape: tuple[int, int]):
+    def __init__(
+        self,
+        slices: np.ndarray,
+        preprocessing: Preprocessing,
+        shape: tuple[int, int],
+        fields_of_view: FieldsOfView | None = None,
+    ) -> None:
+        if fields_of_view is None:
+            fields_of_view = FieldsOfView(slices)
+        self.fields_of_view = fields_of_view
         stained = slices.ndim == 4 and preprocessing.channels == "stain"
         self.brown = stained and is_bright_field(slices)
         slices = (
@@ -83,7 +92,7 @@ class PreparedStack(Sequence[Prepared]):
 
     def flattened(self, index: int) -> Prepared:
         """The field of view alone, in flat illumination; outside it the answer is 0."""
-        inside = field_of_view(self.slices[index])
+        inside = self.fields_of_view[index]
         box, shape = box_of(inside), inside.shape
         inside = inside[box]
         zooms = (working / stored for working, stored in zip(self.shape, shape, strict=True))
