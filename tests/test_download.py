@@ -306,7 +306,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(server):
     assert first is None
     assert sent == HALF
     start = int(second.removeprefix("bytes=").rstrip("-"))
-    assert HALF - download.CHUNK <= start <= HALF
+    assert HALF - download.CHUNK_BYTES <= start <= HALF
     assert rest == len(BODY) - start
 
 
@@ -384,7 +384,7 @@ def test_a_killed_process_leaves_a_part_to_go_on_from(server, folder, monkeypatc
     target = cached_path(f"{server.address}/stallOnce/file.bin", SHA256)
     part, deadline = part_of(target), time.monotonic() + 10
     while (
-        not (part.exists() and part.stat().st_size > HALF - download.CHUNK)
+        not (part.exists() and part.stat().st_size > HALF - download.CHUNK_BYTES)
         and time.monotonic() < deadline
     ):
         time.sleep(0.01)
@@ -405,7 +405,7 @@ def test_an_interrupt_is_passed_on(server, monkeypatch, folder):
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            download, "fits", lambda path, sha256: path.name.endswith(".part") and interrupted()
+            download, "has_hash", lambda path, sha256: path.name.endswith(".part") and interrupted()
         )
         with pytest.raises(KeyboardInterrupt):
             get(server, "good")

@@ -1,48 +1,68 @@
-"""``fetch(url, sha256)``: files from remote storage, kept in a cache, verified, resumed where they broke off.
+"""``fetch(url, sha256)``: files from remote storage, verified, resumed, and kept in a cache.
 
-The cache is the folder in the environment variable UNET_HELPERS_CACHE, else the user's own (``pooch.os_cache``).
-A file lies there as HASH-NAME; a file put there by hand under that name counts as downloaded, if its hash fits.
+The cache is the folder in the environment variable UNET_HELPERS_CACHE, else the user's own
+(``pooch.os_cache``). A file lies there as HASH-NAME; a file put there by hand under that name
+counts as downloaded, if its hash fits.
+
+``pooch.retrieve`` is not used: it cannot resume, lock, bound the size or try mirrors, all of which
+is needed here.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from .errors import DownloadError
 from .version import HOME
 
+if TYPE_CHECKING:
+    import requests
+
 HOME_URL = f"https://raw.githubusercontent.com/{HOME}/main/"
-CONNECT_SECONDS, READ_SECONDS, LOCK_SECONDS = 5.0, 20.0, 3600.0
-TRIES, PAUSE_SECONDS = 3, 0.5
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 20.0
+
+# How long one process waits for another that fetches the same file.
+LOCK_SECONDS = 3600.0
+
+TRIES = 3
+PAUSE_SECONDS = 0.5
 MAX_BYTES = 2 * 1024**3
-CHUNK = 1 << 14  # what a broken connection loses at most
-LATER = (408, 425, 429)  # answers of a server that may change, besides 500 and above
+
+# Bytes written at a time: a broken connection loses no more than these.
+CHUNK_BYTES = 1 << 14
+
+# Answers of a server that may change (timeout, too early, too many requests), besides 500 and
+# above.
+TEMPORARY_STATUS = (408, 425, 429)
 
 
-class Unreachable(DownloadError):
-    """No server, or none in a state to answer: worth another try, but of no use for its other files now."""
+class Unreachable(DownloadError):  # noqa: N818 (its base is the error that users know)
+    """No server answers, or none that is able to: other files of it will not come either."""
 
 
 def home_url(relative: str) -> str:
-    """The address of a file of this repository; UNET_HELPERS_HOME replaces its home."""
-    return os.environ.get("UNET_HELPERS_HOME", HOME_URL).rstrip("/") + "/" + relative
+    """Address of a file of this repository; UNET_HELPERS_HOME replaces its home."""
+    home = os.environ.get("UNET_HELPERS_HOME", HOME_URL)
+    return f"{home.rstrip('/')}/{relative}"
 
 
 def cached_path(url: str, sha256: str = "", name: str = "") -> Path:
     """Where ``fetch`` keeps the file, whether it is there or not."""
     import pooch
 
-    folder = os.path.expanduser(
-        os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers")
-    )
-    key = (sha256.lower() or hashlib.sha256(url.encode()).hexdigest())[:8]
-    return (
-        Path(folder).absolute()
-        / f"{key}-{name or Path(unquote(urlsplit(url).path)).name or 'file'}"
-    )
+    folder = Path(os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers"))
+    digest = sha256.lower() or hashlib.sha256(url.encode()).hexdigest()
+    last_part = Path(unquote(urlsplit(url).path)).name
+    file_name = name or last_part or "file"
+    return folder.expanduser().absolute() / f"{digest[:8]}-{file_name}"
 
 
 def fetch(
@@ -53,52 +73,86 @@ def fetch(
     name: str = "",
     progress: bool = True,
 ) -> Path:
-    """The path of a verified copy of ``url``; downloaded once, from the first of url and mirrors that has it.
+    """Return the path of a verified copy of ``url``, downloaded once and then kept.
 
-    ``sha256`` may be a prefix of the hash, where only that is known. Raises DownloadError, which says where to
-    put the file by hand; the cache never holds a file that does not fit its hash.
+    Parameters
+    ----------
+    url, mirrors
+        Addresses (http or https), tried in this order.
+    sha256
+        Hash of the file in hexadecimal digits, or a prefix of it where only that is known; not
+        checked if empty.
+    name
+        Name of the file in the cache; the last part of the address if empty.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    DownloadError
+        With the reason for each address, and where to put the file by hand. The cache never holds a
+        file that does not fit its hash.
     """
-    from filelock import FileLock
-
     try:
         target = cached_path(url, sha256, name)
     except ValueError as error:
         raise DownloadError(f"{url!r} is no address: {error}") from None
-    failures = {}
+
+    failures: dict[str, Exception] = {}
     try:
-        if fits(target, sha256):
+        if has_hash(target, sha256):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_name(f".{target.name}.lock"), timeout=LOCK_SECONDS):
-            if fits(target, sha256):  # another process was faster
-                return target
-            target.unlink(missing_ok=True)
-            for address in (url, *mirrors):
-                try:
-                    return download(address, target, sha256, progress)
-                except DownloadError as error:
-                    failures[address] = error
-    except (
-        OSError,
-        ValueError,
-        NotImplementedError,
-    ) as error:  # the last: a disk that knows no locks
+        path = fetch_alone((url, *mirrors), target, sha256, progress, failures)
+        if path is not None:
+            return path
+    except (OSError, ValueError, NotImplementedError) as error:  # the last: a disk without locks
         failures["on this computer"] = error
+    raise all_failed(url, target, failures)
+
+
+def fetch_alone(
+    addresses: Sequence[str],
+    target: Path,
+    sha256: str,
+    progress: bool,
+    failures: dict[str, Exception],
+) -> Path | None:
+    """Fetch from the first address that works, other processes wait; None where none did.
+
+    The reasons are added to ``failures``, by address.
+    """
+    from filelock import FileLock
+
+    with FileLock(target.with_name(f".{target.name}.lock"), timeout=LOCK_SECONDS):
+        if has_hash(target, sha256):  # another process was faster
+            return target
+        target.unlink(missing_ok=True)
+        for address in addresses:
+            try:
+                return download(address, target, sha256, progress)
+            except DownloadError as error:
+                failures[address] = error
+    return None
+
+
+def all_failed(url: str, target: Path, failures: dict[str, Exception]) -> DownloadError:
+    """Make the error that tells why each address failed, and what can be done without a network."""
+    file_name = target.name.split("-", 1)[1]
     reasons = "\n  ".join(f"{where}: {error}" for where, error in failures.items())
-    kind = (
-        Unreachable
-        if all(isinstance(error, Unreachable) for error in failures.values())
-        else DownloadError
+    message = (
+        f"{file_name} could not be fetched.\n  {reasons}\n"
+        f"Without a network: get the file from {url} elsewhere, and put it into the folder "
+        f"{target.parent} under the name {target.name}; "
+        "or set UNET_HELPERS_CACHE to a folder that can be written."
     )
-    raise kind(
-        f"{target.name.split('-', 1)[1]} could not be fetched.\n  {reasons}\n"
-        f"Without a network: get the file from {url} elsewhere, and put it into the folder {target.parent} "
-        f"under the name {target.name}; or set UNET_HELPERS_CACHE to a folder that can be written."
-    )
+    if all(isinstance(error, Unreachable) for error in failures.values()):
+        return Unreachable(message)
+    return DownloadError(message)
 
 
-def fits(path: Path, sha256: str) -> bool:
-    """Whether this is a file that can be read, with such a hash."""
+def has_hash(path: Path, sha256: str) -> bool:
+    """Tell whether this is a file that can be read, with such a hash (or one that begins so)."""
     import pooch
 
     try:
@@ -108,86 +162,132 @@ def fits(path: Path, sha256: str) -> bool:
 
 
 def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
-    """Fetch ``target`` by way of a .part file beside it, which stays where the connection broke.
-    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError of the disk.
+    """Fetch ``target`` by way of a .part file beside it, which stays if the connection breaks.
+
+    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError
+    of the disk.
     """
-    part, problems = target.with_name(f".{target.name}.part"), list[DownloadError]()
-    other = DownloadError("the file that came is not the one expected (its sha256 differs)")
-    while len(problems) < TRIES and problems.count(other) < 2:
+    part = target.with_name(f".{target.name}.part")
+    problems: list[DownloadError] = []
+    wrong_files = 0
+
+    # Two files that are not the one expected are enough: the server has no other.
+    while len(problems) < TRIES and wrong_files < 2:
         time.sleep(PAUSE_SECONDS * len(problems))
-        problem = None
-        try:
-            receive(url, part, sha256, progress)
-        except Unreachable as error:
-            problem = error
-        if fits(part, sha256) if sha256 else not problem:
+        broken = receive_or_break(url, part, sha256, progress)
+
+        if sha256:
+            is_complete = has_hash(part, sha256)
+        else:
+            is_complete = broken is None
+        if is_complete:
             return part.replace(target)
-        if (
-            not problem
-        ):  # it may have begun with a part of something else: once more, from the start
-            part.unlink()
-        problems.append(problem or other)
+
+        if broken is not None:
+            problems.append(broken)
+            continue
+        # The file may have begun with a part of something else: once more, from the start.
+        part.unlink()
+        wrong_files += 1
+        words = "the file that came is not the one expected (its sha256 differs)"
+        problems.append(DownloadError(words))
+
     raise problems[-1]
 
 
+def receive_or_break(url: str, part: Path, sha256: str, progress: bool) -> Unreachable | None:
+    """Send one request; the error where the connection broke, since another try may help."""
+    try:
+        receive(url, part, sha256, progress)
+    except Unreachable as error:
+        return error
+    return None
+
+
 def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
-    """One request, for what is missing in ``part``: where no hash will tell whether the pieces fit, for everything.
-    Raises Unreachable where another try may help, DownloadError where not, OSError of the disk.
+    """Send one request for what is missing in ``part``.
+
+    Where no hash can tell whether the pieces fit, everything is asked for. Raises Unreachable where
+    another try may help, DownloadError where not, OSError of the disk.
     """
     import requests
-    from tqdm.auto import tqdm
 
-    done = part.stat().st_size if sha256 and part.exists() else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+    bytes_here = 0
+    if sha256 and part.exists():
+        bytes_here = part.stat().st_size
+    headers = {"Accept-Encoding": "identity"}
+    if bytes_here:
+        headers["Range"] = f"bytes={bytes_here}-"
+
     try:
         if urlsplit(url).scheme not in ("http", "https"):
             raise DownloadError("only http and https addresses are fetched")
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-        ) as answer:
-            if answer.status_code == 416 and done:
+        timeouts = (CONNECT_SECONDS, READ_SECONDS)
+        with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
+            if response.status_code == 416 and bytes_here:
                 return  # nothing is missing, or the part is of something else: the hash tells
-            if answer.status_code not in ((200, 206) if done else (200,)):
-                kind = (
-                    Unreachable
-                    if answer.status_code >= 500 or answer.status_code in LATER
-                    else DownloadError
-                )
-                raise kind(f"the server answers {answer.status_code} {answer.reason}")
-            done = done if answer.status_code == 206 else 0
-            length = answer.headers.get("Content-Length", "")
-            total = (
-                done + int(length)
-                if length.isdecimal() and "Content-Encoding" not in answer.headers
-                else 0
-            )
-            if total > MAX_BYTES:
-                raise DownloadError(f"{total:,} bytes are more than any file here has")
-            shown = {
-                "desc": url.rsplit("/", 1)[-1],
-                "total": total or None,
-                "initial": done,
-                "disable": not progress,
-            }
-            with (
-                part.open("ab" if done else "wb") as file,
-                tqdm(unit="B", unit_scale=True, **shown) as bar,
-            ):
-                for block in answer.iter_content(CHUNK):
-                    done += len(block)
-                    if done > MAX_BYTES:
-                        file.truncate(0)
-                        raise DownloadError(
-                            f"the server does not stop sending after {MAX_BYTES:,} bytes"
-                        )
-                    file.write(block)
-                    bar.update(len(block))
-            if done < total:
-                raise requests.ConnectionError(f"{done} of {total} bytes came")
+            refuse_bad_status(response, is_resumed=bytes_here > 0)
+            if response.status_code != 206:
+                bytes_here = 0
+            write_body(response, part, bytes_here, progress)
     except (requests.TooManyRedirects, ValueError) as error:
         raise DownloadError(f"not a usable address ({error})") from None
     except requests.RequestException as error:
-        raise Unreachable(f"no connection, or a broken one ({type(error).__name__})") from None
+        name = type(error).__name__
+        raise Unreachable(f"no connection, or a broken one ({name})") from None
     except OSError:  # most likely a full disk: give the room back
         part.unlink(missing_ok=True)
         raise
+
+
+def refuse_bad_status(response: requests.Response, is_resumed: bool) -> None:
+    """Raise Unreachable or DownloadError for an answer that is not (the rest of) a file."""
+    status = response.status_code
+    if status == 200 or (is_resumed and status == 206):
+        return
+    message = f"the server answers {status} {response.reason}"
+    if status >= 500 or status in TEMPORARY_STATUS:
+        raise Unreachable(message)
+    raise DownloadError(message)
+
+
+def write_body(response: requests.Response, part: Path, bytes_here: int, progress: bool) -> None:
+    """Write what follows the first ``bytes_here`` bytes of ``part``, MAX_BYTES at most."""
+    import requests
+    from tqdm.auto import tqdm
+
+    total = announced_bytes(response)
+    if total is not None:
+        total += bytes_here
+        if total > MAX_BYTES:
+            raise DownloadError(f"{total:,} bytes are more than any file here has")
+
+    mode = "ab" if bytes_here else "wb"
+    bar = tqdm(
+        desc=response.url.rsplit("/", 1)[-1],
+        total=total,
+        initial=bytes_here,
+        unit="B",
+        unit_scale=True,
+        disable=not progress,
+    )
+    with part.open(mode) as file, bar:
+        for block in response.iter_content(CHUNK_BYTES):
+            bytes_here += len(block)
+            if bytes_here > MAX_BYTES:
+                file.truncate(0)
+                words = f"the server does not stop sending after {MAX_BYTES:,} bytes"
+                raise DownloadError(words)
+            file.write(block)
+            bar.update(len(block))
+
+    if total is not None and bytes_here < total:
+        raise requests.ConnectionError(f"{bytes_here} of {total} bytes came")
+
+
+def announced_bytes(response: requests.Response) -> int | None:
+    """How many bytes the server says will come; None where it does not say so, or packs them."""
+    length = response.headers.get("Content-Length", "")
+    if not length.isdecimal() or "Content-Encoding" in response.headers:
+        return None
+    return int(length)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """The path of a file to write beside ``path``; it takes that name when the block ends without an error."""
+    """Give the path of a file to write; it takes the name ``path`` when the block ends well."""
     part = path.with_name(f".{path.name}.part")
     try:
         yield part
@@ -18,8 +18,13 @@ def written_whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def did_you_mean(path) -> str:
+def did_you_mean(path: str | Path) -> str:
+    """End a sentence about a file that is not there: the nearest name, or what to check."""
     path = Path(path)
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, 1)
-    return f". Did you mean {near[0]}?" if near else ". Check the spelling and the folder"
+    names_beside: list[str] = []
+    if path.parent.is_dir():
+        names_beside = [neighbour.name for neighbour in path.parent.iterdir()]
+    near = get_close_matches(path.name, names_beside, n=1)
+    if near:
+        return f". Did you mean {near[0]}?"
+    return ". Check the spelling and the folder"

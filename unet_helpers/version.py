@@ -1,4 +1,6 @@
 """The package's version, for the manifest of a result and for pyproject.toml."""
 
 __version__ = "0.2.0"
-HOME = "OWNER/Medical-Image-Segmentation-using-U-Net"  # owner and name on GitHub; tests hold the documents to it
+
+# Owner and name of the repository on GitHub; tests hold the documents to it.
+HOME = "OWNER/Medical-Image-Segmentation-using-U-Net"
