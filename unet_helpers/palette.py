@@ -1,14 +1,20 @@
-"""Colours that colour-blind readers can tell apart: the palette of Okabe and Ito (2008, jfly.uni-koeln.de/color)."""
+"""Colours that colour-blind readers can tell apart.
 
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-CLASSES = (
-    ORANGE,
-    SKY,
-    GREEN,
-    YELLOW,
-    BLUE,
-    VERMILION,
-    PURPLE,
-)  # of structures without colours of their own
-HIT, MISS, FALSE_ALARM = GREEN, SKY, VERMILION
+The palette is that of Okabe and Ito (2008, https://jfly.uni-koeln.de/color).
+"""
+
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+
+# The colours of structures that have none of their own, in this order.
+CLASSES = (ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE)
+
+# The colours of an answer compared with the truth.
+HIT = GREEN
+MISS = SKY
+FALSE_ALARM = VERMILION

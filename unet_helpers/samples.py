@@ -1,79 +1,162 @@
 """The sample images: those in sample_images/, and those fetched on first use."""
 
+from __future__ import annotations
+
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .download import Unreachable, cached_path, fetch
 from .errors import DownloadError
 
-INSTALLED, CLONED = (
-    Path(__file__).parent / "sample_images",
-    Path(__file__).parent.parent / "sample_images",
-)
-FOLDER = INSTALLED if INSTALLED.is_dir() else CLONED
-unreachable: set[str] = (
-    set()
-)  # hosts and addresses that failed in this session: tried once, not at every cell
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Installed by pip, the samples lie inside the package; in a clone, beside it.
+INSTALLED_FOLDER = Path(__file__).parent / "sample_images"
+CLONED_FOLDER = Path(__file__).parent.parent / "sample_images"
+FOLDER = INSTALLED_FOLDER if INSTALLED_FOLDER.is_dir() else CLONED_FOLDER
+
+# Hosts and addresses that failed in this session. They are tried once, not in every cell.
+unreachable: set[str] = set()
 
 
 @cache
-def table() -> dict[str, dict]:
-    """samples.json: name to card, title, licence, and either a shipped file or url and sha256."""
-    return {
-        row["name"]: row
-        for row in json.loads((FOLDER / "samples.json").read_text(encoding="utf-8"))
-    }
+def table() -> dict[str, dict[str, Any]]:
+    """Read samples.json: by name the card, title, licence, and a shipped file or url and sha256."""
+    rows = json.loads((FOLDER / "samples.json").read_text(encoding="utf-8"))
+    return {row["name"]: row for row in rows}
 
 
 def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> Path:
-    """The path of a sample image, or of its true mask; fetched, verified and cached where it is not shipped.
-    Raises DownloadError (no network, unknown name, no ground truth).
+    """Give the path of a sample image, or of its true mask.
+
+    A sample that is not shipped with the package is fetched, verified and kept in the cache.
+
+    Parameters
+    ----------
+    name
+        A name in the first column of ``list_samples()``.
+    ground_truth
+        Whether to give the expert's mask instead of the image.
+    progress
+        Whether a bar shows the progress of a download.
+
+    Returns
+    -------
+    Path
+        An image file, for ``read_image`` or ``segment``.
+
+    Raises
+    ------
+    DownloadError
+        Where there is no such sample, no true mask of it, or no network.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> uh.sample("fluorescence").name
+    'fluorescence.png'
+    >>> uh.sample("fluorescence", ground_truth=True).is_file()
+    True
     """
     if name not in table():
         raise DownloadError(f"There is no sample {name!r}. Choose one of: {', '.join(table())}.")
-    source = table()[name].get("ground_truth") if ground_truth else table()[name]
+
+    source: dict[str, Any] | None = table()[name]
+    if ground_truth:
+        source = table()[name].get("ground_truth")
     if not source:
         raise DownloadError(f"The sample {name!r} comes without a true mask.")
+
     if "file" in source:
         return FOLDER / source["file"]
     return fetch(source["url"], source["sha256"], progress=progress)
 
 
 def samples_at_hand(card: str | None = None) -> list[str]:
-    """Names of the samples that can be used now: shipped, cached, or fetched by this call. Offline it gives up soon."""
-    return [
-        name for name, row in table().items() if card in (None, row["card"]) and is_at_hand(row)
-    ]
+    """List the samples that can be used now: shipped, cached, or fetched by this call.
+
+    Without a network it gives up soon: a host that does not answer is asked once in a session.
+
+    Parameters
+    ----------
+    card
+        Only samples for the network of this name; by default all.
+
+    Returns
+    -------
+    list of str
+        Names for ``sample``, in the order of ``list_samples()``.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> uh.samples_at_hand("nuclei_he")
+    ['he']
+    """
+    names = []
+    for name, row in table().items():
+        is_wanted = card is None or card == row["card"]
+        if is_wanted and is_at_hand(row):
+            names.append(name)
+    return names
 
 
-def is_at_hand(row: dict) -> bool:
+def is_at_hand(row: dict[str, Any]) -> bool:
+    """Tell whether the file of a row of the table is here, after an attempt to fetch it."""
     if "file" in row:
         return True
-    url, sha256, host = row["url"], row["sha256"], urlsplit(row["url"]).netloc
-    if cached_path(url, sha256).is_file() or not unreachable & {host, url}:
-        try:
-            return bool(fetch(url, sha256))
-        except (
-            DownloadError
-        ) as error:  # where the server answers, it is this file only, as far as is known
-            unreachable.add(host if isinstance(error, Unreachable) else url)
-    return False
+
+    url = row["url"]
+    host = urlsplit(url).netloc
+    is_cached = cached_path(url, row["sha256"]).is_file()
+    has_failed = host in unreachable or url in unreachable
+    if has_failed and not is_cached:
+        return False
+
+    try:
+        fetch(url, row["sha256"])
+    except Unreachable:
+        unreachable.add(host)
+        return False
+    except DownloadError:
+        # The server answers, so its other files may still come.
+        unreachable.add(url)
+        return False
+    return True
 
 
-def list_samples():
-    """All samples as a pandas.DataFrame."""
+def list_samples() -> pd.DataFrame:
+    """List all sample images, with the network that each is for and its licence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a sample; its index is the name for ``sample``.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> print(uh.list_samples().loc["retina", "model"])
+    retinal_vessels
+    """
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            "sample": name,
-            "model": row["card"],
-            "shows": row["title"],
-            "comes": "with the repository" if "file" in row else "by download",
-            "expert's mask": "yes" if "ground_truth" in row else "no",
-            "licence": row["licence"],
-        }
-        for name, row in table().items()
-    ).set_index("sample")
+    rows = []
+    for name, row in table().items():
+        is_shipped = "file" in row
+        has_mask = "ground_truth" in row
+        rows.append(
+            {
+                "sample": name,
+                "model": row["card"],
+                "shows": row["title"],
+                "comes": "with the repository" if is_shipped else "by download",
+                "expert's mask": "yes" if has_mask else "no",
+                "licence": row["licence"],
+            }
+        )
+    return pd.DataFrame(rows).set_index("sample")
