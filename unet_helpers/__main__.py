@@ -1,107 +1,172 @@
-"""The same from a shell: ``python -m unet_helpers IMAGE... --out DIR``, or one of ``COMMANDS`` first."""
+"""The same from a shell: ``python -m unet_helpers IMAGE... --out DIR``, or a subcommand first."""
+
+from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from concurrent.futures import Executor
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import MODELS, ImageError, UNetHelpersError, __version__, read_image, segment_folder
 from .inference.segment import with_suggestion
 from .inference.sources import find_images
 
-COMMANDS = ("train", "evaluate")  # modules of ``training``
-EPILOG = """exit status: 0 all images segmented, 1 some failed (the others are saved) or, with --strict, had warnings,
-2 nothing was done, or all work was broken off. DIR/summary.csv tells of each image; the same command on a folder or
-pattern goes on where it stopped.
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Modules of ``training``, each with a ``main`` of its own.
+COMMANDS = ("train", "evaluate")
+
+EXIT_GOOD = 0
+EXIT_SOME_FAILED = 1
+EXIT_NOTHING_DONE = 2
+
+DESCRIPTION = (
+    "Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis."
+)
+EPILOG = """\
+exit status: 0 all images segmented, 1 some failed (the others are saved) or, with --strict, had
+warnings, 2 nothing was done, or all work was broken off. DIR/summary.csv tells of each image; the
+same command on a folder or pattern goes on where it stopped.
 
 other commands, each with its own --help: train, evaluate
 
 models:
-""" + "\n".join(
-    f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values()
-)
+"""
+
+logger = logging.getLogger("unet_helpers")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command of a shell; returns its exit status."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    handler = logging.StreamHandler(sys.stderr)
+    logger.addHandler(handler)
+    try:
+        if arguments and arguments[0] in COMMANDS:
+            command = import_module(f".training.{arguments[0]}", __package__)
+            command.main(arguments[1:])
+            return EXIT_GOOD
+        return segment_images(parse(arguments))
+    except UNetHelpersError as error:
+        logger.error("error: %s", error)
+        return EXIT_NOTHING_DONE
+    finally:
+        logger.removeHandler(handler)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse the arguments; options that are not given are left to the card and the reader."""
     parser = argparse.ArgumentParser(
         prog="python -m unet_helpers",
-        epilog=EPILOG,
+        description=DESCRIPTION,
+        epilog=EPILOG + "\n".join(model_lines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis.",
-        argument_default=argparse.SUPPRESS,  # what is not given is left to the card and the reader
+        argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add(
-        "images",
-        nargs="+",
-        metavar="IMAGE",
-        help="file, folder (with all folders in it), pattern or web address",
-    )
-    add(
-        "--model",
-        metavar="CARD",
-        help="of those below, or a .safetensors file; default: what fits the first image",
-    )
+
+    words = "file, folder (with all folders in it), pattern or web address"
+    add("images", nargs="+", metavar="IMAGE", help=words)
+    words = "of those below, or a .safetensors file; default: what fits the first image"
+    add("--model", metavar="CARD", help=words)
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+
     add("--threshold", type=float, metavar="P", help="0 to 1; default: the card's own")
-    add(
-        "--flips",
-        type=int,
-        metavar="N",
-        help="answers averaged: 1, 2, 4 or 8; default: the card's own",
-    )
-    add(
-        "--zoom",
-        type=float,
-        metavar="Z",
-        help="working px per image px; default: found from the image",
-    )
-    add(
-        "--channel",
-        type=lambda c: int(c) if c.isdecimal() else c,
-        metavar="C",
-        help="from 0, or its name or colour",
-    )
+    words = "answers averaged: 1, 2, 4 or 8; default: the card's own"
+    add("--flips", type=int, metavar="N", help=words)
+    words = "working px per image px; default: found from the image"
+    add("--zoom", type=float, metavar="Z", help=words)
+
+    add("--channel", type=channel, metavar="C", help="from 0, or its name or colour")
     add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")
     add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
-    add(
-        "--series",
-        metavar="S",
-        help="of a DICOM folder: UID, number or description; default: all, one by one",
-    )
-    parser.register(
-        "type",
-        "mm",
-        lambda text: tuple(map(float, text.split(","))) if "," in text else float(text),
-    )
-    add(
-        "--spacing",
-        type="mm",
-        metavar="MM",
-        help="mm per px, one number or one an axis: 0.5 or 3,0.9,0.9",
-    )
-    add("--overwrite", action="store_true", default=False, help="replace earlier results")
-    add(
-        "--strict",
-        action="store_true",
-        default=False,
-        help="exit status 1 where an image has a warning",
-    )
-    add(
-        "--scheduler",
-        default=None,
-        metavar="ADDRESS",
-        help="of a Dask cluster that does the work: tcp://HOST:8786",
-    )
-    add("--json", action="store_true", default=False, help="print the summary as JSON")
+    words = "of a DICOM folder: UID, number or description; default: all, one by one"
+    add("--series", metavar="S", help=words)
+    words = "mm per px, one number or one an axis: 0.5 or 3,0.9,0.9"
+    add("--spacing", type=millimetres, metavar="MM", help=words)
+
+    words = "replace earlier results"
+    add("--overwrite", action="store_true", default=False, help=words)
+    words = "exit status 1 where an image has a warning"
+    add("--strict", action="store_true", default=False, help=words)
+    words = "of a Dask cluster that does the work: tcp://HOST:8786"
+    add("--scheduler", default=None, metavar="ADDRESS", help=words)
+    words = "print the summary as JSON"
+    add("--json", action="store_true", default=False, help=words)
     add("--version", action="version", version=__version__)
     return parser.parse_args(arguments)
 
 
-def executor_of(address: str) -> Executor:
+def model_lines() -> list[str]:
+    """Describe each model in a line."""
+    return [f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values()]
+
+
+def channel(text: str) -> int | str:
+    """Read an index, or the name or colour of a channel."""
+    if text.isdecimal():
+        return int(text)
+    return text
+
+
+def millimetres(text: str) -> float | tuple[float, ...]:
+    """Read a spacing in mm: one number for all axes, or one an axis, between commas."""
+    if "," in text:
+        return tuple(float(number) for number in text.split(","))
+    return float(text)
+
+
+def segment_images(options: argparse.Namespace) -> int:
+    """Segment all images that were asked for, print the summary; returns the exit status."""
+    settings = vars(options)
+    images = settings.pop("images")
+    is_strict = settings.pop("strict")
+    as_json = settings.pop("json")
+    scheduler = settings.pop("scheduler")
+
+    if "model" not in settings:
+        settings["model"] = suggested_model(images, settings)
+    executor = None
+    if scheduler is not None:
+        executor = executor_at(scheduler)
+    table = segment_folder(images, executor=executor, **settings)
+
+    if as_json:
+        print(table.to_json(orient="records", force_ascii=False, indent=2))
+    else:
+        print_summary(table, settings["out"] / "summary.csv")
+    return exit_status(table, images, is_strict)
+
+
+def suggested_model(images: list[str], settings: dict[str, Any]) -> str:
+    """Name the network that fits the first image that can be read, and say so.
+
+    Raises UNetHelpersError where no image can be read, or none fits.
+    """
+    reader_options = signature(read_image).parameters
+    reading = {name: value for name, value in settings.items() if name in reader_options}
+    problem = ImageError(f"{', '.join(images)}: there is nothing in this folder.")
+    for source in find_images(images, "series" in reading):
+        try:
+            image = read_image(source.image, **{**reading, **source.options})
+            image, name = with_suggestion(image)
+        except ImageError as error:
+            problem = error  # the next one may be read
+            continue
+        logger.warning("%s: %s", source.image, image.notes[-1])
+        return name
+    raise problem
+
+
+def executor_at(address: str) -> Executor:
+    """Connect to the scheduler of a Dask cluster; UNetHelpersError where it is not there."""
     try:
         from distributed import Client
 
@@ -111,54 +176,42 @@ def executor_of(address: str) -> Executor:
         raise UNetHelpersError(f"--scheduler {address}: {error}. {advice}") from error
 
 
-def suggested(images: list[str], options: dict) -> str:
-    """The network that fits the first image, which is said; UNetHelpersError where there is none of either."""
-    reading = {
-        name: options[name] for name in options.keys() & signature(read_image).parameters.keys()
-    }
-    problem = ImageError(f"{', '.join(images)}: there is nothing in this folder.")
-    for item in find_images(images, "series" in reading):
-        try:
-            image, name = with_suggestion(read_image(item.image, **reading | item.options))
-            print(f"{item.image}: {image.notes[-1]}", file=sys.stderr)
-            return name
-        except ImageError as error:  # the next one may be read
-            problem = error
-    raise problem
+def print_summary(table: pd.DataFrame, path: Path) -> None:
+    """Print a line an image, with the number of its warnings, and how many were saved."""
+    shown = table.drop(columns=["notes", "explanation", "error", "result"])
+    shown["warnings"] = [number_of_texts(texts) for texts in table["warnings"]]
+    is_used = (shown != "").any()
+    print(shown.loc[:, is_used].to_string(index=False, na_rep=""))
+
+    counts = table["status"].value_counts()
+    words = ", ".join(f"{count} {status}" for status, count in counts.items())
+    print(f"{words}; {path} says more.")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        if arguments and arguments[0] in COMMANDS:
-            import_module(f".training.{arguments[0]}", __package__).main(arguments[1:])
-            return 0
-        options = vars(parse(arguments))
-        images, strict, as_json, address = (
-            options.pop(name) for name in ("images", "strict", "json", "scheduler")
-        )
-        if "model" not in options:
-            options["model"] = suggested(images, options)
-        table = segment_folder(
-            images, executor=executor_of(address) if address else None, **options
-        )
-    except UNetHelpersError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if as_json:
-        print(table.to_json(orient="records", force_ascii=False, indent=2))
-    else:
-        shown = table.drop(columns=["notes", "explanation", "error", "result"])
-        shown["warnings"] = [text.count(" | ") + bool(text) for text in table["warnings"]]
-        print(shown.loc[:, (shown != "").any()].to_string(index=False, na_rep=""))
-        counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
-        print(f"{counts}; {options['out'] / 'summary.csv'} says more.")
-    again = all(
-        Path(image).expanduser().is_file() for image in images
-    )  # asked for one by one, not to go on
-    good = table["status"].isin(["saved"] if again else ["saved", "done before"])
-    failed = ~good & (table["status"] != "left out")
-    return 2 if not good.any() else int(failed.any() or (strict and bool(table["warnings"].any())))
+def number_of_texts(joined: str) -> int:
+    """Count the texts that the summary holds in one cell."""
+    if not joined:
+        return 0
+    return joined.count(" | ") + 1
+
+
+def exit_status(table: pd.DataFrame, images: list[str], is_strict: bool) -> int:
+    """Tell from the summary whether all, some or no images were segmented."""
+    # files that were named one by one were meant to be done now; a folder goes on where it stopped
+    named_one_by_one = all(Path(image).expanduser().is_file() for image in images)
+    good_statuses = ["saved"]
+    if not named_one_by_one:
+        good_statuses.append("done before")
+
+    is_good = table["status"].isin(good_statuses)
+    has_failed = ~is_good & (table["status"] != "left out")
+    if not is_good.any():
+        return EXIT_NOTHING_DONE
+    if has_failed.any():
+        return EXIT_SOME_FAILED
+    if is_strict and (table["warnings"] != "").any():
+        return EXIT_SOME_FAILED
+    return EXIT_GOOD
 
 
 if __name__ == "__main__":
