@@ -9,7 +9,7 @@
 Research and teaching, not diagnosis.
 """
 
-from importlib import import_module
+import lazy_loader
 
 from .errors import (
     ArgumentError,
@@ -30,20 +30,21 @@ from .results.segmentation import Segmentation
 from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
-LATER_FROM = {  # these load matplotlib, scikit-image or the trainer, so not before they are used
-    "figures.show": "show compare",
-    "figures.viewer": "three_planes gallery playground live",
-    "figures.scores": "score_table threshold_curve calibration disagreement_figure",
-    "figures.network": "diagram feature_maps without_skips compare_skips",
-    "preprocessing.out_of_distribution": "ood_score suggest_model",
-    "results.metrics": "dice iou",
-    "results.report": "report_index",
-    "training.finetune": "fine_tune",
-    "inference.batch": "segment_many segment_folder",
-    "inference.large": "segment_large",
-    "session": "take_away upload describe_figures",
+# These load matplotlib, scikit-image or the trainer, so not before they are used.
+LAZY_NAMES = {
+    "figures.show": ["show", "compare"],
+    "figures.viewer": ["three_planes", "gallery", "playground", "live"],
+    "figures.scores": ["score_table", "threshold_curve", "calibration", "disagreement_figure"],
+    "figures.network": ["diagram", "feature_maps", "without_skips", "compare_skips"],
+    "preprocessing.out_of_distribution": ["ood_score", "suggest_model"],
+    "results.metrics": ["dice", "iou"],
+    "results.report": ["report_index"],
+    "training.finetune": ["fine_tune"],
+    "inference.batch": ["segment_many", "segment_folder"],
+    "inference.large": ["segment_large"],
+    "session": ["take_away", "upload", "describe_figures"],
 }
-LATER = {name: module for module, names in LATER_FROM.items() for name in names.split()}
+__getattr__, _, LATER = lazy_loader.attach(__name__, submod_attrs=LAZY_NAMES)
 
 __all__ = [
     "MODELS",
@@ -72,11 +73,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    if name in LATER:
-        return getattr(import_module(f".{LATER[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """List what is public, for tab completion."""
+    return sorted(__all__)
