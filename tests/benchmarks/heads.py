@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import unet_helpers as uh
-from unet_helpers.images.orientation import to_stack
+from unet_helpers.images.stack import to_stack
 
 SIDES = {"left": 17, "right": 53}
 TISSUES = (  # grey of the mean and how far it varies from head to head, white matter at 1; FreeSurfer's numbers

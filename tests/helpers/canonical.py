@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from unet_helpers.images.orientation import from_stack, to_stack
+from unet_helpers.images.stack import from_stack, to_stack
 
 
 def to_canonical(image):

@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["unet_helpers", "PIL", "tifffile", "nib
     from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     from unet_helpers import UNetHelpersError, read_image
-    from unet_helpers.images import orientation
+    from unet_helpers.images.stack import from_stack, to_stack
 
 ENDINGS = [
     ".png",
@@ -76,9 +76,9 @@ def main() -> None:
         assert image.pixels.size
         assert image.pixels.dtype.kind in "uif"
         assert image.channels in (1, 3)
-        stack = orientation.to_stack(image).pixels
+        stack = to_stack(image).pixels
         answer = stack[None, ..., 0] if image.channels > 1 else stack[None]
-        assert orientation.from_stack(image, answer)[0].shape == image.spatial_shape
+        assert from_stack(image, answer)[0].shape == image.spatial_shape
 
     limits = [
         "-max_len=40000",

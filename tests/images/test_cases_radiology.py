@@ -10,7 +10,7 @@ from helpers.files import dicom
 from pydicom import Dataset
 
 import unet_helpers as uh
-from unet_helpers.images.orientation import to_stack
+from unet_helpers.images.stack import to_stack
 from unet_helpers.preprocessing.checks import check_gaps
 from unet_helpers.results.save import write_like
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import unet_helpers as uh
-from unet_helpers.images.orientation import from_stack, to_stack
+from unet_helpers.images.stack import from_stack, to_stack
 from unet_helpers.results.save import write_like
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

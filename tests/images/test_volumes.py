@@ -12,7 +12,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 import unet_helpers as uh
 from unet_helpers.figures.network import as_seen
-from unet_helpers.images.orientation import as_displayed, from_stack, to_stack
+from unet_helpers.images.stack import as_displayed, from_stack, to_stack
 
 ORIENTATIONS = ["RAS", "LPS", "PIR", "ASL", "SRA", "IPL", "LAS", "RSP", "AIR", "SPL"]
 each_orientation = pytest.mark.parametrize("codes", ORIENTATIONS)
@@ -62,7 +62,7 @@ def test_a_stack_is_displayed_like_a_radiologist_does_and_has_a_way_back(codes, 
     """First slice at the feet; the front of the body at the top, its right side on the left."""
     image = written(lying(codes), tmp_path / "a.nii.gz")
     stack = to_stack(image)
-    assert (stack.axes, stack.spacing) == ("ZYX", pytest.approx(ZOOMS[::-1]))
+    assert (stack.as_image().axes, stack.spacing) == ("ZYX", pytest.approx(ZOOMS[::-1]))
     z, y, x = np.argwhere(stack.pixels > 500).mean(0)
     assert z > 18 / 2
     assert y < 24 / 2

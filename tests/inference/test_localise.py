@@ -12,7 +12,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from scipy.ndimage import affine_transform, gaussian_filter
 
 import unet_helpers as uh
-from unet_helpers.images.orientation import to_stack
+from unet_helpers.images.stack import to_stack
 from unet_helpers.inference.localise import TEMPLATES, place_boxes
 from unet_helpers.inference.scale import working_shape
 from unet_helpers.networks.cards import card_of

@@ -9,7 +9,7 @@ from helpers.networks import make_network
 from skimage.transform import rescale
 
 import unet_helpers as uh
-from unet_helpers.images.orientation import as_displayed, frames, from_stack, to_stack
+from unet_helpers.images.stack import as_displayed, frames, from_stack, to_stack
 from unet_helpers.inference.segment import load_named
 
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from ..errors import ArgumentError
-from ..images.orientation import as_displayed
 from ..images.read import read_image
+from ..images.stack import as_displayed
 from ..inference.segment import segment
 from ..networks.load import load_model
 from ..palette import FALSE_ALARM, HIT, MISS

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 
 from ..errors import ImageError
 from ..images.image import MedicalImage
-from ..images.orientation import as_displayed, to_stack
 from ..images.read import read_image
+from ..images.stack import as_displayed, to_stack
 from ..palette import YELLOW
 from ..preprocessing.out_of_distribution import suggest_model
 from ..results.measurements import in_words
@@ -53,7 +53,7 @@ def facing(shown: Segmentation | MedicalImage, axis: int):
     pixels = to_8_bits(
         turn(image.pixels)
     )  # of all slices, or the brightness would jump from one to the next
-    turned = replace(stack, pixels=pixels, spacing=spacing)
+    turned = replace(stack.as_image(), pixels=pixels, spacing=spacing)
     if shown is image:
         return turned
     result = replace(

@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from ..errors import ArgumentError, ModelError
 from ..images.image import MedicalImage
-from ..images.orientation import frames, from_stack, to_stack
 from ..images.read import read_image
+from ..images.stack import frames, from_stack, to_stack
 from ..networks.cards import MODELS
 from ..networks.engine import INTEGERS, engine_of
 from ..networks.load import load_model
@@ -22,7 +22,7 @@ from ..preprocessing.out_of_distribution import distances, suggest_model
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import at_spacing
 from ..results.segmentation import Segmentation
-from .localise import see_boxes
+from .localise import predict_boxes
 from .scale import working_shape
 from .tiles import FLIPS, predict
 
@@ -147,8 +147,12 @@ def predict_volume(model: UNet, image, flips: int, zoom: float | None, progress:
         else None
     )
     if card.localise and card.localise.wanted(stack):
-        values, used, warnings, places = see_boxes(
-            stack, card, lambda pixels, axes: look(pixels, axes=axes)[0]
+        boxes = predict_boxes(stack, card, lambda pixels, axes: look(pixels, axes=axes)[0])
+        values, used, warnings, places = (
+            boxes.probabilities,
+            boxes.zoom,
+            boxes.warnings,
+            boxes.places,
         )
         notes = (
             f"registered to {card.localise.template}; the network saw a box on the {' and the '.join(places)}",

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from ..images.image import MedicalImage
-from ..images.orientation import to_stack
+from ..images.stack import to_stack
 from ..networks.cards import Preprocessing
 from .field_of_view import box_of
 from .slices import Prepared

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..images.image import SAMPLE, MedicalImage, check_pixels, shows_something, sides
-from ..images.orientation import frames, to_stack
+from ..images.stack import frames, to_stack
 from .buda2019 import check_volume
 from .field_of_view import field_of_view
 from .image_statistics import view

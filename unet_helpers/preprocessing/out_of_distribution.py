@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..images.image import MedicalImage, shows_something
-from ..images.orientation import to_stack
 from ..images.read import read_image
+from ..images.stack import to_stack
 from ..networks.cards import MODELS, ModelCard
 from .image_statistics import features, look
 

@@ -12,7 +12,7 @@ from PIL import ImageColor
 from scipy.ndimage import find_objects
 
 from ..errors import SaveError
-from ..images.orientation import as_displayed, in_file_order
+from ..images.stack import as_displayed, in_affine_order
 from ..version import __version__
 from .measurements import classes_of
 
@@ -143,7 +143,7 @@ def in_space(result) -> tuple[np.ndarray, np.ndarray]:
     image, labels = result.image, result.labels
     if image.axes.startswith("T"):
         raise SaveError("A movie has no place in space: export it as .geojson, .roi.zip or .csv.")
-    labels = in_file_order(image, labels[None] if labels.ndim == 2 else labels)
+    labels = in_affine_order(image, labels[None] if labels.ndim == 2 else labels)
     if image.affine is not None and np.isfinite(image.affine).all():
         return labels, np.asarray(image.affine, float)
     x, y, z = (*(image.spacing or ())[:: 1 if image.axes.startswith("X") else -1], 1.0, 1.0, 1.0)[

@@ -1,222 +1,250 @@
-"""Measurements of objects and of vessels, in px and in physical units; and a result in a few numbers."""
+"""Measurements of objects, in px and in physical units; and a result in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import center_of_mass, convolve, distance_transform_edt
-from skimage.measure import label, regionprops, regionprops_table
-from skimage.morphology import skeletonize
+from scipy.ndimage import center_of_mass
+from skimage.measure import regionprops_table
 
+from ..images.image import MedicalImage
 from ..images.orientation import as_displayed, to_stack
-from ..preprocessing.field_of_view import field_of_view
+from .units import pixel_size
+from .vessels import summary_of_tree
 
-SMALL = 0.01  # mm: sizes are given in µm where all steps are smaller, and in mm elsewhere
-SHORTEST = 10  # px: shorter branches say nothing about tortuosity
-SHAPES = ["eccentricity", "solidity", "perimeter", "axis_major_length", "axis_minor_length"]
+if TYPE_CHECKING:
+    from .segmentation import Segmentation
+
+# Names of scikit-image's regionprops; what is measured of every object, ...
+PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
+
+# ... and of flat ones only.
+SHAPES = ["eccentricity", "solidity"]
+LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
+
+# Columns with the size of an object, and the unit of each; a summary takes the first there is.
+SIZES = {
+    "area_um2": "µm²",
+    "area_mm2": "mm²",
+    "volume_mL": "mL",
+    "area_px": "px",
+    "volume_px": "px",
+}
 
 
-def measure(result):
-    """One row per object of a ``Segmentation``: a pandas.DataFrame in px, and in µm or mm where the spacing is known.
+def measure(result: Segmentation) -> pd.DataFrame:
+    """Return one row per object of a ``Segmentation``, in px, and in µm or mm where known.
 
-    Objects of single images, of movies and of cards whose objects are slices are measured in 2D, with the ``frame``
-    and the ``slice`` (as displayed, from 0) they lie in; others in 3D, with centroids along the image's own axes.
-    Diameters are of the disc (ball) of the same area (volume); intensities are those of the file.
+    Objects of single images, of movies and of cards whose objects are slices are measured in 2D,
+    with the ``frame`` and the ``slice`` (as displayed, from 0) they lie in; others in 3D, with
+    centroids along the image's own axes. Diameters are of the disc (ball) of the same area
+    (volume); intensities are those of the file.
     """
-    rows = []
-    for where, objects, intensities in parts(result):
-        flat = objects.ndim == 2
-        wanted = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
-        table = pd.DataFrame(
-            regionprops_table(objects, intensities, properties=wanted + SHAPES if flat else wanted)
-        )
-        for column, value in reversed(where.items()):
-            table.insert(1, column, value)
-        low, high = np.split(
-            np.array([table.pop(f"bbox-{i}") for i in range(2 * objects.ndim)]).T, 2, axis=1
-        )
-        table["touches_edge"] = np.where(((low == 0) | (high == objects.shape)).any(1), "yes", "no")
-        rows.append(table)
-    axes = "yx" if flat else result.image.axes.lstrip("T")[:3].lower()
-    size = "area" if flat else "volume"
-    names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
-    names |= {f"centroid-{i}": f"centroid_{axis}_px" for i, axis in enumerate(axes)}
-    names |= {
-        f"intensity_mean-{i}": f"intensity_mean_{i + 1}" for i in range(result.image.channels)
-    }
-    names |= {name: f"{name}_px" for name in SHAPES[2:]}  # lengths
-    table = pd.concat(
-        [rows[0], *(part for part in rows[1:] if len(part))], ignore_index=True
-    ).rename(columns=names)
+    measured = list(parts_to_measure(result))
+    tables = [measure_part(part) for part in measured]
+
+    # Empty tables would change the types of columns; the first one brings the columns.
+    filled = [tables[0], *(table for table in tables[1:] if len(table))]
+    table = pd.concat(filled, ignore_index=True)
+
+    is_flat = measured[0].objects.ndim == 2
+    size = "area" if is_flat else "volume"
+    axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
+    table = table.rename(columns=column_names(size, axes, result.image.channels))
     table = table.sort_values("object", ignore_index=True)
-    if (classes := classes_of(result)) is not None:
-        table.insert(
-            1, "class", np.array(["background", *result.card.classes])[classes[table["object"]]]
-        )
+
+    classes = classes_of(result)
+    if classes is not None:
+        names = np.array(["background", *result.card.classes])
+        table.insert(1, "class", names[classes[table["object"]]])
     if result.places:
         table.insert(1, "side", sides_of(result)[table["object"] - 1])
     return in_physical_units(table, result.image, size)
 
 
-def parts(result):
-    """What is measured on its own: where it is, object ids, and intensities (*shape[, C])."""
-    image, card = result.image, result.card
-    moving = image.axes.startswith("T")
-    if image.is_single or image.axes.startswith("TYX") or card.objects == "slices":
-        objects = as_displayed(image, result.objects)
-        depth = len(objects) // (len(image.pixels) if moving else 1)
-        for i, (pixels, ids) in enumerate(zip(to_stack(image).pixels, objects, strict=True)):
-            yield (
-                ({"frame": i // depth} if moving else {})
-                | ({"slice": i % depth} if depth > 1 else {}),
-                ids,
-                pixels,
-            )
-    elif moving:
-        for i, (pixels, ids) in enumerate(zip(image.pixels, result.objects, strict=True)):
-            yield {"frame": i}, ids, pixels
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What is measured on its own: a slice or a volume."""
+
+    position: dict[str, int]  # its 'frame' and 'slice' from 0, where there are several
+    objects: np.ndarray  # (Y, X) or (*spatial) ids
+    intensities: np.ndarray  # of the same shape, with a last axis of colours where there are any
+
+
+def parts_to_measure(result: Segmentation) -> Iterator[Part]:
+    """Yield the parts of an image that are measured one by one."""
+    image = result.image
+    is_movie = image.axes.startswith("T")
+    is_flat = image.is_single or image.axes.startswith("TYX")
+
+    if is_flat or result.card.objects == "slices":
+        yield from slices_to_measure(result)
+    elif is_movie:
+        volumes = zip(image.pixels, result.objects, strict=True)
+        for frame, (pixels, objects) in enumerate(volumes):
+            yield Part({"frame": frame}, objects=objects, intensities=pixels)
     else:
-        yield {}, result.objects, image.pixels
+        yield Part({}, objects=result.objects, intensities=image.pixels)
 
 
-def classes_of(result) -> np.ndarray | None:
-    """(objects + 1,) class of each object by its id; None where an object is no component of one class: cells
-    between membranes, nuclei of interior and border.
+def slices_to_measure(result: Segmentation) -> Iterator[Part]:
+    """Yield each slice as displayed, frame by frame."""
+    image = result.image
+    is_movie = image.axes.startswith("T")
+    stack = as_displayed(image, result.objects)
+    depth = slices_per_frame(image, len(stack))
+
+    for i, (pixels, objects) in enumerate(zip(to_stack(image).pixels, stack, strict=True)):
+        position = {}
+        if is_movie:
+            position["frame"] = i // depth
+        if depth > 1:
+            position["slice"] = i % depth
+        yield Part(position, objects=objects, intensities=pixels)
+
+
+def slices_per_frame(image: MedicalImage, slices: int) -> int:
+    """Return how many of the displayed slices belong to one point in time."""
+    if image.axes.startswith("T"):
+        return slices // len(image.pixels)
+    return slices
+
+
+def measure_part(part: Part) -> pd.DataFrame:
+    """Return one row per object, with the names that scikit-image gives to its properties."""
+    properties = PROPERTIES
+    if part.objects.ndim == 2:
+        properties = PROPERTIES + SHAPES + LENGTHS
+    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=properties))
+
+    for name, index in reversed(part.position.items()):
+        table.insert(1, name, index)
+
+    dimensions = part.objects.ndim
+    box = np.array([table.pop(f"bbox-{i}") for i in range(2 * dimensions)])
+    starts = box[:dimensions].T
+    stops = box[dimensions:].T
+    at_edge = (starts == 0) | (stops == part.objects.shape)
+    table["touches_edge"] = np.where(at_edge.any(axis=1), "yes", "no")
+    return table
+
+
+def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
+    """Return the names of the table's columns by those of scikit-image; ``size``: area or volume."""
+    names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
+    for i, axis in enumerate(axes):
+        names[f"centroid-{i}"] = f"centroid_{axis}_px"
+    for i in range(channels):
+        names[f"intensity_mean-{i}"] = f"intensity_mean_{i + 1}"
+    for name in LENGTHS:
+        names[name] = f"{name}_px"
+    return names
+
+
+def classes_of(result: Segmentation) -> np.ndarray | None:
+    """Return the (objects + 1,) uint8 class of each object by its id, 0 for id 0.
+
+    None where an object is no component of one class: cells between membranes, nuclei of interior
+    and border.
     """
     if result.card.instance_method != "components":
         return None
+
     classes = np.zeros(int(result.objects.max()) + 1, np.uint8)
     classes[result.objects.reshape(-1)] = result.labels.reshape(-1)
     return classes
 
 
-def sides_of(result) -> np.ndarray:
-    """(objects,) the name of the localised structure that each object is nearest to: 'left' or 'right'."""
-    objects, spacing = (
-        as_displayed(result.image, result.objects),
-        np.array(to_stack(result.image).spacing or 1.0),
-    )
+def sides_of(result: Segmentation) -> np.ndarray:
+    """Return (objects,) names: of the localised structure ('left', 'right') nearest to each object."""
+    spacing = np.array(to_stack(result.image).spacing or 1.0)
+    objects = as_displayed(result.image, result.objects)
+    ids = range(1, int(objects.max()) + 1)
+
+    middles = np.array(center_of_mass(objects > 0, objects, ids)).reshape(-1, 3) * spacing
     places = np.array(list(result.places.values())) * spacing
-    middles = (
-        np.array(center_of_mass(objects > 0, objects, range(1, int(objects.max()) + 1))).reshape(
-            -1, 3
-        )
-        * spacing
-    )
-    return np.array([*result.places])[np.linalg.norm(middles[:, None] - places, axis=2).argmin(1)]
+    distances = np.linalg.norm(middles[:, None] - places, axis=2)
+
+    names = np.array(list(result.places))
+    return names[distances.argmin(axis=1)]
 
 
-def step_size(image, dimensions: int) -> tuple[float, str, int] | None:
-    """mm² of a pixel as displayed, or mm³ of a voxel; the unit of lengths, and how many of it 1 mm has; or None."""
-    plane = (to_stack(image).spacing or ())[-2:]
-    step = float(np.prod(plane)) if dimensions == 2 else image.voxel_volume
-    if not plane or step is None:
-        return None
-    return (step, "µm", 1000) if max(plane) < SMALL else (step, "mm", 1)
+def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd.DataFrame:
+    """Return the table with sizes in µm or mm, and volumes in mL, behind those in px.
 
-
-def in_physical_units(table, image, size: str):
-    """The table with area (volume) and diameter in µm or mm, and volumes in mL, behind those in px."""
+    ``size`` is 'area' or 'volume'; without a spacing the table is returned as it is.
+    """
     dimensions = 2 if size == "area" else 3
-    if (known := step_size(image, dimensions)) is None:
+    pixel = pixel_size(image, dimensions)
+    if pixel is None:
         return table
-    step, unit, scale = known[0], known[1].replace("µ", "u"), known[2]
-    column = table.columns.get_loc(f"{size}_px") + 1
-    table.insert(
-        column, f"diameter_{unit}", table["diameter_px"] * step ** (1 / dimensions) * scale
-    )
+
+    # Names of columns are typed by people and read by programs: 'um', not 'µm'.
+    unit = pixel.unit.replace("µ", "u")
+    side = pixel.size ** (1 / dimensions) * pixel.per_mm
+    behind = table.columns.get_loc(f"{size}_px") + 1
+    table.insert(behind, f"diameter_{unit}", table["diameter_px"] * side)
     if dimensions == 2:
-        table.insert(column, f"area_{unit}2", table["area_px"] * step * scale**2)
-    else:  # volumes are compared between scanners and microscopes: always in mm³ and mL
-        table.insert(column, "volume_mm3", table["volume_px"] * step)
-        table.insert(column + 2, "volume_mL", table["volume_px"] * step / 1000)
+        area = table["area_px"] * pixel.size * pixel.per_mm**2
+        table.insert(behind, f"area_{unit}2", area)
+    else:
+        # Volumes are compared between scanners and microscopes: always in mm³ and mL.
+        volume = table["volume_px"] * pixel.size
+        table.insert(behind, "volume_mm3", volume)
+        table.insert(behind + 2, "volume_mL", volume / 1000)
     return table
 
 
-def summary(result) -> dict[str, tuple[float, str]]:
-    """The answer in a few named numbers, each with its unit ('' of a count), last the Dice to be expected of it."""
-    found = (
-        summary_of_tree(result) if result.card.measures == "tree" else summary_of_objects(result)
-    )
-    return found | (
-        {"expected Dice": (result.expected_dice[0], "")} if result.expected_dice else {}
-    )
+def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
+    """Return the answer in a few named numbers, each with its unit ('' of a count).
 
-
-def summary_of_objects(result) -> dict[str, tuple[float, str]]:
-    table = result.measure()
-    found: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
-    best = next(
-        name
-        for name in ("area_um2", "area_mm2", "volume_mL", "area_px", "volume_px")
-        if name in table
-    )
-    size, unit = best.split("_")
-    unit = {"um2": "µm²", "mm2": "mm²"}.get(unit, unit)
-    if len(table):
-        found[f"median {size}"] = (float(table[best].median()), unit)
-        found[f"total {size}"] = (float(table[best].sum()), unit)
-    for name in result.places:
-        found[f"{name} volume"] = (float(table[best][table["side"] == name].sum()), unit)
-    return found
-
-
-def summary_of_tree(result) -> dict[str, tuple[float, str]]:
-    """Vessels as a tree: share of the field (%), length, mean width, tortuosity and density of its centre lines.
-    The centre line is the skeleton of the mask (Zhang and Suen 1984), its length the sum of the steps from px to px,
-    the width twice the distance to the background along it. Tortuosity is length over chord, the mean over branches
-    between crossings, weighted by length; density is length per area of the field of view.
+    The last one is the Dice to be expected of it, where that is known.
     """
-    image = result.image
-    length, widths, paths, area, found = 0.0, [], [], 0, 0
-    for mask, pixels in zip(
-        as_displayed(image, result.labels) > 0, to_stack(image).pixels, strict=True
-    ):
-        line = skeletonize(mask)
-        length += line_length(line)
-        widths.append(2 * distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][line])
-        branches = label(line & (neighbours(line) <= 2), connectivity=2)
-        for branch in regionprops(branches):
-            ends = branch.coords[neighbours(branch.image)[branch.image] == 1]
-            if branch.area >= SHORTEST and len(ends) == 2:
-                paths.append((line_length(branch.image), float(np.linalg.norm(ends[0] - ends[1]))))
-        area, found = area + int(field_of_view(pixels).sum()), found + int(mask.sum())
-    square, unit, scale = step_size(image, 2) or (1.0, "px", 1)
-    step = square**0.5 * scale
-    width = np.concatenate(widths)
-    values = {"of the field": (100 * found / area, "%"), "length": (length * step, unit)}
-    if len(width):
-        values["mean width"] = (float(width.mean()) * step, unit)
-    if paths:
-        arcs, chords = np.array(paths).T
-        values["tortuosity"] = (float((arcs / np.maximum(chords, 1) * arcs).sum() / arcs.sum()), "")
-    return values | {"density": (length / area / step, f"{unit} per {unit}²")}
+    if result.card.measures == "tree":
+        numbers = summary_of_tree(result)
+    else:
+        numbers = summary_of_objects(result)
+
+    if result.expected_dice:
+        numbers["expected Dice"] = (result.expected_dice[0], "")
+    return numbers
 
 
-def neighbours(line: np.ndarray) -> np.ndarray:
-    """How many of its eight neighbours belong to each px of a line; 0 elsewhere."""
-    return np.where(
-        line, convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - 1, 0
-    )
+def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
+    """Return the number of objects, and their median and total size in the best unit known."""
+    table = result.measure()
+    column = next(name for name in SIZES if name in table)
+    sizes = table[column]
+    unit = SIZES[column]
+    kind = column.split("_")[0]  # 'area' or 'volume'
 
-
-def line_length(line: np.ndarray) -> float:
-    """Px along a line one px wide: 1 a straight step, √2 a diagonal one that no two straight ones stand for."""
-    straight = np.count_nonzero(line[1:] & line[:-1]) + np.count_nonzero(line[:, 1:] & line[:, :-1])
-    corner = line[1:, :-1] | line[:-1, 1:], line[1:, 1:] | line[:-1, :-1]
-    down, up = (
-        line[:-1, :-1] & line[1:, 1:] & ~corner[0],
-        line[:-1, 1:] & line[1:, :-1] & ~corner[1],
-    )
-    return straight + 2**0.5 * (np.count_nonzero(down) + np.count_nonzero(up))
+    numbers: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
+    if len(table):
+        numbers[f"median {kind}"] = (float(sizes.median()), unit)
+        numbers[f"total {kind}"] = (float(sizes.sum()), unit)
+    for place in result.places:
+        numbers[f"{place} volume"] = (float(sizes[table["side"] == place].sum()), unit)
+    return numbers
 
 
 def in_words(values: dict[str, tuple[float, str]]) -> str:
-    """One line: '213 objects, median area 45 px, ...'."""
-    said = []
-    for name, (value, unit) in values.items():
-        number = f"{value:,.0f}" if value >= 1000 or float(value).is_integer() else f"{value:.3g}"
-        said.append(
-            {"": f"{name} {number}", "%": f"{number} % {name}"}.get(unit, f"{name} {number} {unit}")
-        )
-        if name == "objects":
-            said[-1] = f"{number} object" + "s" * (value != 1)
-    return ", ".join(said)
+    """Return one line: '213 objects, median area 45 px, ...'."""
+    return ", ".join(phrase(name, value, unit) for name, (value, unit) in values.items())
+
+
+def phrase(name: str, value: float, unit: str) -> str:
+    """Return one number of a summary in words."""
+    is_whole = float(value).is_integer()
+    number = f"{value:,.0f}" if is_whole or value >= 1000 else f"{value:.3g}"
+
+    if name == "objects":
+        return f"{number} object" if value == 1 else f"{number} objects"
+    if unit == "":
+        return f"{name} {number}"
+    if unit == "%":
+        return f"{number} % {name}"
+    return f"{name} {number} {unit}"

@@ -9,7 +9,7 @@ from PIL import ImageColor
 from torchvision.utils import draw_segmentation_masks
 
 from ..images.image import MedicalImage
-from ..images.orientation import as_displayed, to_stack
+from ..images.stack import as_displayed, to_stack
 from ..preprocessing.intensities import intensity_range
 
 LONGEST = 1600  # px: larger images are shrunk for display

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import SaveError
 from ..files import written_whole
-from ..images.orientation import as_displayed, to_stack
+from ..images.stack import as_displayed, to_stack
 from ..preprocessing.resample import resize
 from .exports import made_aside
 from .measurements import in_words

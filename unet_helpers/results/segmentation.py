@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..images.image import MedicalImage
-from ..images.orientation import as_displayed
+from ..images.stack import as_displayed
 from ..networks.cards import ModelCard
 
 
