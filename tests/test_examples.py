@@ -33,7 +33,7 @@ def public_object(name: str) -> object:
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """An empty folder, for the files that examples write; in single precision, and without windows."""
+    """An empty folder, for the files that examples write, and no windows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
 

@@ -2,7 +2,6 @@
 
 import ast
 import re
-from pathlib import Path
 
 import grimp
 import networkx as nx
@@ -29,7 +28,7 @@ LINES_OF_A_FILE = 400
 
 
 def wing_of(module: str) -> str:
-    """Name the part of the package that a module belongs to: 'images' of 'unet_helpers.images.tiff'."""
+    """Name the part that a module belongs to: 'images' of 'unet_helpers.images.tiff'."""
     return module.split(".")[1]
 
 

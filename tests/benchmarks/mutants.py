@@ -1,4 +1,6 @@
-"""Which small faults do the tests of a wing notice? ``python tests/benchmarks/mutants.py results --sample 100``.
+"""Which small faults do the tests of a wing notice?
+
+``python tests/benchmarks/mutants.py results --sample 100``
 
 Cosmic Ray changes one operator, number or condition of the wing's code at a time; the tests of the
 wing's own folder that run the changed line are then expected to fail, without the data sets of
@@ -27,7 +29,7 @@ from pathlib import Path
 from threading import local
 
 from cosmic_ray import plugins
-from cosmic_ray.ast import get_ast, ast_nodes
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from coverage import CoverageData
 
@@ -45,7 +47,7 @@ LIBRARIES = ("torch", "scipy.ndimage", "skimage.measure", "cv2", "pandas", "niba
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of the code: the ``occurrence``-th place that an operator of Cosmic Ray finds in a file."""
+    """One change: the ``occurrence``-th place that an operator finds in a file."""
 
     path: Path  # relative to the repository
     operator: str
@@ -55,9 +57,9 @@ class Mutant:
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
-    """List every change that Cosmic Ray knows for a file, but for those in annotations and decorators."""
+    """List every change that Cosmic Ray knows, but for those in annotations and decorators."""
     source = (ROOT / path).read_text("utf-8")
-    without_meaning = lines_and_columns_without_meaning(source)
+    without_meaning = spans_without_meaning(source)
     tree = get_ast(source)
     for name in plugins.operator_names():
         if name.endswith(LEFT_OUT):
@@ -71,7 +73,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                 occurrence += 1
 
 
-def lines_and_columns_without_meaning(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def spans_without_meaning(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Find the spans of annotations and decorators: changed there, the code does the same."""
     spans = []
     for node in ast.walk(ast.parse(source)):
@@ -103,7 +105,7 @@ def sample_of(wing: str, count: int, seed: int) -> list[Mutant]:
 
 
 def copy_of_the_repository(folder: Path) -> Path:
-    """Copy what git knows, and what it does not know yet, to a folder that has no ../shared beside it."""
+    """Copy the files of the repository to a folder that has no ../shared beside it."""
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.check_output(command, text=True).splitlines():
         if (ROOT / name).is_file():
@@ -114,7 +116,7 @@ def copy_of_the_repository(folder: Path) -> Path:
 
 
 def run_pytest(folder: Path, arguments: list[str]) -> int | None:
-    """Run pytest in a forked process; its exit status, or None where it took longer than the limit."""
+    """Run pytest in a forked process; its exit status, or None where it took too long."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -187,7 +189,7 @@ def statements_of(source: str) -> dict[int, int]:
 
 
 def main() -> None:
-    """Draw a sample, run the tests of each mutant, print the share that is noticed and the survivors."""
+    """Draw a sample, run the tests of each mutant, print survivors and the share noticed."""
     parser = argparse.ArgumentParser(description=__doc__.split("``")[0])
     parser.add_argument(
         "wing", choices=("checks", "images", "inference", "preprocessing", "results")
