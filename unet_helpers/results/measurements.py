@@ -12,7 +12,7 @@ from scipy.ndimage import center_of_mass
 from skimage.measure import regionprops_table
 
 from ..images.image import MedicalImage
-from ..images.orientation import as_displayed, to_stack
+from ..images.stack import as_displayed, to_stack
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -134,7 +134,10 @@ def measure_part(part: Part) -> pd.DataFrame:
 
 
 def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
-    """Return the names of the table's columns by those of scikit-image; ``size``: area or volume."""
+    """Return the table's names of columns by those of scikit-image.
+
+    ``size`` is 'area' or 'volume'.
+    """
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     for i, axis in enumerate(axes):
         names[f"centroid-{i}"] = f"centroid_{axis}_px"
@@ -160,7 +163,7 @@ def classes_of(result: Segmentation) -> np.ndarray | None:
 
 
 def sides_of(result: Segmentation) -> np.ndarray:
-    """Return (objects,) names: of the localised structure ('left', 'right') nearest to each object."""
+    """Return (objects,) names: of the localised structure nearest to each object."""
     spacing = np.array(to_stack(result.image).spacing or 1.0)
     objects = as_displayed(result.image, result.objects)
     ids = range(1, int(objects.max()) + 1)
@@ -186,7 +189,7 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
     # Names of columns are typed by people and read by programs: 'um', not 'µm'.
     unit = pixel.unit.replace("µ", "u")
     side = pixel.size ** (1 / dimensions) * pixel.per_mm
-    behind = table.columns.get_loc(f"{size}_px") + 1
+    behind = list(table.columns).index(f"{size}_px") + 1
     table.insert(behind, f"diameter_{unit}", table["diameter_px"] * side)
     if dimensions == 2:
         area = table["area_px"] * pixel.size * pixel.per_mm**2

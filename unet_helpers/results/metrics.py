@@ -1,7 +1,16 @@
 """How good is a mask? Thin functions on scikit-image and SciPy; every one takes (truth, answer).
 
-Where both are empty the answer is perfect, and the score 1: there was nothing to find and nothing was found.
+Where both are empty the answer is perfect, and the score 1: there was nothing to find and nothing
+was found.
+
+A new metric is a function here and, where `score_table` should show it, its line in ``METRICS``.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -10,72 +19,246 @@ from skimage.segmentation import find_boundaries, relabel_sequential
 
 from ..errors import ArgumentError
 
+# IoU above which two objects are a pair: 0.50, 0.55, ..., 0.95, as in the Data Science Bowl 2018.
 AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+
+# Panoptic quality counts a pair above this IoU, beyond which an object has one partner at most.
+PQ_THRESHOLD = 0.5
 
 
 def dice(truth: np.ndarray, answer: np.ndarray) -> float:
-    """2 |A and B| / (|A| + |B|) of two masks, 0 to 1 (Dice 1945)."""
-    truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
-    total = np.count_nonzero(truth) + np.count_nonzero(answer)
-    return 2 * np.count_nonzero(truth & answer) / total if total else 1.0
+    """Dice coefficient of two masks: 2 |A and B| / (|A| + |B|) (Dice 1945, Ecology 26:297).
+
+    Parameters
+    ----------
+    truth, answer : numpy.ndarray
+        Two masks of one shape, with any number of axes; whatever is above 0 counts.
+
+    Returns
+    -------
+    float
+        0 (no overlap) to 1 (equal, or both empty).
+
+    Raises
+    ------
+    ArgumentError
+        The two shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> uh.dice(np.array([1, 1, 0, 0]), np.array([0, 1, 1, 0]))
+    0.5
+    """
+    true_mask, found_mask = masks_of(truth, answer)
+
+    total = np.count_nonzero(true_mask) + np.count_nonzero(found_mask)
+    if total == 0:
+        return 1.0
+
+    shared = np.count_nonzero(true_mask & found_mask)
+    return float(2 * shared / total)
 
 
 def iou(truth: np.ndarray, answer: np.ndarray) -> float:
-    """|A and B| / |A or B| of two masks, 0 to 1 (Jaccard)."""
-    d = dice(truth, answer)
-    return d / (2 - d)
+    """Intersection over union of two masks: |A and B| / |A or B| (Jaccard 1912).
+
+    Parameters
+    ----------
+    truth, answer : numpy.ndarray
+        Two masks of one shape, with any number of axes; whatever is above 0 counts.
+
+    Returns
+    -------
+    float
+        0 (no overlap) to 1 (equal, or both empty).
+
+    Raises
+    ------
+    ArgumentError
+        The two shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> round(uh.iou(np.array([1, 1, 0, 0]), np.array([0, 1, 1, 0])), 3)
+    0.333
+    """
+    overlap = dice(truth, answer)
+    return overlap / (2 - overlap)
 
 
 def sensitivity(truth: np.ndarray, answer: np.ndarray) -> float:
-    """The share of the true pixels that were found, 0 to 1."""
-    truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
-    total = np.count_nonzero(truth)
-    return np.count_nonzero(truth & answer) / total if total else 1.0
+    """Return the share of the true pixels that were found, 0 to 1."""
+    true_mask, found_mask = masks_of(truth, answer)
+
+    total = np.count_nonzero(true_mask)
+    if total == 0:
+        return 1.0
+
+    return float(np.count_nonzero(true_mask & found_mask) / total)
+
+
+def precision(truth: np.ndarray, answer: np.ndarray) -> float:
+    """Return the share of the found pixels that are true, 0 to 1."""
+    return sensitivity(answer, truth)
 
 
 def surface_distance(
-    truth: np.ndarray, answer: np.ndarray, spacing=None, percentile: float = 95
+    truth: np.ndarray,
+    answer: np.ndarray,
+    spacing: Sequence[float] | None = None,
+    percentile: float = 95,
 ) -> float:
-    """Hausdorff distance of the outlines at a percentile (100 for the largest), in units of ``spacing`` (else px); nan
-    where just one mask is empty, 0 where both are.
+    """Return the Hausdorff distance of two outlines at a percentile, the larger of both directions.
+
+    It is in units of ``spacing`` (a step along each axis), or px without; ``percentile=100`` is the
+    largest distance. nan where just one mask is empty, 0 where both are.
     """
-    truth, answer = same_shape(np.asarray(truth) > 0, np.asarray(answer) > 0)
-    if not truth.any() or not answer.any():
-        return float("nan") if truth.any() or answer.any() else 0.0
-    step = np.ones(truth.ndim) if spacing is None else np.asarray(spacing, float)
-    a, b = (
-        np.argwhere(find_boundaries(np.pad(m, 1), mode="inner")) * step for m in (truth, answer)
-    )
-    there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
-    return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
+    true_mask, found_mask = masks_of(truth, answer)
+
+    if not true_mask.any() and not found_mask.any():
+        return 0.0
+    if not true_mask.any() or not found_mask.any():
+        return float("nan")
+
+    step = np.ones(true_mask.ndim)
+    if spacing is not None:
+        step = np.asarray(spacing, float)
+    true_outline = outline_points(true_mask) * step
+    found_outline = outline_points(found_mask) * step
+
+    from_truth, _ = cKDTree(found_outline).query(true_outline)
+    from_answer, _ = cKDTree(true_outline).query(found_outline)
+    farthest = max(np.percentile(from_truth, percentile), np.percentile(from_answer, percentile))
+    return float(farthest)
+
+
+def outline_points(mask: np.ndarray) -> np.ndarray:
+    """Return (N, axes) indices of the pixels of a mask that touch background or the image's edge.
+
+    They are counted from one pixel outside the image, which changes no distance.
+    """
+    inner_boundary = find_boundaries(np.pad(mask, 1), mode="inner")
+    return np.argwhere(inner_boundary)
 
 
 def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
-    """Foreground-restricted Rand F-score of two label images (Arganda-Carreras et al. 2015); 1 is perfect."""
+    """Foreground-restricted Rand F-score of two label images, 1 is perfect.
+
+    Arganda-Carreras et al. 2015, Front. Neuroanat. 9:142.
+    """
     truth, answer = same_shape(truth, answer)
-    score = 1 - adapted_rand_error(truth, answer, ignore_labels=(0,))[0]
-    return (
-        float(np.array_equal(truth, answer)) if np.isnan(score) else float(score)
-    )  # no two pixels share an object
+
+    error, _, _ = adapted_rand_error(truth, answer, ignore_labels=(0,))
+    score = 1 - error
+    if np.isnan(score):
+        # No two pixels share an object, so that there is nothing to compare.
+        return float(np.array_equal(truth, answer))
+    return float(score)
 
 
 def average_precision(
-    truth: np.ndarray, answer: np.ndarray, thresholds=AP_THRESHOLDS
+    truth: np.ndarray,
+    answer: np.ndarray,
+    thresholds: Sequence[float] | np.ndarray = AP_THRESHOLDS,
 ) -> np.ndarray:
-    """TP / (TP + FP + FN) of instance ids, 0 background, at each IoU threshold, as in the Data Science Bowl 2018.
-    A pair counts where its IoU exceeds the threshold; from 0.5 on no object can match two others.
+    """Return TP / (TP + FP + FN) of instance ids at each IoU threshold.
+
+    As in the Data Science Bowl 2018; 0 is background. A pair counts where its IoU exceeds the
+    threshold; from 0.5 on no object can match two others.
     """
-    ious, _, real, found = object_overlaps(truth, answer)
-    hits = np.array([np.count_nonzero(ious > t) for t in thresholds])
-    return (
-        hits / (len(real) + len(found) - hits)
-        if len(real) + len(found)
-        else np.ones(len(thresholds))
+    overlaps = object_overlaps(truth, answer)
+
+    total = overlaps.true_areas.size + overlaps.found_areas.size
+    if total == 0:
+        return np.ones(len(thresholds))
+
+    pairs = np.array([np.count_nonzero(overlaps.iou > threshold) for threshold in thresholds])
+    return pairs / (total - pairs)
+
+
+def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
+    """Return the aggregated Jaccard index of two instance maps, 0 to 1.
+
+    Each true object takes the found one with which its IoU is highest; found objects that none took
+    count as errors. Kumar et al. 2017, IEEE TMI 36:1550.
+    """
+    overlaps = object_overlaps(truth, answer)
+    true_areas = overlaps.true_areas
+    found_areas = overlaps.found_areas
+    if true_areas.size == 0 or found_areas.size == 0:
+        return float(true_areas.size == found_areas.size)
+
+    partner = overlaps.iou.argmax(axis=1)
+    has_partner = overlaps.iou.max(axis=1) > 0
+    rows = np.flatnonzero(has_partner)
+    taken = partner[has_partner]
+
+    intersection = overlaps.shared[rows, taken].sum()
+    union_of_pairs = (true_areas[has_partner] + found_areas[taken]).sum() - intersection
+    missed = true_areas[~has_partner].sum()
+    invented = np.delete(found_areas, taken).sum()
+    return float(intersection / (union_of_pairs + missed + invented))
+
+
+def panoptic_quality(truth: np.ndarray, answer: np.ndarray) -> float:
+    """Return detection times segmentation quality of two instance maps, 0 to 1.
+
+    Kirillov et al. 2019, CVPR, equation 1.
+    """
+    overlaps = object_overlaps(truth, answer)
+
+    total = overlaps.true_areas.size + overlaps.found_areas.size
+    if total == 0:
+        return 1.0
+
+    paired = overlaps.iou > PQ_THRESHOLD
+    return float(2 * overlaps.iou[paired].sum() / total)
+
+
+@dataclass(frozen=True)
+class ObjectOverlaps:
+    """How N true objects and M found ones lie over one another."""
+
+    iou: np.ndarray  # (N, M) intersection over union of each pair, 0 to 1
+    shared: np.ndarray  # (N, M) pixels in both
+    true_areas: np.ndarray  # (N,) px
+    found_areas: np.ndarray  # (M,) px
+
+
+def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> ObjectOverlaps:
+    """Compare each object of the truth with each of the answer.
+
+    Ids are only names; 0 is background.
+    """
+    truth, answer = same_shape(truth, answer)
+    true_ids, _, _ = relabel_sequential(truth.astype(int))
+    found_ids, _, _ = relabel_sequential(answer.astype(int))
+
+    table = contingency_table(true_ids, found_ids).toarray().astype(float)
+    shared = table[1:, 1:]
+    true_areas = table[1:].sum(axis=1)
+    found_areas = table[:, 1:].sum(axis=0)
+
+    union = true_areas[:, None] + found_areas - shared
+    return ObjectOverlaps(
+        iou=shared / union, shared=shared, true_areas=true_areas, found_areas=found_areas
     )
 
 
+def masks_of(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two boolean masks of one shape: where truth and answer are above 0."""
+    truth, answer = same_shape(truth, answer)
+    return truth > 0, answer > 0
+
+
 def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    truth, answer = np.asarray(truth), np.asarray(answer)
+    """Return both as arrays; ArgumentError where their shapes differ."""
+    truth = np.asarray(truth)
+    answer = np.asarray(answer)
     if truth.shape != answer.shape:
         raise ArgumentError(
             f"The truth is {truth.shape} and the answer {answer.shape}: resize one of them first."
@@ -83,31 +266,18 @@ def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.nd
     return truth, answer
 
 
-def object_overlaps(
-    truth: np.ndarray, answer: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """IoU and shared pixels of each true object (rows) with each found one (columns), and the areas of both."""
-    truth, answer = (relabel_sequential(m.astype(int))[0] for m in same_shape(truth, answer))
-    overlap = contingency_table(truth, answer).toarray().astype(float)
-    shared, real, found = overlap[1:, 1:], overlap[1:].sum(1), overlap[:, 1:].sum(0)
-    return shared / (real[:, None] + found - shared), shared, real, found
+@dataclass(frozen=True)
+class Metric:
+    """One column of `score_table`."""
+
+    function: Callable[..., float]  # of (truth, answer), two boolean masks of one shape
+    needs: Literal["masks", "masks and spacing"] = "masks"  # 'spacing' is handed on as its third
 
 
-def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
-    """Aggregated Jaccard index of two instance maps, 0 to 1 (Kumar et al. 2017, IEEE TMI 36:1550): each true object
-    takes the found one with which its IoU is highest; found objects that none took count as errors.
-    """
-    ious, shared, real, found = object_overlaps(truth, answer)
-    if not real.size or not found.size:
-        return float(real.size == found.size)
-    best, met = ious.argmax(1), ious.max(1) > 0
-    common = shared[np.arange(len(real)), best][met].sum()
-    union = (real[met] + found[best[met]]).sum() - common + real[~met].sum()
-    return float(common / (union + np.delete(found, best[met]).sum()))
-
-
-def panoptic_quality(truth: np.ndarray, answer: np.ndarray) -> float:
-    """Detection times segmentation quality of two instance maps, 0 to 1 (Kirillov et al. 2019, CVPR); IoU above 0.5."""
-    ious, _, real, found = object_overlaps(truth, answer)
-    total = len(real) + len(found)
-    return float(2 * ious[ious > 0.5].sum() / total) if total else 1.0
+METRICS = {
+    "Dice": Metric(dice),
+    "IoU": Metric(iou),
+    "Sensitivity": Metric(sensitivity),
+    "Precision": Metric(precision),
+    "Surface distance, 95 %": Metric(surface_distance, needs="masks and spacing"),
+}

@@ -1,5 +1,7 @@
 """Pixels as a person sees them, and labels painted over them. Works on arrays and colours."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import cv2
@@ -12,77 +14,120 @@ from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from ..preprocessing.intensities import intensity_range
 
-LONGEST = 1600  # px: larger images are shrunk for display
+# px: larger images are shrunk for display.
+LONGEST_SIDE = 1600
+
+# How many times taller than wide, or wider than tall, a pixel may be shown.
+MAX_PROPORTION = 8.0
+
+# Share by which a pixel may differ from a square one and is still shown as one.
+SQUARE_TOLERANCE = 0.01
+
+# Of the values, those that are shown black and white.
+PERCENTILES = (0.5, 99.5)
 
 
 def slice_of(image: MedicalImage, values: np.ndarray, index: int | None = None) -> np.ndarray:
-    """(H, W[, C]): slice ``index`` (default: the middle one) of an array of the image's shape, as it is displayed."""
+    """Return a slice (H, W[, C]), by default the middle one, of an array of the image's shape.
+
+    The slice is as displayed.
+    """
     stack = as_displayed(image, values)
-    return stack[len(stack) // 2 if index is None else index]
+    if index is None:
+        index = len(stack) // 2
+    return stack[index]
 
 
 def picture(image: MedicalImage, index: int | None = None) -> np.ndarray:
-    """(H, W, 3) uint8 of an image or one slice of it."""
+    """Return (H, W, 3) uint8 of an image or one slice of it."""
     pixels = to_8_bits(slice_of(image, image.pixels, index))
-    return np.ascontiguousarray(
-        pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-    )
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return np.ascontiguousarray(pixels)
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """uint8 as it is; of other types the 0.5th to 99.5th percentile from black to white."""
+    """Return uint8 as it is; of other types the ``PERCENTILES`` from black to white."""
     if pixels.dtype == np.uint8:
         return pixels
-    offset, gain = intensity_range(pixels, 0.5, 99.5)
-    return (np.clip((np.nan_to_num(pixels.astype(np.float32)) - offset) * gain, 0, 1) * 255).astype(
-        np.uint8
-    )
+
+    offset, gain = intensity_range(pixels, *PERCENTILES)
+    values = np.nan_to_num(pixels.astype(np.float32))
+    brightness = np.clip((values - offset) * gain, 0, 1)
+    return (brightness * 255).astype(np.uint8)
 
 
 def paint(
-    shown: np.ndarray, labels: np.ndarray, colors: Sequence[str], objects=None, alpha=0.35
+    shown: np.ndarray,
+    labels: np.ndarray,
+    colors: Sequence[str],
+    objects: np.ndarray | None = None,
+    alpha: float = 0.35,
 ) -> np.ndarray:
-    """(h, w, 3) uint8: each class of ``labels`` (H, W) in its colour over ``shown`` (H, W, 3), at most ``LONGEST`` px.
-    With ``objects``, the ids of (H, W), each of them is outlined in its full colour.
+    """Return (h, w, 3) uint8: each class in its colour over a picture.
+
+    ``shown`` is (H, W, 3) uint8, ``labels`` (H, W) uint8; both are shrunk to ``LONGEST_SIDE``. With
+    ``objects``, the ids of (H, W), each of them is outlined in its full colour.
     """
-    shown, labels = shrink(shown, cv2.INTER_AREA), shrink(labels, cv2.INTER_NEAREST_EXACT)
-    masks = torch.from_numpy(np.stack([labels == i for i in range(1, len(colors) + 1)]))
-    painted = draw_segmentation_masks(
-        torch.from_numpy(shown).permute(2, 0, 1), masks, alpha, list(colors)
+    shown = shrink(shown, cv2.INTER_AREA)
+    labels = shrink(labels, cv2.INTER_NEAREST_EXACT)
+
+    masks = np.stack([labels == label for label in range(1, len(colors) + 1)])
+    painted_tensor = draw_segmentation_masks(
+        torch.from_numpy(shown).permute(2, 0, 1), torch.from_numpy(masks), alpha, list(colors)
     )
-    painted = np.ascontiguousarray(painted.permute(1, 2, 0).numpy())
+    painted = np.ascontiguousarray(painted_tensor.permute(1, 2, 0).numpy())
+
     if objects is not None:
-        ids = shrink(objects, cv2.INTER_NEAREST_EXACT).astype(np.float32)
-        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-        edges = (ids > 0) & (
-            cv2.morphologyEx(ids, cv2.MORPH_GRADIENT, cross) > 0
-        )  # of an object, or between two
-        painted[edges] = np.array([(255, 255, 255), *map(ImageColor.getrgb, colors)], np.uint8)[
-            labels[edges]
-        ]
+        edges = edges_of(shrink(objects, cv2.INTER_NEAREST_EXACT))
+        # What has an id but no label is outlined in white.
+        palette = [(255, 255, 255), *(ImageColor.getrgb(color) for color in colors)]
+        painted[edges] = np.array(palette, np.uint8)[labels[edges]]
     return painted
 
 
+def edges_of(objects: np.ndarray) -> np.ndarray:
+    """Return (H, W) bool: pixels of objects that touch the background or another object."""
+    ids = objects.astype(np.float32)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    gradient = cv2.morphologyEx(ids, cv2.MORPH_GRADIENT, cross)
+    return (ids > 0) & (gradient > 0)
+
+
 def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
-    """At most ``LONGEST`` px on the longer side."""
-    zoom = LONGEST / max(values.shape[:2])
+    """Return (H, W[, C]) values with at most ``LONGEST_SIDE`` px on the longer side."""
+    zoom = LONGEST_SIDE / max(values.shape[:2])
     if zoom >= 1:
         return values
-    values = (
-        values.astype(np.float32) if values.dtype == np.int32 else values
-    )  # exact for ids below 2**24
+
+    if values.dtype == np.int32:
+        # OpenCV resizes no int32; float32 is exact for ids below 2**24.
+        values = values.astype(np.float32)
     return cv2.resize(values, None, fx=zoom, fy=zoom, interpolation=interpolation)
 
 
 def proportion(image: MedicalImage) -> float:
-    """How many times taller than wide a displayed pixel is in the body, 8 at most; 1 where the spacing is not known."""
-    rows, columns = (to_stack(image).spacing or (1.0, 1.0))[-2:]
-    return float(np.clip(rows / columns, 1 / 8, 8))
+    """Return how many times taller than wide a displayed pixel is in the body, 8 at most.
+
+    1 where the spacing is not known.
+    """
+    spacing = to_stack(image).spacing
+    if not spacing:
+        return 1.0
+    row_step, column_step = spacing[-2:]
+    return float(np.clip(row_step / column_step, 1 / MAX_PROPORTION, MAX_PROPORTION))
 
 
 def png(pixels: np.ndarray, image: MedicalImage) -> bytes:
-    """PNG file of a displayed slice (h, w, 3) uint8, enlarged along one side to be as tall and wide as in the body."""
-    if abs((ratio := proportion(image)) - 1) > 0.01:
-        size = (round(pixels.shape[1] * max(1, 1 / ratio)), round(pixels.shape[0] * max(1, ratio)))
+    """Return the PNG file of a displayed slice (h, w, 3) uint8 of an image.
+
+    It is enlarged along one side to be as tall and wide as in the body.
+    """
+    ratio = proportion(image)
+    if abs(ratio - 1) > SQUARE_TOLERANCE:
+        height, width = pixels.shape[:2]
+        size = (round(width * max(1, 1 / ratio)), round(height * max(1, ratio)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
-    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()

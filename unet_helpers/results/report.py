@@ -1,56 +1,79 @@
 """A result as one HTML file that needs nothing else: no server, no kernel, no network."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import SaveError
 from ..files import written_whole
+from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from ..preprocessing.resample import resize
-from .exports import made_aside
-from .measurements import in_words
+from .measurements import in_words, slices_per_frame
+from .output import made_aside, output_path
 from .overlay import to_8_bits
 from .save import manifest
 
+if TYPE_CHECKING:
+    from .segmentation import Segmentation
+
 PAGE = Path(__file__).with_name("report_page")
 TEMPLATES = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
-BYTES = {True: 4_500_000, False: 7_500_000}  # of all arrays in base64: a single image, a volume
-MAX_ROWS = 2000  # of the table in the page; the whole of it is in the CSV file that ``save`` writes
+
+# The page's JavaScript, in the order in which it is put together.
+SCRIPTS = ("mask.js", "files.js", "table.js", "page.js")
+
+# Bytes of all arrays in base64: a page of an image stays below 5 MB, one of a volume below 8 MB.
+MAX_BYTES_OF_IMAGE = 4_500_000
+MAX_BYTES_OF_VOLUME = 7_500_000
+
+# How many times smaller the image may be shown to keep the page small; the first that fits.
+SHRINKS = (1, 2, 3, 4, 6, 8, 12, 16)
+
+# Steps of the slider from 0 to 1; the result's own threshold is one more.
+SLIDER_STEPS = 200
+
+# Rows of the table in the page; the whole of it is in the CSV file that ``save`` writes.
+MAX_ROWS = 2000
+
+# What tells an index that `report_index` wrote from another program's.
+INDEX_MARK = "unet_helpers report index"
+
+MAX_UINT16 = 65535
 
 
-def write_report(result, path: Path, overwrite: bool = False) -> Path:
+def write_report(result: Segmentation, path: str | Path, overwrite: bool = False) -> Path:
+    """Write the page; SaveError where it exists and may not be replaced, or cannot be written."""
+    path = output_path(path)
     with made_aside(path, path.parent, overwrite) as aside:
         (aside / path.name).write_text(page_of(result), encoding="utf-8")
     return path
 
 
-def page_of(result) -> str:
-    table, image, card = result.measure(), result.image, result.card
-    script = "".join(
-        (PAGE / f"{name}.js").read_text("utf-8") for name in ("mask", "files", "table", "page")
-    )
+def page_of(result: Segmentation) -> str:
+    """Return the HTML text that shows all of a result, with everything in it."""
+    image = result.image
+    card = result.card
+    table = result.measure()
+
+    levels = Levels.of(result)
+    arrays = mask_arrays(result, levels)
+    shown = image_that_fits(image, bytes_taken=sum(len(packed) for packed in arrays.values()))
+    arrays["pixels"] = shown.packed
+
+    script = "".join((PAGE / name).read_text("utf-8") for name in SCRIPTS)
     style = (PAGE / "page.css").read_text("utf-8")
-    arrays, facts, notes = arrays_of(result)
-    rows = table.round(4).head(MAX_ROWS).to_json(orient="values")
-    if len(table) > MAX_ROWS:
-        notes.append(
-            f"The table below holds the first {MAX_ROWS:,} of {len(table):,} rows; measure() has them all."
-        )
-    facts |= {
-        "name": f"{image.name}_{card.name}",
-        "classes": card.classes,
-        "colors": card.colors,
-        "share": card.min_component_share,
-        "columns": list(table),
-        "rows": json.loads(rows),
-    }
     return TEMPLATES.get_template("report.html.j2").render(
         result=result,
         image=image,
@@ -58,92 +81,213 @@ def page_of(result) -> str:
         style=style,
         script=script,
         arrays=arrays,
-        facts=facts,
+        facts=facts_of_arrays(result, levels, shown) | facts_of_table(result, table),
         summary=in_words(result.summary()),
-        manifest=manifest(result, len(table)),
+        manifest=manifest(result, objects=len(table)),
         warnings=[text for text in (result.explain(), *result.warnings) if text],
-        notes=[*image.notes, *notes],
+        notes=[*image.notes, *notes_on_page(shown, table)],
         script_hash=digest(script),
         style_hash=digest(style),
-        shape=" × ".join(map(str, image.spatial_shape)),
+        shape=" × ".join(str(length) for length in image.spatial_shape),
     )
 
 
-def arrays_of(result) -> tuple[dict[str, str], dict, list[str]]:
-    """The page's arrays, deflated and in base64; what it must know of them; and what was left out, in sentences."""
-    image, depth = result.image, len(as_displayed(result.image, result.labels))
-    steps = np.unique(np.append(np.arange(201) / 200, result.threshold)).astype(np.float32)
-    foreground = as_displayed(image, result.foreground)
-    # the last step that a probability reaches, compared in float32 as ``labels`` does: the mask of a step is exact
-    levels = np.clip(np.searchsorted(steps, foreground, side="right") - 1, 0, None).astype(np.uint8)
-    arrays = {"levels": pack(levels)}
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Probabilities of the foreground as steps of the page's slider."""
+
+    steps: np.ndarray  # (N,) float32, ascending: the thresholds of the slider
+    values: np.ndarray  # (Z, Y, X) uint8: the last step that a pixel reaches
+
+    @classmethod
+    def of(cls, result: Segmentation) -> Levels:
+        """Compare in float32, as ``Segmentation.labels`` does: the mask of a step is exact."""
+        slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
+        steps = np.unique(np.append(slider, result.threshold)).astype(np.float32)
+
+        foreground = as_displayed(result.image, result.foreground)
+        last_step = np.searchsorted(steps, foreground, side="right") - 1
+        return cls(steps, values=np.clip(last_step, 0, None).astype(np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
+class ShownImage:
+    """The image as the page shows it."""
+
+    packed: str  # its pixels (Z, y, x[, C]) uint8, deflated and in base64
+    size: tuple[int, int]  # y, x in px
+    channels: int
+    shrink: int  # how many times smaller it is than the image
+
+
+def mask_arrays(result: Segmentation, levels: Levels) -> dict[str, str]:
+    """Return probabilities, objects and (of several) classes as displayed, packed."""
+    image = result.image
+    arrays = {"levels": pack(levels.values)}
+
     if len(result.probabilities) > 2:
-        arrays["classes"] = pack(
-            as_displayed(image, result.probabilities[1:].argmax(0).astype(np.uint8) + np.uint8(1))
-        )
+        most_likely = 1 + result.probabilities[1:].argmax(axis=0).astype(np.uint8)
+        arrays["classes"] = pack(as_displayed(image, most_likely))
+
     objects = as_displayed(image, result.objects)
-    arrays["objects"] = pack(objects.astype("<u4" if objects.max() > 65535 else "<u2"))
-    left, notes = BYTES[image.is_single] - sum(map(len, arrays.values())), []
-    pixels = to_8_bits(to_stack(image).pixels)
-    for shrink in (1, 2, 3, 4, 6, 8, 12, 16):
-        size = tuple(-(-n // shrink) for n in pixels.shape[1:3])
-        shown = np.stack([resize(np.ascontiguousarray(part), size) for part in pixels])
-        arrays["pixels"] = pack(shown)
-        if len(arrays["pixels"]) <= left:
+    arrays["objects"] = pack(objects.astype("<u4" if has_wide_ids(result) else "<u2"))
+    return arrays
+
+
+def has_wide_ids(result: Segmentation) -> bool:
+    """Return whether object ids need four bytes."""
+    return bool(result.objects.max() > MAX_UINT16)
+
+
+def image_that_fits(image: MedicalImage, bytes_taken: int) -> ShownImage:
+    """Return the image, shrunk until the page with all its arrays is small enough."""
+    limit = MAX_BYTES_OF_IMAGE if image.is_single else MAX_BYTES_OF_VOLUME
+    stack = to_8_bits(to_stack(image).pixels)
+    height, width = stack.shape[1:3]
+    channels = 1 if stack.ndim == 3 else stack.shape[3]
+
+    for shrink in SHRINKS:
+        size = (-(-height // shrink), -(-width // shrink))
+        slices = [resize(np.ascontiguousarray(pixels), size) for pixels in stack]
+        shown = ShownImage(pack(np.stack(slices)), size=size, channels=channels, shrink=shrink)
+        if len(shown.packed) <= limit - bytes_taken:
             break
-    if shrink > 1:
-        notes.append(
-            f"To keep the file small the image is shown {shrink} times smaller; mask and numbers are not."
-        )
+    return shown
+
+
+def facts_of_arrays(result: Segmentation, levels: Levels, shown: ShownImage) -> dict[str, Any]:
+    """Return what the page's JavaScript must know of its arrays."""
+    image = result.image
+    depth = len(levels.values)
+    is_movie = image.axes.startswith("T")
     spacing = to_stack(image).spacing or (1.0, 1.0, 1.0)
-    # where each displayed pixel lies in the image's own order
-    order = as_displayed(
-        image, np.arange(result.labels.size, dtype=np.int64).reshape(result.labels.shape)
-    )
-    corner = int(order[0, 0, 0])
-    first = [int(order.take(1 % n, axis).flat[0]) - corner for axis, n in enumerate(order.shape)]
-    facts = {
-        "shape": levels.shape,
-        "shown": shown.shape[1:3],
-        "channels": 1 if shown.ndim == 3 else shown.shape[3],
-        "steps": steps.tolist(),
-        "threshold": int(np.searchsorted(steps, np.float32(result.threshold))),
-        "spacing": ((1.0,) * 3 + tuple(map(float, spacing)))[-3:],
-        "wide": bool(objects.max() > 65535),
-        "frame": depth // len(image.pixels) if image.axes.startswith("T") else depth,
-        "own": {"shape": result.labels.shape, "start": corner, "steps": first},
-        "planes": not image.axes.startswith("T") and depth > 1,
+    return {
+        "shape": levels.values.shape,
+        "shown": shown.size,
+        "channels": shown.channels,
+        "steps": levels.steps.tolist(),
+        "threshold": int(np.searchsorted(levels.steps, np.float32(result.threshold))),
+        "spacing": three_steps(spacing),
+        "wide": has_wide_ids(result),
+        "frame": slices_per_frame(image, depth),
+        "own": own_order(result),
+        "planes": not is_movie and depth > 1,
         "method": result.card.instance_method,
         "body": image.lies_in_space and image.oriented,
     }
-    return arrays, facts, notes
+
+
+def three_steps(spacing: tuple[float, ...]) -> tuple[float, ...]:
+    """Return mm a step along slices, rows and columns; 1 for those that an image does not have."""
+    steps = (1.0, 1.0, 1.0, *(float(step) for step in spacing))
+    return steps[-3:]
+
+
+def own_order(result: Segmentation) -> dict[str, Any]:
+    """Return where each displayed pixel lies in the image's own order.
+
+    'start' is the index of the first displayed pixel in the flat array, 'steps' how far it is from
+    there to the next slice, row and column; 0 along an axis of one.
+    """
+    labels = result.labels
+    index = np.arange(labels.size, dtype=np.int64).reshape(labels.shape)
+    displayed = as_displayed(result.image, index)
+
+    start = int(displayed[0, 0, 0])
+    steps = []
+    for axis, length in enumerate(displayed.shape):
+        second = displayed.take(1 % length, axis)
+        steps.append(int(second.flat[0]) - start)
+    return {"shape": labels.shape, "start": start, "steps": steps}
+
+
+def facts_of_table(result: Segmentation, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what the page's JavaScript must know of the objects and their classes."""
+    rows = table.round(4).head(MAX_ROWS).to_json(orient="values")
+    return {
+        "name": f"{result.image.name}_{result.card.name}",
+        "classes": result.card.classes,
+        "colors": result.card.colors,
+        "share": result.card.min_component_share,
+        "columns": list(table),
+        "rows": json.loads(rows),
+    }
+
+
+def notes_on_page(shown: ShownImage, table: pd.DataFrame) -> list[str]:
+    """Return sentences about what the page leaves out."""
+    notes = []
+    if shown.shrink > 1:
+        notes.append(
+            f"To keep the file small the image is shown {shown.shrink} times smaller;"
+            " mask and numbers are not."
+        )
+    if len(table) > MAX_ROWS:
+        notes.append(
+            f"The table below holds the first {MAX_ROWS:,} of {len(table):,} rows;"
+            " measure() has them all."
+        )
+    return notes
 
 
 def pack(values: np.ndarray) -> str:
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes(), 9)).decode()
+    """Return an array's bytes, deflated and in base64."""
+    packed = zlib.compress(np.ascontiguousarray(values).tobytes(), 9)
+    return base64.b64encode(packed).decode()
 
 
 def digest(text: str) -> str:
-    """What a content security policy knows an inline script or style by."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    """Return what a content security policy knows an inline script or style by."""
+    sha256 = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(sha256).decode()}"
 
 
-def report_index(folder) -> Path:
-    """Write ``index.html`` with a link to every report in ``folder``; returns its path. Raises SaveError where there is
-    no report, or another program's file has that name.
+def report_index(folder: str | Path) -> Path:
+    """Write ``index.html`` with a link to every report in a folder.
+
+    An index that was written before is replaced.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Where `Segmentation.report` has written pages; ``~`` is the home.
+
+    Returns
+    -------
+    pathlib.Path
+        The absolute path of the index.
+
+    Raises
+    ------
+    SaveError
+        There is no report in the folder, or another program's file has that name.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> ones = np.ones((1, 8, 8), np.float32)
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = result.report(Path(folder) / "first.html")
+    ...     uh.report_index(folder).name
+    'index.html'
     """
-    folder, style = Path(folder), (PAGE / "page.css").read_text(encoding="utf-8")
+    folder = output_path(folder)
     path = folder / "index.html"
-    if path.exists() and "unet_helpers report index" not in path.read_text(
-        encoding="utf-8", errors="replace"
-    ):
+    if path.exists() and INDEX_MARK not in path.read_text(encoding="utf-8", errors="replace"):
         raise SaveError(f"{path} is another program's file: move it away first.")
+
     names = sorted(file.name for file in folder.glob("*.html") if file != path)
     if not names:
         raise SaveError(f"{folder} holds no report: write some with result.report first.")
-    text = TEMPLATES.get_template("index.html.j2").render(
-        names=names, style=style, style_hash=digest(style)
-    )
+
+    style = (PAGE / "page.css").read_text(encoding="utf-8")
+    template = TEMPLATES.get_template("index.html.j2")
+    text = template.render(names=names, style=style, style_hash=digest(style))
     with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(os.path.abspath(path))

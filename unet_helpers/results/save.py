@@ -1,9 +1,13 @@
-"""A result on disk: for people (mask, overlay), for programs (labels, objects, CSV) and for the record (JSON)."""
+"""A result on disk: for people (mask, overlay), programs (labels, CSV) and the record (JSON)."""
+
+from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -14,104 +18,165 @@ from ..images.tiff import write_ome_tiff
 from ..images.volumes import write_nifti
 from ..networks.engine import precision
 from ..version import __version__
-from .exports import EXPORTS, made_aside
+from .exports import EXPORTS
+from .output import made_aside, output_path
 
-ENDINGS = (*EXPORTS, ".html")
-FILES = {"overlay": "_overlay.png", "measurements": "_measurements.csv", "manifest": ".json"}
+if TYPE_CHECKING:
+    from .segmentation import Segmentation
+
+REPORT = ".html"
+
+# Endings of files for other programs, which ``save`` adds when asked.
+ENDINGS = (*EXPORTS, REPORT)
+
+# What every result has, behind its name.
+OVERLAY = "_overlay.png"
+MEASUREMENTS = "_measurements.csv"
+MANIFEST = ".json"
+MASK = "_mask.png"  # of single images
+
+# Endings that `write_like` may choose; some depend on the values of the answer.
+ENDINGS_LIKE_THE_INPUT = (".nii.gz", ".npy", ".png", ".ome.tif")
+
+# Larger ids than this do not fit into a 16-bit PNG.
+MAX_UINT16 = 65535
 
 
 def save(
-    result, folder: Path, formats: tuple[str, ...] = (), overwrite: bool = False, record=None
+    result: Segmentation,
+    folder: str | Path,
+    formats: Sequence[str] = (),
+    overwrite: bool = False,
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Path]:
-    """Write all files of a ``Segmentation`` to ``folder``, or none: they are made aside and then moved in.
-    The manifest, with what ``record`` holds, comes last: a folder that has it has all. Raises SaveError where the
-    folder cannot be written, or (before anything is computed) holds such a file and ``overwrite`` is False.
+    """Write all files of a ``Segmentation`` to ``folder``, or none; returns their paths by kind.
+
+    They are made aside and then moved in. The manifest, to which ``record`` is added, comes last: a
+    folder that has it has all. Raises SaveError where the folder cannot be written, or (before
+    anything is computed) holds such a file and ``overwrite`` is False.
     """
-    for ending in formats:
-        if ending not in ENDINGS:
-            raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
+    folder = output_path(folder)
     name = f"{result.image.name}_{result.card.name}"
-    endings = {*FILES.values(), "_mask.png", "_labels.txt", *formats}
-    like = (
-        ".nii.gz",
-        ".npy",
-        ".png",
-        ".ome.tif",
-    )  # of write_like: some depend on the answer's values
-    endings |= {f"_{kind}{ending}" for kind in ("labels", "objects") for ending in like}
-    present = sorted(name + ending for ending in endings if (folder / f"{name}{ending}").exists())
-    if present and not overwrite:
-        raise SaveError(
-            f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder."
-        )
+    check_formats(formats)
+    if not overwrite:
+        refuse_earlier_result(folder, name, formats)
+
     with made_aside(folder, folder, overwrite=True) as aside:
-        answers = {"labels": result.labels, "objects": result.objects}
         paths = {
-            kind: write_like(result.image, values, aside / f"{name}_{kind}")
-            for kind, values in answers.items()
+            "labels": write_like(result.image, result.labels, aside / f"{name}_labels"),
+            "objects": write_like(result.image, result.objects, aside / f"{name}_objects"),
+            "overlay": aside / f"{name}{OVERLAY}",
+            "measurements": aside / f"{name}{MEASUREMENTS}",
+            "manifest": aside / f"{name}{MANIFEST}",
         }
-        paths |= {kind: aside / f"{name}{ending}" for kind, ending in FILES.items()}
         paths["overlay"].write_bytes(result._repr_png_())
+
         table = result.measure()
         table.to_csv(paths["measurements"], index=False)
+
         if result.labels.ndim == 2:
-            paths["mask"] = aside / f"{name}_mask.png"
-            mask = Image.fromarray(
-                result.labels
-            )  # a palette image: class ids for a program, colours for the eye
-            mask.putpalette(
-                [
-                    part
-                    for color in ("#000000", *result.card.colors)
-                    for part in ImageColor.getrgb(color)
-                ]
-            )
-            mask.save(paths["mask"])
-        paths["manifest"].write_text(
-            json.dumps(manifest(result, len(table)) | (record or {}), indent=2) + "\n"
-        )
+            paths["mask"] = aside / f"{name}{MASK}"
+            write_palette_mask(result, paths["mask"])
+
+        facts = manifest(result, objects=len(table))
+        if record:
+            facts.update(record)
+        paths["manifest"].write_text(json.dumps(facts, indent=2) + "\n")
+
         for ending in formats:
             paths[ending] = aside / f"{name}{ending}"
-            (result.report if ending == ".html" else result.export)(paths[ending])
+            if ending == REPORT:
+                result.report(paths[ending])
+            else:
+                result.export(paths[ending])
     return {kind: folder / path.name for kind, path in paths.items()}
 
 
-def manifest(result, objects: int) -> dict:
-    """Everything needed to know how this answer came about, and to get it again."""
-    image, card = result.image, result.card
-    source = (
-        image.path.read_bytes()
-        if image.path is not None and image.path.is_file()
-        else image.pixels.tobytes()
-    )
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise SaveError where an ending is none of ``ENDINGS``."""
+    for ending in formats:
+        if ending not in ENDINGS:
+            raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
+
+
+def refuse_earlier_result(folder: Path, name: str, formats: Sequence[str]) -> None:
+    """Raise SaveError where ``folder`` holds a file that ``save`` might write."""
+    endings = {OVERLAY, MEASUREMENTS, MANIFEST, MASK, *formats}
+    endings.update(export.beside for export in EXPORTS.values() if export.beside)
+    for ending in ENDINGS_LIKE_THE_INPUT:
+        endings.update({f"_labels{ending}", f"_objects{ending}"})
+
+    present = sorted(name + ending for ending in endings if (folder / f"{name}{ending}").exists())
+    if present:
+        raise SaveError(
+            f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder."
+        )
+
+
+def write_palette_mask(result: Segmentation, path: Path) -> None:
+    """Write the labels as a palette PNG: class ids for a program, colours for the eye."""
+    palette: list[int] = []
+    for colour in ("#000000", *result.card.colors):
+        palette.extend(ImageColor.getrgb(colour))
+
+    mask = Image.fromarray(result.labels)
+    mask.putpalette(palette)
+    mask.save(path)
+
+
+def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
+    """Return all that is needed to know how this answer came about, and to get it again."""
+    image = result.image
+
+    pixels_per_class = {}
+    for label, name in enumerate(result.card.classes, 1):
+        pixels_per_class[name] = int(np.count_nonzero(result.labels == label))
+
+    expected = None
+    if result.expected_dice is not None:
+        expected = [round(value, 4) for value in result.expected_dice]
+
+    summary = {}
+    for name, (value, unit) in result.summary().items():
+        summary[name] = [round(float(value), 6), unit]
+
     return settings(result) | {
-        "input_sha256": hashlib.sha256(source).hexdigest(),
+        "input_sha256": sha256_of_input(image),
         "shape": list(image.spatial_shape),
         "places": result.places,
-        "classes": {
-            name: int(np.count_nonzero(result.labels == i))
-            for i, name in enumerate(card.classes, 1)
-        },
+        "classes": pixels_per_class,
         "objects": objects,
-        "expected_dice": result.expected_dice
-        and [round(value, 4) for value in result.expected_dice],
-        "summary": {
-            name: [round(float(value), 6), unit] for name, (value, unit) in result.summary().items()
-        },
+        "expected_dice": expected,
+        "summary": summary,
         "explanation": [result.explain()],
     }
 
 
-def settings(result) -> dict:
-    """What a manifest says before the answer is known."""
-    image, card = result.image, result.card
+def sha256_of_input(image: MedicalImage) -> str:
+    """Return the SHA-256 of the file that was read, or of the pixels where there is none."""
+    if image.path is not None and image.path.is_file():
+        content = image.path.read_bytes()
+    else:
+        content = image.pixels.tobytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def settings(result: Segmentation) -> dict[str, Any]:
+    """Return what a manifest says before the answer is known."""
+    image = result.image
+    card = result.card
+
+    spacing = None
+    if image.spacing is not None:
+        spacing = [float(step) for step in image.spacing]
+
     return {
         "model": card.name,
         "weights_sha256": result.weights_sha256,
         "unet_helpers": __version__,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "input": str(image.path or "array"),
-        "spacing_mm": image.spacing and [float(step) for step in image.spacing],
+        "spacing_mm": spacing,
         "threshold": result.threshold,
         "zoom": round(result.zoom, 6),
         "flips": result.flips,
@@ -124,22 +189,26 @@ def settings(result) -> dict:
 
 
 def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:
-    """Write ``values`` (the image's spatial shape; uint8, int32 or float32) to ``stem`` + ending; returns the path.
-    NIfTI gives .nii.gz with the same affine, codes and units; a DICOM series too, since its slices lie in
-    space. Stacks, and images whose spacing is known, give OME-TIFF; others PNG; arrays .npy.
+    """Write ``values`` in the format that suits the input, to ``stem`` + ending; returns the path.
+
+    ``values`` have the image's spatial shape and are uint8, int32 or float32. NIfTI gives .nii.gz
+    with the same affine, codes and units; a DICOM series too, since its slices lie in space. Arrays
+    give .npy; stacks, and images whose spacing is known, OME-TIFF; others PNG.
     """
     if image.axes == "XYZ" or image.affine is not None:
         return write_nifti(image, values, stem.with_name(f"{stem.name}.nii.gz"))
+
     if image.path is None:
-        np.save(path := stem.with_name(f"{stem.name}.npy"), values)
+        path = stem.with_name(f"{stem.name}.npy")
+        np.save(path, values)
         return path
-    if (
-        values.ndim == 2
-        and image.spacing is None
-        and values.max() < 65536
-        and values.dtype != np.float32
-    ):
-        whole = values if values.dtype == np.uint8 else values.astype(np.uint16)
-        Image.fromarray(whole).save(path := stem.with_name(f"{stem.name}.png"))
+
+    is_plain = values.ndim == 2 and image.spacing is None and values.dtype != np.float32
+    if is_plain and values.max() <= MAX_UINT16:
+        if values.dtype != np.uint8:
+            values = values.astype(np.uint16)
+        path = stem.with_name(f"{stem.name}.png")
+        Image.fromarray(values).save(path)
         return path
+
     return write_ome_tiff(image, values, stem.with_name(f"{stem.name}.ome.tif"))

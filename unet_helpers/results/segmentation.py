@@ -1,8 +1,12 @@
 """What comes back: a ``Segmentation`` that can be looked at, measured and saved."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,159 +14,424 @@ from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from ..networks.cards import ModelCard
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Opacity of the colours of an overlay. A thin vessel's colour would be lost on a coloured image.
+OPACITY = 0.35
+OPACITY_OF_VESSELS = 0.9
+
 
 def foreground_of(probabilities: np.ndarray) -> np.ndarray:
-    """(*spatial): the probability of any class but background, of (K, *spatial)."""
-    return probabilities[0] if len(probabilities) == 1 else 1 - probabilities[0]
+    """Return (*spatial): the probability of any class but background, of (K, *spatial)."""
+    if len(probabilities) == 1:
+        return probabilities[0]
+    return 1 - probabilities[0]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
-    """The answer of a network for one image, in the image's own shape and order."""
+    """The answer of a network for one image, in the image's own shape and order.
+
+    Parameters
+    ----------
+    image : MedicalImage
+        What was segmented.
+    card : ModelCard
+        What is known of the network.
+    probabilities : numpy.ndarray
+        float32, (K, *spatial), in the order of the image's own axes. K = 1: the probability of the
+        structure. K > 1: background and the card's classes, which sum to 1.
+    threshold : float
+        Foreground is where its probability reaches this, 0 to 1.
+    zoom : float
+        Working px per image px, as the network saw it.
+    flips : int
+        Answers averaged: test-time augmentation with turned and mirrored copies.
+    weights_sha256 : str
+        SHA-256 of the weights' file; empty where there is none.
+    warnings : tuple of str
+        Doubts about the image, from before the network ran.
+    spread : numpy.ndarray or None
+        (*spatial) standard deviation over the answers averaged; None of a single one.
+    places : dict
+        Of localised structures: name, and the voxel (z, y, x) of the middle as displayed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> probabilities = np.zeros((1, 8, 8), np.float32)
+    >>> probabilities[0, 2:6, 2:6] = 0.9
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    Segmentation of array by lungs: 8 × 8, 25.0% found
+    """
 
     image: MedicalImage
     card: ModelCard
-    probabilities: (
-        np.ndarray
-    )  # (K, *spatial) float32; K = 1 yes or no, K > 1 background and classes, summing to 1
-    threshold: float  # foreground is where the probability of it reaches this
-    zoom: float = 1.0  # working px per image px, as the network saw it
-    flips: int = 1  # answers averaged
+    probabilities: np.ndarray
+    threshold: float
+    zoom: float = 1.0
+    flips: int = 1
     weights_sha256: str = ""
-    warnings: tuple[str, ...] = ()  # of the input check, before the network ran
-    spread: np.ndarray | None = (
-        None  # (*spatial) standard deviation over the answers averaged; None of a single one
-    )
-    places: dict[str, tuple[float, ...]] = field(
-        default_factory=dict
-    )  # of localised structures: voxel as displayed
+    warnings: tuple[str, ...] = ()
+    spread: np.ndarray | None = None
+    places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def foreground(self) -> np.ndarray:
-        """(*spatial) float32: the probability of any class but background."""
+        """Probability of any class but background: float32, (*spatial).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((1, 2), np.uint8), "YX")
+        >>> probabilities = np.array([[[0.25, 1.0]], [[0.75, 0.0]]], np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["nuclei"], probabilities, threshold=0.5)
+        >>> result.foreground.tolist()
+        [[0.75, 0.0]]
+        """
         return foreground_of(self.probabilities)
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """(*spatial) uint8: 0 background, then the card's classes in their order."""
+        """Class of each pixel: uint8, (*spatial); 0 is background, then the card's classes.
+
+        Regions smaller than the card allows are dropped.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((1, 3), np.uint8), "YX")
+        >>> probabilities = np.array([[[0.4, 0.5, 0.6]]], np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+        >>> result.labels.tolist()
+        [[0, 1, 1]]
+        """
         labels = np.zeros(self.probabilities.shape[1:], np.uint8)
-        for i in range(
-            len(labels)
-        ):  # row by row (or slice by slice), so that huge images need no huge copies
+
+        # Row by row (or slice by slice), so that huge images need no huge copies.
+        for i in range(len(labels)):
             answer = self.probabilities[:, i]
-            classes = 1 if len(answer) == 1 else 1 + answer[1:].argmax(0)
+            classes: int | np.ndarray = 1
+            if len(answer) > 1:
+                classes = 1 + answer[1:].argmax(axis=0)
             labels[i] = np.where(foreground_of(answer) >= self.threshold, classes, 0)
-        if share := self.card.min_component_share:
+
+        share = self.card.min_component_share
+        if share:
             from .objects import drop_small_components
 
-            for volume in labels if self.image.axes.startswith("T") else [labels]:
+            volumes = labels if self.image.axes.startswith("T") else [labels]
+            for volume in volumes:
                 volume[:] = drop_small_components(volume, share)
         return labels
 
     @cached_property
     def objects(self) -> np.ndarray:
-        """(*spatial) int32: one id per object from 1 on, without gaps; 0 background."""
+        """Instance ids: int32, (*spatial); 0 is background, then 1, 2, ... without gaps.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((1, 4), np.uint8), "YX")
+        >>> probabilities = np.array([[[1, 0, 1, 1]]], np.float32)
+        >>> card = uh.MODELS["retinal_vessels"]
+        >>> result = uh.Segmentation(image, card, probabilities, threshold=0.5)
+        >>> result.objects.tolist()
+        [[1, 0, 2, 2]]
+        """
         from .objects import find_objects
 
         return find_objects(self)
 
     @cached_property
     def expected_dice(self) -> tuple[float, float, float] | None:
-        """The Dice that such an answer usually has, and an interval that holds nine in ten; None where not known."""
-        from .confidence import expected_dice
+        """The Dice that such an answer usually has, and an interval that holds nine in ten.
+
+        None where nothing was found, or where too little is known of the network.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((32, 32), np.uint8), "YX")
+        >>> nothing = np.zeros((1, 32, 32), np.float32)
+        >>> print(uh.Segmentation(image, uh.MODELS["lungs"], nothing, threshold=0.5).expected_dice)
+        None
+        """
+        from ..checks.expected_dice import expected_dice
 
         return expected_dice(self)
 
     def explain(self) -> str:
-        """Why the answer is empty, full or unusual, and what to try; '' where it is none of these."""
-        share, (least, most) = (
-            np.count_nonzero(self.labels) / self.labels.size,
-            self.card.usual_share,
-        )
-        if least < share < most:
-            return ""
-        if 0 < share < 1:
-            usual = f"where {least:.0%} to {most:.0%} are usual: another kind of image, or an inverted one?"
-            return f"{share:.1%} of it was found to be {self.card.classes[0]}, {usual} Try pixels.max() - pixels."
-        what, low, high = (
-            "everything" if share else "nothing",
-            self.foreground.min(),
-            self.foreground.max(),
-        )
-        found = f"{what} reaches the threshold {self.threshold:g}: probabilities go from {low:.3g} to {high:.3g}."
-        if self.warnings:
-            return f"{found} Perhaps this is not what {self.card.name} knows, which is {self.card.modality}."
-        if not share and high > self.threshold / 2:
-            found += f" threshold={0.9 * high:.2g} would show something."
-        found += f" Is it a {self.card.modality}, with the whole structure in view?"
-        zooms = (
-            self.card.preprocessing.scale != "square" and self.card.preprocessing.method == "slices"
-        )
-        return found + " zoom=0.5 or zoom=2 may help." * zooms
+        """Say why the answer is empty, full or unusual, and what to try.
+
+        Returns
+        -------
+        str
+            One or more sentences; '' where the answer is none of these.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((32, 32), np.uint8), "YX")
+        >>> nothing = np.zeros((1, 32, 32), np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], nothing, threshold=0.5)
+        >>> result.explain().split(":")[0]
+        'nothing reaches the threshold 0.5'
+        """
+        from .explanation import explain
+
+        return explain(self)
 
     def busiest_slice(self) -> int:
-        """The displayed slice with most of the structure; the middle one where there is nothing."""
+        """Find the slice with most of the structure.
+
+        Returns
+        -------
+        int
+            Its index as displayed, from 0; the middle one where nothing was found.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((3, 4, 4), np.uint8), "ZYX")
+        >>> probabilities = np.zeros((1, 3, 4, 4), np.float32)
+        >>> probabilities[0, 2] = 1
+        >>> result = uh.Segmentation(image, uh.MODELS["brain_flair"], probabilities, threshold=0.5)
+        >>> result.busiest_slice()
+        2
+        """
         amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
-        return int(amounts.argmax()) if amounts.any() else len(amounts) // 2
+        if not amounts.any():
+            return len(amounts) // 2
+        return int(amounts.argmax())
 
     def overlay(
         self, index: int | None = None, alpha: float | None = None, contours: bool = True
     ) -> np.ndarray:
-        """(H, W, 3) uint8: each class in its colour over slice ``index``, every object outlined in full colour.
-        ``alpha`` is 0.35 by default, and 0.9 for vessels, whose colour would be lost on a coloured image.
+        """Paint each class in its colour over a slice, every object outlined in full colour.
+
+        Parameters
+        ----------
+        index : int, optional
+            The slice as displayed, from 0; by default the one with most of the structure.
+        alpha : float, optional
+            Opacity of the colours, 0 to 1; 0.35 by default, and 0.9 for vessels, whose colour
+            would be lost on a coloured image.
+        contours : bool
+            Whether to outline the objects.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8, (H, W, 3); at most 1600 px on the longer side.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+        >>> ones = np.ones((1, 8, 8), np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> result.overlay().shape
+        (8, 8, 3)
         """
         from .overlay import paint, picture, slice_of
 
-        index = self.busiest_slice() if index is None else index
-        alpha = (0.9 if self.card.measures == "tree" else 0.35) if alpha is None else alpha
+        if index is None:
+            index = self.busiest_slice()
+        if alpha is None:
+            alpha = OPACITY_OF_VESSELS if self.card.measures == "tree" else OPACITY
+
         labels = slice_of(self.image, self.labels, index)
-        objects = slice_of(self.image, self.objects, index) if contours else None
+        objects = None
+        if contours:
+            objects = slice_of(self.image, self.objects, index)
         return paint(picture(self.image, index), labels, self.card.colors, objects, alpha)
 
-    def measure(self):
-        """A pandas.DataFrame, one row per object: size and shape in px, and in µm or mm where the spacing is known."""
+    def measure(self) -> pd.DataFrame:
+        """Measure each object: its size and shape, where it lies and how bright the image is there.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per object, in px, and in µm or mm where the spacing is known. Objects of
+            single images, of movies and of cards whose objects are slices are measured in 2D,
+            others in 3D.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> probabilities = np.zeros((1, 8, 8), np.float32)
+        >>> probabilities[0, 2:6, 2:6] = 1
+        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX", spacing=(0.5, 0.5))
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+        >>> result.measure()[["area_px", "area_mm2"]].iloc[0].tolist()
+        [16.0, 4.0]
+        """
         from .measurements import measure
 
         return measure(self)
 
     def summary(self) -> dict[str, tuple[float, str]]:
-        """The answer in a few named numbers with their units: objects and their sizes, or the vessels' length."""
+        """Give the answer in a few named numbers.
+
+        Returns
+        -------
+        dict
+            Name, and (value, unit): the number of objects and their sizes, or the length and width
+            of vessels, and the Dice to be expected where that is known.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> probabilities = np.zeros((1, 8, 8), np.float32)
+        >>> probabilities[0, 2:6, 2:6] = 1
+        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+        >>> card = uh.MODELS["brain_flair"]
+        >>> uh.Segmentation(image, card, probabilities, threshold=0.5).summary()["total area"]
+        (16.0, 'px')
+        """
         from .measurements import summary
 
         return summary(self)
 
-    def export(self, path, *, overwrite: bool = False) -> Path:
-        """Write for another program, by the path's ending: .geojson, .roi.zip, .seg.nrrd, .nii.gz, .dcm (a DICOM
-        segmentation of DICOM slices) or .csv. Raises SaveError for another ending, where the file exists and
-        ``overwrite`` is False, and where it cannot be written.
+    def export(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the result for another program, by the path's ending.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ends in .geojson (QuPath), .roi.zip (ImageJ), .seg.nrrd (3D Slicer), .nii.gz (ITK-SNAP
+            and others), .dcm (a DICOM segmentation of DICOM slices) or .csv; ``~`` is the home.
+        overwrite : bool
+            Whether a file of that name may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        SaveError
+            Another ending, a file that exists where ``overwrite`` is False (before anything is
+            computed), or one that cannot be written.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+        >>> ones = np.ones((1, 8, 8), np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.export(Path(folder) / "lungs.geojson").name
+        'lungs.geojson'
         """
         from .exports import export
 
-        return export(self, Path(path), overwrite)
+        return export(self, path, overwrite)
 
-    def report(self, path, *, overwrite: bool = False) -> Path:
-        """Write one HTML file that shows all of this result, offline, with a live threshold; errors as ``export``."""
+    def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write one HTML file that shows all of this result, offline, with a live threshold.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The file; ``~`` is the home.
+        overwrite : bool
+            Whether a file of that name may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        SaveError
+            The file exists and ``overwrite`` is False (before anything is computed), or cannot be
+            written.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+        >>> ones = np.ones((1, 8, 8), np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.report(Path(folder) / "lungs.html").name
+        'lungs.html'
+        """
         from .report import write_report
 
-        return write_report(self, Path(path), overwrite)
+        return write_report(self, path, overwrite)
 
     def save(
-        self, folder, *, formats: tuple[str, ...] = (), overwrite: bool = False
+        self, folder: str | Path, *, formats: tuple[str, ...] = (), overwrite: bool = False
     ) -> dict[str, Path]:
-        """Write mask, labels, overlay, measurements and a manifest to ``folder``; returns their paths by kind.
+        """Write mask, labels, objects, overlay, measurements and a manifest to a folder.
 
-        ``formats`` adds files for other programs by their endings, as in ``export``, and '.html' for the report.
-        Raises SaveError where a file of an earlier result would be overwritten and ``overwrite`` is False.
+        Parameters
+        ----------
+        folder : str or pathlib.Path
+            Made where it is not there; ``~`` is the home.
+        formats : tuple of str
+            Endings of further files for other programs, as in `export`, and '.html' for the report.
+        overwrite : bool
+            Whether files of an earlier result of this image and network may be replaced.
+
+        Returns
+        -------
+        dict
+            The paths by kind: 'labels', 'objects', 'overlay', 'measurements', 'manifest', for
+            single images 'mask', and each of ``formats``.
+
+        Raises
+        ------
+        SaveError
+            An unknown format, a file that would be replaced where ``overwrite`` is False (before
+            anything is computed), or a folder that cannot be written: nothing is written then.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+        >>> ones = np.ones((1, 8, 8), np.float32)
+        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.save(folder)["mask"].name
+        'array_lungs_mask.png'
         """
         from .save import save
 
-        return save(self, Path(folder).expanduser(), tuple(formats), overwrite)
+        return save(self, folder, formats, overwrite)
 
     def __repr__(self) -> str:
-        size = " × ".join(map(str, self.image.spatial_shape))
-        return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {(self.labels > 0).mean():.1%} found"
+        size = " × ".join(str(length) for length in self.image.spatial_shape)
+        share = (self.labels > 0).mean()
+        return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {share:.1%} found"
 
     def _repr_png_(self) -> bytes:
+        """Return the overlay as a PNG file, which a notebook's cell shows."""
         from .overlay import png
 
         return png(self.overlay(), self.image)

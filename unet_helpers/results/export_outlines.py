@@ -1,0 +1,209 @@
+"""Outlines of objects for programs that draw: QuPath and ImageJ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from PIL import ImageColor
+from scipy.ndimage import find_objects
+
+from ..images.stack import as_displayed
+from .measurements import classes_of, slices_per_frame
+
+if TYPE_CHECKING:
+    from roifile import ImagejRoi
+
+    from .segmentation import Segmentation
+
+Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+
+# A closed line of (x, y) corners of pixels: pixel (0, 0) is the square from (0, 0) to (1, 1).
+Ring = list[tuple[int, int]]
+
+# The outer ring of an area, then those of its holes.
+Polygon = list[Ring]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One object in one displayed slice."""
+
+    number: int  # its id
+    frame: int  # point in time, from 0
+    slice_index: int  # of the frame, from 0
+    polygons: list[Polygon]  # several where the object is in pieces there
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What another program shows an object as."""
+
+    name: str
+    colour: Colour
+
+
+def outlines(result: Segmentation) -> Iterator[Outline]:
+    """Yield each object of each slice as displayed."""
+    stack = as_displayed(result.image, result.objects)
+    depth = slices_per_frame(result.image, len(stack))
+
+    for i, ids in enumerate(stack):
+        for number, box in enumerate(find_objects(ids), 1):
+            if box is None:
+                continue
+            rows, columns = box
+            pieces = polygons(ids[box] == number)
+            yield Outline(
+                number=number,
+                frame=i // depth,
+                slice_index=i % depth,
+                polygons=[shifted(piece, x=columns.start, y=rows.start) for piece in pieces],
+            )
+
+
+def shifted(polygon: Polygon, x: int, y: int) -> Polygon:
+    """Move a polygon to the right and down."""
+    return [[(corner_x + x, corner_y + y) for corner_x, corner_y in ring] for ring in polygon]
+
+
+def polygons(mask: np.ndarray) -> list[Polygon]:
+    """Return the polygons of an (H, W) mask; their area is the number of its pixels."""
+    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    _, stops = np.nonzero(steps == -1)
+
+    # Each run of pixels in a row is a box, and the mask the union of these.
+    runs = shapely.box(starts, rows, stops, rows + 1)
+    pieces = shapely.get_parts(shapely.union_all(runs))
+    return [rings_of(piece) for piece in shapely.simplify(pieces, tolerance=0)]
+
+
+def rings_of(piece: shapely.Polygon) -> Polygon:
+    """Return the corners of a shapely polygon, whole numbers."""
+    rings = [piece.exterior, *piece.interiors]
+    return [[(int(x), int(y)) for x, y in ring.coords] for ring in rings]
+
+
+def appearances(result: Segmentation) -> list[Appearance]:
+    """Return name and colour of each object by its id, those of its class.
+
+    Where objects have no class, these are the card's title and first colour. The entry for id 0 is
+    not used.
+    """
+    card = result.card
+    colours = [rgb(colour) for colour in card.colors]
+
+    classes = classes_of(result)
+    if classes is None:
+        count = int(result.objects.max()) + 1
+        return [Appearance(card.title, colours[0])] * count
+
+    by_class = [Appearance(*pair) for pair in zip(card.classes, colours, strict=True)]
+    return [by_class[max(int(label), 1) - 1] for label in classes]
+
+
+def rgb(colour: str) -> Colour:
+    """Return red, green and blue, 0 to 255, of a colour's name or hexadecimal code."""
+    red, green, blue = ImageColor.getrgb(colour)[:3]
+    return red, green, blue
+
+
+def write_geojson(result: Segmentation, path: Path) -> None:
+    """Write one annotation per object and slice in QuPath's GeoJSON.
+
+    x and y are in px of the displayed slice; areas have holes.
+    """
+    looks = appearances(result)
+
+    features = []
+    for outline in outlines(result):
+        geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": outline.polygons}
+        if len(outline.polygons) == 1:
+            geometry = {"type": "Polygon", "coordinates": outline.polygons[0]}
+        if not result.image.is_single:
+            geometry["plane"] = {"c": -1, "z": outline.slice_index, "t": outline.frame}
+
+        look = looks[outline.number]
+        properties = {
+            "objectType": "annotation",
+            "name": f"Object {outline.number}",
+            "object": outline.number,
+            "classification": {"name": look.name, "color": look.colour},
+        }
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+def write_rois(result: Segmentation, path: Path) -> None:
+    """Write a .zip of ImageJ ROIs, one per object and slice.
+
+    Objects with holes or in several pieces are composite ROIs.
+    """
+    from roifile import roiwrite
+
+    looks = appearances(result)
+
+    rois = []
+    for outline in outlines(result):
+        roi = roi_of(outline.polygons)
+        roi.name = f"{outline.number:05d}"
+        roi.stroke_color = bytes((255, *looks[outline.number].colour))  # alpha, red, green, blue
+        if not result.image.is_single:
+            # ImageJ counts slices and frames from 1.
+            roi.position = outline.slice_index + 1
+            roi.z_position = outline.slice_index + 1
+            roi.t_position = outline.frame + 1
+            roi.name += f"-{roi.t_position:04d}-{roi.z_position:04d}"
+        rois.append(roi)
+
+    # roifile appends to a file that is there, and writes none where there is no object.
+    path.unlink(missing_ok=True)
+    roiwrite(path, rois, mode="w")
+
+
+def roi_of(polygons: list[Polygon]) -> ImagejRoi:
+    """Return the ImageJ ROI of an object's polygons in one slice."""
+    from roifile import ImagejRoi
+
+    rings = [np.array(ring[:-1], np.int32) for polygon in polygons for ring in polygon]
+    if len(rings) > 1:
+        return composite_roi(rings)
+
+    roi = ImagejRoi.frompoints(rings[0])
+    # roifile takes corners for pixels, and makes the box one larger.
+    roi.right -= 1
+    roi.bottom -= 1
+    return roi
+
+
+def composite_roi(rings: list[np.ndarray]) -> ImagejRoi:
+    """Return an ImageJ ROI of several rings, each (corners, 2) of x and y."""
+    from roifile import ROI_TYPE, ImagejRoi
+
+    corners = np.concatenate(rings)
+    left, top = corners.min(axis=0).tolist()
+    right, bottom = corners.max(axis=0).tolist()
+    path = np.concatenate([shape_path(ring) for ring in rings]).astype(np.float32)
+    return ImagejRoi(
+        roitype=ROI_TYPE.RECT,
+        left=left,
+        top=top,
+        right=right,
+        bottom=bottom,
+        shape_roi_size=len(path),
+        multi_coordinates=path,
+    )
+
+
+def shape_path(ring: np.ndarray) -> np.ndarray:
+    """Return a ring as ImageJ's shape path: 0 x y moves, 1 x y draws a line, 4 closes."""
+    draws = np.ones(len(ring), ring.dtype)
+    draws[0] = 0
+    steps = np.column_stack([draws, ring])
+    return np.append(steps, 4)

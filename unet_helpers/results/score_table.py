@@ -1,0 +1,95 @@
+"""A result against the truth that a person has drawn: each of ``METRICS``, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .metrics import METRICS, Metric, same_shape
+from .segmentation import Segmentation
+
+
+def score_table(result: Segmentation, truth: np.ndarray) -> pd.DataFrame:
+    """Score a result against the truth: Dice, IoU, sensitivity, precision, surface distance.
+
+    Parameters
+    ----------
+    result : Segmentation
+        The answer of a network.
+    truth : numpy.ndarray
+        Of the image's spatial shape and order. Of a card with several classes it holds their ids,
+        0 background; of any other (and of nuclei, whose classes only serve to tell objects apart)
+        whatever is not 0 counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a class, and one for all classes together where there are several. Distances are in
+        mm where the image's spacing is known, else in px.
+
+    Raises
+    ------
+    ArgumentError
+        ``truth`` has another shape than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> probabilities = np.zeros((1, 8, 8), np.float32)
+    >>> probabilities[0, 2:6, 2:6] = 1
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> truth = np.zeros((8, 8), np.uint8)
+    >>> truth[2:6, 4:8] = 1
+    >>> float(uh.score_table(result, truth)["Dice"].iloc[0])
+    0.5
+    """
+    truth, labels = same_shape(truth, result.labels)
+    masks = masks_by_name(result, truth, labels)
+
+    spacing = None
+    unit = "px"
+    if result.image.spacing is not None:
+        spacing = result.image.spacing[: truth.ndim]
+        unit = "mm"
+
+    columns = {}
+    for name, metric in METRICS.items():
+        heading = name
+        if metric.needs == "masks and spacing":
+            heading = f"{name} ({unit})"
+        columns[heading] = [score(metric, pair, spacing) for pair in masks.values()]
+
+    return pd.DataFrame(columns, index=pd.Index(list(masks), name="Class"))
+
+
+def masks_by_name(
+    result: Segmentation, truth: np.ndarray, labels: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the masks (truth, answer) that are compared, by the name of their row."""
+    card = result.card
+    together = (truth > 0, labels > 0)
+
+    # The classes of nuclei, interior and border, are no structures of their own.
+    has_classes = len(card.classes) > 1 and card.instance_method != "interiors"
+    if not has_classes:
+        return {card.title: together}
+
+    masks = {
+        name.capitalize(): (truth == label, labels == label)
+        for label, name in enumerate(card.classes, 1)
+    }
+    masks["Together"] = together
+    return masks
+
+
+def score(
+    metric: Metric, masks: tuple[np.ndarray, np.ndarray], spacing: Sequence[float] | None
+) -> float:
+    """Apply one metric to (truth, answer)."""
+    if metric.needs == "masks and spacing":
+        return metric.function(*masks, spacing)
+    return metric.function(*masks)
