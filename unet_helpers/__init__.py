@@ -24,7 +24,8 @@ from .images.image import MedicalImage
 from .images.read import read_image
 from .inference.segment import segment
 from .networks.cards import MODELS, ModelCard
-from .networks.load import export_onnx, list_models, load_model, save_model
+from .networks.export import export_onnx
+from .networks.load import list_models, load_model, save_model
 from .networks.unet import UNet
 from .results.segmentation import Segmentation
 from .samples import list_samples, sample, samples_at_hand
@@ -33,10 +34,14 @@ from .version import __version__
 # These load matplotlib, scikit-image or the trainer, so not before they are used.
 LAZY_NAMES = {
     "figures.show": ["show", "compare"],
-    "figures.viewer": ["three_planes", "gallery", "playground", "live"],
-    "figures.scores": ["score_table", "threshold_curve", "calibration", "disagreement_figure"],
-    "figures.network": ["diagram", "feature_maps", "without_skips", "compare_skips"],
-    "preprocessing.out_of_distribution": ["ood_score", "suggest_model"],
+    "figures.viewer": ["three_planes", "gallery"],
+    "figures.widgets": ["playground", "live"],
+    "figures.scores": ["threshold_curve", "calibration", "disagreement_figure"],
+    "figures.diagram": ["diagram"],
+    "figures.network": ["feature_maps"],
+    "figures.skips": ["without_skips", "compare_skips"],
+    "results.score_table": ["score_table"],
+    "checks.suggest": ["ood_score", "suggest_model"],
     "results.metrics": ["dice", "iou"],
     "results.report": ["report_index"],
     "training.finetune": ["fine_tune"],

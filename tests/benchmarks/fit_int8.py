@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import unet_helpers as uh
 from unet_helpers.networks.cards import MODELS, WEIGHTS
-from unet_helpers.networks.engine import rounded_layers
+from unet_helpers.networks.openvino_graph import rounded_layers
 from unet_helpers.networks.unet import UNet
-from unet_helpers.training.recipes import Case
+from unet_helpers.training.datasets import Case
 from unet_helpers.training.tasks import TASKS, read_cases
 
 LOSS = 0.002
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("cards", nargs="+", choices=sorted(TASKS))
     parser.add_argument(
-        "--data", type=Path, required=True, help="with one folder a card, as docs/TRAINING.md says"
+        "--data", type=Path, required=True, help="with one folder a card, as docs/training/data.md says"
     )
     parser.add_argument(
         "--write", action="store_true", help="keep the ranges in the card, where it loses nothing"

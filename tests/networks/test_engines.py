@@ -1,4 +1,4 @@
-"""Engines: OpenVINO and ONNX Runtime answer as torch does, bfloat16 nearly so; weights are those of now."""
+"""OpenVINO and ONNX Runtime answer as torch does, bfloat16 nearly so; weights are the latest."""
 
 import copy
 import json
@@ -17,7 +17,8 @@ import torch
 from helpers.places import ROOT
 
 import unet_helpers as uh
-from unet_helpers.networks import engine, load
+from unet_helpers.networks import engine, export
+from unet_helpers.networks.openvino_graph import rounded_layers
 from unet_helpers.networks.unet import UNet, fold_batch_norm
 
 SAMPLE_IMAGES = ROOT / "sample_images"
@@ -73,8 +74,11 @@ def test_integers_of_8_bits_answer_nearly_as_torch_does():
 
 
 def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
-    """As torch's own rounding gives them: inputs of the second convolutions and of all on the way up, what comes over
-    a skip connection before its pooling, too, and the weights of all but the first and last convolution."""
+    """The rounding is restated with torch's own operations.
+
+    Inputs of the second convolutions and of all on the way up are rounded, those of a skip
+    connection before its pooling, and the weights of all but the first and last convolution.
+    """
     pytest.importorskip("openvino")
     network, ranges = (
         UNet(1, 1, features=4, depth=1).eval(),
@@ -89,7 +93,7 @@ def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
         "decoder1.dec1conv1",
         "decoder1.dec1conv2",
     ]
-    assert engine.rounded_layers(network) == names
+    assert rounded_layers(network) == names
 
     def rounded(x, low: float, high: float):
         step = (high - low) / 255
@@ -131,7 +135,7 @@ def test_a_card_without_ranges_is_not_computed_with_8_bits(monkeypatch):
 
 def compiled(model):
     """What this thread computes it with."""
-    return engine.COMPILED[model][get_ident()][1]
+    return engine.COMPILED[model][get_ident()].network
 
 
 def same(model, x) -> bool:
@@ -158,7 +162,7 @@ def test_a_network_is_computed_with_its_weights_of_now():
 
 
 def test_threads_do_not_wait_for_each_other():
-    """OpenVINO computes the images of one compiled network in turn; workers of Dask may have several threads."""
+    """OpenVINO computes the images of one compiled network in turn; Dask has several threads."""
     pytest.importorskip("openvino")
     fast, together = uh.load_model("retinal_vessels", engine="openvino"), Barrier(2)
     x = images(fast, 1, 32, 32)
@@ -169,7 +173,7 @@ def test_threads_do_not_wait_for_each_other():
 
     with ThreadPoolExecutor(2) as executor:
         answers = list(executor.map(computed, range(2)))
-    assert len({id(network) for _, network in engine.COMPILED[fast].values()}) == 2
+    assert len({id(compiled.network) for compiled in engine.COMPILED[fast].values()}) == 2
     torch.testing.assert_close(answers[0], answers[1])
 
 
@@ -210,7 +214,8 @@ model, x = uh.load_model("retinal_vessels", engine="openvino"), torch.rand(1, 1,
 here = run(model, x)
 def there(number):
     return run(model, x).numpy()
-one = dict(initializer=torch.set_num_threads, initargs=(1,))  # else torch, too, waits for threads of its parent
+# With more than one thread torch, too, would wait for threads of its parent.
+one = dict(initializer=torch.set_num_threads, initargs=(1,))
 with ProcessPoolExecutor(2, multiprocessing.get_context("fork"), **one) as executor:
     for answer in executor.map(there, range(4)):
         assert abs(answer - here.numpy()).max() < 2e-5
@@ -286,7 +291,7 @@ def test_onnx_runtime_answers_as_torch_does(tmp_path):
 
 
 def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(load, "find_spec", lambda name: None)
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
     with pytest.raises(uh.ArgumentError, match="pip install onnx onnxscript"):
         uh.export_onnx(uh.load_model("nuclei"), tmp_path / "a.onnx")
 

@@ -1,4 +1,4 @@
-"""Weights files of before version 0.2, whose cards have other field names, load as what they were."""
+"""Weights files of version 0.1, whose cards have other field names, load as what they were."""
 
 import json
 from dataclasses import asdict
@@ -93,7 +93,7 @@ def test_a_file_of_before_loads_and_answers_alike(tmp_path):
 
 
 def test_shipped_files_hold_the_card_of_their_table():
-    """Some were written by version 0.1: reading, network and classes are still those of the table."""
+    """Some are of version 0.1: reading, network and classes are still those of the table."""
     shipped = sorted(WEIGHTS.glob("*.safetensors"))
     assert shipped
     for path in shipped:

@@ -22,7 +22,11 @@ def test_any_size_comes_back_and_is_a_probability(size, out_channels, depth):
 
 
 def test_about_two_million_parameters_by_the_formula():
-    """Per block 9 c_in c_out + 9 c_out^2 + 4 c_out; up-convolutions 8 c^2 + c; the last layer c + 1."""
+    """The formula adds up kernels, biases and the four numbers a channel of two batch norms.
+
+    A block has 9 c_in c_out + 9 c_out^2 + 4 c_out parameters, an up-convolution 8 c^2 + c, the last
+    layer c + 1.
+    """
 
     def block(c_in, c_out):
         return 9 * c_in * c_out + 9 * c_out**2 + 4 * c_out
@@ -36,7 +40,7 @@ def test_about_two_million_parameters_by_the_formula():
 
 
 def test_a_network_of_known_weights_gives_the_answer_worked_out_by_hand():
-    """Depth 1, one feature, all kernels 'the centre times 1': skip and way down carry x and its 2 x 2 maximum."""
+    """All kernels are 'the centre times 1': the skip carries x, the way down its 2 x 2 maximum."""
     network = UNet(1, 1, features=1, depth=1).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -52,7 +56,8 @@ def test_a_network_of_known_weights_gives_the_answer_worked_out_by_hand():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eps = 0.0
     x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
-    # maximum 4; bottleneck: two channels of 4, then of 4 + 4; up-convolution 0.5 * (8 + 8); decoder 8 + x; minus 1
+    # The maximum is 4. Bottleneck: two channels of 4, then of 4 + 4. Up-convolution: 0.5 * (8 + 8).
+    # Decoder: 8 + x. The last layer: minus 1.
     torch.testing.assert_close(network.logits(x), x + 8 - 1)
     torch.testing.assert_close(network(x), torch.sigmoid(x + 7))
 
@@ -77,7 +82,7 @@ def test_every_parameter_learns():
 
 
 class Published(nn.Module):
-    """mateuszbuda/brain-segmentation-pytorch, restated: names, order of layers and of concatenation."""
+    """The network of mateuszbuda/brain-segmentation-pytorch, restated with its names and order."""
 
     def __init__(self, features=32):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is known of one pretrained network: how it reads an image, its task, its data and its terms.
+"""All there is to know of each pretrained network: input, task, training data and terms of use.
 
 The card of each lies beside its weights, as JSON of all that differs from the defaults here.
 """
@@ -6,138 +6,359 @@ The card of each lies beside its weights, as JSON of all that differs from the d
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, Protocol
 
-RENAMED = {
+import numpy as np
+
+from ..errors import ModelError
+from .scores import Score, score_texts
+from .validation import check_names, check_types, require
+
+Method = Literal["slices", "buda2019"]
+Channels = Literal["grey", "green", "flair", "rgb", "stain"]
+Intensities = Literal["percentile", "head", "local"]
+Scale = Literal["native", "square", "field of view", "objects"]
+InstanceMethod = Literal["components", "interiors", "membranes"]
+Measures = Literal["objects", "tree"]
+Objects = Literal["volumes", "slices"]
+Flips = Literal[1, 2, 4, 8]
+MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
+
+# Channels that are read as three planes, red, green and blue.
+IN_COLOUR = ("rgb", "stain")
+
+# Former names of fields, and what they are called since version 0.2.
+RENAMED_FIELDS = {
     "reading": "preprocessing",
     "separate": "instance_method",
     "smallest_region": "min_component_share",
 }
-SLICED = {
+
+# Values of the former field 'planes' of the preprocessing, and the fields that say the same now.
+FORMER_PLANES: dict[str, dict[str, Any]] = {
+    "first": {},
     "three": {"axes": (0, 1, 2)},
     "published": {"method": "buda2019"},
-}  # values of the former field 'planes'
+}
+
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network reads an image."""
+    """How a network reads an image. Raises ModelError for values that make no sense.
 
-    method: str = "slices"  # 'slices': slice by slice; 'buda2019': a volume at a time, as the published network does
-    channels: str = "grey"  # 'grey', 'green' of a photograph, 'flair' (second of three), 'rgb', 'stain' (without brown)
-    intensities: str = "percentile"  # over the image or volume; 'head': without the air; 'local': flat illumination
-    percentiles: tuple[float, float] = (0.5, 99.5)  # brought onto 0 and 1
-    sigma: float = 30.0  # working px, of the local z-score
-    scale: str = (
-        "native"  # 'native', 'square', 'field of view' or 'objects': what is brought to ``size``
-    )
-    size: int = (
-        0  # working px: side of the square, width of the field of view, diameter of an object
-    )
-    spacing: float | None = (
-        None  # mm per working px, where the image's own is known; None: as ``scale`` says
-    )
-    context: int = 0  # slices of a volume on each side that are read along; a single image is its own neighbour
-    axes: tuple[int, ...] = (
-        0,
-    )  # of a volume (Z, Y, X): those along which it is sliced; the answers are averaged
+    Parameters
+    ----------
+    method
+        ``"slices"``: slice by slice; ``"buda2019"``: a volume at a time, as the published network
+        does.
+    channels
+        ``"grey"``; ``"green"`` of a photograph; ``"flair"``, the second of three MRI sequences;
+        ``"rgb"``; ``"stain"``, colours without the brown of DAB.
+    intensities
+        Where the range of intensities is taken from: ``"percentile"``, the image or volume;
+        ``"head"``, each slice without the air; ``"local"``, a local z-score that flattens the
+        illumination.
+    percentiles
+        Lower and upper percentile, which are brought onto 0 and 1.
+    sigma
+        Standard deviation in working px of the local z-score's Gaussian.
+    scale
+        What is brought to ``size``: nothing (``"native"``), the image (``"square"``), the
+        ``"field of view"`` of a photograph, or the ``"objects"`` in it.
+    size
+        In working px: side of the square, width of the field of view, or diameter of an object.
+    spacing
+        mm per working px, for images whose own spacing is known; None: as ``scale`` says.
+    context
+        Slices of a volume on each side that are read along with a slice; a single image is its own
+        neighbour.
+    axes
+        Axes of a volume (Z, Y, X) along which it is sliced; the answers are averaged.
+    """
+
+    method: Method = "slices"
+    channels: Channels = "grey"
+    intensities: Intensities = "percentile"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    sigma: float = 30.0
+    scale: Scale = "native"
+    size: int = 0
+    spacing: float | None = None
+    context: int = 0
+    axes: tuple[Literal[0, 1, 2], ...] = (0,)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        low, high = self.percentiles
+        require(0 <= low < high <= 100, self, "percentiles", "a lower and a higher one, 0 to 100,")
+        require(self.sigma > 0, self, "sigma", "a number of px above 0")
+
+        has_size = self.scale != "native" or self.method == "buda2019"
+        require(self.size > 0 or not has_size, self, "size", "a number of px above 0")
+        require(self.size >= 0, self, "size", "a number of px, not below 0,")
+        require(self.spacing is None or self.spacing > 0, self, "spacing", "None or mm above 0")
+        require(self.context >= 0, self, "context", "a number of slices, not below 0,")
+        distinct = len(set(self.axes)) == len(self.axes) > 0
+        require(distinct, self, "axes", "at least one axis, each of them once,")
+
+
+class Volume(Protocol):
+    """A stack of slices as ``Localise`` looks at it."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(Z, Y, X), or (Z, Y, X, 3)."""
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Steps in mm along (Z, Y, X), where they are known."""
 
 
 @dataclass(frozen=True)
 class Localise:
-    """Where structures lie in a template, to be found in a larger image: the network sees boxes around them."""
+    """Where structures lie in a template, to find them in a larger image; the network sees boxes.
 
-    template: str  # a NIfTI file in templates/
-    names: tuple[str, ...]  # of the structures, each of which is one object
-    centres: tuple[
-        tuple[float, float, float], ...
-    ]  # mm in the template's world, to the right, front and head
-    box: tuple[int, int, int]  # voxels of the card's spacing, to the right, front and head
-    beyond: float = 100.0  # mm: a smaller image, along any axis, is a crop
-    volumes: tuple[float, float] = (0.0, 1e9)  # mL that are plausible
+    Parameters
+    ----------
+    template
+        Name of a NIfTI file in templates/.
+    names
+        Names of the structures, each of which is one object.
+    centres
+        Their centres in mm in the template's world: to the right, front and head.
+    box
+        Size of the box around a centre in voxels of the card's spacing: to the right, front and
+        head.
+    beyond
+        In mm: an image that is smaller than this along any axis is a crop.
+    volumes
+        Smallest and largest plausible volume of a structure in mL.
+    """
 
-    def wanted(self, stack) -> bool:
-        """Is this (Z, Y, X) stack more than a crop?"""
-        sizes = [n * step for n, step in zip(stack.pixels.shape, stack.spacing or ())]
-        return stack.pixels.ndim == len(sizes) == 3 and min(sizes) > self.beyond
+    template: str
+    names: tuple[str, ...]
+    centres: tuple[tuple[float, float, float], ...]
+    box: tuple[int, int, int]
+    beyond: float = 100.0
+    volumes: tuple[float, float] = (0.0, 1e9)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        matching = len(self.centres) == len(self.names)
+        require(matching, self, "centres", f"one for each of {len(self.names)} names")
+        require(min(self.box) > 0, self, "box", "three sizes above 0")
+        require(self.beyond >= 0, self, "beyond", "a length in mm, not below 0,")
+        smallest, largest = self.volumes
+        require(0 <= smallest < largest, self, "volumes", "a smaller and a larger one")
+
+    def wanted(self, stack: Volume) -> bool:
+        """Tell whether this (Z, Y, X) stack is more than a crop."""
+        if stack.spacing is None or stack.pixels.ndim != 3 or len(stack.spacing) != 3:
+            return False
+        sizes = np.array(stack.pixels.shape) * np.array(stack.spacing)
+        return bool(sizes.min() > self.beyond)
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One pretrained network: its task, how it reads, what it answers, how well, and under which terms."""
+    """All there is to know of a pretrained network: task, input, answer, scores and terms of use.
+
+    Parameters
+    ----------
+    name
+        Short name, by which ``load_model`` finds it; also that of its files.
+    title
+        Name of the segmented structure, for people.
+    modality
+        The kind of image it was trained on.
+    classes
+        Names of the classes after the background, in the order of their labels 1, 2, ...
+    colors
+        A colour for each class, ``"#RRGGBB"``, from the colour-blind-safe palette of Okabe and Ito.
+    preprocessing
+        How it reads an image.
+    localise
+        Where its structures lie in a larger image; None where they are not looked for.
+    out_channels
+        Channels of the answer: 1 for one class (sigmoid), else background and classes (softmax).
+    features, depth
+        Channels at full resolution and number of levels of the ``UNet``.
+    threshold
+        Probability, 0 to 1, from which a pixel belongs to the foreground.
+    instance_method
+        How objects are told apart: connected ``"components"``, ``"interiors"`` inside borders, or
+        cells between ``"membranes"``.
+    measures
+        What says most about an answer: its ``"objects"``, or the length and width of a ``"tree"``.
+    objects
+        ``"volumes"`` are joined through the depth of a stack, ``"slices"`` are not.
+    min_component_share
+        Components smaller than this share of the largest one, 0 to 1, are dropped; 1: all others.
+    flips
+        Test-time augmentation, answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with
+        quarter turns.
+    int8_ranges
+        Lowest and highest input of each convolution that is rounded to 8 bits (see
+        ``networks.openvino_graph``); empty where this loses too much.
+    file, sha256, url, mirrors
+        Its weights: SHA-256 of the file (or the first digits of it), and where to download it.
+    prevalence
+        Share of the structure in its field of view in the training data; 0 where it is not used.
+    usual_share
+        Shares of an image that are usually found; a warning says so where it is less or more.
+    dicom
+        DICOM's codes of the modality; empty: any.
+    sequence
+        The sequence of MRI; ``""``: any, or another modality.
+    data, licence, citation
+        The training data, their licence, and the papers to cite.
+    scores
+        What was measured of it; plain texts in cards of versions before 0.3.
+    intended_use, limits
+        What it is made for, and where it fails.
+
+    Raises
+    ------
+    ModelError
+        For values that are none of the choices, or make no sense.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> card = uh.MODELS["nuclei"]
+    >>> card.classes
+    ('interior', 'border')
+    >>> card.scores[0].metric, card.scores[0].value
+    ('mean AP', 0.58)
+    """
 
     name: str
     title: str
     modality: str
     classes: tuple[str, ...]
-    colors: tuple[str, ...]  # one a class, from the colour-blind-safe palette of Okabe and Ito
+    colors: tuple[str, ...]
     preprocessing: Preprocessing = Preprocessing()
     localise: Localise | None = None
     out_channels: int = 1
     features: int = 16
     depth: int = 4
     threshold: float = 0.5
-    instance_method: str = (
-        "components"  # how objects are told apart: 'components', 'interiors', 'membranes'
-    )
-    measures: str = (
-        "objects"  # what says most about an answer: 'objects', or the length and width of a 'tree'
-    )
-    objects: str = "volumes"  # 'volumes' are joined through the depth of a stack, 'slices' are not
-    min_component_share: float = (
-        0.0  # of the largest component's size; smaller components are dropped; 1: all others
-    )
-    flips: int = 1  # answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with quarter turns
-    int8_ranges: tuple[
-        tuple[float, float], ...
-    ] = ()  # of what goes into each inner convolution; see ``compiled``
+    instance_method: InstanceMethod = "components"
+    measures: Measures = "objects"
+    objects: Objects = "volumes"
+    min_component_share: float = 0.0
+    flips: Flips = 1
+    int8_ranges: tuple[tuple[float, float], ...] = ()
     file: str = ""
     sha256: str = ""
     url: str = ""
     mirrors: tuple[str, ...] = ()
-    prevalence: float = (
-        0.0  # of the structure in its field of view, in the training data; see ``at_prevalence``
-    )
-    usual_share: tuple[float, float] = (
-        0.0,
-        1.0,
-    )  # of an image that is found; less or more is doubted
-    dicom: tuple[str, ...] = ()  # DICOM's codes of the modality; empty: any
-    sequence: str = ""  # of MRI, a key of ``checks.SEQUENCES``
+    prevalence: float = 0.0
+    usual_share: tuple[float, float] = (0.0, 1.0)
+    dicom: tuple[str, ...] = ()
+    sequence: MriSequence = ""
     data: str = ""
     licence: str = ""
     citation: str = ""
-    scores: tuple[str, ...] = ()
+    scores: tuple[Score | str, ...] = ()
     intended_use: str = "Research and teaching, not diagnosis."
     limits: str = ""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+        require(len(self.name) > 0, self, "name", "a name")
+        require(len(self.classes) > 0, self, "classes", "at least one class")
+        matching = len(self.colors) == len(self.classes)
+        require(matching, self, "colors", f"one for each of {len(self.classes)} classes")
+
+        count = len(self.classes)
+        matching = self.out_channels == count + 1 or self.out_channels == count == 1
+        needed = "1 for one class, else background and classes," if count == 1 else str(count + 1)
+        require(matching, self, "out_channels", needed)
+        require(self.features > 0, self, "features", "a number of channels above 0")
+        require(self.depth > 0, self, "depth", "a number of levels above 0")
+
+        for name in ("threshold", "min_component_share", "prevalence"):
+            require(0 <= getattr(self, name) <= 1, self, name, "a number from 0 to 1")
+        least, most = self.usual_share
+        require(0 <= least < most <= 1, self, "usual_share", "a smaller and a larger one, 0 to 1,")
+        ordered = all(low < high for low, high in self.int8_ranges)
+        require(ordered, self, "int8_ranges", "a lower and a higher end of each")
+
     @property
     def in_channels(self) -> int:
-        return (
-            3
-            if self.preprocessing.channels in ("rgb", "stain")
-            else 1 + 2 * self.preprocessing.context
-        )
+        """Channels that the network reads: three colours, or a slice between its neighbours."""
+        if self.preprocessing.channels in IN_COLOUR:
+            return 3
+        return 1 + 2 * self.preprocessing.context
+
+    @property
+    def score_texts(self) -> tuple[str, ...]:
+        """The scores in words: one text for the scores of the same images."""
+        measured = [score for score in self.scores if isinstance(score, Score)]
+        texts_of_before = [score for score in self.scores if isinstance(score, str)]
+        return (*score_texts(measured), *texts_of_before)
 
 
-def card_of(fields: dict) -> ModelCard:
-    """A card from its JSON, also of versions before 0.2, in which some fields had other names."""
-    fields = {RENAMED.get(name, name): value for name, value in fields.items()}
-    nested = dict(fields.pop("preprocessing", {}))
-    nested |= SLICED.get(nested.pop("planes", "first"), {})
-    if fields.get("localise"):
-        fields["localise"] = Localise(**frozen(fields["localise"]))
-    return ModelCard(**frozen(fields), preprocessing=Preprocessing(**frozen(nested)))
+def card_of(fields: dict[str, Any]) -> ModelCard:
+    """Make a card of its JSON, also of that of former versions, in which fields had other names.
+
+    Raises ModelError for unknown fields and for values that make no sense.
+    """
+    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in fields.items()}
+    renamed["preprocessing"] = preprocessing_of(renamed.get("preprocessing", {}))
+    if renamed.get("localise"):
+        check_names(renamed["localise"], Localise)
+        renamed["localise"] = Localise(**with_tuples(renamed["localise"]))
+    renamed["scores"] = tuple(score_of(score) for score in renamed.get("scores", ()))
+
+    check_names(renamed, ModelCard)
+    return ModelCard(**with_tuples(renamed))
 
 
-def frozen(value):
-    """With tuples for the lists of JSON."""
+def preprocessing_of(fields: dict[str, Any]) -> Preprocessing:
+    """Make the preprocessing of its JSON, also where it has the former field 'planes'."""
+    renamed = dict(fields)
+    planes = renamed.pop("planes", "first")
+    if planes not in FORMER_PLANES:
+        raise ModelError(f"Preprocessing: planes={planes!r}: choose one of {[*FORMER_PLANES]}.")
+    renamed |= FORMER_PLANES[planes]
+
+    check_names(renamed, Preprocessing)
+    return Preprocessing(**with_tuples(renamed))
+
+
+def score_of(fields: dict[str, Any] | str) -> Score | str:
+    """Make a score of its JSON; before version 0.3 scores were texts, which stay as they are."""
+    if isinstance(fields, str):
+        return fields
+    check_names(fields, Score)
+    return Score(**fields)
+
+
+def with_tuples(value: Any) -> Any:
+    """Put tuples in place of the lists of JSON, at any depth."""
     if isinstance(value, dict):
-        return {name: frozen(part) for name, part in value.items()}
-    return tuple(map(frozen, value)) if isinstance(value, list) else value
+        return {name: with_tuples(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(with_tuples(item) for item in value)
+    return value
 
 
-MODELS = {
-    path.stem: card_of(json.loads(path.read_text("utf-8")))
-    for path in sorted(WEIGHTS.glob("*.json"))
-}
+def read_cards(folder: Path) -> dict[str, ModelCard]:
+    """Read the cards of a folder, by name; the ModelError for a wrong one names its file."""
+    cards = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            card = card_of(json.loads(path.read_text("utf-8")))
+            require(card.name == path.stem, card, "name", f"the name of its file, {path.stem!r},")
+        except (ModelError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{path}: {error}") from error
+        cards[card.name] = card
+    return cards
+
+
+MODELS: dict[str, ModelCard] = read_cards(WEIGHTS)
+"""The cards of the pretrained networks, by name."""

@@ -1,9 +1,10 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), https://arxiv.org/abs/1505.04597, figure 1.
 
-Two differences to the paper, both common today: convolutions keep the image size ('same' padding), so
-that the answer is as large as the question, and each convolution is followed by batch normalisation.
-Layer names are those of https://github.com/mateuszbuda/brain-segmentation-pytorch, so that its
-published weights fit into ``UNet(3, 1, features=32)``.
+Two differences to the paper, both common today: convolutions keep the image size ('same' padding),
+so that the answer is as large as the image, and each convolution is followed by batch
+normalisation. Layer names are those of
+https://github.com/mateuszbuda/brain-segmentation-pytorch, so that its published weights fit into
+``UNet(3, 1, features=32)``.
 """
 
 from collections import OrderedDict
@@ -19,60 +20,90 @@ from .cards import ModelCard
 
 
 class UNet(nn.Module):
-    """A U-Net: (N, in_channels, H, W) pixels to (N, out_channels, H, W) probabilities.
+    """A U-Net: pixels (N, in_channels, H, W) to probabilities (N, out_channels, H, W).
 
-    One output channel means yes or no at each pixel (sigmoid); several mean one class each (softmax).
-    ``features`` is the number of channels at full resolution; it doubles at each of ``depth`` levels.
-    Any H and W work: the image is padded by reflection to a multiple of 2**depth, the answer cropped.
+    Any H and W work: the image is padded by reflection to a multiple of ``2**depth``, and the
+    answer cropped. Networks of ``load_model`` know their ``card``.
+
+    Parameters
+    ----------
+    in_channels
+        Channels of the image: 1, 3 for colours, or the slices of a volume that are read together.
+    out_channels
+        1 for a yes or no at each pixel (sigmoid); more for one class each (softmax).
+    features
+        Channels at full resolution; they double at each level.
+    depth
+        Number of levels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import unet_helpers as uh
+    >>> network = uh.UNet(in_channels=1, out_channels=3, features=4, depth=2)
+    >>> probabilities = network(torch.zeros(2, 1, 30, 50))
+    >>> tuple(probabilities.shape)
+    (2, 3, 30, 50)
     """
 
-    card: ModelCard  # how it reads an image; ``load_model`` sets it and the next
-    weights_sha256: str = ""
-    engine: str = "torch"  # what computes it; see ``load_model``
+    card: ModelCard  # what the network reads and answers; set by ``load_model``
+    weights_sha256: str = ""  # of the file it was loaded from
+    engine: str = "torch"  # what computes it: 'torch', 'openvino' or 'int8'
     curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(
         self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4
-    ):
+    ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.features, self.depth = features, depth
-        # the contracting path (left side of the paper's figure 1)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.features = features
+        self.depth = depth
+
+        # The contracting path (left side of the paper's figure 1).
+        below = in_channels
         for level in range(1, depth + 1):
             width = features * 2 ** (level - 1)
-            below = in_channels if level == 1 else width // 2
             self.add_module(f"encoder{level}", two_convolutions(below, width, f"enc{level}"))
+            below = width
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2)
-        deepest = features * 2**depth
-        self.bottleneck = two_convolutions(deepest // 2, deepest, "bottleneck")
-        # the expanding path (right side): twice the channels come in, half of them over the skip
+        self.bottleneck = two_convolutions(below, features * 2**depth, "bottleneck")
+
+        # The expanding path (right side): twice the channels come in, half of them over the skip.
         for level in range(depth, 0, -1):
             width = features * 2 ** (level - 1)
-            self.add_module(
-                f"upconv{level}", nn.ConvTranspose2d(2 * width, width, kernel_size=2, stride=2)
-            )
+            upconv = nn.ConvTranspose2d(2 * width, width, kernel_size=2, stride=2)
+            self.add_module(f"upconv{level}", upconv)
             self.add_module(f"decoder{level}", two_convolutions(2 * width, width, f"dec{level}"))
         self.conv = nn.Conv2d(features, out_channels, kernel_size=1)
+
         self.apply(initialise)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Probabilities, (N, out_channels, H, W), each between 0 and 1."""
+        """Compute probabilities, (N, out_channels, H, W), each between 0 and 1."""
         return self.probabilities(self.logits(x))
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
-        return torch.sigmoid(logits) if self.out_channels == 1 else torch.softmax(logits, dim=1)
+        """Take the sigmoid of one channel, or the softmax over several; never in bfloat16."""
+        if logits.dtype == torch.bfloat16:
+            logits = logits.float()
+        if self.out_channels == 1:
+            return torch.sigmoid(logits)
+        return torch.softmax(logits, dim=1)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """The scores before sigmoid or softmax, (N, out_channels, H, W); what training works on."""
+        """Compute the scores before sigmoid or softmax, (N, out_channels, H, W), for training."""
         height, width = x.shape[-2:]
         x = pad_by_reflection(x, 2**self.depth)
+
         skips = []
         for level in range(1, self.depth + 1):
             x = self.get_submodule(f"encoder{level}")(x)
             skips.append(x)  # (N, features * 2**(level-1), H / 2**(level-1), W / 2**(level-1))
             x = self.pool(x)
+
         x = self.bottleneck(x)
+
         for level in range(self.depth, 0, -1):
             x = self.get_submodule(f"upconv{level}")(x)
             x = torch.cat((x, skips.pop()), dim=1)  # the skip connection
@@ -81,48 +112,59 @@ class UNet(nn.Module):
 
 
 def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Sequential:
-    """Two 3 x 3 convolutions, each with batch normalisation and ReLU: one blue box pair of figure 1."""
-    layers = OrderedDict()
-    for i, channels in ((1, in_channels), (2, out_channels)):
-        layers[f"{name}conv{i}"] = nn.Conv2d(
-            channels, out_channels, kernel_size=3, padding=1, bias=False
-        )
-        layers[f"{name}norm{i}"] = nn.BatchNorm2d(out_channels)
-        layers[f"{name}relu{i}"] = nn.ReLU(inplace=True)
+    """Make two 3 x 3 convolutions, each with batch norm and ReLU: a pair of blue boxes."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, channels in ((1, in_channels), (2, out_channels)):
+        convolution = nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=False)
+        layers[f"{name}conv{number}"] = convolution
+        layers[f"{name}norm{number}"] = nn.BatchNorm2d(out_channels)
+        layers[f"{name}relu{number}"] = nn.ReLU(inplace=True)
     return nn.Sequential(layers)
 
 
 def initialise(layer: nn.Module) -> None:
-    """Gaussian weights with standard deviation sqrt(2 / fan-in), section 3 of the paper (He et al. 2015)."""
-    if (
-        isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and not layer.weight.is_meta
-    ):  # meta's would load a compiler
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+    """Draw Gaussian weights of standard deviation sqrt(2 / fan-in), as section 3 of the paper."""
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        return
+    # Tensors without memory need no values, and torch would load a compiler to set them.
+    if layer.weight.is_meta:
+        return
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def pad_by_reflection(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """Mirror the last rows and columns until both sizes are multiples of ``multiple``."""
     for axis in (-2, -1):
         size = x.shape[axis]
-        if missing := -size % multiple:
-            # numpy's reflect also works where the image is smaller than the padding, down to one pixel
+        missing = -size % multiple
+        if missing:
+            # numpy's reflection, unlike torch's, also works where the image is smaller than the
+            # padding, down to one pixel.
             mirrored = np.pad(np.arange(size), (0, missing), mode="reflect")
-            x = x.index_select(x.dim() + axis, torch.from_numpy(mirrored).to(x.device))
+            indices = torch.from_numpy(mirrored).to(x.device)
+            x = x.index_select(x.dim() + axis, indices)
     return x
 
 
 def fold_batch_norm(model: UNet) -> UNet:
-    """Fold each batch norm into the convolution before it: the same answers, fewer steps. In place; for inference."""
+    """Fold each batch norm into the convolution before it, in place: the same answers, fewer steps.
+
+    For inference: the network is put into eval mode.
+    """
     model.eval()
-    for layers in (
-        block._modules for block in model.children() if isinstance(block, nn.Sequential)
-    ):
-        for conv, norm in pairwise(list(layers)):
-            if isinstance(layers[norm], nn.BatchNorm2d):
-                layers[conv], layers[norm] = (
-                    fuse_conv_bn_eval(layers[conv], layers[norm]),
-                    nn.Identity(),
-                )
+    for block in model.children():
+        if isinstance(block, nn.Sequential):
+            fold_block(block)
     return model
+
+
+def fold_block(block: nn.Sequential) -> None:
+    """Fold the batch norms of one block, in place."""
+    for conv_name, norm_name in pairwise(list(block._modules)):
+        convolution = block.get_submodule(conv_name)
+        norm = block.get_submodule(norm_name)
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(block, conv_name, fuse_conv_bn_eval(convolution, norm))
+            setattr(block, norm_name, nn.Identity())

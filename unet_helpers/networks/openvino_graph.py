@@ -1,0 +1,177 @@
+"""The U-Net as a graph of OpenVINO's operations, also with integers of 8 bits inside."""
+
+import copy
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from .unet import UNet, fold_batch_norm
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+# Steps between the lowest and the highest of the 256 values of an input that is rounded to 8 bits.
+INPUT_STEPS = 255
+
+# Values of a rounded weight: -127 to 127, so that the range is symmetric around 0.
+WEIGHT_VALUES = 255
+
+# The least range of a channel's weights, so that a channel of zeros is not divided by 0.
+LEAST_RANGE = np.float32(1e-12)
+
+# The first and the last convolution, whose weights and inputs are never rounded.
+UNROUNDED_WEIGHTS = ("encoder1.enc1conv1", "conv")
+
+
+def rounded_layers(model: UNet) -> list[str]:
+    """Name the convolutions whose inputs are rounded to 8 bits, in the order of a card's ranges.
+
+    All but the first and the last, and but those after a pooling: what enters a pooling has been
+    rounded already, for the decoder that it also goes to by a skip connection.
+    """
+    names = []
+    for name, layer in model.named_modules():
+        is_convolution = isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        is_rounded = name.startswith(("upconv", "decoder")) or name.endswith("conv2")
+        if is_convolution and is_rounded:
+            names.append(name)
+    return names
+
+
+def compile_network(model: UNet, precision: str, threads: int) -> "ov.CompiledModel":
+    """Compile ``UNet.logits`` for images of any size, with batch norm folded.
+
+    By the engine 'int8' inputs (within the card's ranges) and weights of inner convolutions have
+    8 bits (Jacob et al. 2018, arXiv:1712.05877).
+    """
+    # Without this, the import of openvino reports its use to a server, by another process.
+    # An entry of None makes the import of that module fail, which openvino allows for.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # documented
+    import openvino as ov
+
+    folded = fold_batch_norm(copy.deepcopy(model))
+    ranges: dict[str, tuple[float, float]] = {}
+    if model.engine == "int8":
+        ranges = dict(zip(rounded_layers(folded), model.card.int8_ranges, strict=True))
+
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        # With pinning, two processes would be put on the same core.
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+    }
+    return ov.Core().compile_model(GraphBuilder(folded, ranges).build(), "CPU", settings)
+
+
+class GraphBuilder:
+    """Builds the graph of a U-Net whose batch norms are folded.
+
+    ``ranges`` holds the lowest and highest input of each convolution that is rounded to 8 bits, by
+    its name; where it is empty, nothing is rounded.
+    """
+
+    def __init__(self, model: UNet, ranges: dict[str, tuple[float, float]]) -> None:
+        from openvino import opset13
+
+        self.op = opset13
+        self.model = model
+        self.ranges = ranges
+
+    def build(self) -> "ov.Model":
+        """Make the graph from images (N, C, H, W) to logits (N, K, H, W)."""
+        import openvino as ov
+
+        image = self.op.parameter([-1, self.model.in_channels, -1, -1], np.float32)
+        x: ov.Node | ov.Output = image
+
+        skips = []
+        for level in range(1, self.model.depth + 1):
+            x = self.two_convolutions(x, f"encoder{level}")
+            x = self.round_input(x, f"decoder{level}.dec{level}conv1")
+            skips.append(x)
+            x = self.max_pool(x)
+
+        x = self.two_convolutions(x, "bottleneck")
+
+        for level in range(self.model.depth, 0, -1):
+            x = self.round_input(x, f"upconv{level}")
+            x = self.convolution(x, f"upconv{level}")
+            x = self.round_input(x, f"decoder{level}.dec{level}conv1")
+            x = self.op.concat([x, skips.pop()], axis=1)
+            x = self.two_convolutions(x, f"decoder{level}")
+
+        logits = self.convolution(x, "conv")
+        return ov.Model([logits], [image])
+
+    def two_convolutions(self, x: "ov.Node | ov.Output", block: str) -> "ov.Node":
+        """Add the two convolutions of a block, each with its ReLU."""
+        children = self.model.get_submodule(block).named_children()
+        first, second = (
+            f"{block}.{name}" for name, layer in children if isinstance(layer, nn.Conv2d)
+        )
+        x = self.op.relu(self.convolution(x, first))
+        x = self.round_input(x, second)
+        return self.op.relu(self.convolution(x, second))
+
+    def max_pool(self, x: "ov.Node | ov.Output") -> "ov.Output":
+        """Add the maximum of each 2 x 2 pixels."""
+        pooled = self.op.max_pool(
+            x,
+            strides=[2, 2],
+            dilations=[1, 1],
+            pads_begin=[0, 0],
+            pads_end=[0, 0],
+            kernel_shape=[2, 2],
+        )
+        # The second output holds the places of the maxima.
+        return pooled.output(0)
+
+    def convolution(self, x: "ov.Node | ov.Output", name: str) -> "ov.Node":
+        """Add the convolution of that name, upwards or of equal size, with its bias."""
+        layer = self.model.get_submodule(name)
+        kernel = self.kernel(name)
+        if isinstance(layer, nn.ConvTranspose2d):
+            x = self.op.convolution_backprop_data(x, kernel, strides=[2, 2])
+        else:
+            # 'Same' padding: a pixel at each side for 3 x 3 kernels, none for 1 x 1.
+            pads = [size // 2 for size in values_of(self.model, f"{name}.weight").shape[2:]]
+            x = self.op.convolution(
+                x, kernel, strides=[1, 1], pads_begin=pads, pads_end=pads, dilations=[1, 1]
+            )
+        bias = values_of(self.model, f"{name}.bias")
+        return self.op.add(x, self.op.constant(bias[None, :, None, None]))
+
+    def kernel(self, name: str) -> "ov.Node":
+        """Add the weights of a convolution, in 8 bits with a scale for each output channel."""
+        layer = self.model.get_submodule(name)
+        weights = values_of(self.model, f"{name}.weight")
+        kernel = self.op.constant(weights)
+        if not self.ranges or name in UNROUNDED_WEIGHTS:
+            return kernel
+
+        # Weights are (out, in, h, w), those of a transposed convolution (in, out, h, w).
+        is_transposed = isinstance(layer, nn.ConvTranspose2d)
+        other_axes = (0, 2, 3) if is_transposed else (1, 2, 3)
+        largest = np.abs(weights).max(axis=other_axes, keepdims=True)
+        largest = np.maximum(largest, LEAST_RANGE)
+        return self.op.fake_quantize(
+            kernel, -largest, largest, -largest, largest, levels=WEIGHT_VALUES
+        )
+
+    def round_input(self, x: "ov.Node | ov.Output", name: str) -> "ov.Node | ov.Output":
+        """Round what goes into the convolution of that name to 8 bits, where it has a range."""
+        if name not in self.ranges:
+            return x
+        lowest, highest = self.ranges[name]
+        step = (highest - lowest) / INPUT_STEPS
+        # The range starts at a whole number of steps from 0, so that 0 stays exactly 0.
+        low = np.float32(round(lowest / step) * step)
+        high = low + np.float32(INPUT_STEPS * step)
+        return self.op.fake_quantize(x, low, high, low, high, levels=INPUT_STEPS + 1)
+
+
+def values_of(model: UNet, name: str) -> np.ndarray:
+    """Return the values of a parameter."""
+    return model.get_parameter(name).detach().numpy()

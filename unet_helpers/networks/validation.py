@@ -1,0 +1,81 @@
+"""Checks of the fields of a card: their types, by the annotations, and values that make sense."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin
+
+from ..errors import ModelError
+
+
+def check_types(instance: Any) -> None:
+    """Raise ModelError where a dataclass's field has another type, or a value of no choice."""
+    class_name = type(instance).__name__
+    for field in fields(instance):
+        value = getattr(instance, field.name)
+        if not fits(value, field.type):
+            advice = advice_on(value, field.type)
+            raise ModelError(f"{class_name}: {field.name}={value!r}: {advice}")
+
+
+def require(sensible: bool, instance: Any, name: str, needed: str) -> None:
+    """Raise ModelError that names a field, its value and what is needed, unless it is sensible."""
+    if not sensible:
+        value = getattr(instance, name)
+        raise ModelError(f"{type(instance).__name__}: {name}={value!r}: {needed} is needed.")
+
+
+def check_names(names: Iterable[str], cls: type) -> None:
+    """Raise ModelError for a name that is no field of a dataclass, with the nearest one that is."""
+    field_names = [field.name for field in fields(cls)]
+    for name in names:
+        if name not in field_names:
+            raise ModelError(
+                f"{cls.__name__} has no field {name!r}.{nearest(name, field_names)} "
+                f"Choose from {', '.join(field_names)}."
+            )
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Tell whether a value suits an annotation, of the kinds that cards have."""
+    choices = get_args(hint)
+    if get_origin(hint) is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in choices)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and items_fit(value, choices)
+    if choices:
+        return any(fits(value, choice) for choice in choices)
+    if hint is float:
+        return isinstance(value, Real) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def items_fit(items: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
+    """Do as ``fits`` for the items of ``tuple[X, ...]`` or of ``tuple[X, Y]``."""
+    if hints[-1] is Ellipsis:
+        return all(fits(item, hints[0]) for item in items)
+    if len(items) != len(hints):
+        return False
+    return all(fits(item, hint) for item, hint in zip(items, hints, strict=True))
+
+
+def advice_on(value: object, hint: Any) -> str:
+    """Say what to do about a value that does not fit."""
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        words = [choice for choice in choices if isinstance(choice, str)]
+        return f"choose one of {', '.join(map(repr, choices))}.{nearest(value, words)}"
+
+    type_name = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+    return f"a value of the type {type_name} is needed."
+
+
+def nearest(value: object, choices: list[str]) -> str:
+    """Ask whether the choice that is spelt most alike was meant; '' where there is none."""
+    near = get_close_matches(str(value), choices, n=1)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return ""
