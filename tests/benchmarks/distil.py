@@ -24,9 +24,10 @@ from unet_helpers.networks.engine import run
 from unet_helpers.networks.load import load_model, save_model
 from unet_helpers.training.augment import batch_of
 from unet_helpers.training.recipes import Recipe
+from unet_helpers.training.rng import StepRng
 from unet_helpers.training.tasks import TASKS
-from unet_helpers.training.train import examples_of
-from unet_helpers.training.windows import Draws, Pool
+from unet_helpers.training.train import read_examples
+from unet_helpers.training.windows import ExamplePool
 
 RATE, DECAY, EMA, COPIES, EVERY, SEED = 2e-4, 1e-3, 0.99, 4, 25, 4_000_000
 HALVED = (
@@ -64,8 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     task, folder = TASKS[chosen.card], chosen.out / chosen.card
     recipe, ways = calmer(task.recipe), FLIPS if task.recipe.symmetry == "all" else FLIPS[:2]
-    train, _ = examples_of(task, chosen.data, refit=False, without=None)
-    pool, teacher = Pool(train, shares=recipe.shares), load_model(chosen.card)
+    train = read_examples(task, chosen.data).train
+    pool = ExamplePool(train, shares=recipe.shares)
+    teacher = load_model(chosen.card)
     student = load_model(chosen.card, trainable=True)
     average, optimiser = (
         copy.deepcopy(student),
@@ -80,9 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
         for name, part in parts.items():
             part.load_state_dict(state[name])
     while step < chosen.steps:
-        draws = Draws(SEED + step)
-        images = batch_of(pool, draws, recipe)[0].contiguous(memory_format=torch.channels_last)
-        some = [ways[i] for i in torch.randperm(len(ways), generator=draws.host)[:COPIES]]
+        rng = StepRng(SEED + step)
+        images = batch_of(pool, rng, recipe)[0].contiguous(memory_format=torch.channels_last)
+        some = [ways[i] for i in torch.randperm(len(ways), generator=rng.host)[:COPIES]]
         target = (
             torch.stack([turn_back(run(teacher, turn(images, *way)), *way) for way in some])
             .mean(0)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from unet_helpers.inference.segment import segment
 from unet_helpers.networks.load import load_model
 from unet_helpers.preprocessing.resample import resize, resize_labels
-from unet_helpers.training.recipes import Case
+from unet_helpers.training.datasets import Case
 from unet_helpers.training.tasks import (
     TASKS,
     read_cases,

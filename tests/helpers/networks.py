@@ -5,7 +5,7 @@ import torch
 
 from unet_helpers.networks.cards import ModelCard, Preprocessing
 from unet_helpers.networks.unet import UNet
-from unet_helpers.training.recipes import Example
+from unet_helpers.training.examples import Example
 
 
 def make_network(

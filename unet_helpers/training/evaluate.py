@@ -1,10 +1,16 @@
-"""A card's scores on a data set: ``python -m unet_helpers evaluate CARD --data DIR --part test``."""
+"""A card's scores on a data set: ``python -m unet_helpers evaluate CARD --data DIR``."""
+
+from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from subprocess import getoutput
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from ..errors import TrainingError, UNetHelpersError
@@ -12,7 +18,12 @@ from ..inference.segment import segment
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..version import __version__
+from .datasets import Case
+from .recipes import Task
 from .tasks import TASKS, read_cases
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def evaluate(
@@ -21,119 +32,178 @@ def evaluate(
     part: str = "test",
     model: UNet | None = None,
     task: str = "",
-    **options,
-):
-    """pandas.DataFrame: name, kind, group and metrics of a case. ``task``: another card's data, less kinds learnt."""
+    **options: Any,
+) -> pd.DataFrame:
+    """Segment the cases of one ``part`` of a data set, and score each.
+
+    Returns a table: name, kind, group and the task's metrics of a case. ``part`` may be 'all'.
+    ``task`` evaluates on another card's data, without the kinds that ``card`` has learnt from.
+    ``options`` are those of ``segment``.
+    """
     import pandas as pd
 
-    model, rows, learnt = (
-        model or load_model(card),
-        [],
-        TASKS[card].recipe.shares if task not in ("", card) else (),
-    )
-    cases = (
-        c
-        for c in read_cases(task or card, folder)
-        if part in ("all", c.part) and c.kind not in learnt
-    )
+    data_of = task or card
+    model = model or load_model(card)
+    cases = cases_to_score(card, folder, part, data_of)
+
+    rows = []
     for case in tqdm(cases, desc=f"{card}, {part}"):
-        scores = TASKS[task or card].score(
-            case, segment(case.image, model, progress=False, **options)
-        )
-        rows.append(
-            {"name": case.name, "kind": case.kind, "group": case.group or case.name} | scores
-        )
+        result = segment(case.image, model, progress=False, **options)
+        scores = TASKS[data_of].score(case, result)
+        rows.append({"name": case.name, "kind": case.kind, "group": case.group_or_name, **scores})
+
     if not rows:
         raise TrainingError(f"{folder}: none of its images is in the part {part!r}.")
     return pd.DataFrame(rows)
 
 
-def summary(scores):
-    """Mean, median and worst of each metric, over all cases and for each kind; and the mean's 95 % interval."""
+def cases_to_score(card: str, folder: Path, part: str, data_of: str) -> Iterator[Case]:
+    """Read the cases of the part; of another card's data only what was never learnt from."""
+    kinds_learnt: set[str] = set()
+    if data_of != card:
+        kinds_learnt = set(TASKS[card].recipe.shares)
+
+    for case in read_cases(data_of, folder):
+        if part in ("all", case.part) and case.kind not in kinds_learnt:
+            yield case
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Summarise scores of cases: mean, median, minimum, and the mean's 95 % interval.
+
+    Over all cases, and where there are several kinds for each kind. Rows are (kind, statistic),
+    columns metrics.
+    """
     import pandas as pd
+
+    tables = {heading("all", scores): statistics_of(scores)}
+    if scores.kind.nunique() > 1:
+        for kind, rows in scores.groupby("kind"):
+            tables[heading(str(kind), rows)] = statistics_of(rows)
+    return pd.concat(tables)
+
+
+def heading(kind: str, rows: pd.DataFrame) -> str:
+    """Name a kind with its number of cases, and of groups where these are fewer."""
+    groups = rows.group.nunique()
+    if groups < len(rows):
+        return f"{kind} ({len(rows)}, groups: {groups})"
+    return f"{kind} ({len(rows)})"
+
+
+def statistics_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean, median and minimum of each metric; 'from' and 'to' where there are several groups.
+
+    The interval is that of a bootstrap in which groups are drawn whole: cases of one person or
+    field are alike.
+    """
     from scipy.stats import bootstrap
 
-    named, mean = {}, lambda totals, sizes, axis: totals.sum(axis) / sizes.sum(axis)
-    for kind, rows in [
-        ("all", scores),
-        *(scores.groupby("kind") if scores.kind.nunique() > 1 else ()),
-    ]:
-        groups = rows.drop(columns=["name", "kind"]).groupby("group")
-        table = rows[groups.sum().columns].agg(["mean", "median", "min"])
-        if len(groups) > 1:  # they are drawn whole: cases of one person or field are alike
-            drawn = bootstrap(
-                (groups.sum(), groups.count()),
-                mean,
-                paired=True,
-                method="percentile",
-                random_state=0,
-            )
-            table.loc["from"], table.loc["to"] = drawn.confidence_interval
-        named[f"{kind} ({len(rows)}{f', groups: {len(groups)}' * (len(groups) < len(rows))})"] = (
-            table
+    groups = rows.drop(columns=["name", "kind"]).groupby("group")
+    totals = groups.sum()
+    sizes = groups.count()
+
+    table = rows[totals.columns].agg(["mean", "median", "min"])
+    if len(groups) > 1:
+        drawn = bootstrap(
+            (totals, sizes),
+            mean_of_groups,
+            paired=True,
+            method="percentile",
+            random_state=0,
         )
-    return pd.concat(named)
+        table.loc["from"] = drawn.confidence_interval.low
+        table.loc["to"] = drawn.confidence_interval.high
+    return table
 
 
-def accuracy(folder: Path, file: Path) -> None:
-    """Write a page in Markdown: each card on the test part of its data set in ``folder``, and on those never seen."""
+def mean_of_groups(totals: np.ndarray, sizes: np.ndarray, axis: int) -> np.ndarray:
+    """Return the mean over all cases of the groups drawn."""
+    return totals.sum(axis) / sizes.sum(axis)
+
+
+@dataclass
+class Section:
+    """One section of the page about accuracy: a card on the data set of a task."""
+
+    card: str
+    task: Task
+    # One of the two is set when the card was evaluated.
+    scores: pd.DataFrame | None = None
+    error: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether it is the data set that the card learnt from."""
+        return self.card == self.task.card
+
+    @property
+    def part(self) -> str:
+        """The part that is evaluated: of data never seen all of it."""
+        return "test" if self.is_own else "all"
+
+    def measure(self, folder: Path) -> None:
+        """Evaluate the card on the task's data set in ``folder``; what is missing is an error."""
+        data = folder / self.task.card
+        try:
+            self.scores = summary(evaluate(self.card, data, self.part, task=self.task.card))
+        except UNetHelpersError as error:
+            self.error = str(error)
+            print(f"{self.card}: not measured. {error}")
+
+
+def write_accuracy_page(folder: Path, file: Path) -> None:
+    """Write a page in Markdown about all cards.
+
+    Each is evaluated on the test part of its data set in ``folder``, and on all of those that it
+    has never seen.
+    """
     from jinja2 import Template
 
-    sections: list = [
-        (card, task, {}) for task in TASKS.values() for card in (task.card, *task.unseen_by)
-    ]
-    for card, task, outcome in sections:
-        try:
-            part = "test" if card == task.card else "all"
-            outcome["scores"] = summary(evaluate(card, folder / task.card, part, task=task.card))
-        except UNetHelpersError as error:
-            outcome["error"] = error
-            print(f"{card}: not measured. {error}")
-    facts = {
-        "day": date.today(),
-        "version": __version__,
-        "commit": getoutput("git describe --always --dirty"),
-    }
-    page = Template(
-        Path(__file__).with_name("accuracy.md.j2").read_text("utf-8"), keep_trailing_newline=True
+    sections = []
+    for task in TASKS.values():
+        sections.append(Section(card=task.card, task=task))
+        sections.extend(Section(card=card, task=task) for card in task.unseen_by)
+
+    for section in sections:
+        section.measure(folder)
+
+    template = Path(__file__).with_name("accuracy.md.j2").read_text("utf-8")
+    page = Template(template, keep_trailing_newline=True).render(
+        day=date.today(),
+        version=__version__,
+        commit=getoutput("git describe --always --dirty"),
+        sections=sections,
     )
-    file.write_text(page.render(facts, sections=sections), "utf-8")
+    file.write_text(page, "utf-8")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the arguments of the command."""
+    summary_of_module = (__doc__ or "").split(":")[0]
+    parser = argparse.ArgumentParser(prog="unet-helpers evaluate", description=summary_of_module)
+    add = parser.add_argument
+    card_help = "or 'all', which takes --data and --write alone"
+    add("card", choices=[*sorted(TASKS), "all"], help=card_help)
+    data_help = "the folder of the data set; with all: of all of them"
+    add("--data", type=Path, required=True, help=data_help)
+    add("--part", choices=("train", "validation", "test", "all"), default="test")
+    task_help = "whose data set it is; default: the card's"
+    add("--task", choices=sorted(TASKS), default="", help=task_help)
+    weights_help = "a .safetensors file of the trainer, in place of the shipped weights"
+    add("--weights", help=weights_help)
+    write_help = "of 'all': the page"
+    add("--write", type=Path, metavar="FILE", default="docs/ACCURACY.md", help=write_help)
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="unet-helpers evaluate", description=__doc__.split(":")[0]
-    )
-    parser.add_argument(
-        "card",
-        choices=[*sorted(TASKS), "all"],
-        help="or 'all', which takes --data and --write alone",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="the folder of the data set; with all: of all of them",
-    )
-    parser.add_argument("--part", choices=("train", "validation", "test", "all"), default="test")
-    parser.add_argument(
-        "--task",
-        choices=sorted(TASKS),
-        default="",
-        help="whose data set it is; default: the card's",
-    )
-    parser.add_argument(
-        "--weights", help="a .safetensors file of the trainer, in place of the shipped weights"
-    )
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", default="docs/ACCURACY.md", help="of 'all': the page"
-    )
-    chosen = parser.parse_args(arguments)
+    """Print a card's scores, or write the page about all cards."""
+    chosen = parse(arguments)
     if chosen.card == "all":
-        return accuracy(chosen.data, chosen.write)
+        write_accuracy_page(chosen.data, chosen.write)
+        return
+
     model = load_model(chosen.weights or chosen.card)
-    print(
-        summary(evaluate(chosen.card, chosen.data, chosen.part, model, chosen.task))
-        .round(4)
-        .to_string()
-    )
+    scores = evaluate(chosen.card, chosen.data, chosen.part, model, chosen.task)
+    print(summary(scores).round(4).to_string())

@@ -1,39 +1,64 @@
-"""Teach a pretrained network your own structure, from a few images with masks, in minutes on a CPU."""
+"""``fine_tune``: teach a network your own structure, from a few images, in minutes on a CPU."""
 
+from __future__ import annotations
+
+import copy
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from .. import palette
 from ..errors import TrainingError
-from ..images.read import read_image
-from ..inference.scale import working_shape
-from ..networks.cards import ModelCard, Preprocessing
+from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model, save_model
 from ..networks.unet import UNet, fold_batch_norm
-from .fit import fit, loss_of
-from .recipes import IGNORED, Case, Example, Recipe, single_example
+from .examples import IGNORED, Example
+from .fit import fit
+from .new_task import (
+    keep_better_head,
+    make_example,
+    new_card,
+    recipe_for_new_task,
+    recipe_for_own_task,
+)
+from .recipes import Recipe
 from .tasks import TASKS
 
-ROUND, ROUNDS, CHECKS = (
-    60,
-    5,
-    8,
-)  # steps of a round, rounds at most where no steps are given, checks in a round
-SETTLED = 0.02  # a Dice that rises by less in the last quarter of a round has converged
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Where no number of steps is given, it learns in rounds of so many steps, and so many at most.
+STEPS_PER_ROUND = 60
+MAX_ROUNDS = 5
+
+# Points of the learning curve in each round.
+CHECKS_PER_ROUND = 8
+
+# A Dice that rises by less in the last quarter of a round has settled.
+SETTLED_RISE = 0.02
+
+# A Dice below this on the images it learnt from means that something is wrong.
+POOR_DICE = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When fine-tuning ends; without either it ends when its Dice has settled."""
+
+    steps: int | None
+    minutes: float | None
 
 
 def fine_tune(
-    start: str | Path,
-    images: Sequence,
-    masks: Sequence,
+    start: str | Path | ModelCard | UNet,
+    images: Sequence[Any],
+    masks: Sequence[Any],
     *,
     classes: Sequence[str] | None = None,
     size: int | None = None,
@@ -44,191 +69,264 @@ def fine_tune(
     save_to: str | Path | None = None,
     seed: int = 0,
 ) -> UNet:
-    """A network that has learnt from ``images`` and ``masks``, starting from ``start``.
+    """Teach a network your own structure, from a few images with masks.
 
-    ``start``: a card's name, or a file of ``save_model``. ``images``: 2D paths or arrays; ``masks``: paths or (H, W)
-    arrays of the same shapes, 0 background, then 1, 2, ... (any value above 0 is 1 where there is one class). With
-    ``classes`` the network gets a new last layer for them, unless its old one does better from the start, and sees each
-    image at ``size`` x ``size`` px (the card's own where it has one, else 128); without, it goes on with the card's
-    own task and scale, and the masks of nuclei are ids, one per nucleus (or their connected components).
-    It learns in rounds until its Dice on ``images`` settles, or ``minutes`` are over; or for so many ``steps``. Where
-    it has not settled a UserWarning says so. The network's ``curve`` is a pandas.DataFrame of step, loss and Dice (on
-    the images learnt from: keep others to test). ``pretrained=False`` starts from random weights, to compare.
-    ``save_to`` keeps the result as a file for ``load_model``. Raises TrainingError, ImageError.
+    It learns in rounds until its Dice on ``images`` settles, or ``minutes`` are over; or for so
+    many ``steps``. Where its Dice has not settled by then, a UserWarning says so. Keep some images
+    with masks aside to test the network: it is scored here on those that it learns from.
+
+    Parameters
+    ----------
+    start : str, pathlib.Path, ModelCard or UNet
+        The network to start from: a card or its name, a file of ``save_model``, or a network,
+        which stays as it is.
+    images : sequence
+        Single images, each whatever ``read_image`` takes: a path, an array (H, W) or (H, W, 3), a
+        PIL image, a tensor or a MedicalImage.
+    masks : sequence
+        One mask (H, W) for each image, of its shape: 0 is background, then 1, 2, ... for the
+        classes; any value above 0 is 1 where there is one class. For the card's own task of
+        nuclei, ids, one for each nucleus (or a plain mask, of which connected components are ids).
+    classes : sequence of str, optional
+        Names of the new classes. The network gets a new last layer for them, unless its old one
+        does better from the start. Without ``classes`` it goes on with the card's own task.
+    size : int, optional
+        Working px: side of the square to which images are brought, with ``classes``. Default: the
+        card's own where it has one, else 128.
+    minutes : float, optional
+        Learn for about so long.
+    steps : int, optional
+        Learn for exactly so many steps.
+    name : str, default 'fine_tuned'
+        The name of the new card.
+    pretrained : bool, default True
+        False starts from random weights, to compare.
+    save_to : str or pathlib.Path, optional
+        Keep the network in this file, for ``load_model``.
+    seed : int, default 0
+        Of the new last layer, and of which windows are learnt from.
+
+    Returns
+    -------
+    UNet
+        The network, ready for ``segment``. Its ``curve`` is a pandas.DataFrame of step, loss and
+        Dice on ``images``.
+
+    Raises
+    ------
+    TrainingError
+        Images, masks or classes do not go together, or the network has no recipe of its own and no
+        ``classes`` are given.
+    ImageError
+        An image or a mask cannot be read.
+    ModelError
+        There is no such network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = np.full((64, 64), 40, np.uint8)
+    >>> image[16:48, 16:48] = 200
+    >>> mask = image > 100
+    >>> network = uh.fine_tune("nuclei", [image], [mask], classes=["square"], size=64, steps=16)
+    >>> network.card.classes
+    ('square',)
+    >>> result = uh.segment(image, network, progress=False)
+    >>> bool(uh.dice(mask, result.labels) > 0.5)
+    True
     """
-    import pandas as pd
+    image_list = as_list(images)
+    mask_list = as_list(masks)
+    class_names = None if classes is None else tuple(as_list(classes))
+    if not image_list or len(image_list) != len(mask_list):
+        raise TrainingError(
+            f"{len(image_list)} images and {len(mask_list)} masks: give one mask for each image."
+        )
 
-    if any(isinstance(given, str | Path) for given in (images, masks, classes)):
-        raise TrainingError("Images, masks and classes are lists: write [...] around a single one.")
-    if not images or len(images) != len(masks):
-        raise TrainingError(
-            f"{len(images)} images and {len(masks)} masks: give one mask for each image."
-        )
     torch.manual_seed(seed)
-    network = load_model(start, trainable=True)
-    head = network.conv
-    if classes is None and network.card.name not in TASKS:
-        raise TrainingError(
-            f"{start} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}."
-        )
-    if classes is not None:
-        network.card = new_card(network.card, name, tuple(classes), size)
-        network.out_channels = network.card.out_channels
-        network.conv = nn.Conv2d(network.features, network.out_channels, kernel_size=1)
-    card = network.card
+    network = trainable_network(start)
+    old_head = network.conv
+    if class_names is None:
+        check_own_task(start, network.card)
+    else:
+        give_new_task(network, new_card(network.card, name, class_names, size))
     if not pretrained:
-        network = UNet(network.in_channels, network.out_channels, network.features, network.depth)
-        network.card = card
-    examples = [
-        make_example(network, image, mask) for image, mask in zip(images, masks, strict=True)
-    ]
-    kept = pretrained and classes is not None and keep_better_head(network, head, examples)
-    recipe = recipe_for(card.name, examples, classes is None, pretrained, kept)
-    if not any(((e.target > 0) & (e.target != IGNORED)).any() for e in examples):
-        raise TrainingError(
-            "All masks are empty: mark the structure that is to be learnt with values above 0."
-        )
-    started, curves = time.monotonic(), list[pd.DataFrame]()
-    while True:
-        part = replace(recipe, steps=steps or ROUND, seed=seed + len(curves))
-        with TemporaryDirectory() as folder:
-            network = fit(network, examples, examples, part, Path(folder) / name, checks=CHECKS)
-        network.curve["step"] += part.steps * len(curves)
-        curves.append(network.curve.set_axis(["step", "loss", "Dice"], axis=1))
-        network.curve = pd.concat(curves, ignore_index=True)
-        doubt, over = doubts(network.curve), time.monotonic() - started > 60 * (minutes or 0)
-        if steps or (over if minutes else not doubt or len(curves) == ROUNDS):
-            break
+        network = with_random_weights(network)
+
+    examples = [make_example(network, image, mask) for image, mask in zip(image_list, mask_list)]
+    check_something_is_marked(examples)
+    if class_names is None:
+        recipe = recipe_for_own_task(network.card.name, pretrained)
+    else:
+        kept_head = pretrained and keep_better_head(network, old_head, examples)
+        recipe = recipe_for_new_task(examples[0], kept_head)
+
+    card = network.card
+    network = fit_in_rounds(
+        network, examples, replace(recipe, seed=seed), name, Limits(steps, minutes)
+    )
+    doubt = doubts(network.curve)
     if doubt:
         warnings.warn(doubt, stacklevel=2)
-    title, network.weights_sha256 = name.replace("_", " ").capitalize(), ""
-    network.card = replace(
-        card, name=name, title=title, scores=(), int8_ranges=(), file="", sha256="", url=""
-    )
+
+    network.card = own_card(card, name)
+    network.weights_sha256 = ""
     if save_to is not None:
         save_model(network, Path(save_to))
     return fold_batch_norm(network)
 
 
-def doubts(curve) -> str:
-    """Why the training may not have come to its end, and what to do; '' where its Dice has settled."""
-    dice, done, said = curve.Dice.to_numpy(), curve.step.iloc[-1], ""
-    if len(dice) < CHECKS or dice[-1] - dice[-1 - CHECKS // 4] > SETTLED:
-        said = f"Not converged after {done} steps: Dice on its own images {dice[-1]:.2f}."
-    elif dice[-1] < 0.5:
-        said = f"It fits its own images badly (Dice {dice[-1]:.2f}): look at the masks, try another start or size."
-    return said and f"{said} Give it more steps, for example steps={2 * done}."
+def as_list(given: Iterable[Any]) -> list[Any]:
+    """Return the images, masks or classes; TrainingError for a single one."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TrainingError("Images, masks and classes are lists: write [...] around a single one.")
+    return list(given)
 
 
-def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
-    """The card of a new task: what the old one says of its own data no longer holds."""
-    size = size or (card.preprocessing.size if card.preprocessing.scale == "square" else 128)
-    colours = {"channels": "rgb"}  # the new structure may be the brown dye
-    as_before = {"channels": card.preprocessing.channels, "context": card.preprocessing.context}
-    preprocessing = Preprocessing(
-        scale="square", size=size, **(colours if card.in_channels == 3 else as_before)
+def trainable_network(start: str | Path | ModelCard | UNet) -> UNet:
+    """Load the network to start from with its batch normalisation; a network is copied."""
+    if not isinstance(start, UNet):
+        return load_model(start, trainable=True)
+
+    network = copy.deepcopy(load_model(start, trainable=True))
+    network.engine = "torch"
+    if has_batch_norm(network):
+        return network
+
+    # Folding batch normalisation away cannot be undone, but the shipped weights are at hand.
+    card = network.card
+    if card.name in MODELS:
+        shipped = load_model(card.name, trainable=True)
+        if is_folded_copy(network, shipped):
+            shipped.card = card
+            return shipped
+    raise TrainingError(
+        "The batch normalisation of this network was folded away, which is for segmenting. "
+        "Give its file, or load it by load_model(..., trainable=True)."
     )
+
+
+def has_batch_norm(network: UNet) -> bool:
+    """Tell whether the network still has its batch normalisation."""
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+
+
+def is_folded_copy(network: UNet, original: UNet) -> bool:
+    """Tell whether ``network`` is ``original`` after ``fold_batch_norm``."""
+    folded = fold_batch_norm(copy.deepcopy(original)).state_dict()
+    own = network.state_dict()
+    if folded.keys() != own.keys():
+        return False
+    return all(torch.equal(tensor, own[name]) for name, tensor in folded.items())
+
+
+def check_own_task(start: str | Path | ModelCard | UNet, card: ModelCard) -> None:
+    """Raise TrainingError where the card has no recipe of its own, and no classes were named."""
+    if card.name in TASKS:
+        return
+    named = start if isinstance(start, str | Path) else card.name
+    raise TrainingError(
+        f"{named} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}."
+    )
+
+
+def give_new_task(network: UNet, card: ModelCard) -> None:
+    """Give the network a new card, with a new last layer for its classes."""
+    network.card = card
+    network.out_channels = card.out_channels
+    network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
+
+
+def with_random_weights(network: UNet) -> UNet:
+    """Return a network of the same shape that has learnt nothing."""
+    untrained = UNet(network.in_channels, network.out_channels, network.features, network.depth)
+    untrained.card = network.card
+    return untrained
+
+
+def check_something_is_marked(examples: Sequence[Example]) -> None:
+    """Raise TrainingError where no mask marks anything."""
+    for example in examples:
+        is_marked = (example.target > 0) & (example.target != IGNORED)
+        if is_marked.any():
+            return
+    raise TrainingError(
+        "All masks are empty: mark the structure that is to be learnt with values above 0."
+    )
+
+
+def fit_in_rounds(
+    network: UNet, examples: Sequence[Example], recipe: Recipe, name: str, limits: Limits
+) -> UNet:
+    """Train until the limits are reached, or the Dice has settled; the curve is that of all rounds.
+
+    Each round has a seed of its own, and its learning rate rises and falls anew.
+    """
+    import pandas as pd
+
+    started = time.monotonic()
+    steps = limits.steps or STEPS_PER_ROUND
+    curves: list[pd.DataFrame] = []
+
+    while True:
+        rounds_done = len(curves)
+        round_recipe = replace(recipe, steps=steps, seed=recipe.seed + rounds_done)
+        with TemporaryDirectory() as folder:
+            network = fit(
+                network,
+                examples,
+                examples,
+                round_recipe,
+                Path(folder) / name,
+                checks=CHECKS_PER_ROUND,
+            )
+
+        curve = network.curve.set_axis(["step", "loss", "Dice"], axis=1)
+        curve["step"] += steps * rounds_done
+        curves.append(curve)
+        network.curve = pd.concat(curves, ignore_index=True)
+
+        if is_done(limits, network.curve, len(curves), time.monotonic() - started):
+            return network
+
+
+def is_done(limits: Limits, curve: pd.DataFrame, rounds: int, seconds: float) -> bool:
+    """Tell whether fine-tuning ends after this round."""
+    if limits.steps:
+        return True
+    if limits.minutes:
+        return seconds > 60 * limits.minutes
+    return rounds == MAX_ROUNDS or not doubts(curve)
+
+
+def doubts(curve: pd.DataFrame) -> str:
+    """Say why the training may not have come to its end, and what to do; '' where it has."""
+    dice = curve["Dice"].to_numpy()
+    steps = curve["step"].iloc[-1]
+    advice = f"Give it more steps, for example steps={2 * steps}."
+
+    quarter = CHECKS_PER_ROUND // 4
+    is_short = len(dice) < CHECKS_PER_ROUND
+    if is_short or dice[-1] - dice[-1 - quarter] > SETTLED_RISE:
+        return f"Not converged after {steps} steps: Dice on its own images {dice[-1]:.2f}. {advice}"
+    if dice[-1] < POOR_DICE:
+        return (
+            f"It fits its own images badly (Dice {dice[-1]:.2f}): look at the masks, "
+            f"try another start or size. {advice}"
+        )
+    return ""
+
+
+def own_card(card: ModelCard, name: str) -> ModelCard:
+    """Return the card under its new name, without what was said of the old weights."""
     return replace(
         card,
         name=name,
-        classes=classes,
-        colors=palette.CLASSES[: len(classes)],
-        preprocessing=preprocessing,
-        localise=None,
-        instance_method="components",
-        objects="volumes",
-        measures="objects",
-        prevalence=0.0,
-        out_channels=1 if len(classes) == 1 else 1 + len(classes),
-        threshold=0.5,
-        flips=4,
-        min_component_share=0.0,
-        data="your own images",
-        licence="yours",
-        citation="",
-        limits="as good as the masks it learnt from",
-    )
-
-
-@torch.inference_mode()
-def keep_better_head(network: UNet, old: nn.Conv2d, examples: Sequence[Example]) -> bool:
-    """Put the ``old`` last layer back where it fits the classes and comes closer to the masks than the new one; did it?
-    Who outlines dark lungs in a bright chest already outlines many a dark spot on the skin.
-    """
-
-    def loss(head: nn.Conv2d) -> float:
-        network.conv = head
-        logits = (network.logits(torch.from_numpy(e.pixels).float()[None]) for e in examples)
-        return float(
-            np.mean(
-                [
-                    loss_of(x, torch.from_numpy(e.target)[None].long())
-                    for x, e in zip(logits, examples)
-                ]
-            )
-        )
-
-    network.eval()
-    network.conv = min(
-        [head for head in (network.conv, old) if head.out_channels == network.out_channels],
-        key=loss,
-    )
-    return network.conv is old
-
-
-def make_example(network: UNet, image, mask) -> Example:
-    image, mask = read_image(image), read_image(mask).pixels
-    sizes = f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}"
-    if not image.is_single:
-        advice = "give its slices and theirs, images=list(volume), masks=list(truth)"
-        raise TrainingError(
-            f"{sizes}: a volume, but fine-tuning learns from single images; {advice}."
-        )
-    if mask.shape[:2] != image.spatial_shape:
-        raise TrainingError(f"{sizes}; make them alike.")
-    mask = mask if mask.ndim == 2 else mask.max(-1)
-    if (
-        network.card.instance_method == "interiors"
-    ):  # ids, of which the task makes interiors and borders
-        from skimage.measure import label
-
-        case = Case(image.name, "train", "drawn", image, label(mask))
-        return next(iter(TASKS[network.card.name].examples(network.card, case)))
-    target = (mask > 0) if network.out_channels == 1 else mask
-    if target.max() >= max(2, network.out_channels):
-        names = ", ".join(network.card.classes)
-        raise TrainingError(
-            f"{image.name}: the mask holds class {target.max()}, but the classes are {names}."
-        )
-    shape = working_shape(network, image.pixels, spacing=image.spacing)
-    return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
-
-
-def recipe_for(
-    card: str, examples: Sequence[Example], same_task: bool, pretrained: bool, kept_head: bool
-) -> Recipe:
-    """The card's own augmentation for its own task, a gentle general one for a new task."""
-    if same_task:
-        same = {
-            "crop": 192,
-            "batch": 4,
-            "consistency": 0.0,
-            "shares": {},
-        }  # for a few images, in minutes on a CPU
-        return replace(TASKS[card].recipe, **same, learning_rate=5e-4 if pretrained else 2e-3)
-    crop = min(256, 16 * (max(16, min(examples[0].target.shape)) // 16))
-    return Recipe(
-        steps=1,
-        crop=crop,
-        batch=min(8, max(4, 8 * 128**2 // crop**2)),
-        weight_decay=1e-3,
-        ema=0.98,
-        rotation=30,
-        learning_rate=1e-3
-        if kept_head
-        else 3e-3,  # a new last layer would learn too slowly at 1e-3
-        colour=0.2 if len(examples[0].pixels) == 3 else 0.0,
-        gamma=0.2,
-        contrast=0.2,
-        zoom=(0.9, 1.4),
+        title=name.replace("_", " ").capitalize(),
+        scores=(),
+        int8_ranges=(),
+        file="",
+        sha256="",
+        url="",
     )

@@ -1,93 +1,97 @@
-"""The training loop, on a CPU or a GPU: ``fit(model, train, validation, recipe, folder)``."""
+"""The training loop, on a CPU or a GPU: ``fit(model, train, validation, recipe, folder)``.
+
+The moving average of the weights is updated by torch's own function. Its ``AveragedModel`` is not
+used: it copies the weights at the first step, has no rising decay, and names its tensors otherwise
+than earlier checkpoints. Its schedulers are not used either: the product of a linear rise and half
+a cosine is none of them, and ``learning_rate_at`` needs no state to go on from a checkpoint.
+"""
+
+from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ..errors import TrainingError
 from ..files import written_whole
-from ..inference.tiles import FLIPS, turn, turn_back
 from ..networks.load import save_model
 from ..networks.unet import UNet
 from .augment import batch_of
-from .recipes import IGNORED, Example, Recipe
-from .windows import Draws, Pool
+from .examples import IGNORED, Example
+from .losses import as_two_classes, loss_of_step
+from .recipes import Recipe
+from .rng import StepRng
+from .windows import ExamplePool
 
-MOST = 64  # validation examples looked at
+if TYPE_CHECKING:
+    import pandas as pd
 
+# Validation examples that are looked at, evenly spread over all.
+MAX_VALIDATION_EXAMPLES = 64
 
-def loss_of(
-    logits: torch.Tensor, target: torch.Tensor, class_weights=None, dice: str = "batch"
-) -> torch.Tensor:
-    """Cross-entropy plus soft Dice (Milletari et al. 2016) of logits (N, K, H, W) and class ids (N, H, W).
-    ``dice`` is taken over the whole 'batch', or over each 'image': then unclear images count as much as clear ones,
-    and the probability at which Dice is best stays near a half in them.
-    """
-    logits = two_classes(logits)
-    entropy = F.cross_entropy(logits, target, weight=class_weights, ignore_index=IGNORED)
-    seen = (target != IGNORED).unsqueeze(1)
-    truth = (
-        F.one_hot(target.where(target != IGNORED, 0), logits.shape[1]).movedim(-1, 1)[:, 1:] * seen
-    )
-    guess = torch.softmax(logits, dim=1)[:, 1:] * seen
-    over = (2, 3) if dice == "image" else (0, 2, 3)
-    overlap = 2 * (truth * guess).sum(over) + 1
-    return entropy + 1 - (overlap / (truth.sum(over) + guess.sum(over) + 1)).mean()
+# Steps over which the learning rate rises: a tenth of all, but no more than this.
+MAX_WARM_UP_STEPS = 100
+
+# Factor between the seeds of two recipes, so that their steps have no seed in common.
+SEED_STRIDE = 1_000_003
 
 
-def two_classes(logits: torch.Tensor) -> torch.Tensor:
-    """A sigmoid is a softmax against 0."""
-    return logits if logits.shape[1] > 1 else torch.cat((torch.zeros_like(logits), logits), dim=1)
+@dataclass(frozen=True)
+class CurvePoint:
+    """How the training stood at one of its checks."""
+
+    step: int
+    # Mean over the steps since the check before.
+    loss: float
+    # Of the moving average; minus the loss where there are no validation examples.
+    validation_dice: float
 
 
-def loss_of_step(
-    model: UNet, images, targets, recipe: Recipe, draws: Draws, half: bool = False
-) -> torch.Tensor:
-    """The loss of a batch. With ``consistency``, of it and of a turned copy, and how far the two answers differ."""
-    way = FLIPS[int(draws.number(1, 8))]
-    if recipe.consistency:
-        images, targets = (torch.cat((x, turn(x, *way))) for x in (images, targets[:, None]))
-        targets = targets[:, 0]
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        logits = model.logits(images.contiguous(memory_format=torch.channels_last)).float()
-    class_weights = (
-        torch.tensor(recipe.class_weights, device=images.device) if recipe.class_weights else None
-    )
-    loss = loss_of(logits, targets, class_weights, recipe.dice)
-    if not recipe.consistency:
-        return loss
-    upright, turned = (torch.softmax(two_classes(part), 1) for part in logits.chunk(2))
-    return loss + recipe.consistency * F.mse_loss(upright, turn_back(turned, *way))
+@dataclass
+class TrainingState:
+    """All that a training goes on from."""
 
+    model: UNet
+    # Moving average of the model's weights, in eval mode.
+    average: UNet
+    optimiser: torch.optim.Optimizer
+    step: int
+    curve: list[CurvePoint]
 
-@torch.inference_mode()
-@torch.backends.cudnn.flags(
-    benchmark=False
-)  # images of many sizes: a search for the fastest way would not pay
-def validate(model: UNet, examples: Sequence[Example]) -> float:
-    """Mean over the foreground classes of the Dice over all pixels of the validation examples."""
-    model.eval()
-    device, classes = next(model.parameters()).device, max(2, model.out_channels)
-    pixels = np.zeros((classes, classes))  # of each class of the truth (rows), given to each class
-    for e in examples[:: max(1, len(examples) // MOST)]:
-        scores = two_classes(model.logits(torch.from_numpy(e.pixels).float()[None].to(device)))[0]
-        guess, seen = scores.argmax(0).cpu().numpy(), e.target != IGNORED
-        np.add.at(pixels, (e.target[seen], guess[seen]), 1)
-    return float((2 * pixels.diagonal() / np.maximum(pixels.sum(0) + pixels.sum(1), 1))[1:].mean())
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        checkpoint = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "curve": [list(astuple(point)) for point in self.curve],
+        }
+        with written_whole(path) as part:
+            torch.save(checkpoint, part)
 
+    def load(self, path: Path, device: str | torch.device) -> None:
+        """Go on from a checkpoint."""
+        checkpoint = torch.load(path, weights_only=True, map_location=device)
+        self.model.load_state_dict(checkpoint["model"])
+        self.average.load_state_dict(checkpoint["average"])
+        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.step = checkpoint["step"]
+        self.curve = [CurvePoint(*row) for row in checkpoint["curve"]]
 
-def rate_at(step: int, recipe: Recipe) -> float:
-    """The learning rate: a short rise, then half a cosine down to a hundredth."""
-    warm = max(1, min(100, recipe.steps // 10))
-    fall = 0.01 + 0.99 * (1 + math.cos(math.pi * step / recipe.steps)) / 2
-    return recipe.learning_rate * min(1.0, 0.05 + 0.95 * step / warm) * fall
+    def curve_table(self) -> pd.DataFrame:
+        """Return the curve as a table: step, loss and validation_dice."""
+        import pandas as pd
+
+        return pd.DataFrame(self.curve, columns=["step", "loss", "validation_dice"])
 
 
 def fit(
@@ -101,66 +105,157 @@ def fit(
     half: bool = False,
     device: str | torch.device = "cpu",
 ) -> UNet:
-    """Train ``model``; returns its moving average, on the CPU.
-    ``folder`` gets checkpoint.pt, curve.csv, best and last.safetensors at each of ``checks``; goes on from its
-    checkpoint.pt where there is one. ``half`` convolves in bfloat16, faster where the device has it.
-    """
-    import pandas as pd
+    """Train ``model`` and return the moving average of its weights, on the CPU.
 
+    At each of ``checks``, evenly spread, ``folder`` gets checkpoint.pt, curve.csv, best and
+    last.safetensors; the training goes on from checkpoint.pt where there is one. ``half``
+    convolves in bfloat16, which is faster where the device has it.
+    """
+    check_examples(model, train)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.backends.cudnn.benchmark = True
+
+    pool = ExamplePool(train, device, recipe.shares)
+    state = starting_state(model, recipe, folder, device)
+
+    losses = []
+    with tqdm(initial=state.step, total=recipe.steps, desc=folder.name, mininterval=10) as bar:
+        while state.step < recipe.steps:
+            losses.append(train_one_step(state, pool, recipe, half))
+            state.step += 1
+            bar.update()
+
+            if is_check(state.step, checks, recipe.steps):
+                point = check(state, losses, validation, folder)
+                bar.set_postfix(loss=f"{point.loss:.3f}", score=f"{point.validation_dice:.4f}")
+                losses = []
+
+    state.average.curve = state.curve_table()
+    return state.average.cpu()
+
+
+def check_examples(model: UNet, train: Sequence[Example]) -> None:
+    """Raise TrainingError where there are no examples, or not those of this network."""
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
-    if (channels := len(train[0].pixels)) != model.in_channels:
+
+    channels = len(train[0].pixels)
+    if channels != model.in_channels:
         raise TrainingError(
             f"The network reads {model.in_channels} channels, but examples have {channels}."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.backends.cudnn.benchmark = True
-    model = model.to(device, memory_format=torch.channels_last)
-    pool = Pool(train, device, recipe.shares)
-    average = copy.deepcopy(model).eval()
+
+
+def starting_state(
+    model: UNet, recipe: Recipe, folder: Path, device: str | torch.device
+) -> TrainingState:
+    """Start with the model as it is, or from the checkpoint in the folder."""
+    model = model.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    parts: dict[str, Any] = {"model": model, "average": average, "optimiser": optimiser}
-    state: dict[str, Any] = {"step": 0, "curve": []}
-    if (folder / "checkpoint.pt").exists():
-        state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device)
-        for name, part in parts.items():
-            part.load_state_dict(state.pop(name))
-    step, losses = state["step"], []
-    bar = tqdm(initial=step, total=recipe.steps, desc=folder.name, mininterval=10)
-    while step < recipe.steps:
-        draws = Draws(recipe.seed * 1_000_003 + step, device)
-        optimiser.param_groups[0]["lr"] = rate_at(step, recipe)
-        loss = loss_of_step(model.train(), *batch_of(pool, draws, recipe), recipe, draws, half)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        decay = min(recipe.ema, (1 + step) / (10 + step))  # the start is soon forgotten
-        for old, new in zip(
-            average.state_dict().values(), model.state_dict().values(), strict=True
-        ):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - decay)
-        losses.append(loss.detach())
-        bar.update()
-        step += 1
-        if step * checks // recipe.steps > (step - 1) * checks // recipe.steps:
-            loss = float(torch.stack(losses).mean())
-            score = validate(average, validation) if validation else -loss
-            bar.set_postfix(loss=f"{loss:.3f}", score=f"{score:.4f}")
-            losses = []
-            if not validation or all(score > earlier for _, _, earlier in state["curve"]):
-                save_model(average, folder / "best.safetensors")
-            save_model(average, folder / "last.safetensors")
-            state["curve"].append([step, loss, score])
-            state["step"] = step
-            with written_whole(folder / "checkpoint.pt") as path:
-                torch.save({name: part.state_dict() for name, part in parts.items()} | state, path)
-            average.curve = pd.DataFrame(
-                state["curve"], columns=["step", "loss", "validation_dice"]
-            )
-            with written_whole(folder / "curve.csv") as path:
-                average.curve.to_csv(path, index=False)
-    bar.close()
-    return average.cpu()
+    average = copy.deepcopy(model).eval()
+    state = TrainingState(model=model, average=average, optimiser=optimiser, step=0, curve=[])
+
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        state.load(checkpoint, device)
+    return state
+
+
+def train_one_step(
+    state: TrainingState, pool: ExamplePool, recipe: Recipe, half: bool
+) -> torch.Tensor:
+    """Learn from one batch, and return its loss."""
+    rng = StepRng(recipe.seed * SEED_STRIDE + state.step, pool.device)
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate_at(state.step, recipe)
+
+    images, targets = batch_of(pool, rng, recipe)
+    loss = loss_of_step(state.model.train(), images, targets, recipe, rng, half)
+
+    state.optimiser.zero_grad()
+    loss.backward()
+    state.optimiser.step()
+
+    update_average(state.average, state.model, state.step, recipe.ema_decay)
+    return loss.detach()
+
+
+def learning_rate_at(step: int, recipe: Recipe) -> float:
+    """Return the learning rate: a short rise, then half a cosine down to a hundredth."""
+    warm_up_steps = max(1, min(MAX_WARM_UP_STEPS, recipe.steps // 10))
+    rise = min(1.0, 0.05 + 0.95 * step / warm_up_steps)
+
+    half_cosine = (1 + math.cos(math.pi * step / recipe.steps)) / 2
+    fall = 0.01 + 0.99 * half_cosine
+    return recipe.learning_rate * rise * fall
+
+
+def update_average(average: UNet, model: UNet, step: int, ema_decay: float) -> None:
+    """Move the average towards the model; quickly at first, so that the start is forgotten."""
+    decay = min(ema_decay, (1 + step) / (10 + step))
+    move = get_ema_multi_avg_fn(decay)
+    move(floating_tensors(average), floating_tensors(model), step)
+
+
+def floating_tensors(model: UNet) -> list[torch.Tensor]:
+    """Return weights and statistics, without the counters of batch normalisation."""
+    tensors = model.state_dict().values()
+    return [tensor for tensor in tensors if tensor.is_floating_point()]
+
+
+def is_check(step: int, checks: int, steps: int) -> bool:
+    """Tell whether one of the evenly spread checks comes after this step, counted from 1."""
+    return step * checks // steps > (step - 1) * checks // steps
+
+
+def check(
+    state: TrainingState,
+    losses: Sequence[torch.Tensor],
+    validation: Sequence[Example],
+    folder: Path,
+) -> CurvePoint:
+    """Validate the average and write weights, checkpoint and curve into the folder."""
+    loss = float(torch.stack(list(losses)).mean())
+    score = -loss
+    if validation:
+        score = validate(state.average, validation)
+
+    # Without validation examples the last weights are taken as the best.
+    is_best = all(score > earlier.validation_dice for earlier in state.curve)
+    if is_best or not validation:
+        save_model(state.average, folder / "best.safetensors")
+    save_model(state.average, folder / "last.safetensors")
+
+    point = CurvePoint(step=state.step, loss=loss, validation_dice=score)
+    state.curve.append(point)
+    state.save(folder / "checkpoint.pt")
+    with written_whole(folder / "curve.csv") as part:
+        state.curve_table().to_csv(part, index=False)
+    return point
+
+
+# Images have many sizes here: a search for the fastest convolution of each would not pay.
+@torch.inference_mode()
+@torch.backends.cudnn.flags(benchmark=False)
+def validate(model: UNet, examples: Sequence[Example]) -> float:
+    """Return the mean over the foreground classes of the Dice over all pixels of the examples."""
+    model.eval()
+    device = next(model.parameters()).device
+    classes = max(2, model.out_channels)
+
+    # Pixels of each true class (rows) that were given to each class (columns).
+    confusion = np.zeros((classes, classes))
+    stride = max(1, len(examples) // MAX_VALIDATION_EXAMPLES)
+    for example in examples[::stride]:
+        pixels = torch.from_numpy(example.pixels).float()[None].to(device)
+        logits = as_two_classes(model.logits(pixels))[0]
+        answer = logits.argmax(0).cpu().numpy()
+
+        is_known = example.target != IGNORED
+        np.add.at(confusion, (example.target[is_known], answer[is_known]), 1)
+
+    total = confusion.sum(axis=0) + confusion.sum(axis=1)
+    dice = 2 * confusion.diagonal() / np.maximum(total, 1)
+    return float(dice[1:].mean())

@@ -3,91 +3,119 @@
 Seeded step by step, so that a run that was killed goes on from its checkpoint to the same end.
 """
 
+from __future__ import annotations
+
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
 
-from ..networks.cards import MODELS
+from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
+from .examples import Example
 from .fit import fit
-from .recipes import Example, Task
+from .recipes import Recipe, Task
 from .tasks import TASKS, read_cases
 
 
-def examples_of(
-    task: Task, folder: Path, refit: bool, without: str | None
-) -> tuple[list[Example], list[Example]]:
-    """(training, validation) examples; nothing of the test part, nor of the kind ``without``."""
-    card, parts = MODELS[task.card], {"train": list[Example](), "validation": list[Example]()}
+@dataclass(frozen=True)
+class ExamplesByPart:
+    """The examples of a data set, without those of its test part."""
+
+    train: list[Example]
+    validation: list[Example]
+
+
+def read_examples(
+    task: Task, folder: Path, *, refit: bool = False, without: str | None = None
+) -> ExamplesByPart:
+    """Read the examples of a data set, never those of the test part.
+
+    With ``refit`` the validation part is learnt from too; the kind ``without`` is left out.
+    """
+    card = MODELS[task.card]
+    by_part = ExamplesByPart(train=[], validation=[])
+
     for case in tqdm(read_cases(task.card, folder), desc="reading", mininterval=10):
-        if case.part != "test" and case.kind != without:
-            found = task.examples(card, case)
-            parts[case.part] += (
-                replace(e, kind=case.kind, group=case.group or case.name) for e in found
-            )
-    return (
-        (parts["train"] + parts["validation"], [])
-        if refit
-        else (parts["train"], parts["validation"])
-    )
+        if case.part == "test" or case.kind == without:
+            continue
+
+        examples = [
+            replace(example, kind=case.kind, group=case.group_or_name)
+            for example in task.examples(card, case)
+        ]
+        if case.part == "validation":
+            by_part.validation.extend(examples)
+        else:
+            by_part.train.extend(examples)
+
+    if refit:
+        return ExamplesByPart(train=by_part.train + by_part.validation, validation=[])
+    return by_part
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the arguments of the command."""
+    summary = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="unet-helpers train", description=summary)
+    add = parser.add_argument
+    add("card", choices=sorted(TASKS))
+    add("--data", type=Path, required=True, help="the folder of the card's data set")
+    out_help = "checkpoints go to OUT/CARD (default: runs)"
+    add("--out", type=Path, default=Path("runs"), help=out_help)
+    start_help = "begin with these weights (a .safetensors file), not with random ones"
+    add("--start", help=start_help)
+    add("--steps", type=int, help="how many steps, where not as many as the recipe says")
+    add("--rate", type=float, help="the highest learning rate, where not the recipe's")
+    seed_help = "another order of images and augmentations than the recipe's"
+    add("--seed", type=int, help=seed_help)
+    refit_help = "learn from the validation part too, once all is chosen"
+    add("--refit", action="store_true", help=refit_help)
+    without_help = "leave out one kind of images (a camera, say), to test on it"
+    add("--without", help=without_help)
+    features_help = "channels at full resolution, where not the card's 16"
+    add("--features", type=int, help=features_help)
+    add("--half", action="store_true", help="bfloat16: faster on processors that have it")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args(arguments)
+
+
+def chosen_recipe(recipe: Recipe, chosen: argparse.Namespace) -> Recipe:
+    """Change the recipe where the command says so."""
+    asked_for = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
+    changes = {name: value for name, value in asked_for.items() if value is not None}
+    return replace(recipe, **changes)
+
+
+def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
+    """Load the weights to begin with, or make random ones."""
+    torch.manual_seed(seed)
+    if start:
+        network = load_model(start, trainable=True)
+    else:
+        network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+    network.card = card
+    return network
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="unet-helpers train", description=__doc__.split("\n")[0])
-    parser.add_argument("card", choices=sorted(TASKS))
-    parser.add_argument(
-        "--data", type=Path, required=True, help="the folder of the card's data set"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs"), help="checkpoints go to OUT/CARD (default: runs)"
-    )
-    parser.add_argument(
-        "--start", help="begin with these weights (a .safetensors file), not with random ones"
-    )
-    parser.add_argument(
-        "--steps", type=int, help="how many steps, where not as many as the recipe says"
-    )
-    parser.add_argument(
-        "--rate", type=float, help="the highest learning rate, where not the recipe's"
-    )
-    parser.add_argument(
-        "--seed", type=int, help="another order of images and augmentations than the recipe's"
-    )
-    parser.add_argument(
-        "--refit",
-        action="store_true",
-        help="learn from the validation part too, once all is chosen",
-    )
-    parser.add_argument(
-        "--without", help="leave out one kind of images (a camera, say), to test on it"
-    )
-    parser.add_argument(
-        "--features", type=int, help="channels at full resolution, where not the card's 16"
-    )
-    parser.add_argument(
-        "--half", action="store_true", help="bfloat16: faster on processors that have it"
-    )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    chosen = parser.parse_args(arguments)
-    task, card = TASKS[chosen.card], MODELS[chosen.card]
-    card = replace(card, features=chosen.features or card.features)
-    asked = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
-    recipe = replace(
-        task.recipe, **{name: value for name, value in asked.items() if value is not None}
-    )
-    train, validation = examples_of(task, chosen.data, chosen.refit, chosen.without)
-    torch.manual_seed(recipe.seed)
-    new = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-    model = load_model(chosen.start, trainable=True) if chosen.start else new
-    model.card = card
+    """Train a card's network by its recipe."""
+    chosen = parse(arguments)
+    task = TASKS[chosen.card]
+    recipe = chosen_recipe(task.recipe, chosen)
+
+    card = MODELS[chosen.card]
+    if chosen.features:
+        card = replace(card, features=chosen.features)
+
+    examples = read_examples(task, chosen.data, refit=chosen.refit, without=chosen.without)
     fit(
-        model,
-        train,
-        validation,
+        starting_network(card, chosen.start, recipe.seed),
+        examples.train,
+        examples.validation,
         recipe,
         chosen.out / chosen.card,
         half=chosen.half,

@@ -1,161 +1,227 @@
-"""Random windows of the examples, turned, zoomed and bent, a whole batch at a time, on the CPU or a GPU."""
+"""Random windows of the examples, turned, zoomed and bent, a whole batch at a time."""
+
+from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
-from .recipes import IGNORED, Example, Recipe
+from .examples import IGNORED, Example
+from .recipes import Recipe
+from .rng import StepRng
 
-TRIES, LOOK = 8, 16  # places tried for a window, and points a side at which each is looked at
-STRETCH = 0.1  # how much longer one side may become than the other, as the log of a ratio
+# Places that are tried for a window, and points a side at which the truth of each is looked at.
+PLACES_TRIED = 8
+POINTS_PER_SIDE = 16
 
+# Share of a window's points inside the image whose truth must be known.
+LEAST_KNOWN = 0.6
 
-class Draws:
-    """Random numbers of one step: the same whenever they are drawn again on the same kind of device."""
+# How much longer one side may become than the other, as the log of a ratio.
+MAX_STRETCH = 0.1
 
-    def __init__(self, seed: int, device: str | torch.device = "cpu"):
-        self.device = torch.device(device)
-        self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.host = torch.Generator().manual_seed(
-            seed
-        )  # for what decides a shape: no waiting for the GPU
-
-    def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
-        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=self.generator, device=self.device)
-
-    def coin(self, chance: float, *shape: int) -> torch.Tensor:
-        return self.uniform(0, 1, *shape) < chance
-
-    def smooth(self, n: int, channels: int, knots: int, size: Sequence[int]) -> torch.Tensor:
-        """(n, channels, *size): half of them zero, the others random fields that vary slowly."""
-        field = self.normal(n, channels, knots, knots) * self.coin(0.5, n, 1, 1, 1)
-        return F.interpolate(field, size, mode="bicubic", align_corners=True)
-
-    def number(self, low: float, high: float) -> float:
-        """One uniform number, as Python's own."""
-        return low + (high - low) * float(torch.rand((), generator=self.host))
+# Degrees: the largest shear, where the rotation of the recipe is not smaller.
+MAX_SHEAR = 8.0
 
 
-class Pool:
-    """The examples end to end in one tensor on the device, whatever their sizes, and how often each is drawn."""
+@dataclass(frozen=True, eq=False)
+class SourceImages:
+    """Where the images of a batch lie in an ``ExamplePool``."""
+
+    # (N, 2) height and width in px.
+    shapes: torch.Tensor
+    # (N,) index of the first pixel in the pool.
+    starts: torch.Tensor
+
+
+class ExamplePool:
+    """All examples end to end in one tensor on the device, and how often each is drawn."""
 
     def __init__(
         self,
         examples: Sequence[Example],
         device: str | torch.device = "cpu",
-        shares: Mapping | None = None,
-    ):
+        shares: Mapping[str, float] | None = None,
+    ) -> None:
         self.device = torch.device(device)
-        self.pixels = torch.cat([torch.from_numpy(e.pixels).flatten(1).T for e in examples]).to(
-            self.device
-        )  # (all, C)
-        self.target = torch.cat([torch.from_numpy(e.target).flatten() for e in examples]).to(
-            self.device
-        )
+
+        # (pixels of all examples, C), and their class ids.
+        pixels = torch.cat([torch.from_numpy(e.pixels).flatten(1).T for e in examples])
+        target = torch.cat([torch.from_numpy(e.target).flatten() for e in examples])
+        self.pixels = pixels.to(self.device)
+        self.target = target.to(self.device)
+
         self.shapes = torch.tensor([e.target.shape for e in examples], device=self.device)
         sizes = self.shapes.prod(1)
         self.starts = sizes.cumsum(0) - sizes
+
         self.left_right = torch.tensor([e.left_right for e in examples], device=self.device)
         self.weights = torch.tensor(draw_weights(examples, shares or {}), device=self.device)
 
+    def draw(self, count: int, rng: StepRng) -> torch.Tensor:
+        """Draw the indices (count,) of examples, by their weights."""
+        return torch.multinomial(self.weights, count, replacement=True, generator=rng.generator)
+
     def windows(
-        self, index: torch.Tensor, draws: Draws, recipe: Recipe
+        self, index: torch.Tensor, rng: StepRng, recipe: Recipe
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turned, zoomed and bent windows of the examples ``index``."""
-        n, side = len(index), recipe.crop
-        shape, start = self.shapes[index], self.starts[index]
-        zoom = draws.uniform(*(math.log(z) for z in recipe.zoom), n).exp()
-        matrix = to_source(zoom, draws, recipe)
-        centre = self.choose_centres(shape, start, side / zoom, draws, recipe)
+        """Cut turned, zoomed and bent windows of the examples ``index``.
+
+        Returns pixels (N, C, side, side) float32 and class ids (N, side, side) int64.
+        """
+        count = len(index)
+        side = recipe.crop
+        images = SourceImages(shapes=self.shapes[index], starts=self.starts[index])
+
+        log_low, log_high = (math.log(zoom) for zoom in recipe.zoom)
+        zoom = rng.uniform(log_low, log_high, count).exp()
+        matrix = window_to_image(zoom, rng, recipe)
+        centre = self.choose_centres(images, side / zoom, rng)
+
+        # (N, side * side, 2): rows and columns of the window's pixels, from its centre.
         axis = torch.arange(side, device=self.device) - (side - 1) / 2
-        grid = torch.cartesian_prod(axis, axis).expand(n, -1, -1)
+        grid = torch.cartesian_prod(axis, axis).expand(count, -1, -1)
         if recipe.elastic:
-            grid = (
-                grid
-                + recipe.elastic * draws.smooth(n, 2, side // 32 + 3, (side, side)).flatten(2).mT
-            )
-        pixels, target = self.look_up(
-            grid @ matrix.mT + centre[:, None] - 0.5, shape, start, recipe.mirror
-        )
-        return pixels.reshape(n, side, side, -1).permute(0, 3, 1, 2), target.reshape(n, side, side)
+            displacement = rng.smooth_field(count, 2, side // 32 + 3, (side, side))
+            grid = grid + recipe.elastic * displacement.flatten(2).mT
 
-    def choose_centres(self, shape, start, side, draws: Draws, recipe: Recipe) -> torch.Tensor:
-        """(N, 2): where there is something to learn from, if one of a few random places is such a one."""
-        n, half = len(shape), side[:, None] / 2
-        low, high = torch.stack((half.expand(n, 2), shape - half)).aminmax(dim=0)
-        centres = low[:, None] + (high - low)[:, None] * draws.uniform(0, 1, n, TRIES, 2)
-        axis = (torch.arange(LOOK, device=self.device) + 0.5) / LOOK - 0.5
-        places = (
-            centres[:, :, None] + torch.cartesian_prod(axis, axis) * side[:, None, None, None]
-        ).flatten(1, 2)
-        inside = within(places, shape).reshape(n, TRIES, -1)
-        target = self.target[self.nearest(places, shape, start)].reshape(n, TRIES, -1)
-        seen = inside & (target != IGNORED)
-        good = (seen.sum(2) > 0.6 * inside.sum(2)) & (seen & (target > 0)).any(2)
-        return centres[
-            torch.arange(n, device=self.device), good.int().argmax(1)
-        ]  # the first good one
+        positions = grid @ matrix.mT + centre[:, None] - 0.5
+        pixels, target = self.look_up(positions, images, recipe.mirror_border)
 
-    def look_up(self, places, shape, start, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, P, C) pixels between their four neighbours and (N, P) class ids at ``places`` (N, P, 2) in px."""
-        beyond = ~within(places, shape) & (not mirror)
-        if mirror:  # brought back into the image, as in a mirror at its border
-            double = 2 * shape[:, None].float()
-            places = torch.remainder(places + 0.5, double)
-            places = torch.minimum(places, double - places) - 0.5
-        places = torch.minimum(places.clamp(min=0), shape[:, None] - 1)
-        low, ends = places.floor(), torch.arange(2, device=self.device)
+        pixels = pixels.reshape(count, side, side, -1).permute(0, 3, 1, 2)
+        return pixels, target.reshape(count, side, side)
+
+    def choose_centres(
+        self, images: SourceImages, sides: torch.Tensor, rng: StepRng
+    ) -> torch.Tensor:
+        """Choose the centres (N, 2) of windows whose ``sides`` (N,) are in px of their images.
+
+        Of a few random places the first is taken that shows some structure and whose truth is
+        mostly known; where none does, the very first.
+        """
+        count = len(images.shapes)
+        half = sides[:, None] / 2
+        limits = torch.stack((half.expand(count, 2), images.shapes - half))
+        low, high = limits.aminmax(dim=0)
+
+        shares = rng.uniform(0, 1, count, PLACES_TRIED, 2)
+        centres = low[:, None] + (high - low)[:, None] * shares
+
+        # (N, places * points, 2): a coarse grid of points in each of the windows tried.
+        axis = (torch.arange(POINTS_PER_SIDE, device=self.device) + 0.5) / POINTS_PER_SIDE - 0.5
+        offsets = torch.cartesian_prod(axis, axis) * sides[:, None, None, None]
+        points = (centres[:, :, None] + offsets).flatten(1, 2)
+
+        by_place = (count, PLACES_TRIED, -1)
+        inside = lies_inside(points, images.shapes).reshape(by_place)
+        target = self.target[self.pool_index(points, images)].reshape(by_place)
+
+        is_known = inside & (target != IGNORED)
+        mostly_known = is_known.sum(2) > LEAST_KNOWN * inside.sum(2)
+        shows_structure = (is_known & (target > 0)).any(2)
+        good = mostly_known & shows_structure
+
+        first_good = good.int().argmax(1)
+        return centres[torch.arange(count, device=self.device), first_good]
+
+    def look_up(
+        self, positions: torch.Tensor, images: SourceImages, mirror_border: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Read pixels (N, P, C) and class ids (N, P) at ``positions`` (N, P, 2) in px.
+
+        Pixels are interpolated between their four neighbours. Beyond an image lies its mirror
+        image, or nothing, whose truth is IGNORED.
+        """
+        shapes = images.shapes[:, None]
+
+        if mirror_border:
+            beyond = torch.zeros(positions.shape[:2], dtype=torch.bool, device=self.device)
+            positions = mirrored(positions, shapes)
+        else:
+            beyond = ~lies_inside(positions, images.shapes)
+
+        positions = torch.minimum(positions.clamp(min=0), shapes - 1)
+        low = positions.floor()
+        share_of_high = positions - low
+
         pixels = torch.zeros((), device=self.device)
+        ends = torch.arange(2, device=self.device)
         for corner in torch.cartesian_prod(ends, ends):
-            down, right = torch.where(corner > 0, places - low, 1 - (places - low)).split(1, -1)
-            pixels = (
-                pixels
-                + down * right * self.pixels[self.nearest(low + corner, shape, start)].float()
-            )
-        target = self.target[self.nearest(places, shape, start)].long()
+            shares = torch.where(corner > 0, share_of_high, 1 - share_of_high)
+            row_share, column_share = shares.split(1, -1)
+            neighbour = self.pixels[self.pool_index(low + corner, images)].float()
+            pixels = pixels + row_share * column_share * neighbour
+
+        target = self.target[self.pool_index(positions, images)].long()
         return pixels.masked_fill(beyond[..., None], 0), target.masked_fill(beyond, IGNORED)
 
-    def nearest(self, places, shape, start) -> torch.Tensor:
-        """(N, P): the index in the pool of the pixel at each of ``places`` (N, P, 2)."""
-        rows, columns = (
-            torch.minimum(places.round().clamp(min=0), shape[:, None] - 1).long().unbind(-1)
-        )
-        return start[:, None] + rows * shape[:, None, 1] + columns
+    def pool_index(self, positions: torch.Tensor, images: SourceImages) -> torch.Tensor:
+        """Return the index (N, P) in the pool of the pixel nearest to ``positions`` (N, P, 2)."""
+        nearest = torch.minimum(positions.round().clamp(min=0), images.shapes[:, None] - 1)
+        rows, columns = nearest.long().unbind(-1)
+        widths = images.shapes[:, None, 1]
+        return images.starts[:, None] + rows * widths + columns
 
 
 def draw_weights(examples: Sequence[Example], shares: Mapping[str, float]) -> list[float]:
-    """Each kind gets its share (without shares: as many as there are), each group of a kind and each of it the same."""
-    groups = Counter((e.kind, e.group) for e in examples)
-    of_kind = Counter(kind for kind, _ in groups)
-    shared = [shares.get(e.kind, 0.0) / of_kind[e.kind] / groups[e.kind, e.group] for e in examples]
-    return shared if shares else [1.0] * len(examples)
+    """Return how often each example is to be drawn.
+
+    Each kind gets its share; in a kind each group counts the same, in a group each example.
+    Without shares all examples count the same.
+    """
+    if not shares:
+        return [1.0] * len(examples)
+
+    examples_in_group = Counter((example.kind, example.group) for example in examples)
+    groups_of_kind = Counter(kind for kind, _ in examples_in_group)
+
+    weights = []
+    for example in examples:
+        share_of_group = shares.get(example.kind, 0.0) / groups_of_kind[example.kind]
+        weights.append(share_of_group / examples_in_group[example.kind, example.group])
+    return weights
 
 
-def within(places: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-    """(N, P): do ``places`` (N, P, 2) lie inside images of ``shape`` (N, 2)?"""
-    return ((places > -0.5) & (places < shape[:, None] - 0.5)).all(-1)
+def lies_inside(positions: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
+    """Tell (N, P) whether ``positions`` (N, P, 2) lie inside images of ``shapes`` (N, 2)."""
+    return ((positions > -0.5) & (positions < shapes[:, None] - 0.5)).all(-1)
 
 
-def to_source(zoom: torch.Tensor, draws: Draws, recipe: Recipe) -> torch.Tensor:
-    """(N, 2, 2): from px (row, column) of a window to px of its image; zoom, stretch, rotation, quarter turn, flip."""
-    n = len(zoom)
-    angle = draws.uniform(-1, 1, n) * math.radians(recipe.rotation)
-    shear = draws.uniform(-1, 1, n) * math.radians(min(8.0, recipe.rotation))
-    stretch = (
-        draws.uniform(-STRETCH, STRETCH, n).exp() if recipe.rotation else torch.ones_like(zoom)
-    )
-    rows = (torch.cos(angle), -torch.sin(angle + shear), torch.sin(angle), torch.cos(angle + shear))
-    matrix = (
-        torch.stack(rows, -1).reshape(n, 2, 2)
-        * torch.stack((stretch / zoom, 1 / (stretch * zoom)), -1)[:, None]
-    )
+def mirrored(positions: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
+    """Bring ``positions`` (N, P, 2) back into the image, as in a mirror at its border.
+
+    ``shapes`` is (N, 1, 2).
+    """
+    period = 2 * shapes.float()
+    from_border = torch.remainder(positions + 0.5, period)
+    return torch.minimum(from_border, period - from_border) - 0.5
+
+
+def window_to_image(zoom: torch.Tensor, rng: StepRng, recipe: Recipe) -> torch.Tensor:
+    """Draw matrices (N, 2, 2) from px (row, column) of a window to px of its image.
+
+    They hold zoom, stretch, shear and rotation; and a quarter turn and flips where all symmetries
+    are allowed.
+    """
+    count = len(zoom)
+    angle = rng.uniform(-1, 1, count) * math.radians(recipe.rotation)
+    shear = rng.uniform(-1, 1, count) * math.radians(min(MAX_SHEAR, recipe.rotation))
+    stretch = torch.ones_like(zoom)
+    if recipe.rotation:
+        stretch = rng.uniform(-MAX_STRETCH, MAX_STRETCH, count).exp()
+
+    first_row = (torch.cos(angle), -torch.sin(angle + shear))
+    second_row = (torch.sin(angle), torch.cos(angle + shear))
+    rotation = torch.stack((*first_row, *second_row), dim=-1).reshape(count, 2, 2)
+    scale = torch.stack((stretch / zoom, 1 / (stretch * zoom)), dim=-1)
+    matrix = rotation * scale[:, None]
+
     if recipe.symmetry != "all":
         return matrix
-    flip = torch.diag_embed(1 - 2 * draws.coin(0.5, n, 2).float())
-    return matrix @ torch.where(draws.coin(0.5, n, 1, 1), flip.flip(1), flip)
+
+    flip = torch.diag_embed(1 - 2 * rng.coin(0.5, count, 2).float())
+    quarter_turn = flip.flip(1)
+    return matrix @ torch.where(rng.coin(0.5, count, 1, 1), quarter_turn, flip)

@@ -1,29 +1,54 @@
-"""One file a network: its data set, its examples, its recipe and its score. ``read_cases`` reads any of them."""
+"""One file a network: its data set, its examples, its recipe and its score.
 
+Each module here that has a ``TASK`` is found by itself: a new card adds its file, and no line
+elsewhere. ``read_cases`` reads the data set of any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from ...errors import TrainingError
-from ..recipes import Cases
-from . import brain_flair, em_membranes, hippocampus, lungs, nuclei, nuclei_he, retinal_vessels
-
-MODULES = (retinal_vessels, nuclei, nuclei_he, em_membranes, lungs, brain_flair, hippocampus)
-TASKS = {module.TASK.card: module.TASK for module in MODULES}
+from ..datasets import Case
+from ..recipes import Task
 
 
-def read_cases(card: str, folder: Path) -> Cases:
-    """All cases of a card's data set; TrainingError where the folder holds none."""
+def discover_tasks() -> dict[str, Task]:
+    """Find the tasks of all modules in this folder, by card, in the order of their names."""
+    names = sorted(module.name for module in iter_modules(__path__))
+    tasks = [import_module(f".{name}", __name__).TASK for name in names]
+    return {task.card: task for task in tasks}
+
+
+TASKS = discover_tasks()
+
+
+def read_cases(card: str, folder: Path) -> Iterator[Case]:
+    """Read all cases of a card's data set; TrainingError where the folder holds none."""
     if card not in TASKS:
         raise TrainingError(
             f"There is no data set for {card!r}. Choose one of: {', '.join(TASKS)}."
         )
-    case = None
+
+    is_empty = True
     for case in TASKS[card].read(Path(folder)):
-        if case.truth.shape != case.image.spatial_shape:
-            raise TrainingError(
-                f"{case.name}: the mask is {case.truth.shape}, the image {case.image.spatial_shape}."
-            )
+        check_shape(case)
+        is_empty = False
         yield case
-    if case is None:
+
+    if is_empty:
         raise TrainingError(
-            f"{folder}: no images of {card!r} found. docs/TRAINING.md says how the folder is laid out."
+            f"{folder}: no images of {card!r} found. "
+            "docs/training/data.md says how the folder is laid out."
+        )
+
+
+def check_shape(case: Case) -> None:
+    """Raise TrainingError where the truth is not of the image's shape."""
+    if case.truth.shape != case.image.spatial_shape:
+        raise TrainingError(
+            f"{case.name}: the mask is {case.truth.shape}, the image {case.image.spatial_shape}."
         )

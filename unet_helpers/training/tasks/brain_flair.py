@@ -1,41 +1,50 @@
 """FLAIR abnormality: TCGA-LGG."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...images.image import MedicalImage
-from ..recipes import Case, Cases, Recipe, Task, read_pairs, score_classes, slice_examples, tenths
+from ..datasets import Case, part_by_number, read_pairs
+from ..examples import slice_examples
+from ..recipes import Recipe, Task, score_classes
 
 
-def read_brains(folder: Path) -> Cases:
-    """TCGA-LGG, FLAIR: images/PATIENT/NN.jpg and masks/PATIENT/NN.png, read as one (Z, Y, X) stack a patient."""
-    for number, patient in enumerate(
-        sorted(p for p in (folder / "images").glob("*") if p.is_dir())
-    ):
-        _, images, masks = zip(*read_pairs(patient, folder / "masks" / patient.name))
-        stack, truth = np.stack([image.pixels for image in images]), np.stack(masks) > 0
+def read_brains(folder: Path) -> Iterator[Case]:
+    """Read TCGA-LGG, FLAIR alone: a stack (Z, Y, X) for each patient.
+
+    Its slices are images/PATIENT/NN.jpg and masks/PATIENT/NN.png.
+    """
+    patients = sorted(path for path in (folder / "images").glob("*") if path.is_dir())
+
+    for number, patient in enumerate(patients):
+        slices = list(read_pairs(patient, folder / "masks" / patient.name))
+        stack = np.stack([pair.image.pixels for pair in slices])
+        truth = np.stack([pair.mask for pair in slices]) > 0
         yield Case(
-            patient.name,
-            tenths(number),
-            "TCGA-LGG",
-            MedicalImage(stack, "ZYX"),
-            truth.astype(np.uint8),
+            name=patient.name,
+            part=part_by_number(number),
+            kind="TCGA-LGG",
+            image=MedicalImage(stack, "ZYX"),
+            truth=truth.astype(np.uint8),
         )
 
 
 TASK = Task(
-    "brain_flair",
-    read_brains,
-    slice_examples,
-    score_classes,
-    Recipe(
+    card="brain_flair",
+    read=read_brains,
+    examples=slice_examples,
+    score=score_classes,
+    recipe=Recipe(
         steps=9000,
         batch=8,
         crop=192,
         symmetry="left-right",
         hide_neighbours=0.15,
-        mirror=False,
+        mirror_border=False,
         zoom=(0.7, 1.35),
         rotation=25,
         gamma=0.5,

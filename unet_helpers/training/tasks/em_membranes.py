@@ -1,5 +1,9 @@
 """Membranes of nerve cells: ISBI 2012 and VNC."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,44 +11,69 @@ from skimage.measure import label
 
 from ...results.metrics import dice, rand_v
 from ...results.segmentation import Segmentation
-from ..recipes import IGNORED, Case, Cases, Recipe, Task, first_number, read_pairs, slice_examples
+from ..datasets import Case, Part, first_number, read_pairs
+from ..examples import IGNORED, slice_examples
+from ..recipes import Recipe, Task
+
+# Grey value of VNC's masks for glia and extracellular space, in which nobody traced membranes.
+GLIA = 128
 
 
-def read_membranes(folder: Path) -> Cases:
-    """images/*.png and masks/*.png, white is membrane, by block of slices.
-    ISBI 2012 (NN): 00-18, 19-21, 22 and later. VNC (vnc_NN): 00-07, 08-09, 10 and later; there, grey 128 is glia and
-    extracellular space, in which nobody traced membranes: ignored.
-    """
-    for name, image, mask in read_pairs(folder / "images", folder / "masks"):
-        number, kind = first_number(name), "VNC" if name.startswith("vnc") else "ISBI"
-        first_validation, first_test = (8, 10) if kind == "VNC" else (19, 22)
-        part = (
-            "train"
-            if number < first_validation
-            else "validation"
-            if number < first_test
-            else "test"
-        )
+@dataclass(frozen=True)
+class Blocks:
+    """Where the blocks of neighbouring slices begin; before them lies the training part."""
+
+    first_validation: int
+    first_test: int
+
+    def part_of(self, number: int) -> Part:
+        """Return the part that the slice with this number belongs to."""
+        if number < self.first_validation:
+            return "train"
+        if number < self.first_test:
+            return "validation"
+        return "test"
+
+
+BLOCKS = {
+    "ISBI": Blocks(first_validation=19, first_test=22),
+    "VNC": Blocks(first_validation=8, first_test=10),
+}
+
+
+def read_membranes(folder: Path) -> Iterator[Case]:
+    """Read images/*.png and masks/*.png, white is membrane: ISBI 2012 (NN) and VNC (vnc_NN)."""
+    for pair in read_pairs(folder / "images", folder / "masks"):
+        kind = "VNC" if pair.name.startswith("vnc") else "ISBI"
+        truth = np.where(pair.mask == GLIA, IGNORED, pair.mask > 0)
         yield Case(
-            name, part, kind, image, np.where(mask == 128, IGNORED, mask > 0).astype(np.uint8)
+            name=pair.name,
+            part=BLOCKS[kind].part_of(first_number(pair.name)),
+            kind=kind,
+            image=pair.image,
+            truth=truth.astype(np.uint8),
         )
 
 
 def score_membranes(case: Case, result: Segmentation) -> dict[str, float]:
-    """Rand V after border thinning, Dice outside ignored pixels; the true cells are 4-connected, without membrane."""
-    cells, seen = label(case.truth == 0, connectivity=1), case.truth != IGNORED
+    """Rand V after border thinning, and Dice of the membranes outside ignored pixels.
+
+    The true cells are the 4-connected regions without membrane.
+    """
+    true_cells = label(case.truth == 0, connectivity=1)
+    is_known = case.truth != IGNORED
     return {
-        "Rand V": rand_v(cells, result.objects),
-        "Dice": dice(case.truth[seen], result.labels[seen]),
+        "Rand V": rand_v(true_cells, result.objects),
+        "Dice": dice(case.truth[is_known], result.labels[is_known]),
     }
 
 
 TASK = Task(
-    "em_membranes",
-    read_membranes,
-    slice_examples,
-    score_membranes,
-    Recipe(
+    card="em_membranes",
+    read=read_membranes,
+    examples=slice_examples,
+    score=score_membranes,
+    recipe=Recipe(
         steps=3550,
         batch=16,
         shares={"ISBI": 1, "VNC": 1},

@@ -1,28 +1,39 @@
 """Hippocampus: Decathlon Task04."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...images.read import read_image
-from ..recipes import Case, Cases, Recipe, Task, score_classes, slice_examples, tenths
+from ..datasets import Case, part_by_number
+from ..examples import slice_examples
+from ..recipes import Recipe, Task, score_classes
 
 
-def read_hippocampi(folder: Path) -> Cases:
-    """Decathlon Task04: images/*.nii.gz and labels/*.nii.gz, 1 anterior, 2 posterior."""
-    for number, path in enumerate(sorted((folder / "images").glob("*.nii.gz"))):
-        truth = np.rint(read_image(folder / "labels" / path.name).pixels).astype(np.uint8)
+def read_hippocampi(folder: Path) -> Iterator[Case]:
+    """Read images/*.nii.gz and labels/*.nii.gz: 1 is anterior, 2 posterior."""
+    paths = sorted((folder / "images").glob("*.nii.gz"))
+
+    for number, path in enumerate(paths):
+        labels = read_image(folder / "labels" / path.name).pixels
         yield Case(
-            path.name.removesuffix(".nii.gz"), tenths(number), "Task04", read_image(path), truth
+            name=path.name.removesuffix(".nii.gz"),
+            part=part_by_number(number),
+            kind="Task04",
+            image=read_image(path),
+            truth=np.rint(labels).astype(np.uint8),
         )
 
 
 TASK = Task(
-    "hippocampus",
-    read_hippocampi,
-    slice_examples,
-    score_classes,
-    Recipe(
+    card="hippocampus",
+    read=read_hippocampi,
+    examples=slice_examples,
+    score=score_classes,
+    recipe=Recipe(
         steps=5250,
         batch=128,
         crop=48,

@@ -1,25 +1,40 @@
 """Lung fields: Montgomery and Shenzhen."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..recipes import Case, Cases, Recipe, Task, read_pairs, score_classes, slice_examples, tenths
+import numpy as np
+
+from ..datasets import Case, part_by_number, read_pairs
+from ..examples import slice_examples
+from ..recipes import Recipe, Task, score_classes
 
 
-def read_lungs(folder: Path) -> Cases:
-    """Montgomery (MCUCXR_*) and Shenzhen (CHNCXR_*): images/*.jpg and masks/*.png."""
-    for number, (name, image, mask) in enumerate(read_pairs(folder / "images", folder / "masks")):
-        yield Case(name, tenths(number), name.split("_")[0], image, (mask > 0).astype("uint8"))
+def read_lungs(folder: Path) -> Iterator[Case]:
+    """Read images/*.jpg and masks/*.png: Montgomery (MCUCXR_*) and Shenzhen (CHNCXR_*)."""
+    pairs = read_pairs(folder / "images", folder / "masks")
+
+    for number, pair in enumerate(pairs):
+        yield Case(
+            name=pair.name,
+            part=part_by_number(number),
+            kind=pair.name.split("_")[0],
+            image=pair.image,
+            truth=(pair.mask > 0).astype(np.uint8),
+        )
 
 
 TASK = Task(
-    "lungs",
-    read_lungs,
-    slice_examples,
-    score_classes,
-    Recipe(
+    card="lungs",
+    read=read_lungs,
+    examples=slice_examples,
+    score=score_classes,
+    recipe=Recipe(
         steps=5000,
         symmetry="none",
-        mirror=False,
+        mirror_border=False,
         zoom=(0.75, 1.3),
         rotation=20,
         gamma=0.4,

@@ -1,5 +1,8 @@
 """Cell nuclei: the 2018 Data Science Bowl."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -9,66 +12,95 @@ from ...networks.cards import ModelCard
 from ...preprocessing.resample import resize_labels
 from ...results.metrics import aggregated_jaccard, average_precision, dice, panoptic_quality
 from ...results.segmentation import Segmentation
-from ..recipes import Case, Cases, Examples, Recipe, Task, read_pairs, single_example, tenths
+from ..datasets import Case, part_by_number, read_pairs
+from ..examples import Example, single_example
+from ..recipes import Recipe, Task
+
+KINDS = ("fluorescence", "stained", "brightfield")
+
+# Class ids of what the network answers.
+INTERIOR = 1
+BORDER = 2
+
+# Working px: nuclei nearer to one another have a border between them.
+BORDER_REACH = 2
+
+# Nuclei are made at most so many times smaller or larger, and images no smaller than so many px.
+ZOOM_LIMITS = (0.2, 4)
+LEAST_SIDE = 16
 
 
-def read_nuclei(folder: Path) -> Cases:
-    """BBBC038 by kind: images/KIND/*.png and labels/KIND/*.png with one 16-bit id per nucleus."""
-    for kind in ("fluorescence", "stained", "brightfield"):
+def read_nuclei(folder: Path) -> Iterator[Case]:
+    """Read BBBC038: images/KIND/*.png, and labels/KIND/*.png with a 16-bit id for each nucleus."""
+    for kind in KINDS:
         pairs = read_pairs(folder / "images" / kind, folder / "labels" / kind)
-        yield from (
-            Case(name, tenths(i), kind, image, truth)
-            for i, (name, image, truth) in enumerate(pairs)
-        )
+        for number, pair in enumerate(pairs):
+            yield Case(
+                name=pair.name,
+                part=part_by_number(number),
+                kind=kind,
+                image=pair.image,
+                truth=pair.mask,
+            )
 
 
-def nucleus_examples(card: ModelCard, case: Case) -> Examples:
-    """Brought to the same median diameter."""
-    labels = at_diameter(case.truth, card.preprocessing.size)
-    yield single_example(
-        card, case.image.pixels, interiors_and_borders(labels, reach=2), labels.shape
-    )
+def nucleus_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+    """Make the example of an image, brought to the card's median diameter of nuclei."""
+    ids = at_diameter(case.truth, card.preprocessing.size)
+    target = interiors_and_borders(ids, reach=BORDER_REACH)
+    yield single_example(card, case.image.pixels, target, target.shape)
 
 
-def at_diameter(truth: np.ndarray, size: float) -> np.ndarray:
-    """Instance ids at the scale at which the median nucleus measures ``size`` px across."""
-    areas = np.bincount(truth.reshape(-1))[1:]
-    diameter = 2 * np.sqrt(np.median(areas[areas > 0]) / np.pi) if areas.any() else size
-    zoom = np.clip(size / diameter, 0.2, 4)
-    return resize_labels(
-        truth.astype(np.uint16), tuple(max(16, round(n * zoom)) for n in truth.shape)
-    )
+def at_diameter(ids: np.ndarray, size: float) -> np.ndarray:
+    """Resize instance ids (H, W) so that the median nucleus measures ``size`` px across."""
+    areas = np.bincount(ids.reshape(-1))[1:]
+    diameter = size
+    if areas.any():
+        median_area = np.median(areas[areas > 0])
+        diameter = 2 * np.sqrt(median_area / np.pi)
+
+    zoom = np.clip(size / diameter, *ZOOM_LIMITS)
+    height, width = (max(LEAST_SIDE, round(length * zoom)) for length in ids.shape)
+    return resize_labels(ids.astype(np.uint16), (height, width))
 
 
-def interiors_and_borders(labels: np.ndarray, reach: int, rim: bool = False) -> np.ndarray:
-    """0 background, 1 interior, 2 border: pixels of a nucleus within ``reach`` px of another one.
-    With ``rim``, of background too: interiors then lie apart even where a border is not seen all along.
+def interiors_and_borders(ids: np.ndarray, reach: int, rim: bool = False) -> np.ndarray:
+    """Make classes of instance ids: pixels of a nucleus within ``reach`` px of another are border.
+
+    With ``rim``, those within ``reach`` px of background too: interiors then lie apart even where
+    a border is not seen all along.
     """
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    highest = cv2.dilate(labels, disc)
-    lowest = cv2.erode(
-        labels if rim else np.where(labels > 0, labels, 65535).astype(np.uint16), disc
-    )
-    return np.where(labels == 0, 0, np.where(highest != lowest, 2, 1)).astype(np.uint8)
+    diameter = 2 * reach + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+
+    # A pixel is border where the lowest and the highest id around it differ. Background counts as
+    # the lowest id, or as one that is never the lowest.
+    without_background = np.where(ids > 0, ids, np.iinfo(np.uint16).max).astype(np.uint16)
+    highest = cv2.dilate(ids, disc)
+    lowest = cv2.erode(ids if rim else without_background, disc)
+
+    target = np.where(highest != lowest, BORDER, INTERIOR)
+    return np.where(ids == 0, 0, target).astype(np.uint8)
 
 
 def score_nuclei(case: Case, result: Segmentation) -> dict[str, float]:
-    truth, objects = case.truth, result.objects
-    precision = average_precision(truth, objects)
-    whole = {"PQ": panoptic_quality(truth, objects), "AJI": aggregated_jaccard(truth, objects)}
-    return (
-        {"mean AP": precision.mean(), "AP50": precision[0]}
-        | whole
-        | {"Dice": dice(truth, result.labels)}
-    )
+    """Mean AP, AP50, panoptic quality, aggregated Jaccard index and Dice."""
+    precision = average_precision(case.truth, result.objects)
+    return {
+        "mean AP": precision.mean(),
+        "AP50": precision[0],
+        "PQ": panoptic_quality(case.truth, result.objects),
+        "AJI": aggregated_jaccard(case.truth, result.objects),
+        "Dice": dice(case.truth, result.labels),
+    }
 
 
 TASK = Task(
-    "nuclei",
-    read_nuclei,
-    nucleus_examples,
-    score_nuclei,
-    Recipe(
+    card="nuclei",
+    read=read_nuclei,
+    examples=nucleus_examples,
+    score=score_nuclei,
+    recipe=Recipe(
         steps=2640,
         batch=16,
         shares={"fluorescence": 0.65, "stained": 0.25, "brightfield": 0.1},

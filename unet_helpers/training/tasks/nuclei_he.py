@@ -1,52 +1,90 @@
 """Cell nuclei in stained tissue: MoNuSeg and CoNSeP."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ...networks.cards import ModelCard
-from ..recipes import Case, Cases, Examples, Recipe, Task, read_pairs, single_example
-from .nuclei import at_diameter, interiors_and_borders, read_nuclei, score_nuclei
+from ..datasets import Case, Part, read_pairs
+from ..examples import Example, single_example
+from ..recipes import Recipe, Task
+from .nuclei import BORDER_REACH, at_diameter, interiors_and_borders, read_nuclei, score_nuclei
 
-VALIDATION = ("TCGA-B0-5710", "TCGA-E2-A1B5", "09", "18", "27")  # kidney, breast; fields of colon
-TEST = (
-    "TCGA-21-5786",
-    "TCGA-AR-A1AS",
-    "TCGA-G9-6362",
-    "07",
-    "10",
-    "20",
-)  # liver, breast, prostate; colon
+# Fields of MoNuSeg: kidney and breast; of CoNSeP (two digits): colon.
+VALIDATION_FIELDS = ("TCGA-B0-5710", "TCGA-E2-A1B5", "09", "18", "27")
+
+# Fields of MoNuSeg: liver, breast and prostate; of CoNSeP: colon.
+TEST_FIELDS = ("TCGA-21-5786", "TCGA-AR-A1AS", "TCGA-G9-6362", "07", "10", "20")
+
+# Working px: median diameter of nuclei to which images of an unknown scale are brought.
+DIAMETER = 24
 
 
-def read_tissue(folder: Path) -> Cases:
-    """images/monuseg_FIELD.jpg and consep_train_FIELD_TILE.jpg, labels/*.png with one 16-bit id per nucleus.
-    Stained images from which the card ``nuclei`` learns are learnt from too, where that folder lies beside this one.
+def read_tissue(folder: Path) -> Iterator[Case]:
+    """Read MoNuSeg and CoNSeP, and the stained training images of ``nuclei``.
+
+    images/monuseg_FIELD.jpg and consep_train_FIELD_TILE.jpg, labels/*.png with a 16-bit id for
+    each nucleus; ``nuclei`` is read where its folder lies beside this one.
     """
-    for name, image, truth in read_pairs(folder / "images", folder / "labels"):
-        kind, field = name.split("_", 1)
-        field = field if kind == "monuseg" else f"{int(field.split('_')[1]):02}"
-        part = "validation" if field in VALIDATION else "test" if field in TEST else "train"
-        yield Case(name, part, kind, image, truth, field)
-    if (folder.parent / "nuclei" / "images").is_dir():
-        yield from (
-            c
-            for c in read_nuclei(folder.parent / "nuclei")
-            if c.kind == "stained" and c.part == "train"
+    for pair in read_pairs(folder / "images", folder / "labels"):
+        kind, field = kind_and_field(pair.name)
+        yield Case(
+            name=pair.name,
+            part=part_of_field(field),
+            kind=kind,
+            image=pair.image,
+            truth=pair.mask,
+            group=field,
         )
 
+    folder_of_nuclei = folder.parent / "nuclei"
+    if (folder_of_nuclei / "images").is_dir():
+        for case in read_nuclei(folder_of_nuclei):
+            if case.kind == "stained" and case.part == "train":
+                yield case
 
-def tissue_examples(card: ModelCard, case: Case) -> Examples:
-    """Fields as they were scanned, at 0.25 um a pixel; of other images the nuclei are brought to a like size."""
-    labels = at_diameter(case.truth, 24) if case.kind == "stained" else case.truth.astype("uint16")
-    target = interiors_and_borders(labels, reach=2, rim=True)
+
+def kind_and_field(name: str) -> tuple[str, str]:
+    """Return the data set and the field of a file's name; fields of CoNSeP have two digits."""
+    kind, field = name.split("_", maxsplit=1)
+    if kind == "monuseg":
+        return kind, field
+
+    _, number, *_ = field.split("_")
+    return kind, f"{int(number):02}"
+
+
+def part_of_field(field: str) -> Part:
+    """Return the part that all tiles of a field belong to."""
+    if field in VALIDATION_FIELDS:
+        return "validation"
+    if field in TEST_FIELDS:
+        return "test"
+    return "train"
+
+
+def tissue_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+    """Make the example of a field as it was scanned, at 0.25 um a pixel.
+
+    Of the images of ``nuclei`` the scale is not known: their nuclei are brought to a like size.
+    """
+    ids = case.truth.astype(np.uint16)
+    if case.kind == "stained":
+        ids = at_diameter(case.truth, DIAMETER)
+
+    target = interiors_and_borders(ids, reach=BORDER_REACH, rim=True)
     yield single_example(card, case.image.pixels, target, target.shape)
 
 
 TASK = Task(
-    "nuclei_he",
-    read_tissue,
-    tissue_examples,
-    score_nuclei,
-    Recipe(
+    card="nuclei_he",
+    read=read_tissue,
+    examples=tissue_examples,
+    score=score_nuclei,
+    recipe=Recipe(
         steps=2500,
         batch=16,
         shares={"monuseg": 0.5, "consep": 0.35, "stained": 0.15},

@@ -1,5 +1,8 @@
 """Blood vessels of the retina: CHASE_DB1, HRF and DRIVE."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,52 +12,65 @@ from ...preprocessing.field_of_view import field_of_view, width_of
 from ...preprocessing.resample import resize
 from ...results.metrics import dice, sensitivity
 from ...results.segmentation import Segmentation
-from ..recipes import (
-    Case,
-    Cases,
-    Examples,
-    Recipe,
-    Task,
-    first_number,
-    read_pairs,
-    single_example,
-    tenths,
-)
+from ..datasets import Case, first_number, part_by_number, read_pairs
+from ..examples import Example, single_example
+from ..recipes import Recipe, Task
+
+# Share of a working pixel that must be vessel: below a half, or the thinnest vessels are lost.
+VESSEL_SHARE = 0.45
 
 
-def read_vessels(folder: Path) -> Cases:
-    """CHASE_DB1 by child, HRF and DRIVE by number: images/chase_*.jpg, hrf_*.jpg, drive_*.jpg, masks/*.png."""
-    for name, image, mask in read_pairs(folder / "images", folder / "masks"):
-        kind, number = name.split("_")[0], first_number(name)
-        group = f"{kind} {number}"  # both eyes of a child
-        yield Case(name, tenths(number), kind, image, (mask > 0).astype(np.uint8), group)
+def read_vessels(folder: Path) -> Iterator[Case]:
+    """Read CHASE_DB1 by child, HRF and DRIVE by number.
+
+    images/chase_*.jpg, hrf_*.jpg and drive_*.jpg, masks/*.png.
+    """
+    for pair in read_pairs(folder / "images", folder / "masks"):
+        kind = pair.name.split("_")[0]
+        number = first_number(pair.name)
+        yield Case(
+            name=pair.name,
+            part=part_by_number(number),
+            kind=kind,
+            image=pair.image,
+            truth=(pair.mask > 0).astype(np.uint8),
+            # Both eyes of a child.
+            group=f"{kind} {number}",
+        )
 
 
-def vessel_examples(card: ModelCard, case: Case) -> Examples:
+def vessel_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+    """Make the example of a photograph whose field of view is as wide as the card says."""
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
-    shape = tuple(round(n * zoom) for n in case.truth.shape)
-    thin = lambda truth, shape: resize(truth, shape) > 0.45
-    yield single_example(card, case.image.pixels, case.truth.astype(np.float32), shape, thin)
+    height, width = (round(length * zoom) for length in case.truth.shape)
+    truth = case.truth.astype(np.float32)
+    yield single_example(card, case.image.pixels, truth, (height, width), resize_vessels)
+
+
+def resize_vessels(truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize a float32 mask of vessels, with the thin ones."""
+    return resize(truth, shape) > VESSEL_SHARE
 
 
 def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
-    """Inside the field of view, where there is one."""
+    """Dice and sensitivity inside the field of view."""
     inside = field_of_view(case.image.pixels)
-    truth, answer = case.truth[inside], result.labels[inside]
+    truth = case.truth[inside]
+    answer = result.labels[inside]
     return {"Dice": dice(truth, answer), "sensitivity": sensitivity(truth, answer)}
 
 
 TASK = Task(
-    "retinal_vessels",
-    read_vessels,
-    vessel_examples,
-    score_vessels,
-    Recipe(
+    card="retinal_vessels",
+    read=read_vessels,
+    examples=vessel_examples,
+    score=score_vessels,
+    recipe=Recipe(
         steps=3640,
         batch=16,
         shares={"chase": 1, "hrf": 1, "drive": 1},
         consistency=1.0,
-        dice="image",
+        dice_over="image",
         zoom=(0.7, 1.5),
         elastic=2.0,
         noise=0.1,

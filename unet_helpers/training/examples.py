@@ -1,0 +1,109 @@
+"""Examples: what a network learns from, slices prepared just as inference prepares them.
+
+A task makes examples from a case, either of a single image (``single_example``) or of each slice of
+an image or volume (``slice_examples``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..images.stack import as_displayed, to_stack
+from ..networks.cards import ModelCard, Preprocessing
+from ..preprocessing.prepare import prepare
+from ..preprocessing.resample import resize_labels
+from ..preprocessing.slices import Prepared
+from .datasets import Case
+
+# A true label that no loss and no score counts.
+IGNORED = 255
+
+# Of the slices of a volume that do not show the structure, every third is an example.
+EMPTY_SLICE_STEP = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One slice at working scale, as the network reads it, with the answer it is to give."""
+
+    # (C, h, w) float16, about 0 to 1.
+    pixels: np.ndarray
+    # (h, w) uint8 class ids; IGNORED where nothing is known.
+    target: np.ndarray
+    # Which axis of ``pixels`` runs from left to right through the body: 2, the columns, or 0, the
+    # channels, where a volume was sliced from left to right.
+    left_right: int = 2
+    # The camera, stain or animal.
+    kind: str = ""
+    # The patient, field or eye.
+    group: str = ""
+
+
+def single_example(
+    card: ModelCard,
+    pixels: np.ndarray,
+    truth: np.ndarray,
+    shape: tuple[int, int],
+    resize_truth: Callable[[np.ndarray, tuple[int, int]], np.ndarray] = resize_labels,
+) -> Example:
+    """Make the example of a single image (H, W[, 3]), prepared at the working ``shape`` (h, w)."""
+    prepared = prepare(pixels[None], card.preprocessing, shape)[0]
+
+    # Only the field of view is prepared where the card has one, and it may be smaller.
+    prepared_shape = shape
+    if prepared.inside is not None:
+        prepared_shape = prepared.inside.shape
+
+    target = resize_truth(truth[prepared.box], prepared_shape)
+    return as_example(card, prepared, target)
+
+
+def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+    """Make an example of each slice with the structure, and of every third of the others."""
+    stack = to_stack(case.image).pixels
+    truth = as_displayed(case.image, case.truth)
+
+    axes = card.preprocessing.axes
+    if len(stack) == 1:
+        axes = (0,)
+
+    for axis in axes:
+        slices = np.moveaxis(stack, axis, 0)
+        masks = np.moveaxis(truth, axis, 0)
+        shape = training_shape(card.preprocessing, masks.shape[1:])
+        prepared = prepare(slices, card.preprocessing, shape)
+
+        # Along axis 2 the slices follow one another from left to right.
+        left_right = 0 if axis == 2 else 2
+
+        for index, mask in enumerate(masks):
+            if mask.any() or index % EMPTY_SLICE_STEP == 0:
+                target = resize_labels(mask, shape)
+                yield as_example(card, prepared[index], target, left_right=left_right)
+
+
+def training_shape(preprocessing: Preprocessing, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the working (h, w) of a slice of ``shape``: the card's square, or as it is stored."""
+    if preprocessing.scale == "square":
+        return preprocessing.size, preprocessing.size
+    height, width = shape
+    return height, width
+
+
+def as_example(
+    card: ModelCard, prepared: Prepared, target: np.ndarray, left_right: int = 2
+) -> Example:
+    """Read a whole prepared slice as the network does; outside the field of view it is ignored."""
+    pixels = prepared.tile(slice(None), slice(None), card.in_channels)
+
+    if prepared.inside is not None:
+        target = np.where(prepared.inside, target, IGNORED)
+
+    return Example(
+        pixels=pixels.astype(np.float16),
+        target=target.astype(np.uint8),
+        left_right=left_right,
+    )

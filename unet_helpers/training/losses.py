@@ -1,0 +1,89 @@
+"""The loss: cross-entropy plus soft Dice, and how far the answers to a turned copy differ.
+
+Own code, since MONAI's ``DiceCELoss`` has no label that is ignored, as pixels outside the field of
+view are here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from ..inference.tiles import AUGMENTATIONS
+from ..networks.unet import UNet
+from .examples import IGNORED
+from .recipes import DiceOver, Recipe
+from .rng import StepRng
+
+
+def segmentation_loss(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    class_weights: torch.Tensor | None = None,
+    dice_over: DiceOver = "batch",
+) -> torch.Tensor:
+    """Return cross-entropy plus 1 - soft Dice (Milletari et al. 2016) of logits (N, K, H, W).
+
+    ``target`` holds class ids (N, H, W). Dice is taken over the whole 'batch', or over each
+    'image': then unclear images count as much as clear ones, and the probability at which Dice is
+    best stays near a half in them.
+    """
+    logits = as_two_classes(logits)
+    cross_entropy = functional.cross_entropy(
+        logits, target, weight=class_weights, ignore_index=IGNORED
+    )
+    return cross_entropy + 1 - soft_dice(logits, target, dice_over)
+
+
+def soft_dice(logits: torch.Tensor, target: torch.Tensor, dice_over: DiceOver) -> torch.Tensor:
+    """Return the mean Dice of the probabilities of the foreground classes, where truth is known."""
+    is_known = (target != IGNORED).unsqueeze(1)
+    class_ids = target.where(target != IGNORED, 0)
+
+    truth = functional.one_hot(class_ids, logits.shape[1]).movedim(-1, 1)[:, 1:] * is_known
+    answer = torch.softmax(logits, dim=1)[:, 1:] * is_known
+
+    axes = (2, 3) if dice_over == "image" else (0, 2, 3)
+    overlap = (truth * answer).sum(axes)
+    total = truth.sum(axes) + answer.sum(axes)
+    return ((2 * overlap + 1) / (total + 1)).mean()
+
+
+def as_two_classes(logits: torch.Tensor) -> torch.Tensor:
+    """Add a background to a single logit: a sigmoid is a softmax against 0."""
+    if logits.shape[1] > 1:
+        return logits
+    return torch.cat((torch.zeros_like(logits), logits), dim=1)
+
+
+def loss_of_step(
+    model: UNet,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    recipe: Recipe,
+    rng: StepRng,
+    half: bool = False,
+) -> torch.Tensor:
+    """Return the loss of a batch.
+
+    With ``consistency`` the batch goes with a turned copy of it, and how far the two answers
+    differ is added.
+    """
+    # One of the seven other ways an image can lie; drawn in any case, for the order of numbers.
+    augmentation = AUGMENTATIONS[int(rng.number(1, len(AUGMENTATIONS)))]
+    if recipe.consistency:
+        images = torch.cat((images, augmentation.apply(images)))
+        targets = torch.cat((targets, augmentation.apply(targets[:, None])[:, 0]))
+
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        logits = model.logits(images.contiguous(memory_format=torch.channels_last)).float()
+
+    class_weights = None
+    if recipe.class_weights:
+        class_weights = torch.tensor(recipe.class_weights, device=images.device)
+    loss = segmentation_loss(logits, targets, class_weights, recipe.dice_over)
+    if not recipe.consistency:
+        return loss
+
+    upright, turned = torch.softmax(as_two_classes(logits), dim=1).chunk(2)
+    return loss + recipe.consistency * functional.mse_loss(upright, augmentation.undo(turned))

@@ -1,0 +1,190 @@
+"""What fine-tuning needs around the training: a card for the new task, examples, and a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import palette
+from ..errors import TrainingError
+from ..images.image import MedicalImage
+from ..images.read import read_image
+from ..inference.scale import working_shape
+from ..networks.cards import ModelCard, Preprocessing
+from ..networks.unet import UNet
+from .datasets import Case
+from .examples import Example, single_example
+from .losses import segmentation_loss
+from .recipes import Recipe
+from .tasks import TASKS
+
+# Working px: the side at which a new structure is seen, where the card has no square of its own.
+USUAL_SIDE = 128
+
+# Learning rates for a card's own task: from its weights, and from random ones.
+OWN_TASK_RATE = 5e-4
+RANDOM_WEIGHTS_RATE = 2e-3
+
+# Learning rates for a new task: with the old last layer, and with a new one, which would learn too
+# slowly at the rate of an old one.
+KEPT_HEAD_RATE = 1e-3
+NEW_HEAD_RATE = 3e-3
+
+
+def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
+    """Make the card of a new task: what the old one says of its own data no longer holds."""
+    side = size
+    if not side:
+        side = card.preprocessing.size if card.preprocessing.scale == "square" else USUAL_SIDE
+
+    if card.in_channels == 3:
+        # All colours, also of the brown dye, which may be the new structure. A network that read
+        # a slice between its neighbours reads colours in their place.
+        preprocessing = Preprocessing(scale="square", size=side, channels="rgb")
+    else:
+        preprocessing = Preprocessing(
+            scale="square",
+            size=side,
+            channels=card.preprocessing.channels,
+            context=card.preprocessing.context,
+        )
+
+    return replace(
+        card,
+        name=name,
+        classes=classes,
+        colors=palette.CLASSES[: len(classes)],
+        preprocessing=preprocessing,
+        localise=None,
+        instance_method="components",
+        objects="volumes",
+        measures="objects",
+        prevalence=0.0,
+        out_channels=1 if len(classes) == 1 else 1 + len(classes),
+        threshold=0.5,
+        flips=4,
+        min_component_share=0.0,
+        data="your own images",
+        licence="yours",
+        citation="",
+        limits="as good as the masks it learnt from",
+    )
+
+
+@torch.inference_mode()
+def keep_better_head(network: UNet, old_head: nn.Conv2d, examples: Sequence[Example]) -> bool:
+    """Put the old last layer back where it fits the classes and comes closer to the masks.
+
+    Tells whether it did. Who outlines dark lungs in a bright chest already outlines many a dark
+    spot on the skin.
+    """
+    if old_head.out_channels != network.out_channels:
+        return False
+
+    network.eval()
+    new_head = network.conv
+    new_loss = mean_loss(network, examples)
+    network.conv = old_head
+    if mean_loss(network, examples) < new_loss:
+        return True
+
+    network.conv = new_head
+    return False
+
+
+def mean_loss(network: UNet, examples: Sequence[Example]) -> float:
+    """Return the mean loss over the examples."""
+    losses = []
+    for example in examples:
+        logits = network.logits(torch.from_numpy(example.pixels).float()[None])
+        target = torch.from_numpy(example.target)[None].long()
+        losses.append(float(segmentation_loss(logits, target)))
+    return float(np.mean(losses))
+
+
+def make_example(network: UNet, image: Any, mask: Any) -> Example:
+    """Make the example of an image and its mask, both whatever ``read_image`` takes."""
+    image = read_image(image)
+    mask_pixels = read_image(mask).pixels
+    check_shapes(image, mask_pixels)
+
+    # A mask saved as a colour picture.
+    if mask_pixels.ndim == 3:
+        mask_pixels = mask_pixels.max(-1)
+
+    if network.card.instance_method == "interiors":
+        return example_of_instances(network.card, image, mask_pixels)
+
+    target = mask_pixels
+    if network.out_channels == 1:
+        target = mask_pixels > 0
+    if target.max() >= max(2, network.out_channels):
+        names = ", ".join(network.card.classes)
+        raise TrainingError(
+            f"{image.name}: the mask holds class {target.max()}, but the classes are {names}."
+        )
+
+    shape = working_shape(network, image.pixels, spacing=image.spacing)
+    return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
+
+
+def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:
+    """Raise TrainingError for a volume, and for a mask of another shape than its image."""
+    sizes = f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}"
+    if not image.is_single:
+        raise TrainingError(
+            f"{sizes}: a volume, but fine-tuning learns from single images; "
+            "give its slices and theirs, images=list(volume), masks=list(truth)."
+        )
+    if mask.shape[:2] != image.spatial_shape:
+        raise TrainingError(f"{sizes}; make them alike.")
+
+
+def example_of_instances(card: ModelCard, image: MedicalImage, mask: np.ndarray) -> Example:
+    """Make the example of instance ids or a plain mask, of which the task makes its classes."""
+    from skimage.measure import label
+
+    case = Case(name=image.name, part="train", kind="drawn", image=image, truth=label(mask))
+    return next(TASKS[card.name].examples(card, case))
+
+
+def recipe_for_own_task(card: str, pretrained: bool) -> Recipe:
+    """Return the card's own recipe, for a few images, in minutes on a CPU."""
+    return replace(
+        TASKS[card].recipe,
+        crop=192,
+        batch=4,
+        consistency=0.0,
+        shares={},
+        learning_rate=OWN_TASK_RATE if pretrained else RANDOM_WEIGHTS_RATE,
+    )
+
+
+def recipe_for_new_task(example: Example, kept_head: bool) -> Recipe:
+    """Return a gentle general recipe, for images like this example."""
+    # A multiple of 16 px, as the network's four levels need, and no larger than the image.
+    least_side = max(16, min(example.target.shape))
+    crop = min(256, 16 * (least_side // 16))
+
+    # As many pixels as eight windows of 128 px, but four to eight windows.
+    batch = min(8, max(4, 8 * 128**2 // crop**2))
+
+    has_colours = len(example.pixels) == 3
+    return Recipe(
+        steps=1,
+        crop=crop,
+        batch=batch,
+        weight_decay=1e-3,
+        ema_decay=0.98,
+        rotation=30,
+        learning_rate=KEPT_HEAD_RATE if kept_head else NEW_HEAD_RATE,
+        colour=0.2 if has_colours else 0.0,
+        gamma=0.2,
+        contrast=0.2,
+        zoom=(0.9, 1.4),
+    )

@@ -1,0 +1,50 @@
+"""``StepRng``: the random numbers of one training step, on the CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+
+class StepRng:
+    """Random numbers of one step: the same whenever they are drawn again on such a device.
+
+    Reproducible training depends on the ORDER in which they are drawn. A change of that order
+    changes every batch from there on.
+    """
+
+    def __init__(self, seed: int, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+
+        # For numbers that decide about a shape: they must not wait for the GPU.
+        self.host = torch.Generator().manual_seed(seed)
+
+    def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
+        """Draw a tensor of uniform numbers."""
+        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """Draw a tensor of normal numbers of mean 0 and standard deviation 1."""
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def coin(self, chance: float, *shape: int) -> torch.Tensor:
+        """Draw a tensor of booleans, True with this chance."""
+        return self.uniform(0, 1, *shape) < chance
+
+    def smooth_field(
+        self, count: int, channels: int, knots: int, size: Sequence[int]
+    ) -> torch.Tensor:
+        """Draw (count, channels, *size) fields that vary slowly; half of them are zero.
+
+        Each is interpolated between ``knots`` normal numbers a side.
+        """
+        values = self.normal(count, channels, knots, knots)
+        values = values * self.coin(0.5, count, 1, 1, 1)
+        return functional.interpolate(values, tuple(size), mode="bicubic", align_corners=True)
+
+    def number(self, low: float, high: float) -> float:
+        """Draw one uniform number, as Python's own."""
+        return low + (high - low) * float(torch.rand((), generator=self.host))
