@@ -1,64 +1,85 @@
 """The scores of the cards are those of docs/ACCURACY.md."""
 
 import re
+from dataclasses import dataclass
 
+import pytest
 from helpers.places import ROOT
 
 from unet_helpers.networks.cards import MODELS
+from unet_helpers.networks.scores import Score
 
-FIGURE = re.compile(
-    r"(Rand V|mean AP|AP50|PQ|AJI|Dice|worst)?(?: image| patient)? ?(0\.\d+)(?: (\w+))?"
-)
-COLUMNS = ("mean", "interval", "median", "worst")
+# A row of a table: kind of images (how many) | metric | mean | interval | median | worst.
+ROW = re.compile(r"^\| (\w+) \((\d+).*?\) \| (.+?) \| (.+?) \| .+? \| (.+?) \| (.+?) \|$", re.M)
+
+# A row of the page may be rounded, too, by half of its third decimal.
+ROUNDING_OF_THE_PAGE = 0.0005
 
 
-def table(page: str) -> dict:
-    """{(card, kind, metric): {column: figure}} of the test parts of the cards' own data sets."""
-    found = {}
+@dataclass(frozen=True)
+class Row:
+    """One row of a table of docs/ACCURACY.md."""
+
+    card: str
+    kind: str
+    n: int
+    metric: str
+    values: dict[str, float]  # by the statistic of a score
+
+
+def rows_of(page: str) -> list[Row]:
+    """The rows about the test parts of the cards' own data sets."""
+    rows = []
     for section in re.split(r"\n## ", page)[1:]:
         title = section.partition("\n")[0]
-        rows = re.findall(
-            r"^\| (\w+) \(\d.*?\) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.M
-        )
-        for kind, metric, *figures in rows if "never seen" not in title else ():
-            found[title.split("`")[1], kind, metric] = dict(zip(COLUMNS, figures))
-    return found
+        if "never seen" in title:
+            continue
+        card = title.split("`")[1]
+        for kind, n, metric, mean, median, worst in ROW.findall(section):
+            values = {"mean": float(mean), "median": float(median), "worst image": float(worst)}
+            rows.append(Row(card, kind, int(n), metric, values))
+    return rows
 
 
-def disagreements(card: str, scores: tuple[str, ...], measured: dict) -> tuple[int, list[str]]:
-    """How many figures of a card's scores stand in the table too, and which of them differ by more than rounding.
-
-    A figure without a metric has that of the figure before it, as in 'Dice 0.854 mean, 0.857 median'.
-    """
-    kinds = {kind for name, kind, _ in measured if name == card}
-    compared, wrong, metric = 0, [], ""
-    for text in scores:
-        kind = next((k for k in kinds if k.lower() in text.lower()), "all")
-        for before, figure, after in FIGURE.findall(text):
-            metric = metric if before in ("", "worst") else before
-            column = "worst" if before == "worst" else "median" if after == "median" else "mean"
-            for name in (metric, f"{metric} {after}", f"{metric} {MODELS[card].classes[0]}"):
-                if (row := measured.get((card, kind, name))) is not None:
-                    compared += 1
-                    rounding = (
-                        0.5 * 10.0 ** -len(figure.partition(".")[2]) + 0.0005
-                    )  # of the card and of the table
-                    if abs(float(row[column]) - float(figure)) > rounding + 1e-9:
-                        wrong.append(
-                            f"{card}: {text!r}, but {kind}, {name}: {column} {row[column]}"
-                        )
-                    break
-    return compared, wrong
+def row_of(score: Score, card: str, rows: list[Row]) -> Row | None:
+    """The row that a score of a card is about; None where the page has none."""
+    of_card = [row for row in rows if row.card == card]
+    images = f"{score.data} {score.subset}".lower()
+    kinds = [row.kind for row in of_card if row.kind != "all" and row.kind.lower() in images]
+    kind = kinds[0] if kinds else "all"
+    metrics = (
+        score.metric,
+        f"{score.metric} {score.structure}",
+        f"{score.metric} {MODELS[card].classes[0]}",
+    )
+    for metric in metrics:
+        for row in of_card:
+            if row.kind == kind and row.metric == metric:
+                return row
+    return None
 
 
-def test_the_cards_and_the_page_agree():
-    measured = table((ROOT / "docs/ACCURACY.md").read_text("utf-8"))
-    cards = {card for card, _, _ in measured}
-    assert cards
-    for card in cards:
-        compared, wrong = disagreements(card, MODELS[card].scores, measured)
-        assert wrong == []
-        assert compared == sum(len(re.findall(r"0\.\d", text)) for text in MODELS[card].scores)
+def agrees(score: Score, row: Row) -> bool:
+    """Do figure and number of images agree, but for rounding?"""
+    rounding = 0.5 * 10.0**-score.decimals + ROUNDING_OF_THE_PAGE
+    return score.n == row.n and abs(row.values[score.statistic] - score.value) <= rounding + 1e-9
+
+
+def own_scores() -> list:
+    """Each score of each card that was measured here, with the name of its card."""
+    return [
+        pytest.param(card.name, score, id=f"{card.name}: {score}")
+        for card in MODELS.values()
+        for score in card.scores
+    ]
+
+
+@pytest.mark.parametrize(("card", "score"), own_scores())
+def test_a_score_of_a_card_stands_on_the_page(card, score):
+    rows = rows_of((ROOT / "docs/ACCURACY.md").read_text("utf-8"))
+    row = row_of(score, card, rows)
+    assert row is not None
+    assert agrees(score, row), row
 
 
 PAGE = """
@@ -83,29 +104,45 @@ PAGE = """
 """
 
 
-def test_this_comparison_can_fail():
-    measured = table(PAGE)
-    assert disagreements(
-        "brain_flair", ("Dice 0.854 mean, 0.857 median (10 patients)",), measured
-    ) == (2, [])
-    assert (
-        len(
-            disagreements(
-                "brain_flair", ("Dice 0.857 mean, 0.854 median (10 patients)",), measured
-            )[1]
-        )
-        == 2
-    )
-    nuclei = "mean AP 0.58, AP50 0.83, Dice 0.91 (55 images)", "fluorescence alone: AP50 0.86"
-    assert disagreements("nuclei", nuclei, measured) == (3, [])  # Dice is not in this page
-    found = disagreements("nuclei", ("mean AP 0.57", "fluorescence alone: AP50 0.83"), measured)[1]
-    assert len(found) == 2
-    assert "fluorescence, AP50: mean 0.862" in found[1]
-    parts = ("Dice 0.898 anterior, 0.876 posterior (21 volumes)",)
-    assert disagreements("hippocampus", parts, measured) == (2, [])
-    assert (
-        len(disagreements("hippocampus", ("Dice 0.898 anterior, 0.898 posterior",), measured)[1])
-        == 1
-    )
-    assert disagreements("brain_flair", ("Dice 0.854, worst patient 0.71",), measured) == (2, [])
-    assert len(disagreements("brain_flair", ("Dice 0.854, worst patient 0.89",), measured)[1]) == 1
+def compare(card: str, **fields) -> bool | None:
+    """Does such a score agree with ``PAGE``? None where it has no such row."""
+    score = Score(**{"metric": "Dice", "data": "its own", **fields})
+    row = row_of(score, card, rows_of(PAGE))
+    return None if row is None else agrees(score, row)
+
+
+def test_mean_and_median_are_told_apart():
+    assert compare("brain_flair", value=0.854, n=10)
+    assert compare("brain_flair", value=0.857, n=10, statistic="median")
+    assert not compare("brain_flair", value=0.857, n=10)
+    assert not compare("brain_flair", value=0.854, n=10, statistic="median")
+
+
+def test_the_worst_image_is_compared():
+    assert compare("brain_flair", value=0.71, n=10, statistic="worst image")
+    assert not compare("brain_flair", value=0.89, n=10, statistic="worst image")
+
+
+def test_figures_are_compared_with_their_own_decimals():
+    assert compare("nuclei", metric="mean AP", value=0.58, n=55, decimals=2)
+    assert not compare("nuclei", metric="mean AP", value=0.57, n=55, decimals=2)
+    assert not compare("nuclei", metric="mean AP", value=0.58, n=55, decimals=3)
+
+
+def test_the_number_of_images_is_compared():
+    assert not compare("brain_flair", value=0.854, n=11)
+
+
+def test_a_kind_of_image_has_a_row_of_its_own():
+    assert compare("nuclei", metric="AP50", value=0.862, n=44, subset="fluorescence")
+    assert not compare("nuclei", metric="AP50", value=0.83, n=44, subset="fluorescence", decimals=2)
+
+
+def test_structures_are_told_apart():
+    assert compare("hippocampus", value=0.898, n=21, structure="anterior")
+    assert compare("hippocampus", value=0.876, n=21, structure="posterior")
+    assert not compare("hippocampus", value=0.898, n=21, structure="posterior")
+
+
+def test_a_score_that_is_not_on_the_page_is_noticed():
+    assert compare("nuclei", metric="Dice", value=0.91, n=55) is None
