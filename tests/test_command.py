@@ -45,7 +45,7 @@ def test_notes_and_warnings_come_before_the_network_runs(run, monkeypatch, capsy
     def predict(*_, **__):
         seen.append(capsys.readouterr().err)
 
-    monkeypatch.setattr("unet_helpers.inference.segment.predict", predict)
+    monkeypatch.setattr("unet_helpers.inference.prediction.predict", predict)
     run("flat.png")
     assert "flat.png: all values are the same" in seen[0]
 
@@ -106,7 +106,7 @@ def test_results_that_are_there_are_refused_before_computing(run, monkeypatch):
     draw("x.png")
     assert run("x.png")[0] == 0
     monkeypatch.setattr(
-        "unet_helpers.inference.segment.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     status, out, err = run("x.png")
     assert status == 2

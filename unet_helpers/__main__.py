@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import MODELS, ImageError, UNetHelpersError, __version__, read_image, segment_folder
-from .inference.segment import with_suggestion
+from .checks.suggest import suggest
+from .checks.view import View
 from .inference.sources import find_images
 
 if TYPE_CHECKING:
@@ -156,12 +157,12 @@ def suggested_model(images: list[str], settings: dict[str, Any]) -> str:
     for source in find_images(images, "series" in reading):
         try:
             image = read_image(source.image, **{**reading, **source.options})
-            image, name = with_suggestion(image)
+            suggestion = suggest(View(image))
         except ImageError as error:
             problem = error  # the next one may be read
             continue
-        logger.warning("%s: %s", source.image, image.notes[-1])
-        return name
+        logger.warning("%s: %s", source.image, suggestion.note)
+        return suggestion.model
     raise problem
 
 

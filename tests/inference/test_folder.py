@@ -104,7 +104,7 @@ def test_a_second_call_does_only_what_is_missing_or_has_changed(
     first = uh.segment_folder(folder, network, out, progress=False)
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*_small*")}
     monkeypatch.setattr(
-        "unet_helpers.inference.segment.predict", lambda *_, **__: pytest.fail("done again")
+        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("done again")
     )
     again = uh.segment_folder(folder, network, out, progress=False)
     assert set(again.status) == {"done before", "left out"}
@@ -141,7 +141,7 @@ def test_a_result_made_otherwise_is_refused_before_anything_is_computed(
     else:
         uh.segment(folder / "x.png", network, progress=False).save(out, overwrite=True)
     monkeypatch.setattr(
-        "unet_helpers.inference.segment.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     table = uh.segment_folder(folder / "x.png", network, out, progress=False, **options)
     assert list(table.status) == ["failed"]

@@ -25,10 +25,12 @@ from skimage.exposure import rescale_intensity
 from skimage.transform import resize
 
 from unet_helpers import download
+from unet_helpers.checks.view import View
 from unet_helpers.errors import DownloadError, ModelError
 from unet_helpers.images.image import MedicalImage, from_array
 from unet_helpers.images.read import read_image
-from unet_helpers.inference.segment import predict_volume
+from unet_helpers.inference.prediction import predict_frames
+from unet_helpers.inference.settings import Settings
 from unet_helpers.networks.cards import MODELS
 from unet_helpers.networks.load import read_weights
 from unet_helpers.networks.unet import UNet, fold_batch_norm
@@ -121,7 +123,8 @@ def channels_first(cropped) -> np.ndarray:
 
 
 def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
-    return predict_volume(model, image, flips, None, progress)[0][:1]
+    settings = Settings(threshold=0.5, flips=flips)
+    return predict_frames(model, View(image), settings, progress).probabilities
 
 
 # ---------------------------------------------------------------------------------- the network and its file

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.networks import discs
 
-from unet_helpers.inference.tiles import FLIPS, turn, turn_back
+from unet_helpers.inference.tiles import AUGMENTATIONS
 from unet_helpers.training.augment import (
     batch_of,
     carve_mix,
@@ -123,8 +123,10 @@ def test_neighbours_are_hidden_or_swapped_now_and_then():
 
 def test_turned_back_is_as_before():
     image = torch.arange(9).reshape(1, 1, 3, 3)
-    assert all(torch.equal(turn_back(turn(image, *way), *way), image) for way in FLIPS)
-    assert len({tuple(turn(image, *way).flatten().tolist()) for way in FLIPS}) == 8
+    turned = [augmentation.apply(image) for augmentation in AUGMENTATIONS]
+    for augmentation, copy in zip(AUGMENTATIONS, turned):
+        assert torch.equal(augmentation.undo(copy), image)
+    assert len({tuple(copy.flatten().tolist()) for copy in turned}) == 8
 
 
 def test_kinds_and_groups_are_drawn_by_their_shares():

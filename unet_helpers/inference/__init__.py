@@ -1,3 +1,4 @@
 """From an image and a network to a ``Segmentation``.
+
 Entry: ``segment.segment``.
 """

@@ -1,234 +1,307 @@
-"""Many images on any ``concurrent.futures`` executor: in memory (``segment_many``) or on disk (``segment_folder``)."""
+"""Many images: in memory (``segment_many``) or from folder to folder (``segment_folder``).
+
+Both run on any executor of ``concurrent.futures``, or on a cluster.
+"""
+
+from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from functools import lru_cache, partial
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tqdm.auto import tqdm
 
-from ..errors import ImageError, ModelError, SaveError, UNetHelpersError
+from ..errors import ImageError, SaveError, UNetHelpersError
 from ..files import written_whole
+from ..images.formats import promises_image
 from ..images.read import describe
-from ..networks.load import load_model, sha256_of
+from ..networks.cards import ModelCard
+from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..results.save import save
+from ..results.output import output_path
 from ..results.segmentation import Segmentation
-from .segment import check_settings
+from .executors import answers_of
+from .folder_job import FIRST_COLUMNS, FolderJob, Row
+from .settings import check_settings
 from .sources import Source, find_images, place
 
-SILENCE = (
-    10.0  # seconds without an answer, after which an executor is asked whether it still takes work
-)
-# a file of a folder that cannot be read is a failure if its name promises an image, else it is left out
-ENDINGS = ".png .jpg .jpeg .bmp .gif .webp .tif .tiff .nii .gz .img .hdr .dcm .npy .npz .nrrd .mha .mhd .mgz .czi .nd2"
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUMMARY = "summary.csv"
 
 
 def segment_many(
-    source, model, executor: Executor | None = None, *, progress: bool = True, **options
+    source: Any,
+    model: str | Path | ModelCard | UNet,
+    executor: Executor | None = None,
+    *,
+    progress: bool = True,
+    **options: Any,
 ) -> list[Segmentation]:
-    """Segment all images of ``source`` (file, folder, pattern, web address, or a list of them) with one network.
+    """Segment many images with one network and keep all results in memory.
 
-    A file that is no image is named in a line and left out; ImageError where none is left. ``executor`` runs
-    them side by side (threads: PyTorch works on all cores already; processes or a cluster for more). All answers stay
-    in memory, ``segment_folder`` saves them instead. ``options`` are those of ``segment``.
+    A file of a folder that is no image is named in a line and left out. ``segment_folder`` saves
+    the results instead.
+
+    Parameters
+    ----------
+    source : str, Path, array, MedicalImage or list
+        A file, a folder (with its sub-folders), a pattern such as ``"scans/*.png"``, a web address,
+        an image in memory, or a list of these.
+    model : str, Path, ModelCard or UNet
+        The network: a card's name, a card, a file of ``save_model`` or a network.
+    executor : concurrent.futures.Executor, optional
+        Runs images side by side: processes or a cluster make many images faster; threads hardly do,
+        since PyTorch uses all cores for one image already.
+    progress : bool
+        Show a bar.
+    **options
+        Those of ``segment``, such as ``threshold=0.4`` or ``channel="DAPI"``.
+
+    Returns
+    -------
+    list of Segmentation
+        In the order of the images.
+
+    Raises
+    ------
+    ImageError
+        No image could be read.
+    ModelError, DownloadError
+        There is no such network, or it cannot be fetched.
+    ArgumentError
+        An option makes no sense.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> images = [uh.sample("fluorescence"), uh.read_image(uh.sample("fluorescence")).pixels]
+    >>> results = uh.segment_many(images, "nuclei", progress=False)
+    >>> [result.image.name for result in results]
+    ['fluorescence', 'array']
     """
-    sources, model = find_images(source, "series" in options), load_model(model)
-    check_settings(model.card, **options)
-    one, answers = len(sources) == 1, {}
-    work = partial(Source.segmented, model=model, progress=progress and one, **options)
-    for item, answer in tqdm(
-        each(work, sources, executor), "images", len(sources), disable=not progress or one
-    ):
+    sources = find_images(source, whole_folders="series" in options)
+    network = load_model(model)
+    check_settings(network.card, **options)
+    if not sources:
+        raise ImageError(f"{source}: there is nothing in this folder.")
+
+    is_alone = len(sources) == 1
+    work = partial(Source.segmented, model=network, progress=progress and is_alone, **options)
+    answers = tqdm(
+        answers_of(work, sources, executor),
+        desc="images",
+        total=len(sources),
+        disable=is_alone or not progress,
+    )
+
+    results: dict[Source, Segmentation] = {}
+    for item, answer in answers:
         if isinstance(answer, Segmentation):
-            answers[item] = answer
-        elif one or not isinstance(answer, UNetHelpersError):
+            results[item] = answer
+        elif is_alone or not isinstance(answer, UNetHelpersError):
             raise answer
         else:
+            last_error = answer
             tqdm.write(f"left out: {answer}")
-    if not answers:
-        raise answer if sources else ImageError(f"{source}: there is nothing in this folder.")
-    return [answers[item] for item in sources if item in answers]
+    if not results:
+        raise last_error
+    return [results[item] for item in sources if item in results]
 
 
 def segment_folder(
-    source,
-    model,
-    out="results",
+    source: Any,
+    model: str | Path | ModelCard | UNet,
+    out: str | Path = "results",
     executor: Executor | None = None,
     *,
-    overwrite=False,
+    overwrite: bool = False,
     progress: bool = True,
-    **options,
-):
-    """Segment all images of ``source``, save each result as it comes; returns a pandas.DataFrame with a row for each.
+    **options: Any,
+) -> pd.DataFrame:
+    """Segment many images with one network and save each result as it comes.
 
-    ``source`` and ``options`` are as in ``segment_many``. ``out`` mirrors sub-folders, no result replaces another; the
-    table is kept there in summary.csv, also of failures. What has its manifest (JSON) is done and not done again;
-    a result made otherwise or from another file is refused before computing, unless ``overwrite``. ``executor``: of
-    ``concurrent.futures``, or Dask's ``Client(...).get_executor()``; each worker loads the network once, from a name or
-    file that it can see. ``progress`` also prints notes and warnings. Raises ImageError where there is nothing to do,
-    ArgumentError, ModelError and SaveError before computing, UNetHelpersError where the executor ends too early.
+    The folder ``out`` mirrors the sub-folders of the source, and its summary.csv has a row for each
+    image, also for failures. An image whose result has its manifest (JSON) is not done again, so
+    that the same call goes on where an earlier one stopped. A result that was made with other
+    settings or from another file is refused before anything is computed, unless ``overwrite``.
+
+    Parameters
+    ----------
+    source : str, Path or list
+        A file, a folder (with its sub-folders), a pattern such as ``"scans/*.png"``, a web address,
+        or a list of these.
+    model : str, Path, ModelCard or UNet
+        The network: a card's name, a card, a file of ``save_model`` or a network. Workers of an
+        executor load it once each, from a name or a file that they can see.
+    out : str or Path
+        The folder for the results; it is made where it is missing.
+    executor : concurrent.futures.Executor, optional
+        Runs images side by side, for example Dask's ``Client(...).get_executor()``.
+    overwrite : bool
+        Replace earlier results.
+    progress : bool
+        Show a bar, and print notes and warnings.
+    **options
+        Those of ``segment``, such as ``threshold=0.4`` or ``channel="DAPI"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The summary: a row for each image, with its ``status`` ('saved', 'done before', 'failed',
+        'left out' or 'not done'), measurements, notes, warnings and the path of its manifest.
+
+    Raises
+    ------
+    ImageError
+        There is no image, or one that is not a file.
+    ModelError, DownloadError
+        There is no such network, or it cannot be fetched.
+    ArgumentError
+        An option makes no sense.
+    SaveError
+        Nothing can be saved in ``out``, or its summary.csv is another program's.
+    UNetHelpersError
+        The executor ended too early. What was saved is kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import unet_helpers as uh
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first = uh.segment_folder(uh.sample("fluorescence"), "nuclei", folder, progress=False)
+    ...     again = uh.segment_folder(uh.sample("fluorescence"), "nuclei", folder, progress=False)
+    >>> list(first["status"]), list(again["status"])
+    (['saved'], ['done before'])
     """
-    import pandas as pd
-
-    network, out = load_model(model), Path(os.path.abspath(Path(out).expanduser()))
+    network = load_model(model)
     check_settings(network.card, **options)
-    sources = place(find_images(source, "series" in options, out), out, network.card.name)
+
+    folder = Path(os.path.abspath(output_path(out)))
+    images = find_images(source, "series" in options, skip=folder)
+    sources = place(images, folder, network.card.name)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
-    if out.is_file() or any(item.base == out for item in sources):
-        raise SaveError(
-            f"{out}: a file, or the folder of the images, which results are not. Choose another folder."
-        )
-    if (summary := out / "summary.csv").exists() and not summary.read_bytes().startswith(
-        b"input,series,status,"
-    ):
-        raise SaveError(
-            f"{summary} is another program's file: move it away first, or choose another folder."
-        )
-    say, silent = (
-        (partial(tqdm.write, file=sys.stderr), None) if progress else (str, True)
-    )  # None: no bar in a log
-    # a network that is in no file cannot be told from others in a later call
-    asked = json.loads(
-        json.dumps({"weights": network.weights_sha256 or uuid4().hex, **options}, default=float)
+    refuse_unfit_folder(folder, sources)
+
+    say: Callable[[str], object] = ignore
+    if progress:
+        say = partial(tqdm.write, file=sys.stderr)
+    job = FolderJob(
+        model=network,
+        options=options,
+        asked=asked_of(network, options),
+        overwrite=overwrite,
+        tell=say,
     )
-    if str(model).endswith(".safetensors"):
-        model = os.path.abspath(Path(model).expanduser())  # a worker may stand in another folder
-    own = {"model": model} if executor else {"model": network, "tell": say}
-    work, rows = partial(save_one, asked=asked, overwrite=overwrite, **own, **options), {}
+    if executor is not None:
+        # Each worker loads the network by itself, and what it has to say comes with its rows.
+        job = replace(job, model=visible_everywhere(model), tell=None)
+
+    # In a log there is no bar: None shows one in terminals and notebooks alone.
+    is_hidden = None if progress else True
+    answers = tqdm(
+        answers_of(job.run, sources, executor),
+        desc="images",
+        total=len(sources),
+        disable=is_hidden,
+    )
+    rows: dict[Source, Row] = {}
     try:
-        for item, row in tqdm(
-            each(work, sources, executor), "images", len(sources), disable=silent
-        ):
-            if isinstance(row, Exception):
-                error = (
-                    str(row)
-                    if isinstance(row, UNetHelpersError)
-                    else f"{item.image}: {describe(row)}"
-                )
-                left_out = (
-                    item.base
-                    and not item.options
-                    and item.image.suffix.lower() not in ENDINGS.split()
-                )
-                row = row_of(item, "left out" if left_out else "failed", error=error)
+        for item, answer in answers:
+            row = answer
+            if isinstance(answer, Exception):
+                row = row_of_error(item, answer)
             rows[item] = row
-            for words in filter(
-                None, (row["notes"], row["warnings"], row["explanation"])[0 if executor else 2 :]
-            ):
-                say(f"{item.image}: {words}")
-            if (status := row["status"].replace("failed", "error")) != "saved":
-                there = f"{item.result.parent} already holds {item.result.name}; --overwrite does it again"
-                say(f"{status}: {row['error'] or f'{item.image}: {there}'}")
+            say_what_happened(row, say, has_told=executor is None)
     finally:
-        table = pd.DataFrame([rows.get(item) or row_of(item, "not done") for item in sources])
-        out.mkdir(parents=True, exist_ok=True)
-        with written_whole(summary) as part:
+        table = summary_of(sources, rows)
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_whole(folder / SUMMARY) as part:
             table.to_csv(part, index=False)
     return table
 
 
-def each(work: Callable, sources: list[Source], executor: Executor | None) -> Iterator[tuple]:
-    """(source, answer or error) as they come; UNetHelpersError where the executor ends before they do."""
-    if executor is None:
-        yield from ((source, outcome(partial(work, source))) for source in sources)
-        return
-    finished: SimpleQueue[Future] = SimpleQueue()
-    try:
-        waiting = {executor.submit(work, source): source for source in sources}
-        for future in waiting:
-            future.add_done_callback(finished.put)
-        while waiting:
-            try:
-                future = finished.get(timeout=SILENCE)
-            except Empty:  # futures of a Dask client that lost its scheduler never end, but it takes no more work
-                executor.submit(bool).cancel()
-            else:
-                yield waiting.pop(future), outcome(future.result)
-    except Exception as error:
-        words = (
-            "What is saved is kept: start it again and repeat the call, which goes on from there."
+def ignore(words: str) -> None:
+    """Say nothing."""
+
+
+def refuse_unfit_folder(folder: Path, sources: list[Source]) -> None:
+    """Raise SaveError where results cannot be saved in a folder without harm."""
+    if folder.is_file() or any(item.base == folder for item in sources):
+        raise SaveError(
+            f"{folder}: a file, or the folder of the images, which results are not. "
+            "Choose another folder."
         )
-        stopped = f"The executor stopped before the images were done: {describe(error)}. {words}"
-        raise UNetHelpersError(stopped) from error
 
-
-def outcome(call: Callable):
-    """What a call returns or raises: one image must not end the others."""
-    try:
-        return call()
-    except (BrokenExecutor, CancelledError):
-        raise
-    except Exception as error:
-        return error
-
-
-def save_one(
-    source: Source, model, asked: dict, overwrite: bool, tell: Callable | None = None, **options
-) -> dict:
-    """The row of the summary, once the result is saved; ``asked`` are its weights and options."""
-    if not overwrite and (
-        row := earlier(source, asked)
-    ):  # also by a worker that was lost before it could say so
-        return row
-    result = source.segmented(loaded(model, asked["weights"]), progress=False, tell=tell, **options)
-    save(result, source.result.parent, overwrite=True, record={"asked": asked})
-    return row_of(source, "saved", json.loads(source.result.read_text("utf-8")))
-
-
-@lru_cache(1)
-def loaded(model, weights: str) -> UNet:
-    """The network, loaded once in each process; ModelError where it has other weights here than it had at the start."""
-    network = load_model(model)
-    if network.weights_sha256 not in ("", weights):
-        raise ModelError(
-            f"{model}: not the weights with which the work was sent. Use the same file everywhere."
+    summary = folder / SUMMARY
+    header = ",".join(FIRST_COLUMNS).encode()
+    if summary.exists() and not summary.read_bytes().startswith(header + b","):
+        raise SaveError(
+            f"{summary} is another program's file: move it away first, or choose another folder."
         )
-    return network
 
 
-def earlier(source: Source, asked: dict) -> dict | None:
-    """The row of a result that is there: done, or refused because it was made otherwise; None where there is none.
-    Files without a manifest, which is written last, are those of a save that was broken off, and may be replaced.
+def asked_of(network: UNet, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe weights and options as the manifest of a result holds them, which is JSON."""
+    # A network that is in no file cannot be told from others in a later call.
+    weights = network.weights_sha256 or uuid4().hex
+    return json.loads(json.dumps({"weights": weights, **options}, default=float))
+
+
+def visible_everywhere(model: str | Path | ModelCard | UNet) -> str | Path | ModelCard | UNet:
+    """Make the path of a weights file absolute, since a worker may stand in another folder."""
+    if str(model).endswith(".safetensors"):
+        return os.path.abspath(Path(str(model)).expanduser())
+    return model
+
+
+def row_of_error(source: Source, error: Exception) -> Row:
+    """Make the row of an image that could not be segmented.
+
+    A file that was found in a folder is left out, unless its name promises an image.
     """
-    if not source.result.exists():
-        return None
-    try:
-        record = dict(json.loads(source.result.read_text("utf-8")))
-    except (ValueError, TypeError):  # cut off, or another program's
-        record = {}
-    if record.get("asked") == asked and (
-        source.image.is_dir() or sha256_of(source.image) == record["input_sha256"]
-    ):
-        return row_of(source, "done before", record)
-    words = f"{source.result.parent} already holds {source.result.name}, made from another file or with other settings"
-    return row_of(
-        source,
-        "failed",
-        error=f"{source.image}: {words}: --overwrite (overwrite=True) replaces it.",
-    )
+    words = f"{source.image}: {describe(error)}"
+    if isinstance(error, UNetHelpersError):
+        words = str(error)
+
+    was_found = source.base is not None and not source.options
+    if was_found and not promises_image(source.image):
+        return Row(source, "left out", error=words)
+    return Row(source, "failed", error=words)
 
 
-def row_of(source: Source, status: str, record: dict = {}, error: str = "") -> dict:
-    """What the summary says of one image; ``record`` is its manifest."""
-    found = {
-        f"{name} ({unit})" if unit else name: value
-        for name, (value, unit) in record.get("summary", {}).items()
-    }
-    said = {
-        name: " | ".join(filter(None, record.get(name, ())))
-        for name in ("notes", "warnings", "explanation")
-    }
-    first = {
-        "input": str(source.image),
-        "series": source.options.get("series", ""),
-        "status": status,
-    }
-    return first | found | said | {"error": error, "result": str(source.result)}
+def say_what_happened(row: Row, say: Callable[[str], object], has_told: bool) -> None:
+    """Say what is to be known of an image; ``has_told``: its notes and warnings were said."""
+    image = row.source.image
+    for name in ("notes", "warnings", "explanation"):
+        texts = row.texts(name)
+        if texts and not (has_told and name != "explanation"):
+            say(f"{image}: {texts}")
+
+    if row.status == "done before":
+        result = row.source.result
+        say(
+            f"done before: {image}: {result.parent} already holds {result.name}; "
+            "--overwrite does it again"
+        )
+    elif row.status == "failed":
+        say(f"error: {row.error}")
+    elif row.status != "saved":
+        say(f"{row.status}: {row.error}")
+
+
+def summary_of(sources: list[Source], rows: Mapping[Source, Row]) -> pd.DataFrame:
+    """Make the summary, a row for each image; those without one yet are 'not done'."""
+    import pandas as pd
+
+    complete = [rows.get(source, Row(source, "not done")) for source in sources]
+    return pd.DataFrame([row.columns() for row in complete])

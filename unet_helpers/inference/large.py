@@ -1,56 +1,67 @@
-"""Images larger than memory: the network sees tile after tile, objects are told apart block by block, and joined."""
+"""Images larger than memory: the network sees tile after tile, and objects are found by blocks."""
 
 import json
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from skimage.segmentation import relabel_sequential
 
+from ..checks.checks import run_checks
+from ..checks.view import View
 from ..errors import ArgumentError
-from ..images.image import MedicalImage, checked, noted
-from ..images.read import open_lazily
+from ..images.checked import checked
+from ..images.image import MedicalImage, noted
+from ..images.lazy import open_lazily
 from ..images.tiff import write_ome_tiff
+from ..networks.cards import ModelCard
 from ..networks.engine import COMPILED, INTEGERS, engine_of
 from ..networks.load import load_model
-from ..preprocessing.checks import check_input
+from ..networks.unet import UNet
 from ..preprocessing.intensities import select_channels
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import highest_contrast_window
-from ..results.exports import made_aside
-from ..results.measurements import in_physical_units
-from ..results.objects import split_interiors
+from ..preprocessing.slices import Prepared
+from ..results.output import made_aside, output_path
 from ..results.save import settings
 from ..results.segmentation import Segmentation
-from .scale import working_shape
-from .segment import check_settings
+from .large_objects import find_objects_by_blocks
+from .scale import working_scale
+from .settings import check_settings
 from .tiles import predict
 
-CHUNK, BLOCK = (
-    512,
-    1024,
-)  # px: sides of the pieces that are stored, and of those in which objects are told apart
-HALO, TILE = (
-    256,
-    768,
-)  # working px: how far beyond a block its objects are seen; what the network sees at once
-SAMPLE = 4096  # px: side of the window that stands for the whole
+# px, side of the pieces in which answers are stored on disk.
+CHUNK = 512
+
+# Working px, side of what the network sees at once: smaller than in memory, since answers wait on
+# disk.
+TILE = 768
+
+# px, side of the window that stands for the whole: in it the scale and the levels are found.
+WINDOW = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class LargeImage:
+    """An image on disk and the window of it that is held in memory."""
+
+    pixels: Any  # (H, W) or (H, W, 3) dask array, of which only what is asked for is read
+    window: MedicalImage  # where contrast is highest; its notes are those of the whole
 
 
 def segment_large(
-    source,
-    model,
-    out="results",
+    source: str | Path,
+    model: str | Path | ModelCard | UNet,
+    out: str | Path = "results",
     *,
     level: int = 0,
-    region: tuple[int, ...] | None = None,
-    channel=None,
-    spacing=None,
+    region: tuple[int, int, int, int] | None = None,
+    channel: int | str | None = None,
+    spacing: float | tuple[float, ...] | None = None,
     threshold: float | None = None,
     flips: int | None = None,
     zoom: float | None = None,
@@ -58,145 +69,201 @@ def segment_large(
     progress: bool = True,
     tell: Callable[[str], object] | None = None,
 ) -> pd.DataFrame:
-    """Segment an image on disk that may be larger than memory; returns a row for each object.
+    """Segment an image on disk that may be larger than memory.
 
-    ``source``: a TIFF in tiles (BigTIFF, OME-TIFF, a slide) or a Zarr store, of which a ``region`` (top, left, height,
-    width in px) of a ``level`` (0 is the finest) is seen. All or nothing is written to the folder ``out``: labels
-    (uint8) and ids of the objects (int32) as OME-TIFF in tiles, the table (areas and centroids, in px of the region)
-    as CSV, a manifest (JSON); meanwhile it holds up to 4 bytes a class and px more. Other options and errors: see
-    ``segment``; SaveError for results that exist already.
+    All or nothing is written to the folder ``out``: labels (uint8) and ids of the objects (int32)
+    as OME-TIFF in tiles, the table as CSV, a manifest (JSON). Meanwhile the folder holds up to
+    4 bytes a class and px more.
+
+    Parameters
+    ----------
+    source : str or Path
+        A TIFF in tiles (BigTIFF, OME-TIFF, a slide) or a Zarr store.
+    model : str, Path, ModelCard or UNet
+        The network: a card's name, a card, a file of ``save_model`` or a network. Networks that
+        have to see an image as a whole are refused.
+    out : str or Path
+        The folder for the results; it is made where it is missing.
+    level : int
+        The resolution of a pyramid; 0 is the finest.
+    region : tuple of 4 int, optional
+        (top, left, height, width) in px of that level; the whole image by default.
+    channel : int or str, optional
+        The index, from 0, or the name of the channel to segment.
+    spacing : float or tuple of float, optional
+        mm per px, one number or (along rows, along columns), instead of the file's.
+    threshold : float, optional
+        The probability, 0 to 1, from which on a pixel is foreground; the card's by default.
+    flips : int, optional
+        The number of turned and mirrored copies to average: 1, 2, 4 or 8; the card's by default.
+    zoom : float, optional
+        Working px per image px; by default found where contrast is highest.
+    overwrite : bool
+        Replace an earlier result, which is one that has its manifest.
+    progress : bool
+        Show a bar.
+    tell : callable, optional
+        Called with each note and warning, a string, before the network runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each object; areas and centroids are in px of the region, and in physical units
+        where the spacing is known.
+
+    Raises
+    ------
+    ImageError
+        The image cannot be read, or has no such level, region or channel.
+    ModelError, DownloadError
+        There is no such network, or it cannot be fetched.
+    ArgumentError
+        A setting makes no sense, or the network has to see an image as a whole.
+    SaveError
+        There is a result already, and ``overwrite`` is False; or the folder cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import tifffile
+    >>> import unet_helpers as uh
+    >>> pixels = uh.read_image(uh.sample("fluorescence")).pixels
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tifffile.imwrite(f"{folder}/slide.tif", pixels, tile=(256, 256))
+    ...     table = uh.segment_large(
+    ...         f"{folder}/slide.tif", "nuclei", f"{folder}/results", progress=False
+    ...     )
+    >>> list(table.columns)[:3]
+    ['object', 'area_px', 'diameter_px']
     """
-    model = load_model(model)
-    card, known = model.card, model.card.preprocessing
-    threshold, flips = check_settings(card, threshold, flips, zoom)
-    if known.scale not in ("native", "objects") or known.context or card.min_component_share:
-        raise ArgumentError(
-            f"{card.name} has to see an image as a whole: give segment a coarser level of it."
-        )
-    stored = open_lazily(source, level, region, channel, spacing)
-    import dask.array
-    import zarr  # which open_lazily asks for
+    network = load_model(model)
+    card = network.card
+    choices = check_settings(card, threshold, flips, zoom)
+    refuse_if_seen_whole(card)
 
-    pixels, shape = stored.pixels, stored.pixels.shape[:2]
-    window = np.asarray(
-        highest_contrast_window(pixels, SAMPLE)
-    )  # scale and intensity levels are found in it
-    image = checked(replace(stored, pixels=window))
-    if max(shape) > SAMPLE:
-        image = noted(
-            image,
-            f"scale and levels are those of {SAMPLE} × {SAMPLE} px, where contrast is highest",
-        )
-    image = noted(image, INTEGERS) if engine_of(model) == "int8" else image
-    if image.channels < stored.channels:  # the same of all
-        same = (i for i in range(stored.channels) if np.array_equal(window[..., i], image.pixels))
-        pixels = pixels[..., slice(3) if image.channels == 3 else next(same)]
-    warnings = check_input(image, card)
-    seen = working_shape(model, image.pixels, zoom, image.spacing, warnings.append)
-    for words in (*image.notes, *warnings):
-        (tell or str)(f"{image.path}: {words}")
-    prepared = prepare(image.pixels[None], known, seen)[0]
-    pixels = select_channels(pixels, known.channels, pixels.ndim > 2)
-    prepared = replace(
-        prepared, pixels=pixels.max(-1) if pixels.ndim > prepared.pixels.ndim else pixels
+    stored = open_lazily(source, level, region, channel, spacing)
+    large = open_window(stored, network)
+    window = large.window
+    scale = working_scale(
+        network, window.pixels[None], index=0, zoom=choices.zoom, spacing=window.spacing
     )
-    found = threshold, prepared.zoom[0], flips, model.weights_sha256, tuple(warnings)
-    like = Segmentation(image, card, np.zeros((1, 0, 0)), *found)
-    folder, base = Path(out).expanduser(), f"{image.name}_{card.name}"
-    with (
-        made_aside(folder / f"{base}.json", folder, overwrite) as aside,
-        TemporaryDirectory(dir=aside) as scratch,
-    ):
-        answer, labels, objects = (
-            zarr.create_array(
-                f"{scratch}/{kind}",
-                shape=(*outer, *shape),
-                dtype=kind,
-                chunks=(*outer, CHUNK, CHUNK),
-            )
-            for kind, outer in (("float32", (model.out_channels,)), ("uint8", ()), ("int32", ()))
-        )
-        predict(model, prepared, answer, flips, progress=progress, tile=TILE)
-        COMPILED.pop(model, None)  # would hold memory for its next image
-        numbers, table = tell_apart(like, answer, labels, objects)
-        for kind, array, ids in (
-            ("labels", labels, np.arange(256, dtype=np.uint8)),
-            ("objects", objects, numbers),
-        ):
-            options = {"shape": shape, "dtype": ids.dtype, "tile": (CHUNK, CHUNK), "bigtiff": True}
-            tiles = (ids[np.asarray(tile)] for tile in dask.array.from_zarr(array).blocks.ravel())
-            write_ome_tiff(
-                replace(image, axes="YX"), tiles, aside / f"{base}_{kind}.ome.tif", **options
-            )
-        table.to_csv(aside / f"{base}_measurements.csv", index=False)
-        record = settings(like) | {
-            "level": level,
-            "region": region,
-            "channel": channel,
-            "objects": len(table),
-        }
-        (aside / f"{base}.json").write_text(json.dumps(record, indent=2) + "\n")
+    warnings = (*run_checks(View(window), card), *scale.warnings)
+    if tell is not None:
+        for words in (*window.notes, *warnings):
+            tell(f"{window.path}: {words}")
+
+    prepared = prepare_on_disk(large, card, scale.shape)
+    blank = Segmentation(
+        image=window,
+        card=card,
+        probabilities=np.zeros((1, 0, 0)),
+        threshold=choices.threshold,
+        zoom=prepared.zoom[0],
+        flips=choices.flips,
+        weights_sha256=network.weights_sha256,
+        warnings=warnings,
+    )
+    asked = {"level": level, "region": region, "channel": channel}
+
+    folder = output_path(out)
+    name = f"{window.name}_{card.name}"
+    with made_aside(folder / f"{name}.json", folder, overwrite) as aside:
+        with TemporaryDirectory(dir=aside) as scratch:
+            extent = large.pixels.shape[:2]
+            answer = on_disk(scratch, "float32", (network.out_channels, *extent))
+            labels = on_disk(scratch, "uint8", extent)
+            objects = on_disk(scratch, "int32", extent)
+
+            predict(network, prepared, answer, choices.flips, progress=progress, tile=TILE)
+            COMPILED.pop(network, None)  # would hold memory for its next image
+
+            numbers, table = find_objects_by_blocks(blank, answer, labels, objects)
+            unchanged = np.arange(256, dtype=np.uint8)
+            write_tiles(window, labels, unchanged, aside / f"{name}_labels.ome.tif")
+            write_tiles(window, objects, numbers, aside / f"{name}_objects.ome.tif")
+
+        table.to_csv(aside / f"{name}_measurements.csv", index=False)
+        manifest = {**settings(blank), **asked, "objects": len(table)}
+        (aside / f"{name}.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return table
 
 
-def tell_apart(like: Segmentation, answer, labels, objects) -> tuple[np.ndarray, pd.DataFrame]:
-    """Fill the ``labels`` and ``objects`` (H, W) of an ``answer`` (K, H, W), all Zarr arrays, by the settings of
-    ``like``; returns the number of the object that each id in ``objects`` belongs to, and a row for each object.
-    """
-    from dask.array.core import from_zarr, normalize_chunks, slices_from_chunks
+def refuse_if_seen_whole(card: ModelCard) -> None:
+    """Raise ArgumentError for a card whose network cannot see an image in tiles."""
+    preprocessing = card.preprocessing
+    in_tiles = preprocessing.scale in ("native", "objects")
+    if not in_tiles or preprocessing.context or card.min_component_share:
+        raise ArgumentError(
+            f"{card.name} has to see an image as a whole: give segment a coarser level of it."
+        )
 
-    method, usual, count = like.card.instance_method, None, 0
-    if method == "interiors":
-        certainty = 1 - from_zarr(answer)[0]
-        usual = float(certainty[certainty > like.threshold].mean())
-    sums, pairs, halo = [np.zeros((4, 0))], [np.zeros((2, 0), int)], int(HALO / like.zoom)
-    for core in slices_from_chunks(normalize_chunks(BLOCK, objects.shape)):
-        around = tuple(slice(max(0, at.start - halo), at.stop + halo) for at in core)
-        inner = tuple(
-            slice(at.start - seen.start, at.stop - seen.start) for at, seen in zip(core, around)
+
+def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
+    """Read the window of highest contrast of an image on disk, which stands for the whole."""
+    window_pixels = np.asarray(highest_contrast_window(stored.pixels, WINDOW))
+    window = checked(replace(stored, pixels=window_pixels))
+    pixels = stored.pixels
+    if window.channels < stored.channels:
+        pixels = pixels[..., channels_kept(window_pixels, window)]
+
+    if max(pixels.shape[:2]) > WINDOW:
+        window = noted(
+            window,
+            f"scale and levels are those of {WINDOW} × {WINDOW} px, where contrast is highest",
         )
-        seen = answer[(slice(None), *around)]
-        part = replace(like, image=MedicalImage(seen[0], "YX"), probabilities=seen)
-        if (
-            not part.labels.any() and method != "membranes"
-        ):  # where there are none, all of it is a cell
-            continue
-        ids = (
-            split_interiors(seen, like.threshold, like.zoom, usual)
-            if method == "interiors"
-            else part.objects
-        )
-        ids = relabel_sequential(np.where(np.isin(ids, ids[inner]), ids, 0), count + 1)[0].astype(
-            np.int32
-        )
-        # one object: of what earlier blocks know of it more than half is seen again; of a component, anything
-        both = np.stack([objects[around], ids])
-        same, overlap = np.unique(both[:, both.all(axis=0)], axis=1, return_counts=True)
-        pairs.append(
-            same[
-                :,
-                overlap
-                > 0.5 * (method != "components") * np.bincount(both[0].reshape(-1))[same[0]],
-            ]
-        )
-        labels[core], objects[core] = part.labels[inner], ids[inner]
-        y, x = np.nonzero(ids[inner])
-        values = np.ones(len(y)), y + core[0].start, x + core[1].start, part.labels[inner][y, x]
-        sums.append(np.array([np.bincount(ids[inner][y, x] - count - 1, each) for each in values]))
-        count = max(count, int(ids.max()))
-    edges = np.concatenate(pairs, axis=1) - 1
-    total, joined = connected_components(
-        coo_array((np.ones(len(edges.T)), edges), shape=(count, count)), False
+    if engine_of(network) == "int8":
+        window = noted(window, INTEGERS)
+    return LargeImage(pixels=pixels, window=window)
+
+
+def channels_kept(pixels: np.ndarray, window: MedicalImage) -> slice | int:
+    """Tell which channels of a window's pixels (H, W, C) are left once it was checked."""
+    if window.channels == 3:
+        return slice(3)  # all but alpha
+
+    same = [
+        channel
+        for channel in range(pixels.shape[-1])
+        if np.array_equal(pixels[..., channel], window.pixels)
+    ]
+    return same[0]
+
+
+def prepare_on_disk(large: LargeImage, card: ModelCard, shape: tuple[int, int]) -> Prepared:
+    """Prepare a whole image as its window is prepared at the working ``shape`` (h, w)."""
+    prepared = prepare(large.window.pixels[None], card.preprocessing, shape)[0]
+    pixels = select_channels(large.pixels, card.preprocessing.channels, large.pixels.ndim > 2)
+
+    # On a dark ground colours are a display's: of each pixel the brightest counts.
+    if pixels.ndim > prepared.pixels.ndim:
+        pixels = pixels.max(-1)
+    return replace(prepared, pixels=pixels)
+
+
+def on_disk(folder: str, kind: str, shape: tuple[int, ...]) -> Any:
+    """Make a Zarr array of zeros in a folder, of a data type and shape ([K,] H, W)."""
+    import zarr
+
+    return zarr.create_array(
+        os.path.join(folder, kind),
+        shape=shape,
+        dtype=kind,
+        chunks=(*shape[:-2], CHUNK, CHUNK),
     )
-    area, y, x, classes = (
-        np.bincount(joined, each, total) for each in np.concatenate(sums, axis=1)
+
+
+def write_tiles(window: MedicalImage, array: Any, numbers: np.ndarray, path: Path) -> None:
+    """Write a Zarr array (H, W) of ids as OME-TIFF in tiles, each id replaced by its number."""
+    import dask.array
+
+    blocks = dask.array.from_zarr(array).blocks.ravel()
+    tiles = (numbers[np.asarray(block)] for block in blocks)
+    write_ome_tiff(
+        replace(window, axes="YX"),
+        tiles,
+        path,
+        shape=array.shape,
+        dtype=numbers.dtype,
+        tile=(CHUNK, CHUNK),
+        bigtiff=True,
     )
-    table = pd.DataFrame({"object": range(1, total + 1), "area_px": area.astype(int)})
-    table = table.assign(
-        diameter_px=np.sqrt(4 / np.pi * area), centroid_y_px=y / area, centroid_x_px=x / area
-    )
-    if method == "components":
-        table.insert(
-            1, "class", np.array(like.card.classes)[np.rint(classes / area).astype(int) - 1]
-        )
-    return np.append(0, joined + 1).astype(np.int32), in_physical_units(table, like.image, "area")

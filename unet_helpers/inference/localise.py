@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import scipy
 
+from ..checks.checks import distribution_warning
+from ..checks.view import View
 from ..images.image import MedicalImage
 from ..images.read import read_image
 from ..images.stack import Stack, to_stack
 from ..networks.cards import Localise, ModelCard
-from ..preprocessing.out_of_distribution import ood_warning
 from ..preprocessing.resample import Grid
 from ..results.segmentation import foreground_of
 from .registration import Registration, register
@@ -174,7 +175,7 @@ def check_box(name: str, volume: float, box: Box, card: ModelCard, entry: Locali
     if not low <= volume <= high:
         return [f"{name}: {volume:.2f} mL found, where {low:g} to {high:g} are usual"]
 
-    unlike = ood_warning(MedicalImage(box.pixels, "ZYX"), card)
+    unlike = distribution_warning(View(MedicalImage(box.pixels, "ZYX")), card)
     if unlike:
         return [f"{name}: {unlike}"]
     return []

@@ -1,84 +1,201 @@
-"""The working scale: how many px the network is to see of an image, from its card or from the objects in it."""
+"""The working scale: how many px the network is to see of an image.
 
-from collections.abc import Callable
+It is told by the card and the image's spacing, its field of view, or the objects in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..networks.unet import UNet
-from ..preprocessing.field_of_view import field_of_view, width_of
+from ..preprocessing.field_of_view import FieldsOfView, width_of
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import TOLERANCE, highest_contrast_window, resize_channels
 from .tiles import predict
 
-MAX_ZOOM = 4.0  # enlarged further, an image shows no more detail
-LOOK = 512  # working px: side of the window that is looked at, at each scale
-# chosen on training and validation images: the zooms that are tried, what certainty weighs against a fitting size, and
-# how much larger the median over the area of all objects is than the plain one (but specks hardly move it)
-LOOKS, TRUST, OVER_AREA = (0.5, 1.0, 2.0), 4.0, 1.08
-DIFFER = 2.4  # times as wide at one zoom as at another: 1.9 at most in images of one size, 2.9 or more in mixed ones
+# Working px per px: enlarged further, an image shows no more detail.
+MAX_ZOOM = 4.0
+
+# Working px per px: shrunk further, hardly anything is left of an image with large objects.
+MIN_ZOOM_FOR_OBJECTS = 0.2
+
+# Working px: side of the window that is looked at, at each scale.
+WINDOW = 512
+
+# Working px per px at which the window is tried. These, and the next two, were chosen on training
+# and validation images of nuclei.
+TRIED_ZOOMS = (0.5, 1.0, 2.0)
+
+# What the mean probability inside objects weighs against the logarithm of their misfit in size.
+CERTAINTY_WEIGHT = 4.0
+
+# How much wider the median object by area is than the median object; specks hardly move the former.
+MEDIAN_BY_AREA = 1.08
+
+# Times as wide at one zoom as at another, beyond which objects are of different sizes: 1.9 at most
+# in images of one size, 2.9 or more in mixed ones.
+DIFFERENT_SIZES = 2.4
+
+
+@dataclass(frozen=True)
+class WorkingScale:
+    """The size at which the network is to see a slice."""
+
+    shape: tuple[int, int]  # (h, w) in working px
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectZoom:
+    """The zoom at which the objects of an image have the size that the network knows."""
+
+    zoom: float  # working px per px
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TypicalObject:
+    """The objects that the network finds in a window at one zoom."""
+
+    zoom: float  # working px per px
+    diameter: float  # px of the image
+    certainty: float  # mean probability inside objects
+
+    def cost(self, size: float) -> float:
+        """Weigh how far they are from the ``size`` in working px against the certainty."""
+        misfit = abs(np.log(self.diameter * self.zoom / size))
+        return float(misfit - CERTAINTY_WEIGHT * self.certainty)
 
 
 def working_shape(
-    model: UNet, pixels: np.ndarray, zoom=None, spacing=None, tell: Callable = str
+    model: UNet,
+    pixels: np.ndarray,
+    zoom: float | None = None,
+    spacing: Sequence[float] | None = None,
 ) -> tuple[int, int]:
-    """(h, w) in working px of an (H, W) or (H, W, 3) slice: the scale at which the network was trained.
-    ``spacing``: mm along its rows and columns, for a card that has one too; ``tell`` is called with warnings.
+    """Tell the (h, w) in working px of a slice (H, W) or (H, W, 3), see ``working_scale``."""
+    return working_scale(model, pixels[None], 0, zoom=zoom, spacing=spacing).shape
+
+
+def working_scale(
+    model: UNet,
+    slices: np.ndarray,
+    index: int,
+    *,
+    zoom: float | None = None,
+    spacing: Sequence[float] | None = None,
+    fields_of_view: FieldsOfView | None = None,
+) -> WorkingScale:
+    """Find the scale at which the network was trained for a slice of (N, H, W) or (N, H, W, 3).
+
+    ``zoom``, in working px per px, replaces what is found; ``spacing``: mm along rows and columns,
+    for a card that has one, too; ``fields_of_view`` are those of the slices, where they are known.
     """
-    preprocessing, shape = model.card.preprocessing, pixels.shape[:2]
+    preprocessing = model.card.preprocessing
     if preprocessing.scale == "square":
-        return preprocessing.size, preprocessing.size
-    zooms = (zoom or 1.0,) * 2
-    if zoom is None and preprocessing.spacing and spacing is not None and len(spacing) > 1:
-        zooms = np.clip(np.array(spacing[-2:]) / preprocessing.spacing, 1 / MAX_ZOOM, MAX_ZOOM)
-        zooms = np.where(abs(zooms - 1) < TOLERANCE, 1, zooms)
-    elif zoom is None and preprocessing.scale == "field of view":
-        zooms = (min(preprocessing.size / width_of(field_of_view(pixels)), MAX_ZOOM),) * 2
-    elif zoom is None and preprocessing.scale == "objects":
-        zooms = (zoom_for_objects(model, pixels, tell),) * 2
-    return tuple(max(1, round(n * z)) for n, z in zip(shape, zooms, strict=True))
+        return WorkingScale((preprocessing.size, preprocessing.size))
+
+    pixels = slices[index]
+    if zoom is not None:
+        return scale_at(pixels, zoom, zoom)
+
+    if preprocessing.spacing and spacing is not None and len(spacing) > 1:
+        zooms = zooms_of_spacing(spacing, preprocessing.spacing)
+        return scale_at(pixels, *zooms)
+
+    if preprocessing.scale == "field of view":
+        if fields_of_view is None:
+            fields_of_view = FieldsOfView(slices)
+        zoom_of_field = min(preprocessing.size / width_of(fields_of_view[index]), MAX_ZOOM)
+        return scale_at(pixels, zoom_of_field, zoom_of_field)
+
+    if preprocessing.scale == "objects":
+        found = find_object_zoom(model, pixels)
+        return scale_at(pixels, found.zoom, found.zoom, found.warnings)
+
+    return scale_at(pixels, 1.0, 1.0)
 
 
-def zoom_for_objects(model: UNet, pixels: np.ndarray, tell: Callable[[str], object] = str) -> float:
-    """Working px per px: of some scales, tried on the window of highest contrast, the one whose objects fit best.
-    ``tell`` is called with a warning where objects of one size are seen at one, and of another size at another.
+def scale_at(
+    pixels: np.ndarray, zoom_of_rows: float, zoom_of_columns: float, warnings: tuple[str, ...] = ()
+) -> WorkingScale:
+    """Round the shape of a slice at a zoom to whole working px, at least one."""
+    height, width = pixels.shape[:2]
+    shape = (max(1, round(height * zoom_of_rows)), max(1, round(width * zoom_of_columns)))
+    return WorkingScale(shape, warnings)
+
+
+def zooms_of_spacing(spacing: Sequence[float], working_spacing: float) -> tuple[float, float]:
+    """Tell the zoom of rows and columns at which their mm per px are those of the card."""
+    zooms = np.clip(np.array(spacing[-2:]) / working_spacing, 1 / MAX_ZOOM, MAX_ZOOM)
+    is_close = abs(zooms - 1) < TOLERANCE
+    rows, columns = np.where(is_close, 1, zooms)
+    return float(rows), float(columns)
+
+
+def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
+    """Tell the zoom at which the objects of (H, W) or (H, W, 3) have the card's size."""
+    return find_object_zoom(model, pixels).zoom
+
+
+def find_object_zoom(model: UNet, pixels: np.ndarray) -> ObjectZoom:
+    """Find the zoom at which the objects of (H, W) or (H, W, 3) have the card's size.
+
+    Some zooms are tried on the window of highest contrast. Where objects of one size are seen at
+    one and of another size at another, that is a warning.
     """
     size = model.card.preprocessing.size
-    seen = [
-        (zoom, *typical_object(model, highest_contrast_window(pixels, round(LOOK / zoom)), zoom))
-        for zoom in LOOKS
-    ]
-    fits = [
-        (abs(np.log(width * zoom / size)) - TRUST * certainty, width)
-        for zoom, width, certainty in seen
-        if width
-    ]
-    ends = [end(width for _, width in fits) for end in (max, min)] if fits else [1, 1]
-    if ends[0] > DIFFER * ends[1]:
-        sizes, zooms = (
-            " and ".join(f"{v:.2g}" for v in part) for part in (ends, [size / end for end in ends])
-        )
-        tell(
-            f"objects of very different sizes, about {sizes} px wide: some may be missed. Try zoom={zooms} in turn."
-        )
-    return float(np.clip(size / min(fits)[1], 0.2, MAX_ZOOM)) if fits else 1.0
+    candidates = []
+    for zoom in TRIED_ZOOMS:
+        window = highest_contrast_window(pixels, round(WINDOW / zoom))
+        objects = typical_object(model, window, zoom)
+        if objects is not None:
+            candidates.append(objects)
+    if not candidates:
+        return ObjectZoom(1.0)
+
+    best = min(candidates, key=lambda objects: (objects.cost(size), objects.diameter))
+    zoom = float(np.clip(size / best.diameter, MIN_ZOOM_FOR_OBJECTS, MAX_ZOOM))
+    diameters = [objects.diameter for objects in candidates]
+    return ObjectZoom(zoom, check_sizes(max(diameters), min(diameters), size))
 
 
-def typical_object(model: UNet, window: np.ndarray, zoom: float) -> tuple[float, float]:
-    """(typical diameter of the objects in image px, mean probability inside them) as seen at that zoom."""
-    from ..results.objects import (
-        split_interiors,
-    )  # loads scikit-image, which `import unet_helpers` must not
+def check_sizes(largest: float, smallest: float, size: float) -> tuple[str, ...]:
+    """Warn where typical objects at one zoom are much wider than at another.
 
-    shape = tuple(max(1, round(n * zoom)) for n in window.shape[:2])
+    ``largest`` and ``smallest``: diameters in px; ``size``: the card's, in working px.
+    """
+    if largest <= DIFFERENT_SIZES * smallest:
+        return ()
+    diameters = f"{largest:.2g} and {smallest:.2g}"
+    zooms = f"{size / largest:.2g} and {size / smallest:.2g}"
+    return (
+        f"objects of very different sizes, about {diameters} px wide: some may be missed. "
+        f"Try zoom={zooms} in turn.",
+    )
+
+
+def typical_object(model: UNet, window: np.ndarray, zoom: float) -> TypicalObject | None:
+    """Measure the objects that the network finds in a window (H, W[, 3]) at a zoom, if any."""
+    # Loads scikit-image, which `import unet_helpers` must not.
+    from ..results.objects import split_interiors
+
+    shape = scale_at(window, zoom, zoom).shape
     answer = np.zeros((model.out_channels, *window.shape[:2]), np.float32)
     predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
     answer = resize_channels(answer, shape)
-    foreground = 1 - answer[0]
-    areas = np.sort(np.bincount(split_interiors(answer, model.card.threshold, 1.0).reshape(-1))[1:])
+
+    objects = split_interiors(answer, model.card.threshold, 1.0)
+    areas = np.sort(np.bincount(objects.reshape(-1))[1:])
     areas = areas[areas > 0]  # ids have gaps
     if not areas.size:
-        return 0.0, 0.0
-    middle = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
-    return 2 * float(np.sqrt(middle / np.pi)) / OVER_AREA / zoom, float(
-        foreground[foreground > 0.5].mean()
-    )
+        return None
+
+    # Half of the area of all objects lies in objects up to this one.
+    median_by_area = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
+    diameter = 2 * float(np.sqrt(median_by_area / np.pi)) / MEDIAN_BY_AREA / zoom
+
+    foreground = 1 - answer[0]
+    certainty = float(foreground[foreground > 0.5].mean())
+    return TypicalObject(zoom=zoom, diameter=diameter, certainty=certainty)

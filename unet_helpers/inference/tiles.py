@@ -1,10 +1,11 @@
 """Images of any size: cut into overlapping tiles, predict each, blend with Gaussian weights.
 
-Each answer is the mean over turned and mirrored copies of the tile. The weights fall off towards its rim, where the
-network sees least of the surroundings, as in nnU-Net (Isensee et al. 2021, Nat. Methods 18:203, online methods).
+Each answer is the mean over turned and mirrored copies of the tile (test-time augmentation). The
+weights fall off towards its rim, where the network sees least of the surroundings, as in nnU-Net
+(Isensee et al. 2021, Nat. Methods 18:203, online methods).
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -16,11 +17,60 @@ from ..networks.unet import UNet
 from ..preprocessing.resample import resize_channels
 from ..preprocessing.slices import Prepared
 
-TILE = 1024  # working px, the longest side predicted at once: a compromise between memory and speed
-OVERLAP = 128  # working px shared by neighbours: 1 probability in 50,000 then differs by 0.1 from that without tiles
-FLIPS = tuple(
-    product((0, 2, 1, 3), (False, True))
-)  # (quarter turns, mirrored): the eight ways an image can lie
+# Working px: the longest side predicted at once, a compromise between memory and speed.
+TILE = 1024
+
+# Working px shared by neighbours: 1 probability in 50,000 then differs by 0.1 from that without
+# tiles.
+OVERLAP = 128
+
+# Tiles below which no bar is shown.
+FEW_TILES = 4
+
+# Length of a tile over the standard deviation of its Gaussian weights, as in nnU-Net.
+TILE_OVER_SIGMA = 8
+
+# Added to the weights, so that no pixel has none.
+LEAST_WEIGHT = 1e-6
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One of the eight ways in which an image can lie."""
+
+    quarter_turns: int
+    mirrored: bool
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """Turn (N, C, H, W), and then mirror it."""
+        x = torch.rot90(x, self.quarter_turns, (2, 3))
+        if self.mirrored:
+            x = x.flip(3)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def undo(self, x: torch.Tensor) -> torch.Tensor:
+        """Bring (N, C, h, w) back to how it lay before ``apply``."""
+        if self.mirrored:
+            x = x.flip(3)
+        return torch.rot90(x, -self.quarter_turns, (2, 3))
+
+
+# The first is the image as it is; the first two, four and eight are groups of symmetries.
+AUGMENTATIONS = tuple(
+    Augmentation(quarter_turns, mirrored)
+    for quarter_turns in (0, 2, 1, 3)
+    for mirrored in (False, True)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Where a tile lies along one axis, and its share of the blend there."""
+
+    place: slice
+
+    # (n,) float32; those of all tiles sum to 1 at every pixel.
+    weights: np.ndarray
 
 
 def predict(
@@ -28,85 +78,135 @@ def predict(
     prepared: Prepared,
     out: np.ndarray,
     flips: int = 1,
-    share: float = 1.0,
+    weight: float = 1.0,
     progress: bool = False,
     tile: int = TILE,
     overlap: int = OVERLAP,
 ) -> None:
-    """Add ``share`` times the probabilities of a slice to ``out``, (K, H, W) float32 of the slice as stored.
-    With ``flips`` > 1, ``out`` may have one more channel, for the disagreement of the copies (see ``averaged``). Memory
-    beyond ``out`` is bounded by one tile where the slice is prepared at its stored size; both may be arrays on disk.
+    """Add ``weight`` times the probabilities of a slice to ``out``: (K, H, W), its stored size.
+
+    With ``flips`` > 1, ``out`` may have one more channel, for the disagreement of the augmentations
+    (see ``averaged``). Memory beyond ``out`` is bounded by one tile where the slice is prepared at
+    its stored size; both may be arrays on disk. ``tile`` and ``overlap`` are working px.
     """
     height, width = prepared.pixels.shape[:2]
-    direct = prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
-    total = out if direct else np.zeros((out.shape[0], height, width), np.float32)
-    sides, pool = zip((height, width), prepared.zoom, strict=True), 2**model.depth
-    pieces = list(
-        product(
-            *(spans(length, tile / zoom, overlap / zoom, pool / zoom) for length, zoom in sides)
-        )
+    is_direct = (
+        prepared.undo is None and prepared.inside is None and out.shape[1:] == (height, width)
     )
-    quiet = not progress or len(pieces) < 4
-    for (row, row_weights), (column, column_weights) in tqdm(pieces, desc="tiles", disable=quiet):
-        seen = prepared.tile(row, column, model.in_channels)
-        answer = np.eye(out.shape[0], 1, dtype=np.float32)[..., None] * (
-            model.out_channels > 1
-        )  # background
-        if (
-            prepared.undo is not None or np.ptp(seen) > 0
-        ):  # else there is nothing for the network to see
-            answer = averaged(model, seen, flips)[: out.shape[0]]
-        answer = resize_channels(answer, (len(row_weights), len(column_weights)))
-        total[:, row, column] += answer * (share * row_weights[:, None]) * column_weights
+    total = out
+    if not is_direct:
+        total = np.zeros((out.shape[0], height, width), np.float32)
+
+    tiles = tiles_of(prepared, tile, overlap, step=2**model.depth)
+    hide_bar = not progress or len(tiles) < FEW_TILES
+    for rows, columns in tqdm(tiles, desc="tiles", disable=hide_bar):
+        answer = answer_for_tile(model, prepared, rows.place, columns.place, flips)
+        answer = answer[: out.shape[0]]
+        answer = resize_channels(answer, (len(rows.weights), len(columns.weights)))
+        weighted = answer * (weight * rows.weights[:, None]) * columns.weights
+        total[:, rows.place, columns.place] += weighted
+
     if prepared.inside is not None:
         total *= prepared.inside
-    if not direct:
-        out += (
-            resize_channels(total, out.shape[1:]) if prepared.undo is None else prepared.undo(total)
-        )
+    if is_direct:
+        return
+    if prepared.undo is None:
+        out += resize_channels(total, out.shape[1:])
+    else:
+        out += prepared.undo(total)
 
 
-def spans(
-    length: int, tile: float, overlap: float, step: float = 1
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Tiles along one axis that start at multiples of ``step``, each with its share of the blend.
-    Shares sum to 1 at every pixel. Where tiles start with a pooling window, they see what the whole image shows.
+def tiles_of(prepared: Prepared, tile: int, overlap: int, step: int) -> list[tuple[Span, Span]]:
+    """List the rows and columns of all tiles; ``tile``, ``overlap`` and ``step`` are working px."""
+    spans_by_axis = []
+    for length, zoom in zip(prepared.pixels.shape[:2], prepared.zoom, strict=True):
+        spans_by_axis.append(spans(length, tile / zoom, overlap / zoom, step / zoom))
+    rows, columns = spans_by_axis
+    return list(product(rows, columns))
+
+
+def answer_for_tile(
+    model: UNet, prepared: Prepared, rows: slice, columns: slice, flips: int
+) -> np.ndarray:
+    """Predict one tile: (K, h, w), with the disagreement as a last channel if ``flips`` > 1.
+
+    Where there is nothing to see the network is not asked: (K + 1, 1, 1) that say background.
     """
-    count = int(np.ceil((length - overlap) / max(1, tile - step - overlap))) if length > tile else 1
-    size, places, total = np.ceil((length + (count - 1) * overlap) / count), [], np.zeros(length)
-    for start in np.linspace(0, max(0, length - size), count) // step * step:  # tiles of one size
-        place = slice(
-            round(start), min(length, round(start + np.ceil(size / step + (step > 1)) * step))
-        )
-        middle = np.arange(place.stop - place.start) - (place.stop - place.start - 1) / 2
-        places.append((place, np.exp(-0.5 * (middle / (len(middle) / 8)) ** 2) + 1e-6))
-        total[place] += places[-1][1]
-    yield from ((place, (window / total[place]).astype(np.float32)) for place, window in places)
+    pixels = prepared.tile(rows, columns, model.in_channels)
+
+    # A method with its own way back may have made a constant tile of something that is none.
+    is_empty = prepared.undo is None and np.ptp(pixels) == 0
+    if is_empty:
+        return background_answer(model)
+    return averaged(model, pixels, flips)
+
+
+def background_answer(model: UNet) -> np.ndarray:
+    """Give the answer where there is nothing to see, without disagreement: (K + 1, 1, 1)."""
+    answer = np.zeros((model.out_channels + 1, 1, 1), np.float32)
+    has_background_class = model.out_channels > 1
+    if has_background_class:
+        answer[0] = 1.0
+    return answer
+
+
+def spans(length: int, tile: float, overlap: float, step: float = 1) -> list[Span]:
+    """Cut an axis into tiles that start at multiples of ``step``, with Gaussian weights.
+
+    All are px of the axis. Where tiles start with a pooling window, they see what the whole image
+    shows.
+    """
+    count = 1
+    if length > tile:
+        count = int(np.ceil((length - overlap) / max(1, tile - step - overlap)))
+
+    # All tiles but the last are of one size, in whole steps.
+    size = np.ceil((length + (count - 1) * overlap) / count)
+    steps = size / step
+    if step > 1:
+        steps += 1
+    whole_size = np.ceil(steps) * step
+
+    places = []
+    for start in np.linspace(0, max(0, length - size), count):
+        first = start // step * step
+        places.append(slice(round(first), min(length, round(first + whole_size))))
+
+    windows = [gaussian(place.stop - place.start) for place in places]
+    total = np.zeros(length)
+    for place, window in zip(places, windows, strict=True):
+        total[place] += window
+    return [
+        Span(place, (window / total[place]).astype(np.float32))
+        for place, window in zip(places, windows, strict=True)
+    ]
+
+
+def gaussian(length: int) -> np.ndarray:
+    """Weigh the pixels of a tile along one axis: (length,), largest in the middle."""
+    from_middle = np.arange(length) - (length - 1) / 2
+    return np.exp(-0.5 * (from_middle / (length / TILE_OVER_SIGMA)) ** 2) + LEAST_WEIGHT
 
 
 @torch.inference_mode()
 def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
-    """The mean answer for a (C, h, w) tile as is (1), mirrored (2), half-turned (4), turned (8): (K, h, w) float32.
-    Of several copies one more channel comes last: the standard deviation of the foreground's probability.
+    """Average the answers for the first ``flips`` augmentations of a (C, h, w) tile: (K, h, w).
+
+    Of several augmentations one more channel comes last: the standard deviation of the probability
+    of the first class over them.
     """
-    x, mean, squares = torch.from_numpy(tile)[None], torch.zeros(1), torch.zeros(1)
-    for count, way in enumerate(FLIPS[:flips], 1):
-        answer = turn_back(run(model, turn(x, *way)), *way)[0]
-        before, mean = (
-            mean,
-            mean + (answer - mean) / count,
-        )  # Welford 1962: no need to keep all answers
-        squares = squares + (answer[0] - before[0]) * (answer[0] - mean[0])
-    return (
-        torch.cat((mean, (squares / flips).clamp(0).sqrt()[None])) if flips > 1 else mean
-    ).numpy()
+    x = torch.from_numpy(tile)[None]
+    mean = torch.zeros(1)
+    squares = torch.zeros(1)
+    for count, augmentation in enumerate(AUGMENTATIONS[:flips], 1):
+        answer = augmentation.undo(run(model, augmentation.apply(x)))[0]
 
+        # Welford 1962, Technometrics 4:419: no need to keep all answers.
+        previous_mean = mean
+        mean = mean + (answer - mean) / count
+        squares = squares + (answer[0] - previous_mean[0]) * (answer[0] - mean[0])
 
-def turn(x: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
-    """(N, C, H, W) by quarter turns and then, if so, mirrored."""
-    x = torch.rot90(x, quarters, (2, 3))
-    return (x.flip(3) if mirror else x).contiguous(memory_format=torch.channels_last)
-
-
-def turn_back(x: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
-    return torch.rot90(x.flip(3) if mirror else x, -quarters, (2, 3))
+    if flips == 1:
+        return mean.numpy()
+    deviation = (squares / flips).clamp(0).sqrt()
+    return torch.cat((mean, deviation[None])).numpy()

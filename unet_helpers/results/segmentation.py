@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks.view import View
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from ..networks.cards import ModelCard
@@ -56,16 +57,15 @@ class Segmentation:
         (*spatial) standard deviation over the answers averaged; None of a single one.
     places : dict
         Of localised structures: name, and the voxel (z, y, x) of the middle as displayed.
+    measured : View or None
+        What was measured of the image on the way, handed on so that it is not measured again.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import unet_helpers as uh
-    >>> probabilities = np.zeros((1, 8, 8), np.float32)
-    >>> probabilities[0, 2:6, 2:6] = 0.9
-    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-    >>> uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
-    Segmentation of array by lungs: 8 × 8, 25.0% found
+    >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+    >>> result.card.name, result.labels.shape
+    ('nuclei', (512, 512))
     """
 
     image: MedicalImage
@@ -78,6 +78,14 @@ class Segmentation:
     warnings: tuple[str, ...] = ()
     spread: np.ndarray | None = None
     places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    measured: View | None = None
+
+    @cached_property
+    def view(self) -> View:
+        """What is measured of the image, such as its field of view, each at most once."""
+        if self.measured is not None and self.measured.image.pixels is self.image.pixels:
+            return self.measured
+        return View(self.image)
 
     @property
     def foreground(self) -> np.ndarray:
@@ -85,13 +93,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((1, 2), np.uint8), "YX")
-        >>> probabilities = np.array([[[0.25, 1.0]], [[0.75, 0.0]]], np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["nuclei"], probabilities, threshold=0.5)
-        >>> result.foreground.tolist()
-        [[0.75, 0.0]]
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> result.foreground.shape, str(result.foreground.dtype)
+        ((512, 512), 'float32')
         """
         return foreground_of(self.probabilities)
 
@@ -103,13 +108,12 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((1, 3), np.uint8), "YX")
-        >>> probabilities = np.array([[[0.4, 0.5, 0.6]]], np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
-        >>> result.labels.tolist()
-        [[0, 1, 1]]
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> result.card.classes
+        ('interior', 'border')
+        >>> int(result.labels.max())
+        2
         """
         labels = np.zeros(self.probabilities.shape[1:], np.uint8)
 
@@ -136,14 +140,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((1, 4), np.uint8), "YX")
-        >>> probabilities = np.array([[[1, 0, 1, 1]]], np.float32)
-        >>> card = uh.MODELS["retinal_vessels"]
-        >>> result = uh.Segmentation(image, card, probabilities, threshold=0.5)
-        >>> result.objects.tolist()
-        [[1, 0, 2, 2]]
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> int(result.objects.max()) == len(result.measure())
+        True
         """
         from .objects import find_objects
 
@@ -157,16 +157,15 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((32, 32), np.uint8), "YX")
-        >>> nothing = np.zeros((1, 32, 32), np.float32)
-        >>> print(uh.Segmentation(image, uh.MODELS["lungs"], nothing, threshold=0.5).expected_dice)
-        None
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> value, low, high = result.expected_dice
+        >>> low < 0.95 < value
+        True
         """
         from ..checks.expected_dice import expected_dice
 
-        return expected_dice(self)
+        return expected_dice(self.view, self.card, self.foreground, self.labels > 0)
 
     def explain(self) -> str:
         """Say why the answer is empty, full or unusual, and what to try.
@@ -178,13 +177,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((32, 32), np.uint8), "YX")
-        >>> nothing = np.zeros((1, 32, 32), np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], nothing, threshold=0.5)
-        >>> result.explain().split(":")[0]
-        'nothing reaches the threshold 0.5'
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> result.explain()
+        ''
         """
         from .explanation import explain
 
@@ -200,14 +196,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((3, 4, 4), np.uint8), "ZYX")
-        >>> probabilities = np.zeros((1, 3, 4, 4), np.float32)
-        >>> probabilities[0, 2] = 1
-        >>> result = uh.Segmentation(image, uh.MODELS["brain_flair"], probabilities, threshold=0.5)
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
         >>> result.busiest_slice()
-        2
+        0
         """
         amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
         if not amounts.any():
@@ -236,13 +228,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-        >>> ones = np.ones((1, 8, 8), np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
         >>> result.overlay().shape
-        (8, 8, 3)
+        (512, 512, 3)
         """
         from .overlay import paint, picture, slice_of
 
@@ -269,14 +258,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> probabilities = np.zeros((1, 8, 8), np.float32)
-        >>> probabilities[0, 2:6, 2:6] = 1
-        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX", spacing=(0.5, 0.5))
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
-        >>> result.measure()[["area_px", "area_mm2"]].iloc[0].tolist()
-        [16.0, 4.0]
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> list(result.measure())[:3]
+        ['object', 'area_px', 'centroid_y_px']
         """
         from .measurements import measure
 
@@ -293,14 +278,10 @@ class Segmentation:
 
         Examples
         --------
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> probabilities = np.zeros((1, 8, 8), np.float32)
-        >>> probabilities[0, 2:6, 2:6] = 1
-        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-        >>> card = uh.MODELS["brain_flair"]
-        >>> uh.Segmentation(image, card, probabilities, threshold=0.5).summary()["total area"]
-        (16.0, 'px')
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+        >>> list(result.summary())
+        ['objects', 'median area', 'total area', 'expected Dice']
         """
         from .measurements import summary
 
@@ -330,16 +311,12 @@ class Segmentation:
 
         Examples
         --------
-        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-        >>> ones = np.ones((1, 8, 8), np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
         >>> with TemporaryDirectory() as folder:
-        ...     result.export(Path(folder) / "lungs.geojson").name
-        'lungs.geojson'
+        ...     result.export(f"{folder}/nuclei.geojson").name
+        'nuclei.geojson'
         """
         from .exports import export
 
@@ -368,16 +345,12 @@ class Segmentation:
 
         Examples
         --------
-        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-        >>> ones = np.ones((1, 8, 8), np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
         >>> with TemporaryDirectory() as folder:
-        ...     result.report(Path(folder) / "lungs.html").name
-        'lungs.html'
+        ...     result.report(f"{folder}/nuclei.html").name
+        'nuclei.html'
         """
         from .report import write_report
 
@@ -412,14 +385,11 @@ class Segmentation:
         Examples
         --------
         >>> from tempfile import TemporaryDirectory
-        >>> import numpy as np
         >>> import unet_helpers as uh
-        >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-        >>> ones = np.ones((1, 8, 8), np.float32)
-        >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
         >>> with TemporaryDirectory() as folder:
         ...     result.save(folder)["mask"].name
-        'array_lungs_mask.png'
+        'fluorescence_nuclei_mask.png'
         """
         from .save import save
 
