@@ -12,13 +12,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import unet_helpers as uh
+from unet_helpers.images.formats import formats_in_markdown
 from unet_helpers.samples import table as table_of_samples
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 
-# Words after the language of a code block tell tests/docs what to do with it. No reader needs them.
-FENCE_MARKS = re.compile(r"^```(\w+) (?:no-run|parse|slow)$", re.MULTILINE)
+# Words after the language of a code block tell tests what to do with it. No reader needs them.
+FENCE_MARKS = re.compile(r"^```(\w+) [\w-]+$", re.MULTILINE)
 
 # `::: uh.segment` in a page of the reference.
 PUBLIC_NAME = re.compile(r"^::: uh\.(\w+)$", re.MULTILINE)
@@ -53,7 +54,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in the table of networks and names of the reference; drop the marks of code blocks."""
+    """Fill in tables and the names of the reference; drop the marks of code blocks."""
+    markdown = markdown.replace("<!-- table of formats -->", formats_in_markdown())
     markdown = markdown.replace("<!-- table of networks -->", table_of_networks())
     markdown = PUBLIC_NAME.sub(reference_entry, markdown)
     return FENCE_MARKS.sub(r"```\1", markdown)
