@@ -11,7 +11,7 @@ from helpers.networks import make_network
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 import unet_helpers as uh
-from unet_helpers.figures.network import as_seen
+from unet_helpers.figures.network import network_input
 from unet_helpers.images.stack import as_displayed, from_stack, to_stack
 
 ORIENTATIONS = ["RAS", "LPS", "PIR", "ASL", "SRA", "IPL", "LAS", "RSP", "AIR", "SPL"]
@@ -108,7 +108,7 @@ def test_a_slice_beyond_the_head_stays_dark_and_a_dim_one_does_not():
     brightest = uh.segment(volume, network, progress=False).probabilities[0].max((1, 2))
     np.testing.assert_allclose(brightest, [1, 1, 1, 1, 0.03], atol=0.005)
     np.testing.assert_allclose(
-        [as_seen(volume, network, i).max() for i in range(5)], brightest, atol=1e-6
+        [network_input(volume, network, i).max() for i in range(5)], brightest, atol=1e-6
     )
 
 

@@ -1,3 +1,4 @@
 """What a person looks at: overlays, volumes, scores, and the inside of a network.
+
 Entry: ``show.show``.
 """

@@ -1,160 +1,255 @@
-"""How good is an answer, and how sure? Scores, what the threshold does, where turned copies disagree."""
+"""How good is an answer, and how sure? What the threshold does, calibration, and disagreement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from ..errors import ArgumentError
 from ..images.read import read_image
 from ..images.stack import as_displayed
 from ..inference.segment import segment
+from ..networks.cards import ModelCard
 from ..networks.load import load_model
+from ..networks.unet import UNet
 from ..palette import FALSE_ALARM, HIT, MISS
-from ..results.metrics import dice, iou, same_shape, sensitivity, surface_distance
+from ..results.metrics import dice, same_shape, sensitivity
 from ..results.overlay import picture, proportion, slice_of
 from ..results.segmentation import Segmentation
-from .show import headline, panels
+from .layout import FULL_WIDTH, headline, panels
 
+# The thresholds of the curve, 0.05 to 0.95.
 THRESHOLDS = np.arange(5, 100, 5) / 100
 
+# Standard deviation over turned and mirrored copies from which an answer counts as unsure.
+UNSURE_FROM = 0.1
 
-def score_table(result: Segmentation, truth: np.ndarray):
-    """Dice, IoU, sensitivity, precision, 95 % surface distance: a pandas.DataFrame, one row per class.
+# The share of each side of an image that is shown where the copies differ most.
+WINDOW_SHARE = 3
 
-    ``truth`` has the image's shape. Of a card with several classes it holds their ids, 0 background; of any other
-    (and of nuclei, whose classes only serve to tell objects apart) whatever is not 0 counts.
+
+def threshold_scores(
+    result: Segmentation, truth: np.ndarray, thresholds: Iterable[float] = THRESHOLDS
+) -> pd.DataFrame:
+    """Score the foreground at each threshold: Dice, sensitivity and precision, one row each.
+
+    The scores are of the pixels alone, before a card's small regions are dropped.
     """
-    import pandas as pd
+    true_mask, probability = same_shape(np.asarray(truth) > 0, result.foreground)
 
-    truth, labels = same_shape(truth, result.labels)
-    classes, spacing = result.card.classes, result.image.spacing
-    several = len(classes) > 1 and result.card.instance_method != "interiors"
-    masks = (
-        {name.capitalize(): (truth == i, labels == i) for i, name in enumerate(classes, 1)}
-        if several
-        else {}
+    rows = {}
+    for threshold in thresholds:
+        # As in ``labels``, the comparison is made in single precision.
+        mask = probability >= np.float32(threshold)
+        rows[threshold] = {
+            "Dice": dice(true_mask, mask),
+            "Sensitivity": sensitivity(true_mask, mask),
+            "Precision": sensitivity(mask, true_mask),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def threshold_curve(result: Segmentation, truth: np.ndarray) -> Figure:
+    """Draw Dice, sensitivity and precision over the threshold.
+
+    Parameters
+    ----------
+    result : Segmentation
+        What ``segment`` returned.
+    truth : numpy.ndarray
+        The true labels, in the image's spatial shape and order; what is not 0 counts.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three curves; a dot marks the threshold in use, a star the best one for this image.
+
+    Raises
+    ------
+    ArgumentError
+        ``truth`` has another shape than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> probabilities = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> figure = uh.threshold_curve(result, truth=probabilities[0] > 0.7)
+    >>> figure.axes[0].get_legend().get_texts()[-1].get_text()
+    'Best: 0.7, Dice 1.000'
+    """
+    used = result.threshold
+    scores = threshold_scores(result, truth, np.union1d(THRESHOLDS, used))
+    best = float(scores.index[int(scores["Dice"].to_numpy().argmax())])
+    dice_used = scores["Dice"][used]
+    dice_best = scores["Dice"][best]
+
+    note = (
+        "Choose a threshold on other images than the one you report: "
+        "the best one here flatters itself."
     )
-    masks["Together" if several else result.card.title] = (truth > 0, labels > 0)
-    step = None if spacing is None else spacing[: truth.ndim]
-    columns = [
-        "Dice",
-        "IoU",
-        "Sensitivity",
-        "Precision",
-        f"Surface distance, 95 % ({'px' if step is None else 'mm'})",
-    ]
-    rows = [
-        (
-            dice(*pair),
-            iou(*pair),
-            sensitivity(*pair),
-            sensitivity(*pair[::-1]),
-            surface_distance(*pair, step),
-        )
-        for pair in masks.values()
-    ]
-    return pd.DataFrame(rows, index=pd.Index(masks, name="Class"), columns=columns)
-
-
-def threshold_scores(result: Segmentation, truth: np.ndarray, thresholds=THRESHOLDS):
-    """Dice, sensitivity and precision of the foreground at each threshold: a pandas.DataFrame.
-    Of the pixels alone, before a card's small regions are dropped.
-    """
-    import pandas as pd
-
-    real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
-    masks = (probability >= np.float32(threshold) for threshold in thresholds)
-    rows = [
-        (dice(real, found), sensitivity(real, found), sensitivity(found, real)) for found in masks
-    ]
-    return pd.DataFrame(rows, index=thresholds, columns=["Dice", "Sensitivity", "Precision"])
-
-
-def threshold_curve(result: Segmentation, truth: np.ndarray):
-    """Dice, sensitivity and precision over the threshold; the one in use and the best marked. Returns the figure."""
-    scores = threshold_scores(result, truth, np.union1d(THRESHOLDS, result.threshold))
-    used, best = result.threshold, scores.Dice.idxmax()
-    note = "Choose a threshold on other images than the one you report: the best one here flatters itself."
-    figure, ((ax,),) = panels(1, 1, (8, 4.8), note)
+    figure, axes = panels(1, 1, (8, 4.8), note)
+    ax = axes[0, 0]
     ax.set_axis_on()
-    scores.plot(
-        ax=ax,
-        style=["-", "--", "-."],
-        color=[HIT, MISS, FALSE_ALARM],
-        lw=2.5,
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-    )
+    colors = [HIT, MISS, FALSE_ALARM]
+    scores.plot(ax=ax, style=["-", "--", "-."], color=colors, lw=2.5, xlim=(0, 1), ylim=(0, 1.02))
     ax.axvline(used, color="black", lw=1, ls=":")
-    ax.plot(
-        used, scores.Dice[used], "ko", ms=8, label=f"In use: {used:g}, Dice {scores.Dice[used]:.3f}"
-    )
-    ax.plot(
-        best,
-        scores.Dice[best],
-        "k*",
-        ms=14,
-        mfc="none",
-        label=f"Best: {best:g}, Dice {scores.Dice[best]:.3f}",
-    )
+    ax.plot(used, dice_used, "ko", ms=8, label=f"In use: {used:g}, Dice {dice_used:.3f}")
+    best_label = f"Best: {best:g}, Dice {dice_best:.3f}"
+    ax.plot(best, dice_best, "k*", ms=14, mfc="none", label=best_label)
     ax.set(xlabel="Threshold", title=f"What the threshold does to {headline(result.image)!r}")
     ax.legend(loc="lower center")
     ax.grid(alpha=0.3)
     return figure
 
 
-def most_of(values: np.ndarray, share: int = 3) -> tuple[slice, slice]:
-    """Rows and columns of the window, a ``share``-th of each side, with the largest sum of (H, W) values."""
-    height, width = (max(1, n // share) for n in values.shape)
-    sums = cv2.boxFilter(values, cv2.CV_64F, (width, height), anchor=(0, 0), normalize=False)
-    inside = sums[: len(values) - height + 1, : values.shape[1] - width + 1]
-    row, column = np.unravel_index(inside.argmax(), inside.shape)
-    return slice(row, row + height), slice(column, column + width)
+def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Compare the probabilities with the share of pixels that is true.
 
+    A network is calibrated where, of ten pixels to which it gives 0.8, eight are true.
 
-def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10):
-    """Of the pixels in each interval of probability: the mean probability, and the share that is true. A DataFrame."""
-    import pandas as pd
+    Parameters
+    ----------
+    result : Segmentation
+        What ``segment`` returned.
+    truth : numpy.ndarray
+        The true labels, in the image's spatial shape and order; what is not 0 counts.
+    bins : int
+        How many intervals of equal width from 0 to 1 the probabilities are sorted into.
 
-    real, probability = same_shape(np.asarray(truth) > 0, result.foreground)
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each interval that holds pixels: their mean probability, the share of them
+        that is true, and their number. The index counts the intervals from 0.
+
+    Raises
+    ------
+    ArgumentError
+        ``truth`` has another shape than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> probabilities = np.full((1, 8, 8), 0.75, np.float32)
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> truth = np.arange(64).reshape(8, 8) < 32
+    >>> uh.calibration(result, truth).loc[7].tolist()
+    [0.75, 0.5, 64.0]
+    """
+    true_mask, probability = same_shape(np.asarray(truth) > 0, result.foreground)
+    probability = probability.reshape(-1)
+    interval = np.minimum((probability * bins).astype(int), bins - 1)
+
     pixels = pd.DataFrame(
-        {"Mean probability": probability.reshape(-1), "Share that is true": real.reshape(-1)}
+        {"Mean probability": probability, "Share that is true": true_mask.reshape(-1)}
     )
-    groups = pixels.astype(float).groupby(
-        np.minimum((probability * bins).astype(int), bins - 1).reshape(-1)
-    )
+    groups = pixels.astype(float).groupby(interval)
     return groups.mean().assign(Pixels=groups.size())
 
 
-def disagreement_figure(image, model, flips: int = 8, index: int | None = None):
-    """Image, mean probability and disagreement side by side: how sure is it? Returns the figure.
+def disagreement_figure(
+    image: Any, model: str | Path | ModelCard | UNet, flips: int = 8, index: int | None = None
+) -> Figure:
+    """Show how sure a network is: image, mean probability and disagreement side by side.
 
-    The disagreement is the standard deviation over ``flips`` turned and mirrored copies: where it is large the answer
-    depends on which way up the image lies, which it should not.
+    The image is turned and mirrored, and the network asked again. The disagreement is the standard
+    deviation of its answers: where it is large, the answer depends on which way up the image lies.
+
+    Parameters
+    ----------
+    image : path, array or MedicalImage
+        As for ``segment``.
+    model : str, path or UNet
+        A network, or its name.
+    flips : int
+        How many copies are compared: 2, 4 or 8.
+    index : int, optional
+        The slice of a volume, counted from 0 as it is displayed; by default the one with most
+        disagreement.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three panels of the part of the image, a third of each side, where the copies differ most.
+
+    Raises
+    ------
+    ArgumentError
+        There is only one answer, and nothing to compare it with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = np.arange(1024).reshape(32, 32).astype(np.uint8)
+    >>> figure = uh.disagreement_figure(image, "lungs", flips=2)
+    >>> figure.axes[1].get_title()
+    'Mean probability'
     """
     image = read_image(image)
     result = segment(image, load_model(model), flips=flips, progress=False)
-    mean, spread = result.foreground, result.spread
-    if spread is None:
+    if result.spread is None:
         raise ArgumentError(
-            f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. Cut it."
+            f"{image.name}: flips={flips}, or an image this large, leaves nothing to compare. "
+            "Cut it."
         )
-    index = (
-        int(as_displayed(image, spread).sum((1, 2)).argmax()) if index is None else index
-    )  # where it is largest
-    means, spreads = (slice_of(image, values, index) for values in (mean, spread))
-    part, top = most_of(spreads), max(0.01, float(np.percentile(spreads[most_of(spreads)], 99.5)))
-    found = mean >= result.threshold
-    unsure = np.count_nonzero(found & (spread > 0.1)) / max(1, np.count_nonzero(found))
-    note = f"{flips} copies, turned and mirrored. In {unsure:.0%} of all that was found they differ by more than 0.1."
-    figure, ((first, *others),) = panels(1, 3, (13, 4.8), note)
-    first.imshow(picture(image, index)[part], aspect=proportion(image))
-    first.set_title(f"{headline(image, index)}: where the copies differ most")
-    heats = {
-        "Mean probability": (means, "cividis", 1),
-        "Disagreement (standard deviation)": (spreads, "viridis", top),
-    }
-    for ax, (title, (values, colors, high)) in zip(others, heats.items(), strict=True):
-        heat = ax.imshow(values[part], cmap=colors, vmin=0, vmax=high, aspect=proportion(image))
-        figure.colorbar(heat, ax=ax, shrink=0.7, extend="neither" if high == 1 else "max")
-        ax.set_title(title)
+    if index is None:
+        index = int(as_displayed(image, result.spread).sum((1, 2)).argmax())
+
+    mean = slice_of(image, result.foreground, index)
+    spread = slice_of(image, result.spread, index)
+    window = busiest_window(spread)
+
+    unsure = unsure_share(result.foreground >= result.threshold, result.spread)
+    note = (
+        f"{flips} copies, turned and mirrored. "
+        f"In {unsure:.0%} of all that was found they differ by more than 0.1."
+    )
+    figure, axes = panels(1, 3, (FULL_WIDTH, 4.8), note)
+    image_ax, mean_ax, spread_ax = axes[0]
+    aspect = proportion(image)
+
+    image_ax.imshow(picture(image, index)[window], aspect=aspect)
+    image_ax.set_title(f"{headline(image, index)}: where the copies differ most")
+
+    heat = mean_ax.imshow(mean[window], cmap="cividis", vmin=0, vmax=1, aspect=aspect)
+    figure.colorbar(heat, ax=mean_ax, shrink=0.7)
+    mean_ax.set_title("Mean probability")
+
+    # The scale ends near the largest values, but at no less than 0.01.
+    top = max(0.01, float(np.percentile(spread[window], 99.5)))
+    heat = spread_ax.imshow(spread[window], cmap="viridis", vmin=0, vmax=top, aspect=aspect)
+    figure.colorbar(heat, ax=spread_ax, shrink=0.7, extend="max")
+    spread_ax.set_title("Disagreement (standard deviation)")
     return figure
+
+
+def busiest_window(values: np.ndarray, share: int = WINDOW_SHARE) -> tuple[slice, slice]:
+    """Give rows and columns of the window, 1 / ``share`` of each side, with the largest sum."""
+    rows, columns = values.shape
+    height = max(1, rows // share)
+    width = max(1, columns // share)
+    sums = cv2.boxFilter(values, cv2.CV_64F, (width, height), anchor=(0, 0), normalize=False)
+
+    # Windows that reach beyond the rim do not count.
+    sums = sums[: rows - height + 1, : columns - width + 1]
+    top, left = np.unravel_index(sums.argmax(), sums.shape)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def unsure_share(mask: np.ndarray, spread: np.ndarray) -> float:
+    """Give the share of a mask in which the answers of the copies differ."""
+    pixels = int(np.count_nonzero(mask))
+    unsure_pixels = int(np.count_nonzero(mask & (spread > UNSURE_FROM)))
+    return unsure_pixels / max(1, pixels)

@@ -1,89 +1,138 @@
-"""What a person looks at: overlays, comparisons, probabilities. Colours are safe for the colour-blind."""
+"""``show`` and ``compare``: a result beside its image, and against the truth."""
+
+from __future__ import annotations
 
 from textwrap import fill
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..images.image import MedicalImage
 from ..palette import FALSE_ALARM, HIT, MISS
-from ..results.measurements import in_words
 from ..results.metrics import dice
 from ..results.overlay import paint, picture, proportion, shrink, slice_of
 from ..results.segmentation import Segmentation
+from .layout import FULL_WIDTH, describe, headline, panels
 
 
-def panels(rows: int, columns: int, size: tuple[float, float], note: str = "", **options):
-    """A figure of ``size`` inches, with a note below, and its (rows, columns) axes, without frames."""
-    figure, axes = plt.subplots(
-        rows, columns, figsize=size, **{"layout": "constrained", "squeeze": False} | options
-    )
-    plt.close(figure)  # a cell shows the returned figure once, not twice
-    for ax in axes.flat:
-        ax.set_axis_off()
-    if note:
-        figure.supxlabel(note, fontsize=11)
-    return figure, axes
+def show(result: Segmentation, index: int | None = None) -> Figure:
+    """Show image, overlay and probability side by side.
 
+    Parameters
+    ----------
+    result : Segmentation
+        What ``segment`` returned.
+    index : int, optional
+        The slice of a volume, counted from 0 as it is displayed; by default the one with most of
+        the structure.
 
-def headline(image: MedicalImage, index: int | None = None) -> str:
-    """'name, slice 12' of a volume, 'name' of a single image; a long name cut."""
-    name = image.name if len(image.name) <= 28 else f"{image.name[:27]}…"
-    return name if index is None or image.is_single else f"{name}, slice {index}"
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A notebook shows it where it is a cell's last line. Warnings stand below the panels.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> probabilities = np.zeros((1, 8, 8), np.float32)
+    >>> probabilities[0, 2:6, 2:6] = 1
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> figure = uh.show(result)
+    >>> figure.axes[2].get_title()
+    'Probability, with the threshold 0.5 as a white line'
+    """
+    if index is None:
+        index = result.busiest_slice()
+    probability = slice_of(result.image, result.foreground, index)
+    aspect = proportion(result.image)
+    description = describe(result, width=60)
 
-def found(result: Segmentation, width: int) -> str:
-    """'Cell nuclei: 117 objects, median area 480 px, ...' in lines of ``width``: the first four of its numbers."""
-    return fill(f"{result.card.title}: {in_words(dict(list(result.summary().items())[:4]))}", width)
+    height, width = probability.shape
+    inches_of_title = 0.8 + 0.2 * len(description.splitlines())
+    inches_of_panel = 4.0 * min(1, aspect * height / width)
+    size = (FULL_WIDTH, inches_of_title + inches_of_panel)
+    figure, axes = panels(1, 3, size)
+    image_ax, overlay_ax, probability_ax = axes[0]
 
+    # Large pictures are shrunk before they are drawn, as the overlay is.
+    image_ax.imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=aspect)
+    image_ax.set_title(headline(result.image, index))
 
-def show(result: Segmentation, index: int | None = None):
-    """Image, overlay and probability side by side; ``index`` picks the slice of a volume. Returns the figure."""
-    index = result.busiest_slice() if index is None else index
-    card, probability = result.card, slice_of(result.image, result.foreground, index)
-    ratio = proportion(result.image)
-    words = found(result, 60)
-    tall = (
-        0.8
-        + 0.2 * len(words.splitlines())
-        + 4.0 * min(1, ratio * probability.shape[0] / probability.shape[1])
-    )
-    figure, ((left, middle, right),) = panels(1, 3, (13, tall))
-    left.imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=ratio)
-    left.set_title(headline(result.image, index))
-    middle.imshow(result.overlay(index), aspect=ratio)
-    middle.set_title(words, fontsize=10)
-    patches = [
-        Patch(color=c, label=n.capitalize()) for c, n in zip(card.colors, card.classes, strict=True)
-    ]
-    middle.legend(handles=patches, loc="lower right", framealpha=0.8)
-    heat = right.imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=ratio)
-    right.contour(probability, levels=[result.threshold], colors="white", linewidths=0.6)
-    right.set_title(
-        f"Probability, with the threshold {result.threshold:g} as a white line", fontsize=11
-    )
-    figure.colorbar(heat, ax=right, shrink=0.8)
-    if caution := " ".join(filter(None, (result.explain(), *result.warnings))):
-        figure.supxlabel(fill(caution, 150), fontsize=10, color=FALSE_ALARM)
+    overlay_ax.imshow(result.overlay(index), aspect=aspect)
+    overlay_ax.set_title(description, fontsize=10)
+    colors = dict(zip(result.card.classes, result.card.colors, strict=True))
+    patches = [Patch(color=color, label=name.capitalize()) for name, color in colors.items()]
+    overlay_ax.legend(handles=patches, loc="lower right", framealpha=0.8)
+
+    heat = probability_ax.imshow(probability, cmap="cividis", vmin=0, vmax=1, aspect=aspect)
+    probability_ax.contour(probability, levels=[result.threshold], colors="white", linewidths=0.6)
+    title = f"Probability, with the threshold {result.threshold:g} as a white line"
+    probability_ax.set_title(title, fontsize=11)
+    figure.colorbar(heat, ax=probability_ax, shrink=0.8)
+
+    cautions = [text for text in (result.explain(), *result.warnings) if text]
+    if cautions:
+        figure.supxlabel(fill(" ".join(cautions), 150), fontsize=10, color=FALSE_ALARM)
     return figure
 
 
-def compare(result: Segmentation, truth: np.ndarray, index: int | None = None):
-    """Hits, misses and false alarms against the true labels (the image's shape). Returns the figure."""
-    index = result.busiest_slice() if index is None else index
-    real, found = (slice_of(result.image, mask, index) > 0 for mask in (truth, result.labels))
+def compare(result: Segmentation, truth: np.ndarray, index: int | None = None) -> Figure:
+    """Show hits, misses and false alarms against the true labels.
+
+    Parameters
+    ----------
+    result : Segmentation
+        What ``segment`` returned.
+    truth : numpy.ndarray
+        The true labels, in the image's spatial shape and order; what is not 0 counts.
+    index : int, optional
+        The slice of a volume, counted from 0 as it is displayed; by default the one with most of
+        the structure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel; its title holds the Dice of the whole image or volume.
+
+    Raises
+    ------
+    ArgumentError
+        ``truth`` has another shape than the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> probabilities = np.zeros((1, 8, 8), np.float32)
+    >>> probabilities[0, 2:6, 2:6] = 1
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> truth = np.zeros((8, 8), np.uint8)
+    >>> truth[2:6, 4:8] = 1
+    >>> uh.compare(result, truth).axes[0].get_title()
+    'array, compared with the truth: Dice 0.500'
+    """
+    overlap = dice(truth, result.labels)
+    if index is None:
+        index = result.busiest_slice()
+    true_mask = slice_of(result.image, truth, index) > 0
+    answer_mask = slice_of(result.image, result.labels, index) > 0
+
     colors = {"Hit": HIT, "Miss": MISS, "False alarm": FALSE_ALARM}
-    kinds = np.select([real & found, real, found], [1, 2, 3]).astype(np.uint8)
-    painted = paint(picture(result.image, index), kinds, [*colors.values()], alpha=0.7)
-    figure, ((ax,),) = panels(1, 1, (7, 6))
+    outcome = np.zeros(true_mask.shape, np.uint8)
+    outcome[true_mask & answer_mask] = 1
+    outcome[true_mask & ~answer_mask] = 2
+    outcome[~true_mask & answer_mask] = 3
+    painted = paint(picture(result.image, index), outcome, list(colors.values()), alpha=0.7)
+
+    figure, axes = panels(1, 1, (7, 6))
+    ax = axes[0, 0]
     ax.imshow(painted, aspect=proportion(result.image))
-    ax.set_title(
-        f"{headline(result.image, index)}, compared with the truth: Dice {dice(truth, result.labels):.3f}"
-    )
-    ax.legend(
-        handles=[Patch(color=color, label=name) for name, color in colors.items()],
-        loc="lower right",
-    )
+    title = headline(result.image, index)
+    ax.set_title(f"{title}, compared with the truth: Dice {overlap:.3f}")
+    patches = [Patch(color=color, label=name) for name, color in colors.items()]
+    ax.legend(handles=patches, loc="lower right")
     return figure

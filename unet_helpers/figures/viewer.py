@@ -1,246 +1,208 @@
-"""Results to look at and to play with: three planes, a gallery, a live threshold in a running notebook, and a page that
-lives without one.
-"""
+"""Figures of volumes and of several results: three planes through a point, and a gallery."""
 
-from dataclasses import replace
-from html import escape
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from textwrap import fill
+from typing import Any
 
-import cv2
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..errors import ImageError
 from ..images.image import MedicalImage
 from ..images.read import read_image
-from ..images.stack import as_displayed, to_stack
 from ..palette import YELLOW
-from ..preprocessing.out_of_distribution import suggest_model
-from ..results.measurements import in_words
-from ..results.metrics import dice
-from ..results.overlay import picture, to_8_bits
-from ..results.report import page_of
 from ..results.segmentation import Segmentation
-from .show import found, headline, panels
+from .layout import FULL_WIDTH, describe, headline, panels
+from .volumes import (
+    centre,
+    displayed_point,
+    image_of,
+    render,
+    reslice,
+    reslice_image,
+    slice_extent,
+    volume_by_class,
+)
 
-BODY = {
-    "Axial": "RLA",
-    "Coronal": "RLS",
-    "Sagittal": "APS",
-}  # and what is left, right and on top of each plane
-STACK = {
-    "Along the stack": "",
-    "Across its rows": "",
-    "Across its columns": "",
-}  # where directions are not known
-VIEW = 480  # px: longer side of a slice as shown
+# Figures a row of the gallery.
+COLUMNS = 3
 
-
-def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
-    return shown.image if isinstance(shown, Segmentation) else shown
-
-
-def facing(shown: Segmentation | MedicalImage, axis: int):
-    """The volume as a stack of its axial (0), coronal (1) or sagittal (2) slices, the head up, in 8 bits."""
-    image = image_of(shown)
-    stack, upside_down = to_stack(image), axis and image.lies_in_space and image.oriented
-
-    def turn(values: np.ndarray) -> np.ndarray:
-        values = np.moveaxis(as_displayed(image, values), axis, 0)
-        return values[:, ::-1] if upside_down else values
-
-    spacing = stack.spacing and (stack.spacing[axis], *np.delete(stack.spacing, axis))
-    pixels = to_8_bits(
-        turn(image.pixels)
-    )  # of all slices, or the brightness would jump from one to the next
-    turned = replace(stack.as_image(), pixels=pixels, spacing=spacing)
-    if shown is image:
-        return turned
-    result = replace(
-        shown, image=turned, probabilities=np.stack([turn(p) for p in shown.probabilities])
-    )
-    vars(result).update(
-        labels=turn(shown.labels), objects=turn(shown.objects)
-    )  # as found, not found once more
-    return result
+# Where the letters at the sides of a plane stand, in shares of its panel.
+LEFT_SIDE = (0.04, 0.5)
+RIGHT_SIDE = (0.96, 0.5)
+TOP_SIDE = (0.5, 0.95)
 
 
-def view(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
-    """(H, W, 3) uint8: an image or slice, ``VIEW`` px at most, its sides as long as they are in the body."""
-    if isinstance(shown, Segmentation):  # outlines only where touching objects are to be told apart
-        alpha = None if shown.card.measures == "tree" else 0.6
-        painted = shown.overlay(index, alpha, contours=shown.card.instance_method != "components")
-    else:
-        painted = picture(shown, index)
-    height, width = extent(shown)
-    zoom = VIEW / max(height, width)
-    size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    return cv2.resize(
-        painted,
-        size,
-        interpolation=cv2.INTER_AREA if size[0] < painted.shape[1] else cv2.INTER_LINEAR,
-    )
+@dataclass(frozen=True)
+class Plane:
+    """One of the three planes of a volume."""
+
+    name: str
+    # What is on the left, on the right and on top: a letter each, or nothing where not known.
+    sides: str
+    # Is the head on top, where the stack as displayed begins at the feet?
+    upright: bool = False
 
 
-def extent(shown: Segmentation | MedicalImage) -> tuple[float, float]:
-    """Height and width of a slice in mm, or px where the spacing is not known."""
-    shape, steps = image_of(shown).spatial_shape, image_of(shown).spacing or (1.0, 1.0)
-    return shape[-2] * steps[-2], shape[-1] * steps[-1]
+BODY_PLANES = (
+    Plane("Axial", sides="RLA"),
+    Plane("Coronal", sides="RLS", upright=True),
+    Plane("Sagittal", sides="APS", upright=True),
+)
+STACK_PLANES = (
+    Plane("Along the stack", sides=""),
+    Plane("Across its rows", sides=""),
+    Plane("Across its columns", sides=""),
+)
 
 
-def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
-    """(z, y, x) in the stack as displayed: a voxel in the midst of the largest object, or else of the volume."""
-    if isinstance(shown, Segmentation) and shown.objects.any():
-        objects = as_displayed(shown.image, shown.objects)
-        voxels = np.argwhere(objects == 1 + np.bincount(objects.reshape(-1))[1:].argmax())
-        return tuple(int(i) for i in voxels[((voxels - voxels.mean(0)) ** 2).sum(1).argmin()])
-    return tuple(n // 2 for n in to_stack(image_of(shown)).spatial_shape)
+def three_planes(shown: Any, at: tuple[int, int, int] | None = None) -> Figure:
+    """Show the three planes through one voxel of a volume.
 
+    Parameters
+    ----------
+    shown : Segmentation, path, array or MedicalImage
+        A result of a volume, or a volume alone.
+    at : tuple of int, optional
+        The voxel, along the axes of the file and counted from 0. By default it lies in the midst
+        of the largest object, or else of the volume.
 
-def amounts(shown: Segmentation | MedicalImage) -> dict[str, str]:
-    """{'Anterior 1.55 mL': its color, ...}, in voxels where the spacing is not known; empty without an answer."""
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three panels of one scale; dotted lines mark the voxel. The patient's right is on the left.
+
+    Raises
+    ------
+    ImageError
+        The image is a single one, without slices.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> figure = uh.three_planes(np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6))
+    >>> [ax.get_title() for ax in figure.axes[:2]]
+    ['Along the stack, slice 2', 'Across its rows, slice 2']
+    """
     if not isinstance(shown, Segmentation):
-        return {}
-    card, voxel = shown.card, shown.image.voxel_volume
-    counts = np.bincount(shown.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
-    sizes = [f"{n:,} voxels" if voxel is None else f"{n * voxel / 1000:.3g} mL" for n in counts]
-    return {
-        f"{c.capitalize()} {size}": color
-        for c, size, color in zip(card.classes, sizes, card.colors, strict=True)
-    }
-
-
-def three_planes(shown, at: tuple[int, int, int] | None = None):
-    """The three planes through voxel ``at`` (in the file's order; default: the largest object's centre). The figure."""
-    shown = shown if isinstance(shown, Segmentation) else read_image(shown)
-    if (image := image_of(shown)).is_single:
+        shown = read_image(shown)
+    image = image_of(shown)
+    if image.is_single:
         raise ImageError(
             f"{image.name} is a single image, without slices: look at it with show(result)."
         )
-    point = centre(shown)
-    if at is not None:
-        marker = np.zeros(image.spatial_shape, bool)
-        marker[at] = True
-        point = tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
-    stacks = [facing(shown, axis) for axis in range(3)]
-    heights, widths = zip(*map(extent, stacks))  # one scale for all three
-    figure, (axes,) = panels(
-        1, 3, (13, min(max(heights) * 12.5 / sum(widths) + 1.2, 8)), width_ratios=widths
-    )
-    names = BODY if image.lies_in_space and image.oriented else STACK
-    for axis, (ax, (name, sides), height, width) in enumerate(
-        zip(axes, names.items(), heights, widths, strict=True)
-    ):
-        down, right = (np.delete(point, axis) + 0.5) / image_of(stacks[axis]).spatial_shape[1:]
-        down = 1 - down if axis and sides else down  # the head is up
-        ax.imshow(view(stacks[axis], point[axis]), extent=(0, width, height, 0))
-        ax.axhline(down * height, color=YELLOW, lw=1, ls=":")
-        ax.axvline(right * width, color=YELLOW, lw=1, ls=":")
-        for letter, x, y in zip(sides, (0.04, 0.96, 0.5), (0.5, 0.5, 0.95), strict=False):
-            style = {
-                "ha": "center",
-                "va": "center",
-                "color": "white",
-                "fontsize": 12,
-                "transform": ax.transAxes,
-            }
-            ax.text(
-                x,
-                y,
-                letter,
-                **style,
-                bbox={"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2},
-            )
-        ax.set_title(f"{name}, slice {point[axis]}")
+    if at is None:
+        point = centre(shown)
+    else:
+        point = displayed_point(image, at)
+
+    stacks = [reslice_any(shown, axis) for axis in range(3)]
+    extents = [slice_extent(image_of(stack)) for stack in stacks]
+    heights, widths = zip(*extents, strict=True)
+    # One scale for all three, so that they can be compared.
+    inches_high = min(max(heights) * 12.5 / sum(widths) + 1.2, 8)
+    figure, axes = panels(1, 3, (FULL_WIDTH, inches_high), width_ratios=widths)
+
+    planes = STACK_PLANES
+    if image.lies_in_space and image.oriented:
+        planes = BODY_PLANES
+    for axis, plane in enumerate(planes):
+        draw_plane(axes[0, axis], plane, stacks[axis], axis, point)
+
     figure.suptitle(headline(image))
-    if legend := [Patch(color=color, label=words) for words, color in amounts(shown).items()]:
+    if isinstance(shown, Segmentation):
+        legend = [Patch(color=color, label=text) for text, color in volume_by_class(shown).items()]
         figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=11)
     return figure
 
 
-def gallery(results):
-    """Several results in one figure, three a row: overlay, name and number of objects. Returns the figure."""
+def reslice_any(shown: Segmentation | MedicalImage, axis: int) -> Segmentation | MedicalImage:
+    """Give a result or a volume as slices along ``axis`` of the stack as displayed."""
+    if isinstance(shown, Segmentation):
+        return reslice(shown, axis)
+    return reslice_image(shown, axis)
+
+
+def draw_plane(
+    ax: Axes,
+    plane: Plane,
+    stack: Segmentation | MedicalImage,
+    axis: int,
+    point: Sequence[int],
+) -> None:
+    """Draw the slice through ``point`` (z, y, x), with dotted lines that cross there."""
+    height, width = slice_extent(image_of(stack))
+    rows, columns = image_of(stack).spatial_shape[1:]
+    row, column = np.delete(point, axis)
+    down = (row + 0.5) / rows
+    right = (column + 0.5) / columns
+    if plane.upright:
+        down = 1 - down
+
+    ax.imshow(render(stack, point[axis]), extent=(0, width, height, 0))
+    ax.axhline(down * height, color=YELLOW, lw=1, ls=":")
+    ax.axvline(right * width, color=YELLOW, lw=1, ls=":")
+    ax.set_title(f"{plane.name}, slice {point[axis]}")
+
+    box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 2}
+    for letter, place in zip(plane.sides, (LEFT_SIDE, RIGHT_SIDE, TOP_SIDE), strict=False):
+        ax.text(
+            *place,
+            letter,
+            ha="center",
+            va="center",
+            color="white",
+            fontsize=12,
+            transform=ax.transAxes,
+            bbox=box,
+        )
+
+
+def gallery(results: Iterable[Segmentation]) -> Figure:
+    """Show several results in one figure, three a row.
+
+    Parameters
+    ----------
+    results : iterable of Segmentation
+        Of a volume the slice with most of the structure is shown.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each result: the overlay, and above it name, number and size of the objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> probabilities = np.zeros((1, 8, 8), np.float32)
+    >>> probabilities[0, 2:6, 2:6] = 1
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> len(uh.gallery([result, result]).axes)
+    2
+    """
     results = list(results)
-    columns = max(1, min(3, len(results)))
+    columns = max(1, min(COLUMNS, len(results)))
     rows = max(1, -(-len(results) // columns))
-    figure, axes = panels(rows, columns, (13 * columns / 3, 4.7 * rows))
+    figure, axes = panels(rows, columns, (FULL_WIDTH * columns / COLUMNS, 4.7 * rows))
+
     for ax, result in zip(axes.flat, results, strict=False):
         index = result.busiest_slice()
-        ax.imshow(view(result if result.image.is_single else facing(result, 0), index))
-        words = (
-            fill(", ".join(amounts(result)), 44)
-            if result.image.lies_in_space
-            else found(result, 44)
-        )
-        ax.set_title(f"{headline(result.image, index)}\n{words}", fontsize=12)
+        displayed = result
+        if not result.image.is_single:
+            displayed = reslice(result, axis=0)
+        ax.imshow(render(displayed, index))
+
+        if result.image.lies_in_space:
+            text = fill(", ".join(volume_by_class(result)), 44)
+        else:
+            text = describe(result, width=44)
+        ax.set_title(f"{headline(result.image, index)}\n{text}", fontsize=12)
     return figure
-
-
-def playground(results: dict[str, Segmentation], truths: dict[str, np.ndarray] | None = None):
-    """A widget of results by name: pick one, move the threshold, see the mask, its numbers and its Dice change.
-    ``truths`` holds true labels of the images' shapes, for those of which they are known.
-    """
-    import ipywidgets as widgets
-
-    choice = widgets.Dropdown(options=list(results), description="Image")
-    slider = widgets.FloatSlider(
-        min=0.05, max=0.95, step=0.05, description="Threshold", continuous_update=False
-    )
-    before, after = (
-        widgets.Image(format="jpeg", layout=widgets.Layout(width="48%", margin="0 1% 0 0"))
-        for _ in "12"
-    )
-    words = widgets.HTML()
-
-    def draw(change=None) -> None:
-        chosen = results[choice.value]
-        result = (
-            chosen if slider.value == chosen.threshold else replace(chosen, threshold=slider.value)
-        )
-        shown, index = (
-            (result, None)
-            if result.image.is_single
-            else (facing(result, 0), chosen.busiest_slice())
-        )
-        pictures = (view(part, index)[..., ::-1] for part in (shown.image, shown))
-        before.value, after.value = (
-            cv2.imencode(".jpg", pixels)[1].tobytes() for pixels in pictures
-        )
-        said = (
-            ", ".join(amounts(result)) if result.image.lies_in_space else in_words(result.summary())
-        )
-        truth = (truths or {}).get(choice.value)
-        score = (
-            ""
-            if truth is None
-            else f"<br>Dice against the expert's mask: <b>{dice(truth, result.labels):.3f}</b>"
-        )
-        names = ", ".join(suggest_model(result.image)) or "none"
-        words.value = f"<b>{escape(result.card.title)}</b>, {result.card.name} (suggested: {names}): {said}{score}"
-
-    def pick(change=None) -> None:
-        if slider.value == results[choice.value].threshold:
-            draw()
-        slider.value = results[choice.value].threshold  # draws where it changes
-
-    slider.observe(draw, names="value")
-    choice.observe(pick, names="value")
-    pick()
-    return widgets.VBox([choice, slider, widgets.HBox([before, after]), words])
-
-
-def live(result: Segmentation, height: int = 760):
-    """The page of ``result.report`` inside a notebook: its slider moves without a kernel and without a network."""
-    from IPython.display import HTML
-
-    title, page, path = (
-        f"{result.card.title}, {result.image.name}: live threshold",
-        page_of(result),
-        result.image.path,
-    )
-    if path is not None:  # without its folders: notebooks are shared
-        page = page.replace(escape(str(path.absolute())), escape(path.name))
-    style = f"width:100%;height:{height}px;border:1px solid #777"
-    return HTML(
-        f'<div><iframe title="{escape(title)}" style="{style}" srcdoc="{escape(page)}"></iframe></div>'
-    )

@@ -1,0 +1,249 @@
+"""``diagram``: the U of the paper's figure 1, with the sizes of a real forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from .. import palette
+from ..networks.cards import ModelCard
+from ..networks.load import load_model
+from ..networks.unet import UNet
+from ..results.segmentation import foreground_of
+from .layout import FULL_WIDTH, panels
+from .network import activations, block_levels, network_input
+
+# Colours. Each arrow has that of its operation, as in the legend of the paper's figure 1.
+CONVOLUTION = palette.BLUE
+SKIP = "#7F7F7F"
+POOLING = palette.VERMILION
+UP_CONVOLUTION = palette.GREEN
+ANSWER = palette.PURPLE
+OPERATIONS = {
+    "3 × 3 convolution, ReLU": CONVOLUTION,
+    "Copy: skip connection": SKIP,
+    "2 × 2 max pooling": POOLING,
+    "2 × 2 up-convolution": UP_CONVOLUTION,
+    "1 × 1 convolution": ANSWER,
+}
+MAP_COLOR = "#A6D3F2"
+LEVEL_COLOR = "#595959"
+
+# Lengths, in units of the drawing: the two convolutions of a block are one unit apart each, and
+# blocks begin two units apart.
+FIRST_HEIGHT = 1.7  # of a map of level 1
+SHRINKING = 0.72  # of the height from level to level; a half would leave nothing of level 5
+GAP = 0.85  # between two levels
+BLOCK_STEP = 2
+PICTURE_WIDTH = 2.9
+FONT_SIZE = 11
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where the maps of one level are drawn."""
+
+    top: float
+    bottom: float
+
+    @property
+    def middle(self) -> float:
+        """The height at which arrows pass from map to map."""
+        return (self.top + self.bottom) / 2
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A diagram being drawn."""
+
+    ax: Axes
+    levels: dict[int, Level]  # by number, 1 is full resolution
+
+    def stack_of_maps(self, x: float, level: int, channels: int, white_half: bool = False) -> float:
+        """Draw a stack of maps at ``x``, wider with more channels; returns half its width."""
+        place = self.levels[level]
+        height = place.top - place.bottom
+        half = half_width(channels)
+
+        left_color = "white" if white_half else MAP_COLOR
+        left = Rectangle((x - half, place.bottom), half, height, facecolor=left_color)
+        right = Rectangle((x, place.bottom), half, height, facecolor=MAP_COLOR)
+        frame = Rectangle(
+            (x - half, place.bottom), 2 * half, height, fill=False, edgecolor=CONVOLUTION
+        )
+        for patch in (left, right, frame):
+            self.ax.add_patch(patch)
+
+        self.ax.text(x, place.top + 0.05, str(channels), ha="center", fontsize=FONT_SIZE)
+        return half
+
+    def arrow(self, start: tuple[float, float], end: tuple[float, float], color: str) -> None:
+        """Draw an arrow between two points (x, y)."""
+        style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
+        self.ax.annotate("", end, start, arrowprops=style)
+
+    def size_below(self, x: float, level: int, shape: torch.Size) -> None:
+        """Write 'height × width' below the maps of a block."""
+        words = " × ".join(str(n) for n in shape)
+        y = self.levels[level].bottom - 0.08
+        self.ax.text(x, y, words, ha="center", va="top", fontsize=FONT_SIZE)
+
+    def level_name(self, x: float, level: int) -> None:
+        """Write the name of a level above its skip connection."""
+        y = self.levels[level].middle + 0.08
+        words = f"Level {level}"
+        self.ax.text(x, y, words, ha="center", fontsize=FONT_SIZE, color=LEVEL_COLOR)
+
+    def picture(self, left: float, pixels: np.ndarray, colors: str) -> None:
+        """Show an image beside level 1."""
+        place = self.levels[1]
+        box = (left, place.bottom, PICTURE_WIDTH, place.top - place.bottom)
+        inset = self.ax.inset_axes(box, transform=self.ax.transData)
+        inset.imshow(pixels, cmap=colors, vmin=0, vmax=1)
+        inset.set_axis_off()
+
+
+def half_width(channels: int) -> float:
+    """Give half the drawn width of a stack of ``channels`` maps."""
+    return 0.05 + 0.03 * float(np.log2(channels))
+
+
+def place_levels(depth: int) -> dict[int, Level]:
+    """Place the levels of a network below one another, the bottleneck is level depth + 1."""
+    levels = {}
+    top = 0.0
+    height = FIRST_HEIGHT
+    for level in range(1, depth + 2):
+        levels[level] = Level(top=top, bottom=top - height)
+        top -= height + GAP
+        height *= SHRINKING
+    return levels
+
+
+def diagram(model: str | Path | ModelCard | UNet, image: Any = None) -> Figure:
+    """Draw a network as the U of the 2015 paper's figure 1, with the sizes of a real forward pass.
+
+    Parameters
+    ----------
+    model : str, path or UNet
+        A network, or its name; also a ``UNet`` without a card.
+    image : path, array or MedicalImage, optional
+        What is sent through. It is shown on the left, and the answer on the right. By default
+        zeros of 256 × 256 px.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Above a box its channels, below it height × width.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> figure = uh.diagram(uh.UNet(in_channels=1, out_channels=1, features=4, depth=2))
+    >>> figure.get_supxlabel().split(". ")[1]
+    '7,477 parameters.'
+    """
+    if not isinstance(model, UNet):
+        model = load_model(model)
+    x = torch.zeros(1, model.in_channels, 256, 256)
+    if image is not None:
+        x = network_input(image, model)
+    outputs = activations(model, x)
+
+    parameters = sum(p.numel() for p in model.parameters())
+    note = (
+        "Above a box its channels, below it height × width; "
+        f"the white half came over the skip connection. {parameters:,} parameters."
+    )
+    figure, axes = panels(1, 1, (FULL_WIDTH, 6.8), note)
+    ax = axes[0, 0]
+    drawing = Drawing(ax, place_levels(model.depth))
+    right_end = draw_blocks(drawing, model, x.shape[1], outputs)
+
+    margin = 0.6
+    if image is not None:
+        margin = 3.4
+        pixels = x[0].numpy().transpose(1, 2, 0).clip(0, 1)
+        answer = foreground_of(outputs["answer"].numpy())
+        drawing.picture(-3.3, pixels, "gray")
+        drawing.picture(right_end + 0.4, answer, "cividis")
+
+    lines = [Line2D([], [], color=color, lw=3) for color in OPERATIONS.values()]
+    ax.legend(lines, list(OPERATIONS), loc="lower left", fontsize=FONT_SIZE)
+    lowest = drawing.levels[model.depth + 1].bottom
+    ax.set(xlim=(-margin, right_end + margin), ylim=(lowest - 0.4, 0.4))
+    return figure
+
+
+def draw_blocks(
+    drawing: Drawing, model: UNet, in_channels: int, outputs: dict[str, torch.Tensor]
+) -> float:
+    """Draw all blocks with the arrows between them; returns the x of the answer, the right end."""
+    depth = model.depth
+    for number, (name, level) in enumerate(block_levels(model).items()):
+        x = BLOCK_STEP * number
+        channels, *shape = outputs[name].shape
+        is_decoder = number > depth
+        if number == 0:
+            incoming = in_channels
+        elif is_decoder:
+            incoming = 2 * channels
+        else:
+            incoming = channels // 2
+        draw_block(drawing, x, level, incoming, channels, white_half=is_decoder)
+
+        # On the way down, the right of a block is taken by an arrow; on the way up, the left.
+        size_x = x + 1
+        if number < depth:
+            size_x = x
+        elif is_decoder:
+            size_x = x + 2
+        drawing.size_below(size_x, level, torch.Size(shape))
+
+        place = drawing.levels[level]
+        output_x = x + 2
+        half = half_width(channels)
+        if number < depth:
+            below = drawing.levels[level + 1]
+            drawing.arrow((output_x, place.bottom), (output_x, below.top + 0.3), POOLING)
+
+            decoder_x = BLOCK_STEP * (2 * depth - number)
+            start = (output_x + half, place.middle)
+            end = (decoder_x - half_width(2 * channels) - 0.02, place.middle)
+            drawing.arrow(start, end, SKIP)
+            drawing.level_name(BLOCK_STEP * depth + 1, level)
+        elif level > 1:
+            above = drawing.levels[level - 1]
+            drawing.arrow((output_x, place.top + 0.3), (output_x, above.bottom), UP_CONVOLUTION)
+
+    last_x = BLOCK_STEP * 2 * depth + 2
+    last_half = half_width(model.features)
+    answer_x = last_x + 1
+    answer_half = drawing.stack_of_maps(answer_x, 1, len(outputs["answer"]))
+    middle = drawing.levels[1].middle
+    drawing.arrow((last_x + last_half, middle), (answer_x - answer_half, middle), ANSWER)
+    return answer_x
+
+
+def draw_block(
+    drawing: Drawing, x: float, level: int, incoming: int, channels: int, white_half: bool
+) -> None:
+    """Draw what comes into a block, and its two convolutions."""
+    halves = [
+        drawing.stack_of_maps(x, level, incoming, white_half),
+        drawing.stack_of_maps(x + 1, level, channels),
+        drawing.stack_of_maps(x + 2, level, channels),
+    ]
+    middle = drawing.levels[level].middle
+    for step in (1, 2):
+        start = x + step - 1 + halves[step - 1]
+        end = x + step - halves[step]
+        drawing.arrow((start, middle), (end, middle), CONVOLUTION)

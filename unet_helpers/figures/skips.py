@@ -1,0 +1,167 @@
+"""What the skip connections of a network carry: the answer without some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from ..errors import ArgumentError
+from ..images.read import read_image
+from ..images.stack import to_stack
+from ..inference.scale import zoom_for_objects
+from ..inference.segment import segment
+from ..networks.cards import ModelCard
+from ..networks.load import load_model
+from ..networks.unet import UNet
+from ..results.metrics import dice
+from ..results.overlay import slice_of
+from ..results.segmentation import Segmentation
+from .layout import FULL_WIDTH, panels
+
+
+@contextmanager
+def cut_skips(model: UNet, levels: Collection[int]) -> Iterator[None]:
+    """Let zeros arrive over the skip connections of these levels, 1 for full resolution."""
+    unknown = set(levels) - set(range(1, model.depth + 1))
+    if unknown:
+        raise ArgumentError(
+            f"Skip connections are at levels 1 to {model.depth}, not at {sorted(unknown)}."
+        )
+
+    def silence(decoder: torch.nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+        from_below, over_skip = inputs[0].chunk(2, dim=1)
+        return torch.cat((from_below, torch.zeros_like(over_skip)), dim=1)
+
+    with ExitStack() as hooks:
+        for level in set(levels):
+            decoder = model.get_submodule(f"decoder{level}")
+            hooks.enter_context(decoder.register_forward_pre_hook(silence))
+        yield
+
+
+def without_skips(
+    image: Any,
+    model: str | Path | ModelCard | UNet,
+    levels: Collection[int] | None = None,
+    **options: Any,
+) -> Segmentation:
+    """Segment an image with some of the network's skip connections cut.
+
+    Parameters
+    ----------
+    image : path, array or MedicalImage
+        As for ``segment``.
+    model : str, path or UNet
+        A network, or its name. It is left as it was.
+    levels : collection of int, optional
+        Which skip connections are cut: 1 is at full resolution, 2 at half of it, and so on. By
+        default all.
+    **options
+        Options of ``segment``.
+
+    Returns
+    -------
+    Segmentation
+        The answer at the scale at which the whole network sees the image.
+
+    Raises
+    ------
+    ArgumentError
+        The network has no such level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = np.arange(1024).reshape(32, 32).astype(np.uint8)
+    >>> result = uh.without_skips(image, "lungs", levels=[1, 2])
+    >>> result.labels.shape
+    (32, 32)
+    """
+    image = read_image(image)
+    model = load_model(model)
+    if levels is None:
+        levels = range(1, model.depth + 1)
+
+    # A scale that is found from the objects in the image is found by the whole network.
+    if model.card.preprocessing.scale == "objects" and options.get("zoom") is None:
+        slices = to_stack(image).pixels
+        options["zoom"] = zoom_for_objects(model, slices[len(slices) // 2])
+
+    with cut_skips(model, levels):
+        return segment(image, model, **options)
+
+
+def compare_skips(
+    image: Any, model: str | Path | ModelCard | UNet, index: int | None = None
+) -> Figure:
+    """Show the probability with all skip connections, without each one, and without any.
+
+    Parameters
+    ----------
+    image : path, array, MedicalImage or Segmentation
+        A ``Segmentation`` of this network saves the time to segment the image once more.
+    model : str, path or UNet
+        A network, or its name.
+    index : int, optional
+        The slice of a volume, counted from 0 as it is displayed; by default the one with most of
+        the structure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three panels a row. Their titles hold the Dice with the answer of the whole network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = np.arange(1024).reshape(32, 32).astype(np.uint8)
+    >>> figure = uh.compare_skips(image, "lungs")
+    >>> figure.axes[0].get_title()
+    'All skip connections'
+    """
+    model = load_model(model)
+    if isinstance(image, Segmentation):
+        whole = image
+    else:
+        whole = segment(image, model, flips=1, progress=False)
+    if index is None:
+        index = whole.busiest_slice()
+
+    answers = {"All skip connections": whole}
+    for level in range(1, model.depth + 1):
+        answers[f"Without skip connection {level}"] = answer_again(whole, model, [level])
+    answers["Without any"] = answer_again(whole, model, None)
+
+    rows = -(-len(answers) // 3)
+    height, width = slice_of(whole.image, whole.labels, index).shape
+    row_height = min(5.0, 3.9 * height / width + 0.4)
+    note = (
+        "Skip connection 1 is at full resolution. "
+        "Dice is the overlap with the answer of the whole network."
+    )
+    figure, axes = panels(rows, 3, (FULL_WIDTH, row_height * rows + 0.5), note)
+
+    for ax, (name, answer) in zip(axes.flat, answers.items(), strict=False):
+        probability = slice_of(whole.image, answer.foreground, index)
+        heat = ax.imshow(probability, cmap="cividis", vmin=0, vmax=1)
+        title = name
+        if answer is not whole:
+            title = f"{name}: Dice {dice(whole.labels, answer.labels):.2f}"
+        ax.set_title(title)
+    figure.colorbar(heat, ax=axes, shrink=0.6, pad=0.02, label="Probability")
+    return figure
+
+
+def answer_again(whole: Segmentation, model: UNet, levels: Collection[int] | None) -> Segmentation:
+    """Segment the image of ``whole`` once more, at the same scale, with skip connections cut."""
+    zoom = None
+    if model.card.preprocessing.scale == "objects":
+        zoom = whole.zoom
+    return without_skips(whole.image, model, levels, flips=1, zoom=zoom, progress=False)

@@ -1,0 +1,176 @@
+"""Results to play with: a widget for a running notebook, and a page that lives without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ..checks.suggest import suggest_model
+from ..results.measurements import in_words
+from ..results.metrics import dice
+from ..results.report import page_of
+from ..results.segmentation import Segmentation
+from .volumes import render, reslice, volume_by_class
+
+if TYPE_CHECKING:
+    import ipywidgets
+    from IPython.display import HTML
+
+
+@dataclass(frozen=True)
+class View:
+    """What the playground shows of one result at one threshold."""
+
+    image: bytes  # JPEG file
+    overlay: bytes  # JPEG file
+    text: str  # HTML
+
+
+def playground(
+    results: Mapping[str, Segmentation], truths: Mapping[str, np.ndarray] | None = None
+) -> ipywidgets.VBox:
+    """Make a widget to pick a result, move its threshold and see mask and numbers change.
+
+    Parameters
+    ----------
+    results : mapping of str to Segmentation
+        Results by name, at least one.
+    truths : mapping of str to numpy.ndarray, optional
+        True labels by the same names, for those results of which they are known, in the images'
+        spatial shapes. The widget then shows the Dice, too.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        It needs a running notebook.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.read_image(uh.sample("fluorescence"))
+    >>> probabilities = np.zeros((3, 512, 512), np.float32)
+    >>> result = uh.Segmentation(image, uh.MODELS["nuclei"], probabilities, threshold=0.5)
+    >>> choice, slider, pictures, text = uh.playground({"nothing found": result}).children
+    >>> slider.value
+    0.5
+    """
+    import ipywidgets as widgets
+
+    truths = truths or {}
+    choice = widgets.Dropdown(options=list(results), description="Image")
+    slider = widgets.FloatSlider(
+        min=0.05, max=0.95, step=0.05, description="Threshold", continuous_update=False
+    )
+    half_page = widgets.Layout(width="48%", margin="0 1% 0 0")
+    image = widgets.Image(format="jpeg", layout=half_page)
+    overlay = widgets.Image(format="jpeg", layout=half_page)
+    text = widgets.HTML()
+
+    def draw(change: Any = None) -> None:
+        name = choice.value
+        view = view_at(results[name], slider.value, truths.get(name))
+        image.value = view.image
+        overlay.value = view.overlay
+        text.value = view.text
+
+    def pick(change: Any = None) -> None:
+        threshold = results[choice.value].threshold
+        if slider.value == threshold:
+            draw()
+        else:
+            # The slider draws when it is moved.
+            slider.value = threshold
+
+    slider.observe(draw, names="value")
+    choice.observe(pick, names="value")
+    pick()
+    return widgets.VBox([choice, slider, widgets.HBox([image, overlay]), text])
+
+
+def view_at(result: Segmentation, threshold: float, truth: np.ndarray | None) -> View:
+    """Draw and describe a result at a threshold, with its Dice where the truth is known."""
+    # The slice stays the same, whatever the threshold.
+    index = None
+    if not result.image.is_single:
+        index = result.busiest_slice()
+    if threshold != result.threshold:
+        result = replace(result, threshold=threshold)
+    displayed = result
+    if index is not None:
+        displayed = reslice(result, axis=0)
+
+    return View(
+        image=jpeg(render(displayed.image, index)),
+        overlay=jpeg(render(displayed, index)),
+        text=describe_as_html(result, truth),
+    )
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    """Encode (H, W, 3) uint8 as a JPEG file."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
+
+
+def describe_as_html(result: Segmentation, truth: np.ndarray | None) -> str:
+    """Say what was found, by which network, and how well it fits the truth where that is known."""
+    if result.image.lies_in_space:
+        amounts = ", ".join(volume_by_class(result))
+    else:
+        amounts = in_words(result.summary())
+    suggested = ", ".join(suggest_model(result.image)) or "none"
+    title = f"<b>{escape(result.card.title)}</b>"
+    text = f"{title}, {result.card.name} (suggested: {suggested}): {amounts}"
+
+    if truth is not None:
+        score = dice(truth, result.labels)
+        text += f"<br>Dice against the expert's mask: <b>{score:.3f}</b>"
+    return text
+
+
+def live(result: Segmentation, height: int = 760) -> HTML:
+    """Show the page of ``result.report`` inside a notebook.
+
+    Its slider moves without a running kernel and without a network, also in a saved notebook.
+
+    Parameters
+    ----------
+    result : Segmentation
+        What ``segment`` returned.
+    height : int
+        px on the page; what does not fit is reached by scrolling.
+
+    Returns
+    -------
+    IPython.display.HTML
+        The page; a notebook shows it where it is a cell's last line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unet_helpers as uh
+    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
+    >>> probabilities = np.zeros((1, 8, 8), np.float32)
+    >>> probabilities[0, 2:6, 2:6] = 1
+    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
+    >>> uh.live(result).data[:12]
+    '<div><iframe'
+    """
+    from IPython.display import HTML
+
+    page = page_of(result)
+    path = result.image.path
+    if path is not None:
+        # Notebooks are shared, so the page does not say in which folders the image lies.
+        page = page.replace(escape(str(path.absolute())), escape(path.name))
+
+    title = escape(f"{result.card.title}, {result.image.name}: live threshold")
+    style = f"width:100%;height:{height}px;border:1px solid #777"
+    frame = f'<iframe title="{title}" style="{style}" srcdoc="{escape(page)}"></iframe>'
+    return HTML(f"<div>{frame}</div>")
