@@ -18,7 +18,7 @@ import tifffile
 from helpers.files import FILES, GREY8, VOLUME, named, png
 
 import unet_helpers as uh
-from unet_helpers.images.image import MAX_VALUES
+from unet_helpers.images.limits import MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
 SINGLE = [case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")]

@@ -240,7 +240,7 @@ def test_m11_a_level_of_a_slide(tmp_path, monkeypatch):
     assert fine.spacing == pytest.approx((0.25e-3,) * 2)
     assert coarse.spacing == pytest.approx((1e-3,) * 2)
     assert uh.read_image(tmp_path / "a.svs").spacing == fine.spacing
-    monkeypatch.setattr("unet_helpers.images.tiff.MAX_VALUES", slide.size // 2)
+    monkeypatch.setattr("unet_helpers.images.limits.MAX_VALUES", slide.size // 2)
     image = uh.read_image(tmp_path / "a.svs")
     assert image.pixels.shape == (64, 96, 3)
     assert "took level 1 of 0 (384 px wide), 1 (96 px wide)" in image.notes[0]

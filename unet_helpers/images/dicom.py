@@ -1,72 +1,123 @@
-"""DICOM: single files and multi-frame files; `dicom_series` puts slices and frames where they lie."""
+"""DICOM files: pixels as stored, with what their data set says about values, spacing and frames."""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ImageError
-from .dicom_series import Slice, assemble
-from .image import MedicalImage, index_of, noted, refuse_if_huge
+from .dicom_geometry import Slice, assemble
+from .image import MedicalImage, noted
+from .limits import refuse_if_huge
+from .options import ReadOptions, index_of
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# How a file begins: a preamble, whatever fills it, and DICM; or, without these, right away with a
+# data element of group 2 or 8 that is not all zeros.
+MAGIC = rb".{128}DICM|[\x02\x08]\0.\0(?=\0{0,3}[^\0])"
+MAGIC_BYTES = 132
+
+PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+# Elements that only a movie has, whose frames are points in time.
+MOVIE_ELEMENTS = ("FrameTime", "FrameTimeVector", "CineRate")
+
+DECODERS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 
 
 def looks_like_dicom(start: bytes) -> bool:
-    """With the preamble, whatever fills it, or a first data element of group 2 or 8 right away."""
-    bare = start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0" and any(start[4:8])
-    return start[128:132] == b"DICM" or bare
+    """Tell whether the first bytes of a file are those of DICOM."""
+    return re.match(MAGIC, start, re.DOTALL) is not None
 
 
-def header_of(path: Path, tags: list[str] | None = None):
-    """All but the pixels, or only some tags; None where the file is not DICOM."""
+def header_of(path: Path, tags: list[str] | None = None) -> Dataset | None:
+    """Read all but the pixels, or only some tags; None where the file is not DICOM."""
     with path.open("rb") as file:
-        if not looks_like_dicom(file.read(132)):
+        if not looks_like_dicom(file.read(MAGIC_BYTES)):
             return None
     import pydicom
 
     return pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
 
 
-def read_dicom(path: Path, series: str | None = None, frame: int | None = None) -> MedicalImage:
-    """One file: 'YX', 'YXC', or 'ZYX' where it holds several frames, sorted by their own positions."""
+def read_dicom(path: Path, options: ReadOptions) -> MedicalImage:
+    """Read 'YX', 'YXC', or 'ZYX' of several frames, sorted by their own positions."""
     import pydicom
 
     data = pydicom.dcmread(path, force=True)
-    image, groups = from_dataset(data, path), data.get("PerFrameFunctionalGroupsSequence") or ()
-    if frame is not None:
-        frames = image.pixels if image.axes[0] in "TZ" else image.pixels[None]
-        pixels, axes = frames[index_of(path, "frame", frame, len(frames))], image.axes.lstrip("TZ")
-        spacing = image.spacing and image.spacing[-2:]
-        words = f"took frame {frame} of {len(frames)}"
-        return noted(image, words, pixels=pixels, axes=axes, spacing=spacing, header=None)
-    if not 1 < len(groups) == len(image.pixels):
-        return image
-    slices = []
-    for group, pixels in zip(groups, image.pixels):
-        places = macros([group]) + macros(data.get("SharedFunctionalGroupsSequence") or ())
-        spacing = first_of(places, "PixelSpacing")
-        member = replace(
-            image,
-            pixels=pixels,
-            axes=image.axes[1:],
-            spacing=spacing and tuple(map(float, spacing)),
-        )
-        slices.append(slice_of(places, "EffectiveEchoTime", member))
-    return assemble(slices, path, series) if all(slices) else image
+    image = image_of(data, path)
+    if options.frame is not None:
+        return frame_of(image, options.frame, path)
+
+    frame_groups = data.get("PerFrameFunctionalGroupsSequence") or ()
+    if len(frame_groups) > 1 and len(frame_groups) == len(image.pixels):
+        shared_groups = data.get("SharedFunctionalGroupsSequence") or ()
+        slices = slices_of_frames(image, frame_groups, shared_groups)
+        if slices is not None:
+            return assemble(slices, path, options.series)
+    return image
 
 
-def slice_of(places: list, echo: str, image: MedicalImage) -> Slice | None:
-    """None where it does not say where it lies."""
-    found = [first_of(places, name) for name in ("ImagePositionPatient", "ImageOrientationPatient")]
-    position, turn = (tuple(map(float, numbers or ())) for numbers in found)
-    return (
-        Slice(position, turn, str(first_of(places, echo) or ""), image)
-        if position and turn
-        else None
+def frame_of(image: MedicalImage, frame: int, path: Path) -> MedicalImage:
+    """Take one frame of a stack or movie; the only one of a single image is 0."""
+    has_frames = image.axes[0] in "TZ"
+    frames = image.pixels if has_frames else image.pixels[None]
+    index = index_of(path, "frame", frame, len(frames))
+    return noted(
+        image,
+        f"took frame {frame} of {len(frames)}",
+        pixels=frames[index],
+        axes=image.axes.lstrip("TZ"),
+        spacing=image.spacing and image.spacing[-2:],
+        header=None,
     )
 
 
-def macros(groups) -> list:
-    """The data sets in functional groups, of a frame or shared by all."""
+def slices_of_frames(
+    image: MedicalImage, frame_groups: Iterable[Dataset], shared_groups: Iterable[Dataset]
+) -> list[Slice] | None:
+    """Find the places of an enhanced file's frames; None where one does not say where it lies."""
+    shared = group_contents(shared_groups)
+    slices = []
+    for group, pixels in zip(frame_groups, image.pixels):
+        places = group_contents([group]) + shared
+        spacing = first_given(places, "PixelSpacing")
+        frame = replace(
+            image,
+            pixels=pixels,
+            axes=image.axes[1:],
+            spacing=tuple(map(float, spacing)) if spacing else None,
+        )
+        member = slice_of(places, "EffectiveEchoTime", frame)
+        if member is None:
+            return None
+        slices.append(member)
+    return slices
+
+
+def slice_of(places: list[Dataset], echo_element: str, image: MedicalImage) -> Slice | None:
+    """Find the place of an image in the body; None where the data sets do not say it."""
+    position = first_given(places, "ImagePositionPatient")
+    orientation = first_given(places, "ImageOrientationPatient")
+    if not position or not orientation:
+        return None
+    return Slice(
+        position=tuple(map(float, position)),
+        orientation=tuple(map(float, orientation)),
+        echo=str(first_given(places, echo_element) or ""),
+        image=image,
+    )
+
+
+def group_contents(groups: Iterable[Dataset]) -> list[Dataset]:
+    """List the data sets in functional groups, of a frame or shared by all."""
     return [
         element.value[0]
         for group in groups
@@ -75,120 +126,138 @@ def macros(groups) -> list:
     ]
 
 
-def first_of(places: list, *names: str):
-    """The first of ``names`` that one of the data sets gives, else None."""
-    return next(
-        (value for value in (place.get(name) for name in names for place in places) if value), None
-    )
+def first_given(places: list[Dataset], *names: str) -> Any:
+    """Find the first of ``names`` that any of the data sets gives; its value, else None."""
+    for name in names:
+        for place in places:
+            value = place.get(name)
+            if value:
+                return value
+    return None
 
 
-def from_dataset(data, path: Path) -> MedicalImage:
-    frames = int(data.get("NumberOfFrames") or 1)
-    held = any(f"{kind}PixelData" in data for kind in ("", "Float", "DoubleFloat"))
-    if not (held and data.get("Rows") and data.get("Columns")):
-        raise ImageError(
-            f"{path}: a DICOM file without an image (report, structure set, ...). Choose another one."
-        )
-    samples = int(data.get("SamplesPerPixel", 1))
-    refuse_if_huge(path, (frames, data.Rows, data.Columns, samples))
-    try:
-        pixels, notes = data.pixel_array, []
-    except (RuntimeError, NotImplementedError) as error:
-        if "plugin" not in str(error) and "package" not in str(error):
-            raise
-        advice = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
-        kind = data.file_meta.TransferSyntaxUID.name
-        raise ImageError(
-            f"{path}: its compression ({kind}) needs more packages: {advice}"
-        ) from error
-    photometric, colour = str(data.get("PhotometricInterpretation", "")), samples == 3
-    if colour and photometric.startswith("YBR"):
-        notes.append("converted from YBR to RGB")  # by pydicom
-    if photometric == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
+def image_of(data: Dataset, path: Path) -> MedicalImage:
+    """Read pixels, axes, spacing and notes of a data set, its frames in the file's order."""
+    refuse_without_pixels(data, path)
+    notes: list[str] = []
+    pixels = decoded(data, path)
 
-        pixels, colour = apply_color_lut(pixels, data)[..., :3], True
+    is_colour = samples_of(data) == 3
+    if is_colour and photometric_of(data).startswith("YBR"):
+        # By pydicom, as it decodes.
+        notes.append("converted from YBR to RGB")
+    if photometric_of(data) == "PALETTE COLOR":
+        pixels = with_palette(pixels, data)
+        is_colour = True
         notes.append("expanded the colour palette")
-    inverse = (
-        str(data.get("PresentationLUTShape", "")) == "INVERSE" and photometric == "MONOCHROME2"
-    )
-    if photometric == "MONOCHROME1" or inverse:
-        top = -1 if data.PixelRepresentation else 2**data.BitsStored - 1
-        pixels = pixels.dtype.type(top) - pixels  # the same in every slice of a series
+    if stores_white_as_lowest(data):
+        pixels = inverted(pixels, data)
         notes.append("inverted: the file stores white as the lowest value")
-    places = [data, *macros(data.get("SharedFunctionalGroupsSequence") or ())]
-    slope, shift = (
-        float(first_of(places, "RescaleSlope") or 1),
-        float(first_of(places, "RescaleIntercept") or 0),
-    )
-    if (slope, shift) != (1, 0):
-        pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(shift)
-        notes.append(f"values scaled by {slope:g} and shifted by {shift:g}, as the file says")
-    across = first_of(places, "PixelSpacing", "ImagerPixelSpacing")
-    spacing = tuple(map(float, across)) if across else None
-    film = any(data.get(name) for name in ("FrameTime", "FrameTimeVector", "CineRate"))
-    if spacing and frames > 1 and not film:
-        depth = first_of(places, "SpacingBetweenSlices", "SliceThickness")
-        spacing = (float(depth), *spacing) if depth else None
-    axes = ("T" if film else "Z") * (frames > 1) + "YX" + "C" * colour
-    told = {
-        "modality": str(data.get("Modality", "")),
-        "description": str(data.get("SeriesDescription", "")),
-    }
+
+    places = [data, *group_contents(data.get("SharedFunctionalGroupsSequence") or ())]
+    slope = float(first_given(places, "RescaleSlope") or 1)
+    intercept = float(first_given(places, "RescaleIntercept") or 0)
+    if slope != 1 or intercept != 0:
+        pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+        notes.append(f"values scaled by {slope:g} and shifted by {intercept:g}, as the file says")
+
+    has_depth = frames_of(data) > 1 and not is_movie(data)
+    axes = "YX"
+    if has_depth:
+        axes = "ZYX"
+    elif frames_of(data) > 1:
+        axes = "TYX"
+    if is_colour:
+        axes += "C"
     return MedicalImage(
-        pixels, axes, spacing, header={0: path}, path=path, notes=tuple(notes), **told
+        pixels=pixels,
+        axes=axes,
+        spacing=spacing_of(places, has_depth=has_depth),
+        header={0: path},
+        path=path,
+        notes=tuple(notes),
+        modality=str(data.get("Modality", "")),
+        description=str(data.get("SeriesDescription", "")),
     )
 
 
-def read_dicom_folder(folder: Path, series: str | None = None) -> MedicalImage:
-    """One series of a folder and all folders in it; what else lies there is said, and several raise ImageError."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    heads = [head for head in map(header_of, files) if head is not None and head.get("Rows")]
-    if not heads:
+def frames_of(data: Dataset) -> int:
+    """Read how many frames the file says it holds."""
+    return int(data.get("NumberOfFrames") or 1)
+
+
+def samples_of(data: Dataset) -> int:
+    """Read how many values a pixel has."""
+    return int(data.get("SamplesPerPixel", 1))
+
+
+def photometric_of(data: Dataset) -> str:
+    """Read the photometric interpretation; '' where there is none."""
+    return str(data.get("PhotometricInterpretation", ""))
+
+
+def is_movie(data: Dataset) -> bool:
+    """Tell whether frames are points in time, and not slices."""
+    return any(data.get(name) for name in MOVIE_ELEMENTS)
+
+
+def refuse_without_pixels(data: Dataset, path: Path) -> None:
+    """Raise ImageError where there is no image, or one that is too large."""
+    has_pixels = any(name in data for name in PIXEL_ELEMENTS)
+    if not (has_pixels and data.get("Rows") and data.get("Columns")):
         raise ImageError(
-            f"{folder}: a folder, but not of a DICOM series. Give one file, or try segment_folder."
+            f"{path}: a DICOM file without an image (report, structure set, ...). "
+            "Choose another one."
         )
-    import pydicom
-
-    found: dict[str, list] = {}
-    for head in heads:
-        found.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
-    listed = {}
-    for uid, (head, *more) in found.items():
-        words = " ".join(
-            str(head.get(name, "")) for name in ("Modality", "SeriesDescription")
-        ).strip()
-        size = f"{words}{', ' * bool(words)}{head.Rows} × {head.Columns}"
-        listed[uid] = f"{uid} ({size}, {1 + len(more)} slice{'s' * bool(more)})"
-    uid, others = choose(folder, found, series, listed), len(files) - len(heads)
-    notes = [f"left out {others} other file{'s' * (others > 1)} of the folder"] if others else []
-    notes += [f"left out the series {words}" for other, words in listed.items() if other != uid]
-    paths = [Path(head.filename) for head in found[uid]]
-    images = [from_dataset(pydicom.dcmread(path, force=True), path) for path in paths]
-    if len(images) == 1:
-        return noted(images[0], *notes)
-    slices = [slice_of([head], "EchoTime", image) for head, image in zip(found[uid], images)]
-    if not all(slices):
-        raise ImageError(f"{folder}: its slices do not say where they lie. Read them one by one.")
-    return noted(assemble(slices, folder, series), *notes, path=folder)
+    refuse_if_huge(path, (frames_of(data), data.Rows, data.Columns, samples_of(data)))
 
 
-def choose(folder: Path, found: dict, series: str | None, listed: dict) -> str:
-    """By UID, SeriesNumber or SeriesDescription; without a choice the only one that is no scout."""
-    wanted, names = str(series).split(" echo ")[0].strip(), []
-    for uid, heads in found.items():
-        called = (
-            uid,
-            str(heads[0].get("SeriesNumber")),
-            str(heads[0].get("SeriesDescription", "")),
-        )
-        scout = len(heads) == 1 or "LOCALIZER" in (heads[0].get("ImageType") or ())
-        names += [uid] if (not scout if series is None else wanted in called) else []
-    if not names and (series is None or str(series).startswith("echo ")):
-        names = list(found)
-    if len(names) != 1:
-        words = "; ".join(listed.values())
+def decoded(data: Dataset, path: Path) -> np.ndarray:
+    """Decompress the stored values with pydicom and its plug-ins."""
+    try:
+        return data.pixel_array
+    except (RuntimeError, NotImplementedError) as error:
+        lacks_decoder = "plugin" in str(error) or "package" in str(error)
+        if not lacks_decoder:
+            raise
+        compression = data.file_meta.TransferSyntaxUID.name
         raise ImageError(
-            f"{folder}: holds {len(found)} series, choose one with series='...': {words}"
-        )
-    return names[0]
+            f"{path}: its compression ({compression}) needs more packages: pip install {DECODERS}"
+        ) from error
+
+
+def with_palette(pixels: np.ndarray, data: Dataset) -> np.ndarray:
+    """Replace indices by the colours of the palette, without alpha."""
+    from pydicom.pixels import apply_color_lut
+
+    return apply_color_lut(pixels, data)[..., :3]
+
+
+def stores_white_as_lowest(data: Dataset) -> bool:
+    """Tell whether low values are meant to be shown bright."""
+    photometric = photometric_of(data)
+    if photometric == "MONOCHROME1":
+        return True
+    is_inverse = str(data.get("PresentationLUTShape", "")) == "INVERSE"
+    return photometric == "MONOCHROME2" and is_inverse
+
+
+def inverted(pixels: np.ndarray, data: Dataset) -> np.ndarray:
+    """Mirror the range of values that the file may hold, so that all slices of a series match."""
+    is_signed = bool(data.PixelRepresentation)
+    lowest_plus_highest = -1 if is_signed else 2**data.BitsStored - 1
+    return pixels.dtype.type(lowest_plus_highest) - pixels
+
+
+def spacing_of(places: list[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
+    """Read millimetres of a step along (Z,) Y and X; None where one of them is not known."""
+    within_slice = first_given(places, "PixelSpacing", "ImagerPixelSpacing")
+    if not within_slice:
+        return None
+    spacing = tuple(map(float, within_slice))
+    if not has_depth:
+        return spacing
+    depth = first_given(places, "SpacingBetweenSlices", "SliceThickness")
+    if not depth:
+        return None
+    return (float(depth), *spacing)

@@ -1,108 +1,136 @@
-"""Slices of a DICOM series, or frames of an enhanced file, as a volume that lies where their positions say."""
+"""Folders of DICOM files: which series they hold, and one of them as an image or volume."""
 
+from __future__ import annotations
+
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mode
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import ImageError
-from .image import MedicalImage, noted, ras_affine
+from .dicom import header_of, image_of, slice_of
+from .dicom_geometry import assemble
+from .image import MedicalImage, noted
+from .options import ReadOptions
 
-EVEN = 0.05  # share of a step by which a distance may differ from a whole number of steps
-SAME = 1e-3  # mm: positions nearer than this are one
-
-
-@dataclass(frozen=True)
-class Slice:
-    position: tuple[float, ...]  # mm, DICOM's left, back and head
-    orientation: tuple[float, ...]  # direction of a row, then of a column
-    echo: str
-    image: MedicalImage
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
-def assemble(slices: list[Slice], path: Path, series: str | None = None) -> MedicalImage:
-    """'ZYX[C]' sorted along the normal, with an affine to mm (right, front, top).
-    Other orientations and repeated slices are left out, missing ones are empty; all is said in notes. ImageError for
-    two echoes without a choice (``series='echo TIME'``), different images in one place, and uneven distances.
-    """
-    slices = one_echo(slices, path, series)
-    turns = [tuple(np.round(s.orientation, 2) + 0.0) for s in slices]
-    usual = mode(turns)
-    slices = [s for s, turn in zip(slices, turns) if turn == usual]
-    odd = len(turns) - len(slices)
-    notes = [f"left out {odd} of another orientation (scouts)"] if odd else []
-    if len({(s.image.pixels.shape, s.image.spacing) for s in slices}) > 1:
-        raise ImageError(f"{path}: slices of different size or spacing. Move the odd ones out.")
-    along, down = np.reshape(slices[0].orientation, (2, 3))
-    normal = np.cross(along, down)
-    count, slices = (
-        len(slices),
-        without_repeats(sorted(slices, key=lambda s: float(normal @ s.position)), path),
-    )
-    if gone := count - len(slices):
-        notes.append(f"left out {gone} repeated slice{'s' * (gone > 1)}")
-    first = slices[0].image
-    if len(slices) == 1:
-        return noted(first, *notes)
-    distances = np.diff([normal @ s.position for s in slices])
-    counts = distances / distances.min()
-    places = np.concatenate([[0], np.cumsum(np.rint(counts).astype(int))])
-    if np.abs(counts - np.rint(counts)).max() > EVEN or places[-1] >= 2 * len(slices):
-        listed = ", ".join(f"{d:.4g}" for d in np.unique(distances.round(3))[:6])
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Files of a folder that belong together."""
+
+    uid: str
+
+    # Data sets without their pixels, each with the name of its file.
+    headers: list[Dataset]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which a person may choose it: UID, number and description."""
+        first = self.headers[0]
+        number = str(first.get("SeriesNumber"))
+        description = str(first.get("SeriesDescription", ""))
+        return self.uid, number, description
+
+    @property
+    def is_scout(self) -> bool:
+        """Whether it only served to plan the others, as a single slice or a localizer does."""
+        image_type = self.headers[0].get("ImageType") or ()
+        return len(self.headers) == 1 or "LOCALIZER" in image_type
+
+    def __str__(self) -> str:
+        first = self.headers[0]
+        size = f"{first.Rows} × {first.Columns}"
+        modality_and_description = [
+            str(first.get(name, "")) for name in ("Modality", "SeriesDescription")
+        ]
+        words = " ".join(modality_and_description).strip()
+        about = f"{words}, {size}" if words else size
+        return f"{self.uid} ({about}, {counted(len(self.headers), 'slice')})"
+
+
+def counted(count: int, noun: str) -> str:
+    """Put a count and its noun together, as '1 slice' or '2 slices'."""
+    if count == 1:
+        return f"{count} {noun}"
+    return f"{count} {noun}s"
+
+
+def read_dicom_folder(folder: Path, options: ReadOptions) -> MedicalImage:
+    """Read one series of a folder and all folders in it, and say what else lies there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    headers = headers_of_images(files)
+    if not headers:
         raise ImageError(
-            f"{path}: its slices are not evenly spaced (distances of {listed} mm). Resample it first."
+            f"{folder}: a folder, but not of a DICOM series. Give one file, or try segment_folder."
         )
-    pixels = np.zeros(
-        (places[-1] + 1, *first.pixels.shape), np.result_type(*(s.image.pixels for s in slices))
-    )
-    pixels[places] = [s.image.pixels for s in slices]
-    if missing := len(pixels) - len(slices):
-        empty = ", ".join(map(str, np.setdiff1d(range(len(pixels)), places)))
-        notes.append(
-            f"{missing} slice{'s' * (missing > 1)} missing in the series: {empty} (from 0) left empty"
-        )
-    across = np.subtract(slices[-1].position, slices[0].position) / places[-1]
-    tilt = np.degrees(np.arccos(np.clip(normal @ across / np.linalg.norm(across), -1, 1)))
-    if tilt > 1:
-        notes.append(
-            f"sheared: its slices are shifted against one another by {tilt:.0f} degrees (a tilted gantry)"
-        )
-    rows, columns = first.spacing or (1.0, 1.0)
-    affine = ras_affine(np.column_stack([along * columns, down * rows, across]), slices[0].position)
-    spacing = (float(np.linalg.norm(across)), rows, columns) if first.spacing else None
-    files = dict(zip(places.tolist(), (s.image.path for s in slices)))
-    return noted(
-        first,
-        *notes,
-        pixels=pixels,
-        axes="Z" + first.axes,
-        spacing=spacing,
-        affine=affine,
-        header=files,
-    )
+    all_series = grouped(headers)
+    chosen = choose_series(folder, all_series, options.series)
+
+    notes = []
+    other_files = len(files) - len(headers)
+    if other_files:
+        notes.append(f"left out {counted(other_files, 'other file')} of the folder")
+    notes += [f"left out the series {series}" for series in all_series if series is not chosen]
+
+    image = image_of_series(folder, chosen, options.series)
+    return noted(image, *notes)
 
 
-def one_echo(slices: list[Slice], path: Path, series: str | None) -> list[Slice]:
-    echoes = sorted({s.echo for s in slices})
-    wanted = [str(series).rpartition("echo ")[2]] if "echo " in str(series) else echoes
-    slices = [s for s in slices if s.echo in wanted]
-    if not slices or len(wanted) > 1:
-        listed = "; ".join(f"'echo {echo}'" for echo in echoes)
+def headers_of_images(files: list[Path]) -> list[Dataset]:
+    """Read the headers of those files that are DICOM and hold rows of pixels."""
+    headers = []
+    for file in files:
+        header = header_of(file)
+        if header is not None and header.get("Rows"):
+            headers.append(header)
+    return headers
+
+
+def grouped(headers: list[Dataset]) -> list[Series]:
+    """Group files by series, in the order of their first ones."""
+    by_uid: dict[str, list[Dataset]] = defaultdict(list)
+    for header in headers:
+        by_uid[str(header.get("SeriesInstanceUID", ""))].append(header)
+    return [Series(uid, members) for uid, members in by_uid.items()]
+
+
+def choose_series(folder: Path, all_series: list[Series], wanted: str | int | None) -> Series:
+    """Choose by UID, number or description; without a choice the only one that is no scout."""
+    asks_only_for_echo = str(wanted).startswith("echo ")
+    if wanted is None:
+        candidates = [series for series in all_series if not series.is_scout]
+    else:
+        name = str(wanted).split(" echo ")[0].strip()
+        candidates = [series for series in all_series if name in series.names]
+
+    if not candidates and (wanted is None or asks_only_for_echo):
+        candidates = all_series
+    if len(candidates) != 1:
+        listed = "; ".join(map(str, all_series))
         raise ImageError(
-            f"{path}: holds {len(echoes)} echo times, choose one with series=...: {listed}"
+            f"{folder}: holds {len(all_series)} series, choose one with series='...': {listed}"
         )
-    return slices
+    return candidates[0]
 
 
-def without_repeats(slices: list[Slice], path: Path) -> list[Slice]:
-    """ImageError where two differ in one place: which of them is meant cannot be known."""
-    kept = slices[:1]
-    for member in slices[1:]:
-        if np.abs(np.subtract(member.position, kept[-1].position)).max() > SAME:
-            kept.append(member)
-        elif not np.array_equal(member.image.pixels, kept[-1].image.pixels):
+def image_of_series(folder: Path, series: Series, wanted: str | int | None) -> MedicalImage:
+    """Read the only image of a series, or its slices as a volume."""
+    import pydicom
+
+    paths = [Path(header.filename) for header in series.headers]
+    images = [image_of(pydicom.dcmread(path, force=True), path) for path in paths]
+    if len(images) == 1:
+        return images[0]
+
+    slices = []
+    for header, image in zip(series.headers, images):
+        member = slice_of([header], "EchoTime", image)
+        if member is None:
             raise ImageError(
-                f"{path}: several different images in one place (times, weightings?). Move others out."
+                f"{folder}: its slices do not say where they lie. Read them one by one."
             )
-    return kept
+        slices.append(member)
+    return noted(assemble(slices, folder, wanted), path=folder)

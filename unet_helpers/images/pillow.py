@@ -1,71 +1,168 @@
-"""PNG, JPEG, BMP, GIF and WebP: pictures of everyday programs, with Pillow."""
+"""PNG, JPEG, JPEG 2000, GIF, BMP and WebP, pictures of everyday programs; and Pillow's own."""
+
+from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, colour_alone, index_of, refuse_if_huge
+from .channels import colour_alone
+from .image import MedicalImage
+from .limits import refuse_if_huge
+from .options import ReadOptions, index_of
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PNG_START = b"\x89PNG"
+
+# Bytes of a PNG's header that say how many bits a channel has, and what its channels are.
+PNG_BIT_DEPTH = 24
+PNG_COLOUR_TYPE = 25
+
+# Colour types of PNG that are grey: without and with alpha (PNG specification, 11.2.2).
+PNG_GREY_TYPES = (0, 4)
+
+# EXIF tag of the camera's orientation; 1 is upright.
+EXIF_ORIENTATION = 0x0112
+
+# Modes whose values are taken as they are; so are those that begin with 'I;16'.
+PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "I", "F")
 
 
-def read_raster(
-    path: Path, page: int | None = None, frame: int | None = None, channel=None
-) -> MedicalImage:
-    """PNG, JPEG, BMP, GIF, WebP with Pillow; 16-bit PNG with OpenCV, since Pillow would cut colours to 8 bit."""
-    import cv2
-    from PIL import Image, ImageOps
+@dataclass(frozen=True)
+class PngHeader:
+    """What Pillow does not tell about a PNG."""
+
+    # Bits a channel: 1, 2, 4, 8 or 16.
+    bit_depth: int
+
+    # Grey, perhaps with alpha; neither colours nor a palette.
+    is_grey: bool
+
+
+def read_raster(path: Path, options: ReadOptions) -> MedicalImage:
+    """Read with Pillow; a 16-bit PNG with OpenCV, since Pillow would cut its colours to 8 bit."""
+    from PIL import Image
 
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", Image.DecompressionBombWarning
-        )  # there is a limit of our own
+        # There is a limit of our own.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             opened = Image.open(path)
         except Image.DecompressionBombError as error:
             raise ImageError(f"{path}: {error} Cut or shrink it first.") from error
         with opened as picture:
-            refuse_if_huge(path, (*picture.size, len(picture.getbands())))
-            frames, notes = getattr(picture, "n_frames", 1), []
-            picture.seek(index := index_of(path, "frame", page if frame is None else frame, frames))
-            if frames > 1:
-                notes.append(f"took frame {index} of {frames}; choose another one with frame=")
-            picture.load()
-            with path.open("rb") as file:
-                start = file.read(
-                    26
-                )  # of a PNG the bits a channel, and whether it is grey, are bytes 24 and 25
-            depth, grey = (
-                (start[24], start[25] in (0, 4)) if start[:4] == b"\x89PNG" else (0, False)
-            )
-            if depth == 16:
-                pixels: np.ndarray = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-                if pixels.ndim == 3:  # BGR or BGRA
-                    pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
-            else:
-                if depth in (2, 4) and grey:
-                    notes.append(f"greys of {depth} bit spread over 0 to 255")
-                if picture.getexif().get(0x0112, 1) != 1:
-                    notes.append("turned as the camera's EXIF orientation says")
-                    picture = ImageOps.exif_transpose(picture)
-                palette = (
-                    picture.mode in ("P", "PA") or picture.format == "GIF"
-                )  # later frames of a GIF come as RGB
-                if palette:
-                    clear = "transparency" in picture.info or picture.mode == "PA"
-                    picture = picture.convert("RGBA" if clear else "RGB")
-                    notes.append("expanded the colour palette")
-                elif (
-                    picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "I", "F")
-                    and picture.mode[:4] != "I;16"
-                ):
-                    notes.append(f"converted from {picture.mode} to RGB")
-                    picture = picture.convert("RGB")
-                pixels = np.array(picture)
-                grey = palette and (pixels[..., :1] == pixels[..., :3]).all()
-    if grey and pixels.ndim == 3:  # three equal colours, perhaps alpha
-        pixels = pixels[..., 0] if pixels.shape[-1] == 3 else pixels[..., [0, 3]]
-    image = MedicalImage(
-        np.ascontiguousarray(pixels), "YXC"[: pixels.ndim], path=path, notes=tuple(notes)
+            image = image_of_file(path, picture, options)
+
+    if options.channel is not None:
+        return colour_alone(image, options.channel)
+    return image
+
+
+def image_of_file(path: Path, picture: Image.Image, options: ReadOptions) -> MedicalImage:
+    """Decode the frame that was asked for; ``page`` is another name for it."""
+    refuse_if_huge(path, (*picture.size, len(picture.getbands())))
+    notes = []
+
+    frames = getattr(picture, "n_frames", 1)
+    wanted = options.page if options.frame is None else options.frame
+    index = index_of(path, "frame", wanted, frames)
+    if frames > 1:
+        notes.append(f"took frame {index} of {frames}; choose another one with frame=")
+    picture.seek(index)
+    picture.load()
+
+    png = png_header(path)
+    if png is not None and png.bit_depth == 16:
+        pixels = pixels_of_16_bit_png(path, png)
+    else:
+        if png is not None and png.is_grey and png.bit_depth in (2, 4):
+            notes.append(f"greys of {png.bit_depth} bit spread over 0 to 255")
+        pixels, further_notes = pixels_of(picture)
+        notes += further_notes
+    return image_of_pixels(pixels, notes, path)
+
+
+def from_picture(picture: Image.Image) -> MedicalImage:
+    """Take the current frame of a picture that Pillow has opened or made."""
+    pixels, notes = pixels_of(picture)
+    return image_of_pixels(pixels, notes, path=None)
+
+
+def image_of_pixels(pixels: np.ndarray, notes: list[str], path: Path | None) -> MedicalImage:
+    """Name the axes 'YX', or 'YXC' where the pixels have a third one."""
+    axes = "YXC"[: pixels.ndim]
+    return MedicalImage(np.ascontiguousarray(pixels), axes, path=path, notes=tuple(notes))
+
+
+def png_header(path: Path) -> PngHeader | None:
+    """Read the header of a PNG; None of other formats."""
+    with path.open("rb") as file:
+        start = file.read(PNG_COLOUR_TYPE + 1)
+    if not start.startswith(PNG_START):
+        return None
+    return PngHeader(
+        bit_depth=start[PNG_BIT_DEPTH], is_grey=start[PNG_COLOUR_TYPE] in PNG_GREY_TYPES
     )
-    return image if channel is None else colour_alone(image, channel)
+
+
+def pixels_of_16_bit_png(path: Path, png: PngHeader) -> np.ndarray:
+    """Decode (Y, X), (Y, X, 2) with alpha, (Y, X, 3) or (Y, X, 4), uint16."""
+    import cv2
+
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("OpenCV cannot decode it")
+    if pixels.ndim == 2:
+        return pixels
+
+    # OpenCV gives BGR or BGRA.
+    red_green_blue_alpha = [2, 1, 0, 3]
+    pixels = pixels[..., red_green_blue_alpha[: pixels.shape[-1]]]
+    if png.is_grey:
+        return one_of_equal_colours(pixels)
+    return pixels
+
+
+def pixels_of(picture: Image.Image) -> tuple[np.ndarray, list[str]]:
+    """Decode (Y, X) or (Y, X, C), upright, without a palette; and say what was done."""
+    from PIL import ImageOps
+
+    notes = []
+    if picture.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        notes.append("turned as the camera's EXIF orientation says")
+        picture = ImageOps.exif_transpose(picture)
+
+    # Later frames of a GIF come as RGB.
+    has_palette = picture.mode in ("P", "PA") or picture.format == "GIF"
+    if has_palette:
+        notes.append("expanded the colour palette")
+        pixels = np.array(picture.convert(mode_of_palette(picture)))
+        if (pixels[..., :1] == pixels[..., :3]).all():
+            pixels = one_of_equal_colours(pixels)
+        return pixels, notes
+
+    is_plain = picture.mode in PLAIN_MODES or picture.mode.startswith("I;16")
+    if not is_plain:
+        notes.append(f"converted from {picture.mode} to RGB")
+        picture = picture.convert("RGB")
+    return np.array(picture), notes
+
+
+def mode_of_palette(picture: Image.Image) -> str:
+    """Choose RGBA where some of the palette's colours are clear, else RGB."""
+    if "transparency" in picture.info or picture.mode == "PA":
+        return "RGBA"
+    return "RGB"
+
+
+def one_of_equal_colours(pixels: np.ndarray) -> np.ndarray:
+    """Take (Y, X) of three equal colours, (Y, X, 2) where they have an alpha."""
+    if pixels.shape[-1] == 3:
+        return pixels[..., 0]
+    return pixels[..., [0, 3]]

@@ -1,106 +1,219 @@
-"""``read_image``: from any file to a ``MedicalImage``; the reader is chosen by the first bytes, not by the name."""
+"""``read_image``: from any file, array or picture to a ``MedicalImage``.
+
+The reader of a file is chosen by its first bytes, not by its name: ``formats.FORMATS``.
+"""
+
+from __future__ import annotations
 
 import gzip
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from inspect import signature
-from operator import getitem
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ..errors import ImageError
 from ..files import did_you_mean
-from . import tiff
-from .dicom import looks_like_dicom, read_dicom, read_dicom_folder
-from .image import MedicalImage, checked, from_array, index_of, noted
-from .numpy_files import read_npy, read_npz
-from .pillow import read_raster
-from .volumes import read_itk, read_nifti
+from .checked import checked
+from .formats import FOLDER, START_BYTES, Format, format_of, formats_needing
+from .geometry import with_spacing
+from .image import MedicalImage, from_array
+from .options import ReadOptions
+from .pillow import from_picture
 
-IN_FIJI = "open it in Fiji and save it as OME-TIFF"
-# how files begin, unpacked where gzipped, and what reads them; or the name of the format and the way out
-FORMATS = {
-    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF|BM|RIFF....WEBP|\0\0\0\x0cjP  ": read_raster,
-    rb"II[*+]\0|MM\0[*+]": tiff.read_tiff,
-    rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c|\0\0\0\x01\0\0": read_nifti,  # the last: FreeSurfer
-    rb"NRRD0|(Comment|ObjectType|NDims)\s*=": read_itk,
-    rb"\x93NUMPY": read_npy,
-    rb"PK": read_npz,
-    rb"ZISRAWFILE": f"Zeiss .czi: {IN_FIJI}",
-    rb"\xda\xce\xbe\x0a": f"Nikon .nd2: {IN_FIJI}",
-    rb"\x70\0\0\0": f"Leica .lif: {IN_FIJI}",
-    rb"\xd0\xcf\x11\xe0": f"Olympus .oib, Zeiss .zvi or an old Office document: {IN_FIJI}",
-    rb"\x89HDF\r\n\x1a\n": "HDF5 (.ims, .h5, .mnc): save it as OME-TIFF with Fiji, a volume as NIfTI",
-    rb"%PDF": "a PDF document: export the image in it as PNG",
-}
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    # What every function that takes an image takes.
+    ImageSource: TypeAlias = (
+        str | os.PathLike[str] | np.ndarray | Image.Image | torch.Tensor | MedicalImage
+    )
+
+GZIP_START = b"\x1f\x8b"
+
+# Files by which a Zarr store is known among folders.
+ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+
+# What a text file consists of.
+PRINTABLE = rb"[\t\n\r -~]+"
+
+# How much of what a library says is repeated in an error.
+LONGEST_DESCRIPTION = 200
 
 
 def read_image(
-    source,
+    source: ImageSource,
     *,
     channel: int | str | None = None,
     frame: int | None = None,
     page: int | None = None,
     level: int | None = None,
     volume: int | None = None,
-    series: str | None = None,
-    spacing=None,
+    series: str | int | None = None,
+    spacing: float | Sequence[float] | None = None,
 ) -> MedicalImage:
-    """Read a file: PNG, JPEG, BMP, GIF, WebP, TIFF, NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM or NumPy; or a folder
-    of DICOM slices.
+    """Read an image, stack or volume from a file, or take one that is in memory.
 
-    ``channel`` (index or name) and ``frame`` (in time) pick from a TIFF, ``level`` one resolution of a pyramid (0 is
-    the finest), ``page`` one page of a stack or frame of a GIF, ``volume`` one of a 4D file, ``series`` (UID, number
-    or description; 'echo TIME') one of several DICOM series. ``spacing`` in mm, one number or one for each spatial
-    axis, replaces that of the file. An array is taken as 'YX', 'YXC' (last axis 3 or 4) or 'ZYX'; a MedicalImage is
-    returned as it is. Raises ImageError, and nothing else, for what cannot be read.
+    Files are known by their bytes, whatever they are called: PNG, JPEG, JPEG 2000, GIF, BMP, WebP,
+    TIFF (of ImageJ, OME and slide scanners, too), NIfTI and Analyze, MGH, NRRD, MetaImage, DICOM,
+    NumPy .npy and NumPy .npz; or a folder of DICOM slices.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, np.ndarray, PIL.Image.Image, torch.Tensor or MedicalImage
+        A path, in which ``~`` is the home folder. An array or tensor is taken as 'YX', 'YXC' (last
+        axis 3 or 4) or 'ZYX'. A ``MedicalImage`` is returned as it is, but for ``spacing``.
+    channel : int or str, optional
+        Index or name of a channel of a TIFF, or a colour: 'red', 'green' or 'blue'.
+    frame : int, optional
+        Index of a point in time, or of a frame of a GIF or DICOM file.
+    page : int, optional
+        Index of a page of a TIFF's stack, or of a frame of a GIF.
+    level : int, optional
+        Index of a resolution of a pyramid; 0 is the finest.
+    volume : int, optional
+        Index of a volume of a 4D file.
+    series : str or int, optional
+        UID, number or description of one of several DICOM series; 'echo TIME' picks one of its
+        echoes.
+    spacing : float or sequence of float, optional
+        Millimetres of a step, one number or one for each spatial axis in the image's order, instead
+        of the file's.
+
+    Returns
+    -------
+    MedicalImage
+        Pixels as stored, with axes, spacing, affine, and notes of what was seen and done.
+
+    Raises
+    ------
+    ImageError
+        For whatever cannot be read, and nothing else. It names the file and says what to do.
+
+    Examples
+    --------
+    >>> import unet_helpers as uh
+    >>> image = uh.read_image(uh.sample("retina"))
+    >>> image.axes, image.pixels.dtype.name
+    ('YXC', 'uint8')
     """
     if isinstance(source, MedicalImage):
         return with_spacing(source, spacing)
-    if isinstance(source, np.ndarray):
-        return with_spacing(checked(from_array(source)), spacing)
-    if not isinstance(source, str | os.PathLike):
-        raise ImageError(
-            f"{type(source).__name__} is no path, array or image. Give many images to segment_many."
+    if isinstance(source, str | os.PathLike):
+        options = ReadOptions(
+            channel=channel, frame=frame, page=page, level=level, volume=volume, series=series
         )
+        image = read_path(source, options)
+    else:
+        image = from_memory(source)
+    return with_spacing(checked(image), spacing)
+
+
+def read_path(source: str | os.PathLike[str], options: ReadOptions) -> MedicalImage:
+    """Read a file or folder with the reader of its format, as stored."""
     if str(source).startswith(("http://", "https://")):
         raise ImageError(f"{source}: a web address. Give it to segment_many, or download it first.")
-    path = Path(os.fspath(source)).expanduser()
-    options = {
-        "page": page,
-        "level": level,
-        "volume": volume,
-        "series": series,
-        "channel": channel,
-        "frame": frame,
-    }
-    chosen = {name: value for name, value in options.items() if value is not None}
+    path = expanded(source)
     with reading_errors(path):
-        reader = reader_of(path)
-        if unknown := chosen.keys() - signature(reader).parameters.keys():
+        file_format = format_of_path(path)
+        if file_format.read is None:
+            raise ImageError(f"{path}: not read here: {file_format.advice}.")
+        unknown = [name for name in options.given() if name not in file_format.options]
+        if unknown:
+            listed = " or ".join(unknown)
+            raise ImageError(f"{path}: there is no {listed} to choose in this kind of file.")
+        image = file_format.read(path, options)
+    return replace(image, path=path)
+
+
+def expanded(source: str | os.PathLike[str]) -> Path:
+    """Put the home folder for ``~``."""
+    return Path(os.fspath(source)).expanduser()
+
+
+def from_memory(source: object) -> MedicalImage:
+    """Take a NumPy array, a picture of Pillow's or a tensor of PyTorch's as an image."""
+    import torch
+    from PIL import Image
+
+    if isinstance(source, np.ndarray):
+        return from_array(source)
+    if isinstance(source, Image.Image):
+        with reading_errors(Path("The picture")):
+            return from_picture(source)
+    if isinstance(source, torch.Tensor):
+        with reading_errors(Path("The tensor")):
+            return from_array(as_array(source), name="The tensor")
+    raise ImageError(
+        f"{type(source).__name__} is no path, array, tensor or image. "
+        "Give many images to segment_many."
+    )
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Take the values of a tensor, wherever it lies; bfloat16 becomes single precision."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def format_of_path(path: Path) -> Format:
+    """Find the format of a file or folder; ImageError where it is none that is known."""
+    if path.is_dir():
+        if any((path / name).exists() for name in ZARR_FILES):
             raise ImageError(
-                f"{path}: there is no {' or '.join(sorted(unknown))} to choose in this kind of file."
+                f"{path}: a Zarr store. Give it to segment_large, "
+                "or one of its arrays as a NumPy array."
             )
-        image = reader(path, **chosen)
-    return with_spacing(checked(replace(image, path=path)), spacing)
+        return FOLDER
+    if path.exists() and not path.is_file():
+        raise ImageError(
+            f"{path}: neither a file nor a folder, but a pipe or a device. Save it to a file first."
+        )
+
+    start = first_bytes(path)
+    if not start:
+        raise ImageError(f"{path}: the file is empty. Copy or download it again.")
+    if start.startswith(GZIP_START):
+        with gzip.open(path) as file:
+            start = file.read(START_BYTES)
+
+    file_format = format_of(start, path)
+    if file_format is None:
+        is_text = re.fullmatch(PRINTABLE, start[:200]) is not None
+        text = " It looks like text." if is_text else ""
+        raise ImageError(
+            f"{path}: no image format known here.{text} Export it as PNG, TIFF, NIfTI or DICOM."
+        )
+    return file_format
+
+
+def first_bytes(path: Path) -> bytes:
+    """Read as many bytes as formats are known by."""
+    with path.open("rb") as file:
+        return file.read(START_BYTES)
 
 
 @contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Whatever goes wrong while ``path`` is read is an ImageError."""
+    """Turn whatever goes wrong while ``path`` is read into an ImageError."""
     try:
         yield
     except ImageError:
         raise
     except FileNotFoundError as error:
-        path = error.filename or path  # perhaps the other half of a pair
+        # Perhaps it is the other half of a pair that is missing.
+        missing = Path(error.filename or path)
         raise ImageError(
-            f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()})."
+            f"{missing}: there is no such file{did_you_mean(missing)} ({Path.cwd()})."
         ) from error
     except PermissionError as error:
         raise ImageError(
@@ -109,172 +222,30 @@ def reading_errors(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into memory. Cut or shrink it first.") from error
     except ModuleNotFoundError as error:
-        formats = {"pydicom": "reading DICOM needs", "SimpleITK": "NRRD and MetaImage need"}.get(
-            error.name, "it needs"
-        )
-        raise ImageError(f"{path}: {formats} one more package: pip install {error.name}") from error
-    except Exception as error:  # decoders fail in many ways, on files made to break them in any way
+        raise ImageError(
+            f"{path}: {need(error.name)} one more package: pip install {error.name}"
+        ) from error
+    # Decoders fail in many ways, on files made to break them in any way.
+    except Exception as error:
         raise ImageError(
             f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again."
         ) from error
 
 
-def with_spacing(image: MedicalImage, spacing) -> MedicalImage:
-    """With a spacing given by hand, in mm."""
-    if spacing is None:
-        return image
-    axes, affine = len(image.axes.strip("TC")), image.affine
-    steps = (spacing,) * axes if isinstance(spacing, int | float) else tuple(spacing)
-    if len(steps) != axes or not all(
-        isinstance(s, int | float) and np.isfinite(s) and s > 0 for s in steps
-    ):
-        raise ImageError(
-            f"spacing={spacing!r}: give mm per px above 0, one number or {axes} of them."
-        )
-    if affine is not None:
-        lengths, affine = np.linalg.norm(affine[:3, :3], axis=0), affine.copy()
-        affine[:3, :3] *= steps[:: 1 if image.axes.startswith("X") else -1] / np.where(
-            lengths > 0, lengths, 1
-        )
-    return noted(image, "spacing given by hand", spacing=tuple(map(float, steps)), affine=affine)
-
-
-def open_lazily(
-    source, level=0, region: tuple[int, ...] | None = None, channel=None, spacing=None
-) -> MedicalImage:
-    """'YX' or 'YXC' of a TIFF or Zarr store, whose pixels are a dask array that reads only what is asked for.
-
-    ``level`` 0 is the finest, ``region`` is (top, left, height, width) in px of it, ``channel`` counts what is neither
-    rows nor columns nor colours, or is a name of OME's. Raises ImageError, also when pixels are read.
-    """
-    path, notes, known, names = Path(os.fspath(source)).expanduser(), [], None, ()
-    with reading_errors(path):
-        import dask.array
-        import tifffile
-        import zarr
-
-        if not path.is_dir():
-            with tiff.complaints() as heard, tifffile.TiffFile(path) as tif:
-                series, notes, shrunk, number = tiff.pick_level(path, tif, level)
-                tiff.refuse_if_cut_off(path, series, heard)
-                if series.keyframe.photometric in (0, 3):
-                    raise ImageError(
-                        f"{path}: stores white as 0, or a palette. Save it as grey or RGB."
-                    )
-                ome = (
-                    ElementTree.fromstring(tif.ome_metadata).find(".//{*}Image")
-                    if tif.is_ome
-                    else None
-                )
-                steps, names = tiff.tiff_spacing(tif, ome), tiff.channel_names(tif, ome)
-                known = (
-                    (steps["Y"] * shrunk, steps["X"] * shrunk)
-                    if {"Y", "X"} <= steps.keys()
-                    else None
-                )
-        node = zarr.open(
-            path if path.is_dir() else tifffile.imread(path, aszarr=True, series=number), mode="r"
-        )
-        levels = dict(sorted(node.arrays())) if isinstance(node, zarr.Group) else {"": node}
-        name = list(levels)[index_of(path, "level", level, len(levels))]
-        if len(levels) > 1 and path.is_dir():
-            notes.append(
-                f"took the array {name!r} of {', '.join(levels)}; choose another one with level="
-            )
-        if path.is_dir():
-            names, known = ome_zarr(dict(node.attrs), name)
-        stored = levels[name]
-        if np.prod(stored.chunks) > 2**27:  # values, which are decoded at once to read one of them
-            raise ImageError(
-                f"{path}: is stored in pieces of {stored.chunks} values. Save it in tiles."
-            )
-        pixels = dask.array.from_array(
-            stored, stored.chunks, name=False, getitem=reading_errors(path)(getitem)
-        )
-        colour = pixels.shape[-1] in (2, 3, 4)
-        *outer, height, width = pixels.shape[: pixels.ndim - colour]
-        count = int(np.prod(outer))
-        names = names if len(names) == count and all(names) else ()
-        index = tiff.channel_index(channel, count, names, path)
-        if count > 1:
-            named = f"{index} ({names[index]})" if names else index
-            notes.append(f"took channel {named} of {count}; choose another one with channel=")
-        pixels = pixels[np.unravel_index(index, outer)]
-        top, left, *size = region or (0, 0, height, width)
-        pixels = pixels[top : top + size[0], left : left + size[1]].astype(
-            pixels.dtype.newbyteorder("=")
-        )
-        if pixels.shape[:2] != tuple(size):
-            raise ImageError(
-                f"{path}: is {height} × {width} px, there is no (top, left, height, width) {region}."
-            )
-    return with_spacing(
-        MedicalImage(pixels, "YX" + "C" * colour, known, path=path, notes=tuple(notes)), spacing
-    )
-
-
-def ome_zarr(attributes: dict, name: str) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
-    """Names of the channels, and mm along rows and columns of the array ``name``, as OME-NGFF 0.4 and 0.5 hold them."""
-    about = attributes.get("ome", attributes)
-    names = tuple(
-        str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", ())
-    )
-    for image in (
-        image for image in about.get("multiscales", ()) if image.get("version", "0.4") >= "0.4"
-    ):
-        scales = {
-            held["path"]: held["coordinateTransformations"][0]["scale"]
-            for held in image["datasets"]
-        }
-        units = [tiff.millimetres(axis.get("unit", "")) for axis in image["axes"]][-2:]
-        if (
-            name in scales and all(units) and "coordinateTransformations" not in image
-        ):  # of all levels: rare, not read
-            return names, tuple(
-                step * unit for step, unit in zip(scales[name][-2:], units, strict=True)
-            )
-    return names, None
+def need(package: str | None) -> str:
+    """Begin a sentence about what needs a package."""
+    names = formats_needing(package)
+    if not names:
+        return "it needs"
+    if len(names) == 1:
+        return f"reading {names[0]} needs"
+    return f"{' and '.join(names)} need"
 
 
 def describe(error: Exception) -> str:
+    """Put the type of an error and the beginning of what it says into one line."""
+    kind = type(error).__name__
     words = " ".join(str(error).split())
-    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
-
-
-def reader_of(path: Path):
-    """The function that reads this file or folder; ImageError where its first bytes are those of no image."""
-    if path.is_dir():
-        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
-            raise ImageError(
-                f"{path}: a Zarr store. Give it to segment_large, or one of its arrays as a NumPy array."
-            )
-        return read_dicom_folder
-    if path.exists() and not path.is_file():
-        raise ImageError(
-            f"{path}: neither a file nor a folder, but a pipe or a device. Save it to a file first."
-        )
-    with path.open("rb") as file:
-        start = file.read(560)
-    if not start:
-        raise ImageError(f"{path}: the file is empty. Copy or download it again.")
-    if start[:2] == b"\x1f\x8b":
-        with gzip.open(path) as file:
-            start = file.read(560)
-    if looks_like_dicom(start):  # also with a TIFF header in its preamble
-        return read_dicom
-    if path.suffix.lower() == ".vsi":  # a TIFF that holds only a thumbnail
-        raise ImageError(
-            f"{path}: not read here: Olympus .vsi, whose image lies in another folder: {IN_FIJI}."
-        )
-    other = read_nifti if path.suffix.lower() == ".img" else None
-    found = next(
-        (reader for magic, reader in FORMATS.items() if re.match(magic, start, re.DOTALL)), other
-    )
-    if isinstance(found, str):
-        raise ImageError(f"{path}: not read here: {found}.")
-    if found is None:
-        text = " It looks like text." if re.fullmatch(rb"[\t\n\r -~]+", start[:200]) else ""
-        raise ImageError(
-            f"{path}: no image format known here.{text} Export it as PNG, TIFF, NIfTI or DICOM."
-        )
-    return found
+    if not words:
+        return kind
+    return f"{kind}: {words[:LONGEST_DESCRIPTION]}"

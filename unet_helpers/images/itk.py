@@ -1,0 +1,98 @@
+"""NRRD and MetaImage, read with SimpleITK."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+from .geometry import ras_affine
+from .image import MedicalImage
+from .limits import refuse_if_huge
+from .options import ReadOptions, index_of
+
+# Bytes from the beginning of a file in which its header is looked for.
+HEADER_BYTES = 4096
+
+# What ends a header: an empty line in NRRD, the name of the data's file in MetaImage.
+HEADER_ENDS = (b"\n\n", b"ElementDataFile")
+
+# Words of a header that has the spacing, ...
+SPACING_FIELDS = (b"space directions", b"spacings", b"elementspacing", b"elementsize")
+
+# ... and of one that has the directions of its axes.
+DIRECTION_FIELDS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")
+
+
+def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
+    """Read 'YX' or 'ZYX' with an affine, 'C' last where a voxel has three values."""
+    import SimpleITK
+
+    header = header_text(path)
+    reader = SimpleITK.ImageFileReader()
+    # By its bytes, whatever the file is called.
+    reader.SetImageIO("NrrdImageIO" if header.startswith(b"nrrd") else "MetaImageIO")
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+
+    size = reader.GetSize()
+    values_per_voxel = reader.GetNumberOfComponents()
+    if values_per_voxel not in (1, 3):
+        raise ImageError(
+            f"{path}: {values_per_voxel} values a voxel (a vector field, tensors?). "
+            "Export one of them."
+        )
+    refuse_if_huge(
+        path,
+        (*size[:3], values_per_voxel),
+        math.prod(size) * values_per_voxel,
+        stored_bytes(path),
+    )
+
+    notes = []
+    count = size[3] if len(size) > 3 else 1
+    index = index_of(path, "volume", options.volume, count)
+    if count > 1:
+        reader.SetExtractIndex([0, 0, 0, index])
+        reader.SetExtractSize([*size[:3], 0])
+        notes.append(f"took volume {index} of {count}")
+    volume = reader.Execute()
+
+    dimensions = volume.GetDimension()
+    axes = "ZYX"[-dimensions:]
+    if values_per_voxel == 3:
+        axes += "C"
+    steps = volume.GetSpacing()
+    affine = None
+    if dimensions == 3:
+        directions = np.reshape(volume.GetDirection(), (dimensions, dimensions))
+        affine = ras_affine(directions * steps, volume.GetOrigin())
+
+    # What is not in the file, ITK makes up without a word: 1 mm, and axes along those of the body.
+    has_spacing = any(field in header for field in SPACING_FIELDS)
+    has_directions = any(field in header for field in DIRECTION_FIELDS)
+    if affine is not None and not has_directions:
+        notes.append("orientation unknown: it is not in the header")
+    return MedicalImage(
+        pixels=SimpleITK.GetArrayFromImage(volume),
+        axes=axes,
+        spacing=steps[::-1] if has_spacing else None,
+        affine=affine,
+        notes=tuple(notes),
+        oriented=has_directions,
+    )
+
+
+def header_text(path: Path) -> bytes:
+    """Read the header at the beginning of a file, in lower case."""
+    with path.open("rb") as file:
+        header = file.read(HEADER_BYTES)
+    for end in HEADER_ENDS:
+        header, _, _ = header.partition(end)
+    return header.lower()
+
+
+def stored_bytes(path: Path) -> int:
+    """Add up the file and what lies beside a header with the same name, perhaps its data."""
+    beside = [file for file in path.parent.iterdir() if file.name.startswith(path.stem)]
+    return sum(file.stat().st_size for file in beside)

@@ -1,0 +1,244 @@
+"""NIfTI, Analyze and FreeSurfer's MGH, read and written with nibabel."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ImageError
+from .image import MedicalImage, noted
+from .limits import refuse_if_huge
+from .options import ReadOptions, index_of
+
+if TYPE_CHECKING:
+    import nibabel as nib
+
+GZIP_START = b"\x1f\x8b"
+
+# Bytes of a NIfTI-1 header, enough to know NIfTI-2 by as well.
+HEADER_BYTES = 348
+
+# Bytes of a NIfTI-1 or Analyze header that hold the voxel sizes, pixdim[1:4].
+VOXEL_SIZES = slice(80, 92)
+
+# Millimetres of the units of a header; most files that do not say one mean mm.
+MILLIMETRES = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}
+
+# zlib cannot shrink anything further than about 1 : 1032.
+MOST_SHRUNK = 1100
+
+# Relative difference between the steps of an sform and the voxel sizes that is only rounding.
+SAME_SIZE = 0.02
+
+
+def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
+    """Read 'XYZ' in the file's own orientation, its values scaled as its header says."""
+    import nibabel as nib
+
+    with path.open("rb") as file:
+        is_packed = file.read(2) == GZIP_START
+
+    # A single file is known by its bytes, whatever it is called; a pair is found by its name. The
+    # stream stays open until the voxels are read.
+    with closing(gzip.open(path) if is_packed else path.open("rb")) as stream:
+        start = stream.read(HEADER_BYTES)
+        stream.seek(0)
+        source: Any
+        if start[344:348] == b"n+1\0":
+            source = nib.Nifti1Image.from_stream(stream)
+        elif start[4:8] == b"n+2\0":
+            source = nib.Nifti2Image.from_stream(stream)
+        else:
+            source = nib.load(path)
+        image = image_of(source, path, options.volume, is_packed=is_packed)
+
+    # Where the header has no voxel size, nibabel says 1 mm. MGH always has one, elsewhere.
+    is_nifti_2 = isinstance(source, nib.Nifti2Image)
+    if is_nifti_2 or "sform_code" not in source.header or any(start[VOXEL_SIZES]):
+        return image
+    words = "its header has no voxel size: give it with spacing=, or there are no volumes"
+    return noted(image, words, spacing=None)
+
+
+def image_of(
+    source: nib.spatialimages.SpatialImage, path: Path, volume: int | None, *, is_packed: bool
+) -> MedicalImage:
+    """Read one volume of nibabel's image, with its geometry and what is doubtful about it."""
+    refuse_if_more_than_stored(source, path, is_packed=is_packed)
+    pixels, notes = voxels_of(source, path, volume)
+
+    voxel_sizes = (*source.header.get_zooms()[:3], 1.0)[:3]
+    unit = millimetres_of_unit(source.header)
+    is_oriented, doubts = orientation_known(source.header)
+    return MedicalImage(
+        pixels=pixels,
+        axes="XYZ",
+        spacing=tuple(float(size) * unit for size in voxel_sizes),
+        affine=source.affine,
+        header=source.header,
+        notes=(*notes, *doubts),
+        oriented=is_oriented,
+    )
+
+
+def refuse_if_more_than_stored(
+    source: nib.spatialimages.SpatialImage, path: Path, *, is_packed: bool
+) -> None:
+    """Raise ImageError for no slices, too many voxels, or more than the file holds."""
+    shape = tuple(map(int, source.shape))
+    if len(shape) < 2 or min(shape) < 1:
+        raise ImageError(f"{path}: an image of shape {shape} has no slices.")
+    refuse_if_huge(path, shape[:3])
+
+    promised_bytes = math.prod(shape) * source.header.get_data_dtype().itemsize
+    voxel_file = Path(source.file_map["image"].filename or path)
+    stored_bytes = voxel_file.stat().st_size
+    most_bytes = stored_bytes * MOST_SHRUNK if is_packed else stored_bytes
+    if promised_bytes > most_bytes:
+        raise ImageError(
+            f"{path}: its header promises more data than the file holds: it is cut off. "
+            "Copy it again."
+        )
+    refuse_if_huge(path, (), promised_bytes, stored_bytes)
+
+
+def voxels_of(
+    source: nib.spatialimages.SpatialImage, path: Path, volume: int | None
+) -> tuple[np.ndarray, list[str]]:
+    """Read (X, Y, Z) voxels of one volume, also where the file has only two axes; and notes."""
+    data = source.dataobj
+    shape = tuple(map(int, source.shape))
+    further_axes = shape[3:]
+    notes = []
+
+    if further_axes:
+        count = math.prod(further_axes)
+        index = index_of(path, "volume", volume, count)
+        place = np.unravel_index(index, further_axes, order="F")
+        voxels = np.asanyarray(data[(..., *place)])
+        if count > 1:
+            notes.append(f"took volume {index} of {count}")
+    else:
+        voxels = np.asanyarray(data)
+
+    slope = getattr(data, "slope", 1)
+    intercept = getattr(data, "inter", 0)
+    if slope != 1 or intercept != 0:
+        notes.append(f"values scaled by {slope:g} and shifted by {intercept:g}, as the header says")
+        voxels = voxels.astype(np.float32)
+
+    missing_axes = 3 - voxels.ndim
+    voxels = voxels.reshape(voxels.shape + (1,) * missing_axes)
+    # A copy, since the file is closed soon.
+    return np.array(voxels), notes
+
+
+def millimetres_of_unit(header: Any) -> float:
+    """Find the millimetres of the unit in which the header gives lengths."""
+    if not hasattr(header, "get_xyzt_units"):
+        return MILLIMETRES["unknown"]
+    unit, _ = header.get_xyzt_units()
+    return MILLIMETRES[unit]
+
+
+def orientation_known(header: Any) -> tuple[bool, list[str]]:
+    """Tell whether the header says how the volume lies, and what is doubtful about it."""
+    # Analyze and MGH have no such codes: they always lie as their format says.
+    if "sform_code" not in header:
+        return True, []
+    has_sform = header["sform_code"] > 0
+    has_qform = header["qform_code"] > 0
+    if not has_sform and not has_qform:
+        return False, ["orientation unknown: neither sform nor qform is set"]
+    if not has_sform:
+        return True, []
+
+    # A flat image has no third step.
+    dimensions = min(3, int(header["dim"][0]))
+    lengths = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
+    voxel_sizes = header.get_zooms()[:dimensions]
+    if np.allclose(lengths[:dimensions], voxel_sizes, rtol=SAME_SIZE):
+        return True, []
+    steps = " × ".join(f"{length:.4g}" for length in lengths)
+    return True, [
+        f"its sform (steps of {steps}) disagrees with its voxel sizes, which are used for volumes"
+    ]
+
+
+def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
+    """Write values of the image's spatial shape where its voxels lie."""
+    import nibabel as nib
+
+    is_read_from_file = isinstance(
+        image.header, nib.analyze.AnalyzeHeader | nib.freesurfer.mghformat.MGHHeader
+    )
+    if image.axes.startswith("XYZ") and is_read_from_file:
+        file = with_header_of(image, values)
+    else:
+        file = with_new_header(image, values)
+    nib.save(file, path)
+    return path
+
+
+def with_header_of(image: MedicalImage, values: np.ndarray) -> nib.Nifti1Pair:
+    """Give (X, Y, Z) values the geometry, codes and units of the header that was read."""
+    import nibabel as nib
+
+    kind = nib.Nifti2Image if isinstance(image.header, nib.Nifti2Header) else nib.Nifti1Image
+    header = kind.header_class.from_header(image.header)
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+
+    # A flat image was stored with two axes. An image that was cut by hand has its own shape.
+    stored_shape = image.header.get_data_shape()[:3]
+    if math.prod(stored_shape) == values.size:
+        values = values.reshape(stored_shape)
+
+    # nibabel cannot write an affine with NaN; without one the header's own stays as it is.
+    affine = image.affine if has_finite_affine(image) else None
+    return kind(values, affine, header)
+
+
+def with_new_header(image: MedicalImage, values: np.ndarray) -> nib.Nifti1Image:
+    """Put values where the affine or the spacing says, as (X, Y, Z) or (X, Y, Z, T).
+
+    They are of a DICOM series, of another format than NIfTI, or of an image made by hand.
+    """
+    import nibabel as nib
+
+    affine = image.affine if has_finite_affine(image) else affine_of_spacing(image)
+    file = nib.Nifti1Image(in_nifti_order(image, values), affine)
+    is_in_millimetres = image.affine is not None or image.spacing is not None
+    file.header.set_xyzt_units("mm" if is_in_millimetres else "unknown")
+    return file
+
+
+def has_finite_affine(image: MedicalImage) -> bool:
+    """Tell whether there is an affine, of numbers alone."""
+    return image.affine is not None and bool(np.isfinite(image.affine).all())
+
+
+def affine_of_spacing(image: MedicalImage) -> np.ndarray:
+    """Make a (4, 4) along the body's axes, of the image's spacing, or of 1 where it has none."""
+    steps = image.spacing or ()
+    if not image.axes.startswith("X"):
+        steps = steps[::-1]
+    affine = np.eye(4)
+    for axis, step in enumerate(steps):
+        affine[axis, axis] = step
+    return affine
+
+
+def in_nifti_order(image: MedicalImage, values: np.ndarray) -> np.ndarray:
+    """Turn values of the image's spatial shape to (X, Y, Z), or (X, Y, Z, T) of a movie."""
+    if image.axes.startswith("X"):
+        return values
+    if "Z" not in image.axes:
+        # Depth stands before rows and columns.
+        values = np.expand_dims(values, -3)
+    return values.transpose()
