@@ -119,7 +119,7 @@ class Stub(torch.nn.Module):
 
 def channels_first(cropped) -> np.ndarray:
     """(z, 3, size, size), as the network gets it."""
-    return np.ascontiguousarray(np.moveaxis(cropped[0], -1, 1))
+    return np.ascontiguousarray(np.moveaxis(cropped.pixels, -1, 1))
 
 
 def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
@@ -343,7 +343,7 @@ def test_empty_outer_slices_are_cut_off_as_in_the_original():
     volume = head((9, 40, 31))
     volume[:3] = volume[7:] = 2
     prepared = prepare_volume(volume, SMALL)
-    assert prepared[1][0] == slice(3, 7)
+    assert prepared.slices == slice(3, 7)
     np.testing.assert_allclose(channels_first(prepared), literal(volume, 48), atol=1e-6)
 
 
@@ -534,7 +534,9 @@ def test_nearly_empty_volumes_give_numbers_all_the_same():
     holes = head((5, 40, 31), dtype=np.float32)
     holes[2, 10:12, 10:12] = np.nan
     filled = np.where(np.isnan(holes), 0, holes)
-    np.testing.assert_array_equal(prepare_volume(holes, SMALL)[0], prepare_volume(filled, SMALL)[0])
+    np.testing.assert_array_equal(
+        prepare_volume(holes, SMALL).pixels, prepare_volume(filled, SMALL).pixels
+    )
 
 
 def test_a_constant_channel_reads_as_zeros_and_is_noted():
@@ -602,9 +604,10 @@ def test_a_real_slice_is_read_as_three_different_channels():
     assert len(check_volume(image)) == 1
     prepared = prepare_volume(image.pixels[None], PUBLISHED)
     np.testing.assert_allclose(channels_first(prepared).std((0, 2, 3)), 1, atol=1e-4)
-    flair, box = channels_first(prepared)[0, 1], prepared[1]
-    back = put_back(flair[None], box[1:], image.spatial_shape)[0][box[1:]]
-    stored = image.pixels[box[1], box[2], 1].astype(float)
+    flair = channels_first(prepared)[0, 1]
+    rows, columns = prepared.rows, prepared.columns
+    back = put_back(flair[None], rows, columns, image.spatial_shape)[0][rows, columns]
+    stored = image.pixels[rows, columns, 1].astype(float)
     assert (
         np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98
     )  # the same picture, in the same place

@@ -1,3 +1,4 @@
-"""From pixels as stored to what a network reads, and whether an image suits a network.
-Entry: ``slices.PreparedStack``.
+"""From pixels as stored to what a network reads: channels, intensities, working scale.
+
+Entry: ``prepare.prepare``.
 """

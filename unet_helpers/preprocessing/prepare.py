@@ -1,4 +1,4 @@
-"""``prepare``: the slices of an image or volume as the network of a card reads them, by the card's own method."""
+"""The slices of an image or volume as the network of a card reads them, by the card's method."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def prepare(
     shape: tuple[int, int],
     fields_of_view: FieldsOfView | None = None,
 ) -> Sequence[Prepared]:
-    """Prepare each of the slices (N, H, W[, 3]) at the working ``shape`` (h, w) when it is asked for.
+    """Prepare each of the slices (N, H, W[, 3]) at the working ``shape`` (h, w) when asked for.
 
     ``fields_of_view`` are those of these slices, where they are known already.
     """

@@ -1,10 +1,12 @@
-"""From the slices of an image or volume to what a network reads: channels, working scale, intensities.
+"""From the slices of an image or volume to what a network reads: channels, scale, intensities.
 
-The same class prepares training images, feature maps and a user's own files, so that all look alike to the network.
+The same class prepares training images, feature maps and a user's own files, so that all look alike
+to the network.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -16,39 +18,57 @@ from .resample import resize, resize_channels
 
 @dataclass(frozen=True)
 class Prepared:
-    """A slice ready to be cut into tiles; the network reads ``(pixels - offset) * gain`` at working scale."""
+    """A slice ready to be cut into tiles; the network reads ``(pixels - offset) * gain``."""
 
-    pixels: (
-        np.ndarray
-    )  # (h, w) or (h, w, C): colours, or a slice between its neighbours; may be a dask array
+    # (h, w) or (h, w, C): colours, or a slice between its neighbours. May be a dask array.
+    pixels: np.ndarray
+
+    # Subtracted from the pixels, in their unit, and multiplied with them afterwards.
     offset: float = 0.0
     gain: float = 1.0
-    zoom: tuple[float, float] = (1.0, 1.0)  # working px per px, still to be applied to a tile
-    inside: np.ndarray | None = None  # (h, w) bool: the field of view, where the card has one
-    box: tuple[slice, slice] = (
-        slice(None),
-        slice(None),
-    )  # rows and columns of the stored slice that were prepared
-    brown: bool = False  # is the brown dye to be taken out?
-    limits: tuple[float, float] = (-1.0, 2.0)  # what the network reads is clipped to these
-    undo: Callable[[np.ndarray], np.ndarray] | None = (
-        None  # (K, h, w) answers to (K, H, W); resized where None
-    )
+
+    # Working px per px along rows and columns, still to be applied to a tile.
+    zoom: tuple[float, float] = (1.0, 1.0)
+
+    # (h, w) bool: the field of view, where the card has one.
+    inside: np.ndarray | None = None
+
+    # Rows and columns of the stored slice that were prepared.
+    box: tuple[slice, slice] = (slice(None), slice(None))
+
+    # Whether the brown dye is still to be taken out of a tile.
+    brown: bool = False
+
+    # What the network reads is clipped to these.
+    limits: tuple[float, float] = (-1.0, 2.0)
+
+    # Turns answers (K, h, w) into (K, H, W) of the stored slice; None: they are resized.
+    undo: Callable[[np.ndarray], np.ndarray] | None = None
 
     def tile(self, rows: slice, columns: slice, in_channels: int) -> np.ndarray:
-        """(in_channels, rows * zoom, columns * zoom) float32, about 0 to 1; a lone grey channel is repeated."""
+        """Make (in_channels, rows * zoom, columns * zoom) float32 of a part, about 0 to 1.
+
+        A single grey channel is repeated.
+        """
         cut = np.asarray(self.pixels[rows, columns])
-        cut = resize(
-            cut, tuple(max(1, round(n * z)) for n, z in zip(cut.shape, self.zoom, strict=False))
-        )
-        cut = remove_brown(cut) if self.brown else cut
-        cut = (np.nan_to_num(cut.astype(np.float32), posinf=0, neginf=0) - self.offset) * self.gain
-        read = np.clip(cut[None] if cut.ndim == 2 else np.moveaxis(cut, -1, 0), *self.limits)
-        return np.array(np.broadcast_to(read, (in_channels, *read.shape[1:])), order="C")
+        height, width = cut.shape[:2]
+        zoomed_height = max(1, round(height * self.zoom[0]))
+        zoomed_width = max(1, round(width * self.zoom[1]))
+        cut = resize(cut, (zoomed_height, zoomed_width))
+        if self.brown:
+            cut = remove_brown(cut)
+
+        finite = np.nan_to_num(cut.astype(np.float32), posinf=0, neginf=0)
+        scaled = (finite - self.offset) * self.gain
+        channels_first = scaled[None] if scaled.ndim == 2 else np.moveaxis(scaled, -1, 0)
+        clipped = np.clip(channels_first, *self.limits)
+        repeated = np.broadcast_to(clipped, (in_channels, zoomed_height, zoomed_width))
+        return np.array(repeated, order="C")
 
 
 class PreparedStack(Sequence[Prepared]):
-    """Slices (N, H, W[, 3]), each prepared for the network at the working ``shape`` (h, w) when it is asked for.
+    """Slices (N, H, W[, 3]), each prepared at the working ``shape`` (h, w) when it is asked for.
+
     What all slices share, the range of intensities and whether there is brown dye, is found once.
     """
 
@@ -59,58 +79,81 @@ class PreparedStack(Sequence[Prepared]):
         shape: tuple[int, int],
         fields_of_view: FieldsOfView | None = None,
     ) -> None:
+        is_colour_for_stains = slices.ndim == 4 and preprocessing.channels == "stain"
+        self.brown = is_colour_for_stains and is_bright_field(slices)
+        if is_colour_for_stains and not self.brown:
+            # On a dark ground colours are only those of a display.
+            slices = slices.max(-1)
         if fields_of_view is None:
             fields_of_view = FieldsOfView(slices)
+
+        self.slices = slices
+        self.colour = slices.ndim == 4
+        self.preprocessing = preprocessing
+        self.shape = shape
         self.fields_of_view = fields_of_view
-        stained = slices.ndim == 4 and preprocessing.channels == "stain"
-        self.brown = stained and is_bright_field(slices)
-        slices = (
-            slices.max(-1) if stained and not self.brown else slices
-        )  # on a dark ground colours are a display's
-        self.slices, self.preprocessing, self.shape, self.colour = (
-            slices,
-            preprocessing,
-            shape,
-            slices.ndim == 4,
-        )
         self.levels = slice_levels(slices, preprocessing, self.colour, self.brown)
 
     def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, index: int) -> Prepared:
+    @overload
+    def __getitem__(self, index: int) -> Prepared: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Prepared]: ...
+
+    def __getitem__(self, index: int | slice) -> Prepared | list[Prepared]:
+        if isinstance(index, slice):
+            return [self.prepare(i) for i in range(len(self))[index]]
+        # As of a list, negative ones count from the end, and others beyond it raise IndexError.
+        return self.prepare(range(len(self))[index])
+
+    def prepare(self, index: int) -> Prepared:
+        """Prepare the slice of that index, 0 to N - 1."""
         if self.preprocessing.intensities == "local":
             return self.flattened(index)
+
         pixels = self.selected(index)
-        zoom = (self.shape[0] / pixels.shape[0], self.shape[1] / pixels.shape[1])
-        if reach := self.preprocessing.context:
-            around = np.clip(
-                range(index - reach, index + reach + 1), 0, len(self) - 1
-            )  # the last slice again
-            pixels = np.stack([self.selected(i) for i in around], axis=-1)
-        return Prepared(pixels, *self.levels[index], zoom=zoom, brown=self.brown)
-
-    def flattened(self, index: int) -> Prepared:
-        """The field of view alone, in flat illumination; outside it the answer is 0."""
-        inside = self.fields_of_view[index]
-        box, shape = box_of(inside), inside.shape
-        inside = inside[box]
-        zooms = (working / stored for working, stored in zip(self.shape, shape, strict=True))
-        size = tuple(max(1, round(n * zoom)) for n, zoom in zip(inside.shape, zooms, strict=True))
-        seen = resize(inside.astype(np.uint8), size) > 0
-        pixels = flatten_illumination(
-            resize(self.selected(index)[box], size), seen, self.preprocessing.sigma
-        )
-
-        def undo(answer: np.ndarray) -> np.ndarray:
-            whole = np.zeros((len(answer), *shape), np.float32)
-            whole[(slice(None), *box)] = resize_channels(answer, inside.shape)
-            return whole
-
-        if not np.ptp(pixels):
-            return Prepared(np.zeros(shape, np.uint8))
-        return Prepared(pixels, inside=seen, box=box, undo=undo)
+        height, width = pixels.shape[:2]
+        zoom = (self.shape[0] / height, self.shape[1] / width)
+        if self.preprocessing.context:
+            pixels = self.between_neighbours(index)
+        offset, gain = self.levels[index]
+        return Prepared(pixels, offset, gain, zoom=zoom, brown=self.brown)
 
     def selected(self, index: int) -> np.ndarray:
-        """(H, W) or (H, W, 3): the channels of a slice that the network reads."""
+        """Take the channels of a slice that the network reads: (H, W) or (H, W, 3)."""
         return select_channels(self.slices[index], self.preprocessing.channels, self.colour)
+
+    def between_neighbours(self, index: int) -> np.ndarray:
+        """Stack a slice and the ``context`` on each side, (H, W, 1 + 2 context).
+
+        Beyond the ends of the volume its first and last slice are repeated.
+        """
+        reach = self.preprocessing.context
+        indices = np.clip(range(index - reach, index + reach + 1), 0, len(self) - 1)
+        return np.stack([self.selected(i) for i in indices], axis=-1)
+
+    def flattened(self, index: int) -> Prepared:
+        """Prepare the field of view alone, in flat illumination; outside it the answer is 0."""
+        whole_inside = self.fields_of_view[index]
+        stored_shape = whole_inside.shape
+        rows, columns = box_of(whole_inside)
+        inside = whole_inside[rows, columns]
+
+        height = max(1, round(inside.shape[0] * (self.shape[0] / stored_shape[0])))
+        width = max(1, round(inside.shape[1] * (self.shape[1] / stored_shape[1])))
+        working_inside = resize(inside.astype(np.uint8), (height, width)) > 0
+        working_pixels = resize(self.selected(index)[rows, columns], (height, width))
+        sigma = self.preprocessing.sigma
+        pixels = flatten_illumination(working_pixels, working_inside, sigma)
+        if np.ptp(pixels) == 0:
+            return Prepared(np.zeros(stored_shape, np.uint8))
+
+        def undo(answer: np.ndarray) -> np.ndarray:
+            whole = np.zeros((len(answer), *stored_shape), np.float32)
+            whole[:, rows, columns] = resize_channels(answer, inside.shape)
+            return whole
+
+        return Prepared(pixels, inside=working_inside, box=(rows, columns), undo=undo)
