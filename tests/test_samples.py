@@ -1,15 +1,19 @@
-"""The sample images: complete rows, readable files, fetched where they are not shipped, and quick without a network."""
+"""The sample images: complete rows, readable files, fetched where they are not shipped.
+
+Without a network they give up soon.
+"""
 
 import hashlib
 import json
 import re
 import shutil
 import time
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
-from pathlib import Path
 
 import pytest
+from helpers.places import SAMPLES
 from helpers.servers import closed_port, serve
 
 from unet_helpers import (
@@ -27,11 +31,29 @@ from unet_helpers.download import cached_path
 ROWS = json.loads((samples.FOLDER / "samples.json").read_text("utf-8"))
 SHIPPED = [row for row in ROWS if "file" in row]
 ONLINE = [row for row in ROWS if "file" not in row]
-SHARED = Path(__file__).parents[2] / "shared/samples"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of a row that is not shipped: an image, or its true mask."""
+
+    name: str
+    ground_truth: bool
+    source: dict  # url, sha256 and bytes
+
+
+def downloads_of(rows) -> list[Download]:
+    """List the files of rows that are not shipped."""
+    downloads = []
+    for row in rows:
+        for ground_truth, source in ((False, row), (True, row.get("ground_truth", {}))):
+            if "url" in source:
+                downloads.append(Download(row["name"], ground_truth, source))
+    return downloads
 
 
 class Folder(SimpleHTTPRequestHandler):
-    """Serves a folder, and counts."""
+    """Serves a folder, and keeps what it was asked for."""
 
     def do_GET(self):
         self.server.seen.append(self.path)
@@ -52,7 +74,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No address answers; gives the list of those that were asked."""
+    """Let no address answer; gives the list of those that were asked."""
     import requests
 
     asked = []
@@ -65,27 +87,28 @@ def offline(monkeypatch):
     return asked
 
 
-def served(monkeypatch, address, rows):
-    """The table as it would be if these rows' files came from that address, each holding its own name."""
+def moved(source, address):
+    """The source as if its file came from that address, and held its own name."""
+    if "url" not in source:
+        return source
+    name = source["url"].replace("/", "_")[-60:]
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    return source | {"url": f"{address}/{name}", "sha256": sha256}
 
-    def moved(source):
-        name = source["url"].replace("/", "_")[-60:]
-        return source | {
-            "url": f"{address}/{name}",
-            "sha256": hashlib.sha256(name.encode()).hexdigest(),
-        }
 
+def serve_rows_from(monkeypatch, address, rows):
+    """Let the table hold these rows alone, as if their files came from that address."""
     table = {}
     for row in rows:
-        online = "url" in row.get("ground_truth", ())
-        truth = {"ground_truth": moved(row["ground_truth"])} if online else {}
-        table[row["name"]] = (moved(row) if "url" in row else row) | truth
+        table[row["name"]] = moved(row, address)
+        if "ground_truth" in row:
+            table[row["name"]] |= {"ground_truth": moved(row["ground_truth"], address)}
     monkeypatch.setattr(samples, "table", lambda: table)
     return table
 
 
-def put(folder, source):
-    """The file that ``served`` promises."""
+def write_served_file(folder, source):
+    """Write the file that a moved source promises."""
     name = source["url"].rsplit("/", 1)[-1]
     (folder / name).write_text(name)
 
@@ -108,10 +131,14 @@ def test_a_row_is_complete(row):
             assert source["bytes"] > 0
 
 
-def test_names_and_cache_names_are_unique():
+def test_names_are_unique():
     assert len({row["name"] for row in ROWS}) == len(ROWS) == len(samples.table())
-    sources = [*ONLINE, *(row["ground_truth"] for row in ONLINE if "ground_truth" in row)]
-    assert len({cached_path(source["url"], source["sha256"]) for source in sources}) == len(sources)
+
+
+def test_names_in_the_cache_are_unique():
+    sources = [download.source for download in downloads_of(ROWS)]
+    paths = {cached_path(source["url"], source["sha256"]) for source in sources}
+    assert len(paths) == len(sources)
 
 
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: row["name"])
@@ -125,16 +152,17 @@ def test_a_shipped_sample_is_readable_and_its_licence_told(row, offline):
 
 def test_nothing_is_shipped_that_no_row_speaks_of():
     files = {path.name for path in samples.FOLDER.iterdir()} - {"LICENSES.md", "samples.json"}
-    assert files == {row["file"] for row in SHIPPED} | {
-        r["ground_truth"]["file"] for r in SHIPPED if "ground_truth" in r
-    }
+    images = {row["file"] for row in SHIPPED}
+    masks = {row["ground_truth"]["file"] for row in SHIPPED if "ground_truth" in row}
+    assert files == images | masks
 
 
 @pytest.mark.parametrize(
     "row", [row for row in SHIPPED if "ground_truth" in row], ids=lambda row: row["name"]
 )
 def test_a_shipped_true_mask_fits_its_image(row, offline):
-    image, truth = (read_image(sample(row["name"], ground_truth=kind)) for kind in (False, True))
+    image = read_image(sample(row["name"]))
+    truth = read_image(sample(row["name"], ground_truth=True))
     assert image.spatial_shape == truth.spatial_shape
     assert truth.pixels.max() > 1
     assert f"`{row['ground_truth']['file']}`" in (samples.FOLDER / "LICENSES.md").read_text("utf-8")
@@ -154,46 +182,45 @@ def test_as_a_table(offline):
 
 def test_samples_and_true_masks_come_from_where_the_table_says(monkeypatch, tmp_path, cache):
     with serve(partial(Folder, directory=tmp_path)) as (address, server):
-        table = served(monkeypatch, address, ROWS)
-        for name, row in table.items():
-            for truth, source in ((False, row), (True, row.get("ground_truth"))):
-                if not source or "url" not in source:
-                    continue
-                put(tmp_path, source)
-                path = sample(name, ground_truth=truth, progress=False)
-                assert path == cached_path(source["url"], source["sha256"])
-                assert path.parent == cache
-                assert hashlib.sha256(path.read_bytes()).hexdigest() == source["sha256"]
-        fetched = len(server.seen)
-        assert fetched == sum("url" in row for row in ROWS) + sum(
-            "ground_truth" in row for row in ONLINE
-        )
+        table = serve_rows_from(monkeypatch, address, ROWS)
+        downloads = downloads_of(table.values())
+        for file in downloads:
+            write_served_file(tmp_path, file.source)
+            path = sample(file.name, ground_truth=file.ground_truth, progress=False)
+            assert path == cached_path(file.source["url"], file.source["sha256"])
+            assert path.parent == cache
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == file.source["sha256"]
+        assert len(server.seen) == len(downloads) == len(downloads_of(ROWS))
+
         assert samples_at_hand() == list(table)
-        assert len(server.seen) == fetched
+        assert len(server.seen) == len(downloads), "what is in the cache is not fetched again"
 
 
 def test_samples_at_hand_fetches_what_it_can(monkeypatch, tmp_path):
     with serve(partial(Folder, directory=tmp_path)) as (address, server):
-        table = served(monkeypatch, address, ROWS)
+        table = serve_rows_from(monkeypatch, address, ROWS)
         gone, *there = [row for row in table.values() if "url" in row]
         for row in there:
-            put(tmp_path, row)
-        for _ in range(2):
-            assert samples_at_hand() == [name for name in table if name != gone["name"]]
-        assert len(server.seen) == 1 + len(
-            there
-        )  # the missing one was asked for once, and hides no other
-        cards = {row["card"] for row in table.values()}
-        by_card = {card: samples_at_hand(card) for card in cards}
-        assert sorted(sum(by_card.values(), [])) == sorted(samples_at_hand())
-        assert all(table[name]["card"] == card for card in cards for name in by_card[card])
+            write_served_file(tmp_path, row)
+
+        expected = [name for name in table if name != gone["name"]]
+        assert samples_at_hand() == expected
+        assert samples_at_hand() == expected
+        # The missing one was asked for once, and hides no other.
+        assert len(server.seen) == 1 + len(there)
+
+
+def test_samples_at_hand_of_one_card(offline):
+    expected = [row["name"] for row in SHIPPED if row["card"] == "nuclei"]
+    assert len(expected) > 1
+    assert samples_at_hand("nuclei") == expected
 
 
 def test_wrong_bytes_are_not_at_hand(monkeypatch, tmp_path, cache):
     with serve(partial(Folder, directory=tmp_path)) as (address, _):
-        table = served(monkeypatch, address, ONLINE[:1])
+        table = serve_rows_from(monkeypatch, address, ONLINE[:1])
         row = table[ONLINE[0]["name"]]
-        put(tmp_path, row)
+        write_served_file(tmp_path, row)
         (tmp_path / row["url"].rsplit("/", 1)[-1]).write_text("something else")
         assert samples_at_hand() == []
         with pytest.raises(DownloadError, match="sha256"):
@@ -228,7 +255,7 @@ def test_offline_the_shipped_ones_are_there_and_each_host_is_tried_once(offline)
 
 
 def test_offline_a_closed_door_is_quick_too(monkeypatch):
-    served(monkeypatch, closed_port(), ROWS)
+    serve_rows_from(monkeypatch, closed_port(), ROWS)
     start = time.monotonic()
     assert samples_at_hand() == [row["name"] for row in SHIPPED]
     assert time.monotonic() - start < 2
@@ -251,27 +278,24 @@ def test_offline_a_damaged_sample_is_not_at_hand(offline):
 
 
 @pytest.mark.skipif(
-    not SHARED.is_dir(),
+    not SAMPLES.is_dir(),
     reason="needs ../shared/samples: the files that a user's computer downloads",
 )
 def test_with_every_file_in_the_cache_all_samples_are_at_hand(offline, cache):
-    held = {
-        hashlib.sha256(path.read_bytes()).hexdigest(): path
-        for path in SHARED.rglob("*")
-        if path.is_file()
-    }
-    sources = [(row["name"], False, row) for row in ONLINE]
-    sources += [(row["name"], True, row["ground_truth"]) for row in ONLINE if "ground_truth" in row]
+    files = [path for path in SAMPLES.rglob("*") if path.is_file()]
+    by_sha256 = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in files}
+    downloads = downloads_of(ROWS)
     cache.mkdir()
-    for _, _, source in sources:
-        shutil.copyfile(held[source["sha256"]], cached_path(source["url"], source["sha256"]))
+    for file in downloads:
+        target = cached_path(file.source["url"], file.source["sha256"])
+        shutil.copyfile(by_sha256[file.source["sha256"]], target)
     assert samples_at_hand() == [row["name"] for row in ROWS]
+
     shapes = {}
-    for name, truth, source in sources:
-        path = sample(name, ground_truth=truth)
-        content = path.read_bytes()
-        assert hashlib.sha256(content).hexdigest() == source["sha256"]
-        assert len(content) == source["bytes"]
-        shapes[name, truth] = read_image(path).spatial_shape
-    assert all(shapes[name, False] == shapes[name, True] for name, truth, _ in sources if truth)
+    for file in downloads:
+        path = sample(file.name, ground_truth=file.ground_truth)
+        assert path.stat().st_size == file.source["bytes"]
+        shapes[file.name, file.ground_truth] = read_image(path).spatial_shape
+    for file in downloads:
+        assert shapes[file.name, file.ground_truth] == shapes[file.name, False]
     assert not offline
