@@ -65,6 +65,14 @@ def test_every_public_name_that_a_document_uses_exists():
     assert not missing
 
 
+def test_every_attribute_of_a_result_or_an_image_that_a_page_names_exists():
+    text = "\n".join([README, CONTRIBUTING, *PAGES.values()])
+    result = uh.Segmentation.__dataclass_fields__.keys() | set(dir(uh.Segmentation))
+    image = uh.MedicalImage.__dataclass_fields__.keys() | set(dir(uh.MedicalImage))
+    assert set(re.findall(r"\bresult\.([a-z_]+)", text)) <= result
+    assert set(re.findall(r"(?<![-_./\w])image\.([a-z_]+)", text)) <= image
+
+
 def test_no_function_hides_behind_a_module_of_its_name():
     """``uh.name`` would become the module as soon as something imports it."""
     assert not {name for name in uh.__all__ if (ROOT / f"unet_helpers/{name}.py").exists()}

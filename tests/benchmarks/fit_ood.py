@@ -371,7 +371,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    help_ = "folder with one folder a card, as docs/TRAINING.md says, and photographs"
+    help_ = "folder with one folder a card, as docs/training/data.md says, and photographs"
     parser.add_argument("--data", type=Path, required=True, help=help_)
     parser.add_argument("--out", type=Path, default=STATISTICS)
     chosen = parser.parse_args(arguments)

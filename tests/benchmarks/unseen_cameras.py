@@ -54,7 +54,7 @@ def main() -> None:
         "--data",
         type=Path,
         required=True,
-        help="folder with one folder a card, as docs/TRAINING.md says",
+        help="folder with one folder a card, as docs/training/data.md says",
     )
     parser.add_argument("weights", nargs="+", metavar="CAMERA=FILE")
     chosen = parser.parse_args()
