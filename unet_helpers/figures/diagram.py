@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from ..networks.unet import UNet
 from ..results.segmentation import foreground_of
 from .layout import FULL_WIDTH, panels
 from .network import activations, block_levels, network_input
+
+if TYPE_CHECKING:
+    from ..images.read import ImageSource
 
 # Colours. Each arrow has that of its operation, as in the legend of the paper's figure 1.
 CONVOLUTION = palette.BLUE
@@ -128,7 +131,7 @@ def place_levels(depth: int) -> dict[int, Level]:
     return levels
 
 
-def diagram(model: str | Path | ModelCard | UNet, image: Any = None) -> Figure:
+def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = None) -> Figure:
     """Draw a network as the U of the 2015 paper's figure 1, with the sizes of a real forward pass.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,20 +12,24 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from ..images.read import read_image
 from ..images.stack import to_stack
-from ..inference.scale import working_shape
+from ..inference.scale import working_scale
 from ..inference.tiles import TILE
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
+from ..preprocessing.field_of_view import FieldsOfView
 from ..preprocessing.prepare import prepare
 from .layout import FULL_WIDTH, panels
+
+if TYPE_CHECKING:
+    from ..images.read import ImageSource
 
 # Inches: the widest column of feature maps, so that a network of few blocks fills no screen.
 WIDEST_MAP = 2.6
 
 
 def network_input(
-    image: Any, model: str | Path | ModelCard | UNet, index: int | None = None
+    image: ImageSource, model: str | Path | ModelCard | UNet, index: int | None = None
 ) -> torch.Tensor:
     """Give (1, C, h, w): what the network reads of an image, or of slice ``index`` of a volume.
 
@@ -38,8 +42,13 @@ def network_input(
     if index is None:
         index = len(slices) // 2
 
-    shape = working_shape(model, slices[index], spacing=stack.spacing)
-    prepared = prepare(slices, model.card.preprocessing, shape)[index]
+    # The fields of view serve the scale and the preprocessing; they are found when asked for.
+    fields_of_view = FieldsOfView(slices)
+    scale = working_scale(
+        model, slices, index, spacing=stack.spacing, fields_of_view=fields_of_view
+    )
+    preprocessing = model.card.preprocessing
+    prepared = prepare(slices, preprocessing, scale.shape, fields_of_view)[index]
 
     height, width = prepared.pixels.shape[:2]
     zoom_down, zoom_right = prepared.zoom
@@ -87,7 +96,10 @@ def block_levels(model: UNet) -> dict[str, int]:
 
 
 def feature_maps(
-    image: Any, model: str | Path | ModelCard | UNet, maps: int = 6, index: int | None = None
+    image: ImageSource,
+    model: str | Path | ModelCard | UNet,
+    maps: int = 6,
+    index: int | None = None,
 ) -> Figure:
     """Show the channels that vary most, of each block of the network.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ from ..results.metrics import dice, same_shape, sensitivity
 from ..results.overlay import picture, proportion, slice_of
 from ..results.segmentation import Segmentation
 from .layout import FULL_WIDTH, headline, panels
+
+if TYPE_CHECKING:
+    from ..images.read import ImageSource
 
 # The thresholds of the curve, 0.05 to 0.95.
 THRESHOLDS = np.arange(5, 100, 5) / 100
@@ -159,7 +162,10 @@ def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10) -> pd.D
 
 
 def disagreement_figure(
-    image: Any, model: str | Path | ModelCard | UNet, flips: int = 8, index: int | None = None
+    image: ImageSource,
+    model: str | Path | ModelCard | UNet,
+    flips: int = 8,
+    index: int | None = None,
 ) -> Figure:
     """Show how sure a network is: image, mean probability and disagreement side by side.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from matplotlib.figure import Figure
@@ -22,6 +22,9 @@ from ..results.metrics import dice
 from ..results.overlay import slice_of
 from ..results.segmentation import Segmentation
 from .layout import FULL_WIDTH, panels
+
+if TYPE_CHECKING:
+    from ..images.read import ImageSource
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def cut_skips(model: UNet, levels: Collection[int]) -> Iterator[None]:
 
 
 def without_skips(
-    image: Any,
+    image: ImageSource,
     model: str | Path | ModelCard | UNet,
     levels: Collection[int] | None = None,
     **options: Any,
@@ -98,7 +101,9 @@ def without_skips(
 
 
 def compare_skips(
-    image: Any, model: str | Path | ModelCard | UNet, index: int | None = None
+    image: ImageSource | Segmentation,
+    model: str | Path | ModelCard | UNet,
+    index: int | None = None,
 ) -> Figure:
     """Show the probability with all skip connections, without each one, and without any.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,6 +28,9 @@ from .volumes import (
     slice_extent,
     volume_by_class,
 )
+
+if TYPE_CHECKING:
+    from ..images.read import ImageSource
 
 # Figures a row of the gallery.
 COLUMNS = 3
@@ -61,7 +64,9 @@ STACK_PLANES = (
 )
 
 
-def three_planes(shown: Any, at: tuple[int, int, int] | None = None) -> Figure:
+def three_planes(
+    shown: Segmentation | ImageSource, at: tuple[int, int, int] | None = None
+) -> Figure:
     """Show the three planes through one voxel of a volume.
 
     Parameters

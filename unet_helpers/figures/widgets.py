@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class View:
+class PlaygroundContent:
     """What the playground shows of one result at one threshold."""
 
     image: bytes  # JPEG file
@@ -74,10 +74,10 @@ def playground(
 
     def draw(change: Any = None) -> None:
         name = choice.value
-        view = view_at(results[name], slider.value, truths.get(name))
-        image.value = view.image
-        overlay.value = view.overlay
-        text.value = view.text
+        content = content_at(results[name], slider.value, truths.get(name))
+        image.value = content.image
+        overlay.value = content.overlay
+        text.value = content.text
 
     def pick(change: Any = None) -> None:
         threshold = results[choice.value].threshold
@@ -93,7 +93,9 @@ def playground(
     return widgets.VBox([choice, slider, widgets.HBox([image, overlay]), text])
 
 
-def view_at(result: Segmentation, threshold: float, truth: np.ndarray | None) -> View:
+def content_at(
+    result: Segmentation, threshold: float, truth: np.ndarray | None
+) -> PlaygroundContent:
     """Draw and describe a result at a threshold, with its Dice where the truth is known."""
     # The slice stays the same, whatever the threshold.
     index = None
@@ -105,7 +107,7 @@ def view_at(result: Segmentation, threshold: float, truth: np.ndarray | None) ->
     if index is not None:
         displayed = reslice(result, axis=0)
 
-    return View(
+    return PlaygroundContent(
         image=jpeg(render(displayed.image, index)),
         overlay=jpeg(render(displayed, index)),
         text=describe_as_html(result, truth),
