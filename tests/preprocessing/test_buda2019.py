@@ -1,7 +1,8 @@
-"""The published network is loaded safely, fed as its author fed it, and answers in the image's own place.
+"""The published network is loaded safely, fed as its author fed it, and answers in place.
 
-The expected values come from a literal re-statement of the author's code (dataset.py, utils.py, unet.py and
-inference.py of github.com/mateuszbuda/brain-segmentation-pytorch), without any function of preprocessing/buda2019.py.
+The expected values come from a literal re-statement of the author's code (dataset.py, utils.py,
+unet.py and inference.py of github.com/mateuszbuda/brain-segmentation-pytorch), without any function
+of preprocessing/buda2019.py.
 """
 
 import hashlib
@@ -18,11 +19,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from helpers import places
 from scipy import ndimage
 from skimage.exposure import rescale_intensity
 from skimage.transform import resize
+from torch.nn import functional
 
 from unet_helpers import download
 from unet_helpers.checks.view import View
@@ -43,7 +44,7 @@ SAMPLES = sorted((places.SAMPLES / "brain_flair").glob("*.tif"))
 
 
 def head(shape, seed=0, dtype=np.uint8) -> np.ndarray:
-    """(Z, Y, X, 3) noise in an ellipsoid off the centre, three different channels, dark noise around it."""
+    """Noise in an ellipsoid off the centre, three channels that differ, dark noise around it."""
     rng = np.random.default_rng(seed)
     z, y, x = np.ogrid[tuple(map(slice, shape))]
     centre, radius = np.array(shape) * (0.55, 0.45, 0.52), np.array(shape) * (0.4, 0.42, 0.3)
@@ -56,7 +57,7 @@ def head(shape, seed=0, dtype=np.uint8) -> np.ndarray:
 
 
 def literal(slices: np.ndarray, size: int, resized=None, drop: bool = True):
-    """The author's steps, one by one, for slices as read from the files: (z, 3, size, size) float32."""
+    """The author's steps, one by one, for slices as in the files: (z, 3, size, size) float32."""
     volume = np.array(slices[1:-1] if drop else slices)  # dataset.py
     volume[volume < np.max(volume) * 0.1] = 0  # crop_sample
     z_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=-1), axis=-1), axis=-1))
@@ -127,11 +128,11 @@ def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
     return predict_frames(model, View(image), settings, progress).probabilities
 
 
-# ---------------------------------------------------------------------------------- the network and its file
+# the network and its file
 
 
 def published_shapes() -> dict[str, tuple]:
-    """Name and shape of each tensor of the author's ``UNet(3, 1, init_features=32)``, listed by hand."""
+    """Name and shape of each tensor of the author's ``UNet(3, 1, init_features=32)``, by hand."""
     blocks = [
         ("encoder1.enc1", 3, 32),
         ("encoder2.enc2", 32, 64),
@@ -157,7 +158,7 @@ def published_shapes() -> dict[str, tuple]:
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, torch.Tensor]:
-    """A file's content of the published structure: seeded noise, with batch norms that are not the identity."""
+    """Tensors of the published structure: seeded noise, batch norms that are not the identity."""
     torch.manual_seed(0)
     tensors = UNet(3, 1, 32).state_dict()
     for name, tensor in tensors.items():
@@ -181,25 +182,25 @@ def test_the_network_computes_what_the_published_one_computes(tensors):
 
     def block(x, name):
         for i in "12":
-            x = F.conv2d(x, tensors[f"{name}conv{i}.weight"], padding=1)
+            x = functional.conv2d(x, tensors[f"{name}conv{i}.weight"], padding=1)
             norm = [
                 tensors[f"{name}norm{i}.{part}"]
                 for part in ("running_mean", "running_var", "weight", "bias")
             ]
-            x = F.relu(F.batch_norm(x, *norm))
+            x = functional.relu(functional.batch_norm(x, *norm))
         return x
 
     enc1 = block(x, "encoder1.enc1")
-    enc2 = block(F.max_pool2d(enc1, 2), "encoder2.enc2")
-    enc3 = block(F.max_pool2d(enc2, 2), "encoder3.enc3")
-    enc4 = block(F.max_pool2d(enc3, 2), "encoder4.enc4")
-    y = block(F.max_pool2d(enc4, 2), "bottleneck.bottleneck")
+    enc2 = block(functional.max_pool2d(enc1, 2), "encoder2.enc2")
+    enc3 = block(functional.max_pool2d(enc2, 2), "encoder3.enc3")
+    enc4 = block(functional.max_pool2d(enc3, 2), "encoder4.enc4")
+    y = block(functional.max_pool2d(enc4, 2), "bottleneck.bottleneck")
     for i, skip in (("4", enc4), ("3", enc3), ("2", enc2), ("1", enc1)):
-        y = F.conv_transpose2d(
+        y = functional.conv_transpose2d(
             y, tensors[f"upconv{i}.weight"], tensors[f"upconv{i}.bias"], stride=2
         )
         y = block(torch.cat((y, skip), dim=1), f"decoder{i}.dec{i}")
-    expected = torch.sigmoid(F.conv2d(y, tensors["conv.weight"], tensors["conv.bias"]))
+    expected = torch.sigmoid(functional.conv2d(y, tensors["conv.weight"], tensors["conv.bias"]))
     network = UNet(3, 1, 32).eval()
     network.load_state_dict(tensors)
     with torch.inference_mode():
@@ -304,7 +305,7 @@ def test_files_with_other_tensors_are_refused(tmp_path, tensors, change):
     assert len(str(caught.value)) < 600
 
 
-# -------------------------------------------------------------------------------------------- the way in
+# the way in
 
 
 @pytest.mark.parametrize(
@@ -398,11 +399,11 @@ def test_the_hub_example_feeds_a_near_constant_image():
     np.testing.assert_allclose(ours.std((0, 2, 3)), 1, atol=1e-4)
 
 
-# -------------------------------------------------------------------------------------------- the way back
+# the way back
 
 
 def ramps(x):
-    """(column + 0.5) / width, at every pixel: a straight line stays one under bilinear interpolation."""
+    """(column + 0.5) / width at every pixel: bilinear interpolation keeps a straight line."""
     n, _, height, width = x.shape
     return ((torch.arange(width) + 0.5) / width).expand(n, 1, height, width).contiguous()
 
@@ -487,7 +488,7 @@ def test_nifti_volumes_are_answered_in_their_own_orientation(order):
 
 
 def test_flips_average_the_answer_over_mirrored_slices():
-    volume, mask = lesion()
+    volume, _ = lesion()
     right = Stub(lambda x: ramps(x))
     plain = predict_published(right, from_array(volume), progress=False)
     flipped = predict_published(right, from_array(volume), progress=False, flips=4)
@@ -495,7 +496,7 @@ def test_flips_average_the_answer_over_mirrored_slices():
     assert np.ptp(flipped[0, 3, 30, 8:40]) < 1e-5
 
 
-# ------------------------------------------------------------------------------------- nothing to see, and notes
+# nothing to see, and notes
 
 
 def never(x):
@@ -572,7 +573,7 @@ def test_two_slices_are_both_answered():
     assert answer[0, 1].any()
 
 
-# -------------------------------------------------------------------------------------------------- as a whole
+# as a whole
 
 
 def test_the_whole_network_answers_a_picture(tensors):

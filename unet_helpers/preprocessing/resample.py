@@ -106,7 +106,7 @@ class Grid:
         )
 
     def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
-        """Add (K, *shape) to (K, Z, Y, X), in place; what lies outside the grid stays."""
+        """Add (K, *shape) to (K, Z, Y, X), in place; what lies more than a step outside stays."""
         block, first = self.covered_block(total.shape[1:])
         inverse = np.linalg.inv(self.matrix)
         # The edge's values are repeated once, so that voxels half a step beyond them have a value.
