@@ -1,6 +1,5 @@
 """HTTP servers on this computer, for what downloads."""
 
-import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,21 +25,3 @@ def serve(handler, port=0):
 def closed_port():
     with serve(BaseHTTPRequestHandler) as (address, _):
         return address
-
-
-@contextmanager
-def colab_sessions():
-    """Colab's /api/sessions on port 9000, which says where the notebook was opened from; the list to fill."""
-    answers: list = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answers).encode())
-
-        def log_message(self, *words):
-            pass
-
-    with serve(Handler, port=9000):
-        yield answers
