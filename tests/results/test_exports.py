@@ -4,85 +4,173 @@ import json
 import sys
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 import shapely
 from helpers.files import dicom
-from helpers.networks import make_network
+from helpers.results import disc, result_of_labels, result_of_mask
 
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.images.read import read_image
-from unet_helpers.results.exports import polygons
-from unet_helpers.results.measurements import in_words
-from unet_helpers.results.segmentation import Segmentation
-
-Y, X = np.mgrid[:80, :120]
-
-
-def disc(y, x, r):
-    return (Y - y) ** 2 + (X - x) ** 2 <= r**2
-
-
-def result_of(mask, axes=None, **more):
-    card = {
-        name: more.pop(name) for name in ("instance_method", "objects", "measures") if name in more
-    }
-    image = MedicalImage(
-        np.full(mask.shape, 7, np.uint8), axes or {2: "YX", 3: "ZYX"}[mask.ndim], **more
-    )
-    return Segmentation(
-        image, replace(make_network(1).card, **card), mask[None].astype(np.float32), 0.5
-    )
-
+from unet_helpers.results.export_labels import in_space, spacing_xyz
+from unet_helpers.results.export_outlines import appearances, polygons
+from unet_helpers.results.exports import EXPORTS
 
 RING = disc(40, 40, 20) & ~disc(40, 40, 8) & ~disc(28, 40, 2)
 
 
+def features_of(path) -> list[dict]:
+    return json.loads(path.read_text())["features"]
+
+
 def test_geojson_has_the_areas_of_the_pixels_holes_included(tmp_path):
-    result = result_of(RING | disc(20, 100, 9) | disc(70, 110, 0))
-    path = result.export(tmp_path / "a.geojson")
-    features = json.loads(path.read_text())["features"]
+    result = result_of_mask(RING | disc(20, 100, 9) | disc(70, 110, 0))
+    features = features_of(result.export(tmp_path / "a.geojson"))
     sizes = np.bincount(result.objects.flat)
     assert len(features) == 3
     for feature in features:
         shape = shapely.geometry.shape(feature["geometry"])
         assert shape.is_valid
         assert shape.area == sizes[feature["properties"]["object"]]
-        assert feature["properties"]["classification"] == {
-            "name": "class 1",
-            "color": [230, 159, 0],
-        }
-        assert feature["properties"]["objectType"] == "annotation"
-    assert (
-        max(len(f["geometry"]["coordinates"]) for f in features) == 3
-    )  # the ring and its two holes
+    # The ring and its two holes.
+    assert max(len(feature["geometry"]["coordinates"]) for feature in features) == 3
+
+
+def test_geojson_of_a_single_pixel(tmp_path):
+    mask = np.zeros((5, 6), bool)
+    mask[1, 3] = True
+    (feature,) = features_of(result_of_mask(mask).export(tmp_path / "a.geojson"))
+    (ring,) = feature["geometry"].pop("coordinates")
+    assert {tuple(corner) for corner in ring} == {(3, 1), (4, 1), (4, 2), (3, 2)}
+    assert ring[0] == ring[-1]
+    assert feature == {
+        "type": "Feature",
+        "geometry": {"type": "Polygon"},
+        "properties": {
+            "objectType": "annotation",
+            "name": "Object 1",
+            "object": 1,
+            "classification": {"name": "class 1", "color": [230, 159, 0]},
+        },
+    }
+
+
+def test_geojson_says_slice_and_frame_and_has_pieces_of_an_object_together(tmp_path):
+    """Two frames of three slices; the object is in two pieces that touch in the slice above."""
+    mask = np.zeros((2, 3, 5, 7), bool)
+    mask[1, 1, 2, 1] = True
+    mask[1, 1, 2, 5] = True
+    mask[1, 2, 2, 1:6] = True
+    features = features_of(result_of_mask(mask, "TZYX").export(tmp_path / "a.geojson"))
+    geometries = [feature["geometry"] for feature in features]
+    assert [geometry["type"] for geometry in geometries] == ["MultiPolygon", "Polygon"]
+    assert [geometry["plane"] for geometry in geometries] == [
+        {"c": -1, "z": 1, "t": 1},
+        {"c": -1, "z": 2, "t": 1},
+    ]
+    assert shapely.geometry.shape(geometries[0]).bounds == (1, 2, 6, 3)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
     mask = np.random.default_rng(seed).random((13, 17)) < 0.3 + seed / 40
-    union = shapely.geometry.MultiPolygon([(p[0], p[1:]) for p in polygons(mask)])
+    pieces = [(rings[0], rings[1:]) for rings in polygons(mask)]
+    union = shapely.geometry.MultiPolygon(pieces)
     assert union.is_valid
     assert union.area == mask.sum()
     for y, x in np.ndindex(mask.shape):
         assert union.contains(shapely.Point(x + 0.5, y + 0.5)) == mask[y, x]
 
 
+def test_outlines_have_corners_only():
+    (rings,) = polygons(np.ones((4, 6), bool))
+    (ring,) = rings
+    assert len(ring) == 5
+
+
+def test_objects_look_like_their_class():
+    labels = np.array([[2, 0, 1, 0, 2]])
+    result = result_of_labels(labels, 2, colors=("#FF0000", "#0000FF"))
+    looks = appearances(result)[1:]
+    assert [look.name for look in looks] == ["class 2", "class 1", "class 2"]
+    assert [look.colour for look in looks] == [(0, 0, 255), (255, 0, 0), (0, 0, 255)]
+
+
+def test_objects_without_a_class_look_like_the_card():
+    mask = np.zeros((20, 20), bool)
+    mask[10] = True
+    result = result_of_mask(mask, instance_method="membranes", title="Cells", colors=("#010203",))
+    looks = appearances(result)
+    assert len(looks) == int(result.objects.max()) + 1 == 3
+    assert {(look.name, look.colour) for look in looks} == {("Cells", (1, 2, 3))}
+
+
 def test_rois_load_in_roifile_one_an_object_and_slice(tmp_path):
     roifile = pytest.importorskip("roifile")
-    result = result_of(np.stack([disc(40, 40, 20), RING]))
+    result = result_of_mask(np.stack([disc(40, 40, 20), RING]))
     rois = roifile.roiread(result.export(tmp_path / "a.roi.zip"))
-    assert len(rois) == 2
+    assert [roi.name for roi in rois] == ["00001-0001-0001", "00001-0001-0002"]
     assert [roi.position for roi in rois] == [1, 2]
-    y, x = np.nonzero(disc(40, 40, 20))
-    assert (rois[0].left, rois[0].top, rois[0].right, rois[0].bottom) == (
-        x.min(),
-        y.min(),
-        x.max() + 1,
-        y.max() + 1,
-    )
+    assert [roi.z_position for roi in rois] == [1, 2]
+    assert [roi.t_position for roi in rois] == [1, 1]
+    assert [bytes(roi.stroke_color) for roi in rois] == [bytes((255, 230, 159, 0))] * 2
+    for roi in rois:
+        assert (roi.left, roi.top, roi.right, roi.bottom) == (20, 20, 61, 61)
     assert len(rois[1].coordinates(multi=True)) == 3
+
+
+def test_a_roi_has_the_corners_of_its_object(tmp_path):
+    roifile = pytest.importorskip("roifile")
+    mask = np.zeros((9, 9), bool)
+    mask[2:4, 3:8] = True
+    (roi,) = roifile.roiread(result_of_mask(mask).export(tmp_path / "a.roi.zip"))
+    assert roi.name == "00001"
+    assert roi.position == 0
+    corners = {(3, 2), (8, 2), (8, 4), (3, 4)}
+    assert {tuple(corner) for corner in roi.coordinates().tolist()} == corners
+
+
+def test_a_roi_with_a_hole_draws_both_rings_closed(tmp_path):
+    roifile = pytest.importorskip("roifile")
+    mask = np.ones((5, 5), bool)
+    mask[2, 2] = False
+    (roi,) = roifile.roiread(result_of_mask(mask).export(tmp_path / "a.roi.zip"))
+    outer, hole = (ring.tolist() for ring in roi.coordinates(multi=True))
+    assert {tuple(corner) for corner in outer} == {(0, 0), (5, 0), (5, 5), (0, 5)}
+    assert {tuple(corner) for corner in hole} == {(2, 2), (3, 2), (3, 3), (2, 3)}
+    path = roi.multi_coordinates.tolist()
+    # 0 x y moves, 1 x y draws a line, 4 closes: four corners a ring.
+    assert len(path) == 2 * (4 * 3 + 1)
+    assert path[0::3][:5] == [0, 1, 1, 1, 4]
+
+
+def test_rois_of_a_movie_say_their_frame(tmp_path):
+    roifile = pytest.importorskip("roifile")
+    result = result_of_mask(np.ones((2, 1, 4, 4), bool), "TZYX")
+    rois = roifile.roiread(result.export(tmp_path / "a.roi.zip"))
+    assert [roi.t_position for roi in rois] == [1, 2]
+    assert [roi.z_position for roi in rois] == [1, 1]
+    assert rois[1].name == "00002-0002-0001"
+
+
+def test_rois_replace_an_earlier_file(tmp_path):
+    roifile = pytest.importorskip("roifile")
+    path = result_of_mask(disc(20, 20, 5) | disc(50, 50, 5)).export(tmp_path / "a.roi.zip")
+    result_of_mask(disc(20, 20, 5)).export(path, overwrite=True)
+    assert [roi.name for roi in roifile.roiread(path)] == ["00001"]
+
+
+def corner_mask() -> np.ndarray:
+    """(Z, Y, X) = (4, 5, 6) bool: a box nearer to the first column, row and slice."""
+    mask = np.zeros((4, 5, 6), bool)
+    mask[1:3, 2:4, 1:5] = True
+    mask[0, 0, 0] = True
+    return mask
+
+
+AFFINE = np.array([[-0.5, 0, 0, 10], [0, -0.7, 0, 20], [0, 0, 2.0, 30], [0, 0, 0, 1]])
 
 
 @pytest.mark.parametrize("ending", [".seg.nrrd", ".nii.gz"])
@@ -90,24 +178,121 @@ def test_labels_keep_their_place_in_the_patient(tmp_path, ending):
     sitk = pytest.importorskip("SimpleITK")
     if ending == ".seg.nrrd":
         pytest.importorskip("slicerio")
-    mask = np.zeros((4, 5, 6), bool)  # (Z, Y, X)
-    mask[1:3, 2:4, 1:5] = True
-    affine = np.array([[-0.5, 0, 0, 10], [0, -0.7, 0, 20], [0, 0, 2.0, 30], [0, 0, 0, 1]])
-    result = result_of(mask, spacing=(2.0, 0.7, 0.5), affine=affine)
-    path = result.export(tmp_path / f"a{ending}")
-    read = sitk.ReadImage(str(path))
+    result = result_of_mask(corner_mask(), spacing=(2.0, 0.7, 0.5), affine=AFFINE)
+    read = sitk.ReadImage(str(result.export(tmp_path / f"a{ending}")))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read), result.labels)
     np.testing.assert_allclose(read.GetSpacing(), (0.5, 0.7, 2.0), rtol=1e-6)
-    np.testing.assert_allclose(
-        read.TransformIndexToPhysicalPoint((1, 2, 3)), (-9.5, -18.6, 36), rtol=1e-6
-    )  # LPS
+    # ITK counts to the left and back: both of the affine's first axes are reversed.
+    np.testing.assert_allclose(read.GetDirection(), np.eye(3).ravel(), atol=1e-6)
+    np.testing.assert_allclose(read.GetOrigin(), (-10, -20, 30), rtol=1e-6)
+    point = read.TransformIndexToPhysicalPoint((1, 2, 3))
+    np.testing.assert_allclose(point, (-9.5, -18.6, 36), rtol=1e-6)
+
+
+def test_3d_slicer_reads_names_colours_and_geometry_of_segments(tmp_path):
+    slicerio = pytest.importorskip("slicerio")
+    labels = np.zeros((4, 5, 6), int)
+    labels[1, 2, 3] = 1
+    labels[3, 0, 5] = 2
+    result = result_of_labels(labels, 2, affine=AFFINE, colors=("#FF0000", "#003300"))
+    path = result.export(tmp_path / "a.seg.nrrd")
+    read = slicerio.read_segmentation(str(path))
+    np.testing.assert_array_equal(read["voxels"], labels.T)
+    # Slicer's files count to the left and back (LPS), the affine to the right and front.
+    expected = [[0.5, 0, 0, -10], [0, 0.7, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]]
+    np.testing.assert_allclose(read["ijkToLPS"], expected)
+    first, second = read["segments"]
+    assert (first["name"], first["labelValue"], first["id"]) == ("class 1", 1, "Segment_1")
+    assert (second["name"], second["labelValue"], second["id"]) == ("class 2", 2, "Segment_2")
+    assert first["color"] == pytest.approx([1, 0, 0])
+    assert second["color"] == pytest.approx([0, 0.2, 0])
+    assert (first["layer"], first["nameAutoGenerated"]) == (0, False)
+
+
+def test_itk_snap_reads_names_and_colours(tmp_path):
+    labels = np.zeros((4, 5, 6), int)
+    result = result_of_labels(labels, 2, affine=AFFINE, colors=("#FF0000", "#003300"))
+    path = result.export(tmp_path / "a.nii.gz")
+    assert nib.load(path).header.get_xyzt_units()[0] == "mm"
+    assert (tmp_path / "a_labels.txt").read_text().splitlines() == [
+        '0 0 0 0 0 0 0 "Clear Label"',
+        '1 255 0 0 1 1 1 "class 1"',
+        '2 0 51 0 1 1 1 "class 2"',
+    ]
+
+
+def test_without_an_affine_rows_go_to_the_back_and_columns_to_the_left():
+    result = result_of_mask(corner_mask(), spacing=(2.0, 0.7, 0.5))
+    labels, affine = in_space(result)
+    np.testing.assert_array_equal(labels, result.labels.T)
+    np.testing.assert_array_equal(affine, np.diag([-0.5, -0.7, 2.0, 1.0]))
+
+
+def test_an_affine_that_is_not_finite_is_not_taken():
+    broken = np.full((4, 4), np.nan)
+    _, affine = in_space(result_of_mask(corner_mask(), affine=broken))
+    np.testing.assert_array_equal(affine, np.diag([-1, -1, 1, 1]))
+
+
+def test_a_single_image_lies_in_space_as_one_slice():
+    mask = corner_mask()[1]
+    labels, affine = in_space(result_of_mask(mask, spacing=(0.7, 0.5)))
+    np.testing.assert_array_equal(labels, mask.T[..., None])
+    np.testing.assert_array_equal(affine, np.diag([-0.5, -0.7, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("axes", "spacing", "expected"),
+    [
+        ("YX", None, (1, 1, 1)),
+        ("YX", (2.0, 3.0), (3, 2, 1)),
+        ("ZYX", (4.0, 2.0, 3.0), (3, 2, 4)),
+        ("XYZ", (3.0, 2.0, 4.0), (3, 2, 4)),
+    ],
+)
+def test_the_spacing_is_that_of_x_y_and_z(axes, spacing, expected):
+    image = MedicalImage(np.zeros((2,) * len(axes)), axes, spacing=spacing)
+    assert spacing_xyz(image) == expected
+
+
+@pytest.mark.parametrize("ending", [".seg.nrrd", ".nii.gz"])
+def test_a_movie_has_no_place_in_space(tmp_path, ending):
     if ending == ".seg.nrrd":
-        assert read.GetMetaData("Segment0_Name") == "class 1"
-        assert [float(v) for v in read.GetMetaData("Segment0_Color").split()] == pytest.approx(
-            [230 / 255, 159 / 255, 0]
-        )
-    else:
-        assert '1 230 159 0 1 1 1 "class 1"' in (tmp_path / "a_labels.txt").read_text()
+        pytest.importorskip("slicerio")
+    with pytest.raises(SaveError, match="A movie has no place in space"):
+        result_of_mask(corner_mask(), "TYX").export(tmp_path / f"a{ending}")
+
+
+def test_a_table_leaves_as_csv(tmp_path):
+    result = result_of_mask(RING)
+    path = result.export(tmp_path / "a.csv")
+    assert path.read_text() == result.measure().to_csv(index=False)
+
+
+@pytest.mark.parametrize("ending", EXPORTS)
+def test_no_export_replaces_a_file_unless_asked_to(tmp_path, ending):
+    path = tmp_path / f"A{ending.upper()}"
+    path.write_text("mine")
+    with pytest.raises(SaveError, match="exists already: pass overwrite=True"):
+        result_of_mask(RING).export(path)
+    assert path.read_text() == "mine"
+
+
+def test_the_second_file_of_an_export_replaces_nothing_either(tmp_path):
+    beside = tmp_path / "a_labels.txt"
+    beside.write_text("mine")
+    result = result_of_mask(RING)
+    with pytest.raises(SaveError, match=r"a_labels\.txt exists already"):
+        result.export(tmp_path / "a.nii.gz")
+    assert beside.read_text() == "mine"
+    assert not (tmp_path / "a.nii.gz").exists()
+    result.export(tmp_path / "a.nii.gz", overwrite=True)
+    assert beside.read_text().startswith('0 0 0 0 0 0 0 "Clear Label"')
+
+
+def test_an_unknown_ending_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(SaveError, match=r"x\.doc: no format ends so\. .* ends in \.geojson, "):
+        result_of_mask(RING).export(tmp_path / "x.doc")
 
 
 PATIENT = {
@@ -125,111 +310,77 @@ PATIENT = {
     "FrameOfReferenceUID": "1.4",
     "SeriesInstanceUID": "1.3",
 }
+GEOMETRY = {
+    "PixelSpacing": [0.7, 0.5],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "SliceThickness": 1.5,
+}
 
 
 def test_labels_of_a_series_become_a_dicom_segmentation_slice_by_slice(tmp_path):
     """One slice of six is missing, and the files lie in another order than the slices."""
-    highdicom, pydicom = pytest.importorskip("highdicom"), pytest.importorskip("pydicom")
-    geometry = {
-        "PixelSpacing": [0.7, 0.5],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-        "SliceThickness": 1.5,
-    }
-    (tmp_path / "series").mkdir()
+    highdicom = pytest.importorskip("highdicom")
+    pydicom = pytest.importorskip("pydicom")
+    series = tmp_path / "series"
+    series.mkdir()
     for name, i in enumerate([3, 0, 5, 1, 4]):
         pixels = np.full((24, 31), i, np.int16)
-        write = dicom(pixels, **PATIENT, **geometry, ImagePositionPatient=[-10, 20, 30 + 1.5 * i])
-        write(tmp_path / f"series/{name}.dcm")
-    image = read_image(tmp_path / "series")
+        position = [-10, 20, 30 + 1.5 * i]
+        write = dicom(pixels, **PATIENT, **GEOMETRY, ImagePositionPatient=position)
+        write(series / f"{name}.dcm")
+
+    image = read_image(series)
     labels = np.random.default_rng(0).integers(0, 3, image.pixels.shape)
-    card = replace(make_network(1).card, classes=("anterior", "posterior"))
-    result = Segmentation(
-        image, card, np.stack([labels == i for i in range(3)]).astype(np.float32), 0.5
-    )
+    result = replace(result_of_labels(labels, 2, classes=("anterior", "posterior")), image=image)
     read = highdicom.seg.segread(result.export(tmp_path / "a.dcm"))
+
     assert [read.get_segment_description(i).segment_label for i in (1, 2)] == [
         "anterior",
         "posterior",
     ]
-    for i, value in ((0, 0), (1, 1), (3, 3), (5, 5)):
-        source = next(
-            p
-            for p in (tmp_path / "series").iterdir()
-            if (pydicom.dcmread(p).pixel_array == value).all()
-        )
-        uid = [pydicom.dcmread(source).SOPInstanceUID]
-        np.testing.assert_array_equal(
-            read.get_pixels_by_source_instance(uid, combine_segments=True)[0], labels[i]
-        )
+    assert read.get_segment_description(1).algorithm_identification.name == "small"
+    assert (read.Manufacturer, read.ManufacturerModelName) == ("unet_helpers", "small")
+    for path in series.iterdir():
+        source = pydicom.dcmread(path)
+        value = int(source.pixel_array[0, 0])
+        # The missing slice 2 is filled in when the series is read.
+        found = read.get_pixels_by_source_instance([source.SOPInstanceUID], combine_segments=True)
+        np.testing.assert_array_equal(found[0], labels[value])
 
 
-def test_what_is_no_dicom_or_lacks_what_dicom_needs_is_refused_in_words(tmp_path, monkeypatch):
+def test_labels_of_one_dicom_file_become_a_dicom_segmentation(tmp_path):
+    highdicom = pytest.importorskip("highdicom")
+    pixels = np.arange(24 * 31, dtype=np.int16).reshape(24, 31)
+    write = dicom(pixels, **PATIENT, **GEOMETRY, ImagePositionPatient=[-10, 20, 30])
+    write(tmp_path / "x.dcm")
+    image = read_image(tmp_path / "x.dcm")
+    labels = (pixels % 7 == 0).astype(int).reshape(image.spatial_shape)
+    result = replace(result_of_labels(labels, 1), image=image)
+    read = highdicom.seg.segread(result.export(tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(read.pixel_array.squeeze(), labels.squeeze())
+
+
+def test_a_dicom_segmentation_is_only_of_dicom_files(tmp_path):
     pytest.importorskip("highdicom")
-    with pytest.raises(SaveError, match="a.dcm: only where the input was DICOM"):
-        result_of(RING).export(tmp_path / "a.dcm")
+    with pytest.raises(SaveError, match=r"a\.dcm: only where the input was DICOM files of one"):
+        result_of_mask(RING).export(tmp_path / "a.dcm")
+    twice = result_of_mask(np.stack([RING, RING]), header={0: "x.dcm", 1: "x.dcm"})
+    with pytest.raises(SaveError, match=r"a\.dcm: only where the input was DICOM files of one"):
+        twice.export(tmp_path / "a.dcm")
+
+
+def test_dicom_files_without_what_a_segmentation_needs_are_refused_in_words(tmp_path):
+    pytest.importorskip("highdicom")
     dicom(np.arange(80 * 120, dtype=np.uint16).reshape(80, 120))(tmp_path / "x.dcm")
-    result = replace(result_of(RING), image=read_image(tmp_path / "x.dcm"))
-    with pytest.raises(
-        SaveError, match="b.dcm: no DICOM segmentation of these files.*StudyInstanceUID"
-    ):
+    result = replace(result_of_mask(RING), image=read_image(tmp_path / "x.dcm"))
+    words = r"b\.dcm: no DICOM segmentation of these files.*StudyInstanceUID"
+    with pytest.raises(SaveError, match=words):
         result.export(tmp_path / "b.dcm")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.dcm"]
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "slicerio", None)
     with pytest.raises(SaveError, match="pip install slicerio"):
-        result.export(tmp_path / "c.seg.nrrd")
-    assert [p.name for p in tmp_path.iterdir()] == ["x.dcm"]
-
-
-def test_a_movie_is_measured_frame_by_frame_and_small_steps_in_micrometres():
-    table = result_of(np.stack([disc(40, 40, 10)] * 3), "TYX", spacing=(0.0005, 0.0005)).measure()
-    assert table.frame.tolist() == [0, 1, 2]
-    assert "volume_px" not in table
-    assert table.area_um2.tolist() == pytest.approx((table.area_px * 0.25).tolist())
-    assert {"centroid_y_px", "centroid_x_px", "eccentricity", "solidity", "perimeter_px"} <= set(
-        table
-    )
-
-
-def test_slicewise_objects_have_a_slice_and_cells_no_class():
-    walls = np.broadcast_to((X % 40 == 0) | (Y % 40 == 0), (2, 80, 120)).copy()
-    table = result_of(walls, instance_method="membranes", objects="slices").measure()
-    assert "class" not in table
-    assert table.slice.tolist() == [0] * 6 + [1] * 6
-    assert "area_px" in table
-
-
-def test_oblique_voxels_are_smaller_and_edges_are_said():
-    mask = np.zeros((4, 5, 6), bool)
-    mask[1:3, :2, 1:5] = True
-    affine = np.array([[1, 0.6, 0, 0], [0, 0.8, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1]])
-    table = result_of(mask, spacing=(2.0, 1.0, 1.0), affine=affine).measure()
-    assert table.volume_mm3.tolist() == pytest.approx([16 * 2 * 0.8])
-    assert table.touches_edge.tolist() == ["yes"]
-
-
-def test_vessels_have_a_length_a_width_and_a_tortuosity():
-    line = np.zeros((80, 120), bool)
-    line[38:43, 10:110] = True
-    result = result_of(line, measures="tree")
-    values = result.summary()
-    assert values["length"][0] == pytest.approx(100, abs=6)
-    assert values["mean width"][0] == pytest.approx(5, abs=1.1)
-    assert values["tortuosity"][0] == pytest.approx(1, abs=0.02)
-    assert values["of the field"] == (pytest.approx(100 * line.mean()), "%")
-    assert in_words(values).startswith("5.21 % of the field, length 9")
-
-
-def test_names_are_looked_at_before_anything_is_computed(tmp_path, monkeypatch):
-    result = result_of(RING)
-    result.save(tmp_path, formats=(".geojson",))
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    fresh = result_of(RING)
-    monkeypatch.setattr(
-        "unet_helpers.results.objects.find_objects", lambda r: pytest.fail("computed first")
-    )
-    with pytest.raises(SaveError, match="already holds"):
-        fresh.save(tmp_path)
-    with pytest.raises(SaveError, match="no format"):
-        fresh.save(tmp_path / "b", formats=(".doc",))
-    with pytest.raises(SaveError, match="exists already"):
-        fresh.export(next(tmp_path.glob("*.geojson")))
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        result_of_mask(RING).export(tmp_path / "c.seg.nrrd")
+    assert list(tmp_path.iterdir()) == []

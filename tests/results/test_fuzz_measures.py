@@ -1,74 +1,114 @@
-"""Thousands of tilings and pairs of masks (Hypothesis), against statements about sets of pixels."""
+"""Thousands of pairs of masks (Hypothesis), against statements about sets of pixels."""
 
 import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unet_helpers.inference.tiles import spans
 from unet_helpers.results import metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-
-@settings(max_examples=1500, deadline=None, derandomize=True, database=None)
-@given(length=st.integers(1, 5000), tile=st.floats(2, 3000), share=st.floats(0, 1))
-def test_tiles_cover_every_pixel_once(length, tile, share):
-    """Shares sum to 1, no tile is larger than asked for, and none leaves a gap."""
-    overlap = share * (tile - 1)
-    assume(length / (tile - overlap) < 400)
-    total = np.zeros(length)
-    for where, weights in spans(length, tile, overlap):
-        assert len(weights) == where.stop - where.start <= np.ceil(tile)
-        assert where.start >= 0
-        total[where] += weights
-    np.testing.assert_allclose(total, 1, atol=1e-4)
+Pixels = set[tuple[int, int]]
 
 
-def outline(mask: set) -> list:
-    beside = lambda y, x: {(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)}
-    return [place for place in mask if not beside(*place) <= mask]
+def pixels_of(mask: np.ndarray) -> Pixels:
+    """The places above 0."""
+    return {(int(y), int(x)) for y, x in np.argwhere(mask > 0)}
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True, database=None)
-@given(
-    shape=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    seed=st.integers(0, 10**6),
-    ids=st.integers(1, 4),
-)
-def test_metrics_are_what_their_definitions_say(shape, seed, ids):
-    """0 to 1, symmetric where they should be, and equal to a statement about sets of pixels."""
-    random = np.random.default_rng(seed)
-    truth, answer = (
-        random.integers(0, ids, shape, endpoint=True) * (random.random(shape) < 0.7) for _ in "ab"
-    )
-    a, b = (set(map(tuple, np.argwhere(m > 0).tolist())) for m in (truth, answer))
-    assert metrics.dice(truth, answer) == pytest.approx(
-        2 * len(a & b) / (len(a) + len(b)) if a or b else 1
-    )
-    assert metrics.iou(truth, answer) == pytest.approx(len(a & b) / len(a | b) if a or b else 1)
-    assert metrics.sensitivity(truth, answer) == pytest.approx(len(a & b) / len(a) if a else 1)
+def outline_of(pixels: Pixels) -> Pixels:
+    """The places that have a neighbour which is none of them."""
+    outline = set()
+    for y, x in pixels:
+        neighbours = {(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)}
+        if not neighbours <= pixels:
+            outline.add((y, x))
+    return outline
+
+
+def largest_distance(start: Pixels, end: Pixels) -> float:
+    """From a place of ``start`` to the nearest one of ``end``, where that is largest."""
+    return max(min(np.hypot(y - v, x - u) for v, u in end) for y, x in start)
+
+
+def pairs_above(truth: np.ndarray, answer: np.ndarray, threshold: float) -> tuple[int, int]:
+    """How many pairs of objects have an IoU above the threshold, and how many objects there are."""
+    true_ids = np.unique(truth[truth > 0])
+    found_ids = np.unique(answer[answer > 0])
+    pairs = 0
+    for true_id, found_id in itertools.product(true_ids, found_ids):
+        shared = np.sum((truth == true_id) & (answer == found_id))
+        union = np.sum((truth == true_id) | (answer == found_id))
+        pairs += int(shared / union > threshold)
+    return pairs, len(true_ids) + len(found_ids)
+
+
+@st.composite
+def label_images(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Two (H, W) label images of one shape."""
+    shape = draw(st.tuples(st.integers(1, 7), st.integers(1, 7)))
+    highest = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+
+    def random_labels() -> np.ndarray:
+        return rng.integers(0, highest, shape, endpoint=True) * (rng.random(shape) < 0.7)
+
+    return random_labels(), random_labels()
+
+
+thousands = settings(max_examples=2000, deadline=None, derandomize=True, database=None)
+
+
+@thousands
+@given(label_images())
+def test_overlaps_are_those_of_sets(images):
+    truth, answer = images
+    a = pixels_of(truth)
+    b = pixels_of(answer)
+    both_empty = not a and not b
+    expected_dice = 1 if both_empty else 2 * len(a & b) / (len(a) + len(b))
+    expected_iou = 1 if both_empty else len(a & b) / len(a | b)
+    expected_sensitivity = len(a & b) / len(a) if a else 1
+    assert metrics.dice(truth, answer) == pytest.approx(expected_dice)
+    assert metrics.iou(truth, answer) == pytest.approx(expected_iou)
+    assert metrics.sensitivity(truth, answer) == pytest.approx(expected_sensitivity)
+
+
+@thousands
+@given(label_images())
+def test_metrics_without_a_direction_are_symmetric(images):
+    truth, answer = images
     for metric in (metrics.dice, metrics.iou, metrics.surface_distance):
         assert metric(truth, answer) == pytest.approx(metric(answer, truth), nan_ok=True)
+
+
+@thousands
+@given(label_images())
+def test_the_largest_surface_distance_is_that_of_all_pairs_of_outline_pixels(images):
+    truth, answer = images
+    a = outline_of(pixels_of(truth))
+    b = outline_of(pixels_of(answer))
     if a and b:
-        far = lambda p, q: max(min(np.hypot(*np.subtract(i, j)) for j in q) for i in p)
-        both = outline(a), outline(b)
-        assert metrics.surface_distance(truth, answer, percentile=100) == pytest.approx(
-            max(far(*both), far(*both[::-1]))
-        )
-    ious = [
-        np.sum((truth == i) & (answer == j)) / np.sum((truth == i) | (answer == j))
-        for i, j in itertools.product(np.unique(truth[truth > 0]), np.unique(answer[answer > 0]))
-    ]
-    found, hits = (
-        len(np.unique(truth[truth > 0])) + len(np.unique(answer[answer > 0])),
-        np.sum(np.array(ious) > 0.6),
-    )
-    ours = metrics.average_precision(truth, answer, [0.6])
-    assert ours == pytest.approx(hits / (found - hits) if found else 1)
-    assert metrics.average_precision(answer, truth, [0.6]) == pytest.approx(ours)
-    rand = metrics.rand_v(truth, answer)
-    assert 0 <= rand <= 1 + 1e-9
+        expected = max(largest_distance(a, b), largest_distance(b, a))
+        assert metrics.surface_distance(truth, answer, percentile=100) == pytest.approx(expected)
+
+
+@thousands
+@given(label_images())
+def test_average_precision_counts_pairs(images):
+    truth, answer = images
+    pairs, objects = pairs_above(truth, answer, 0.6)
+    expected = pairs / (objects - pairs) if objects else 1
+    assert metrics.average_precision(truth, answer, [0.6]) == pytest.approx(expected)
+    assert metrics.average_precision(answer, truth, [0.6]) == pytest.approx(expected)
+
+
+@thousands
+@given(label_images())
+def test_rand_v_lies_between_0_and_1_and_is_1_for_equal_images(images):
+    truth, answer = images
+    assert 0 <= metrics.rand_v(truth, answer) <= 1 + 1e-9
     assert metrics.rand_v(truth, truth) == pytest.approx(1)

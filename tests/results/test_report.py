@@ -1,7 +1,13 @@
-"""The report in headless Chromium, opened from disk, with every request refused."""
+"""The report: what is in the page, and the page in headless Chromium, offline."""
 
+import base64
+import hashlib
+import html
+import json
 import os
+import re
 import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +18,8 @@ from PIL import Image
 
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
-from unet_helpers.results.report import report_index
+from unet_helpers.images.stack import as_displayed
+from unet_helpers.results.report import image_that_fits, page_of, report_index
 from unet_helpers.results.segmentation import Segmentation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -162,42 +169,241 @@ def test_no_barrier_is_found_by_axe(browser, tmp_path, kind, scheme):
     assert [(v["id"], [n["html"][:100] for n in v["nodes"]]) for v in found["violations"]] == []
 
 
-def test_a_report_is_small_holds_no_address_to_load_and_is_not_overwritten(tmp_path):
-    noise = np.random.default_rng(0)
-    probabilities = noise.random((1, 1024, 1024), np.float32) ** 8
-    result = result_of(probabilities[:, :, :], threshold=0.999)
-    result = replace(
-        result, image=MedicalImage(noise.integers(0, 255, (1024, 1024, 3)).astype(np.uint8), "YXC")
-    )
-    path = result.report(tmp_path / "a.html")
+def facts_of(result) -> dict:
+    """What the page's JavaScript knows."""
+    text = page_of(result)
+    start = text.index('id="facts">') + len('id="facts">')
+    return json.loads(text[start : text.index("</script>", start)])
+
+
+def array_of(result, name: str, dtype: str = "u1") -> np.ndarray:
+    """One of the page's arrays, unpacked as the browser does."""
+    text = page_of(result)
+    start = text.index(f'id="array-{name}">') + len(f'id="array-{name}">')
+    packed = base64.b64decode(text[start : text.index("</script>", start)])
+    return np.frombuffer(zlib.decompress(packed), dtype)
+
+
+def test_every_step_of_the_slider_gives_the_mask_of_that_threshold():
+    result = RESULTS["image"]()
+    facts = facts_of(result)
+    steps = np.array(facts["steps"], np.float32)
+    assert len(steps) == 202
+    assert (steps[0], steps[-1]) == (0, 1)
+    assert steps[facts["threshold"]] == np.float32(0.333)
+
+    levels = array_of(result, "levels").reshape(result.labels.shape)
+    for step in (1, 60, facts["threshold"], 100, 199, 201):
+        expected = replace(result, threshold=float(steps[step])).labels > 0
+        np.testing.assert_array_equal(levels >= step, expected)
+
+
+def test_a_threshold_that_is_a_step_already_is_no_further_one():
+    assert len(facts_of(RESULTS["stack"]())["steps"]) == 201
+
+
+def test_facts_of_a_single_image():
+    facts = facts_of(RESULTS["image"]())
+    expected = {
+        "shape": [1, 120, 160],
+        "shown": [120, 160],
+        "channels": 1,
+        "spacing": [1.0, 1.0, 1.0],
+        "wide": False,
+        "frame": 1,
+        "own": {"shape": [120, 160], "start": 0, "steps": [0, 160, 1]},
+        "planes": False,
+        "method": "components",
+        "body": False,
+        "classes": ["class 1"],
+        "colors": ["#E69F00"],
+        "share": 0.0,
+    }
+    assert {name: facts[name] for name in expected} == expected
+    assert facts["name"].endswith("_small")
+
+
+def test_facts_of_a_volume_say_where_its_displayed_pixels_lie_in_the_file():
+    result = RESULTS["volume"]()
+    facts = facts_of(result)
+    assert facts["shape"] == [36, 30, 24]
+    assert facts["spacing"] == [2.0, 1.0, 1.0]
+    assert facts["planes"]
+    assert facts["body"]
+    assert facts["frame"] == 36
+    assert facts["own"]["shape"] == [24, 30, 36]
+
+    slices, rows, columns = np.indices(facts["shape"])
+    own = facts["own"]
+    down, back, left = own["steps"]
+    index = own["start"] + slices * down + rows * back + columns * left
+    expected = as_displayed(result.image, result.labels)
+    np.testing.assert_array_equal(result.labels.reshape(-1)[index], expected)
+
+
+def test_facts_of_a_movie_say_how_many_slices_a_frame_has():
+    facts = facts_of(RESULTS["movie"]())
+    assert (facts["shape"], facts["frame"], facts["planes"]) == ([4, 40, 50], 1, False)
+    volumes = result_of(blobs((2, 3, 20, 30)), "TZYX")
+    assert facts_of(volumes)["frame"] == 3
+    stack = result_of(blobs((3, 20, 30)), "ZYX", spacing=(3.0, 2.0, 1.0))
+    assert facts_of(stack)["spacing"] == [3.0, 2.0, 1.0]
+    assert facts_of(stack)["planes"]
+
+
+def test_a_single_image_with_a_spacing_has_one_for_rows_and_columns():
+    assert facts_of(result_of(blobs((20, 30)), spacing=(2.0, 3.0)))["spacing"] == [1.0, 2.0, 3.0]
+
+
+def test_classes_and_objects_are_as_displayed():
+    result = RESULTS["classes"]()
+    classes = array_of(result, "classes").reshape(result.labels.shape)
+    np.testing.assert_array_equal(classes, 1 + result.probabilities[1:].argmax(0))
+    objects = array_of(result, "objects", "<u2").reshape(result.labels.shape)
+    np.testing.assert_array_equal(objects, result.objects)
+    assert 'id="array-classes"' not in page_of(RESULTS["image"]())
+
+
+@pytest.mark.parametrize(
+    ("highest", "dtype", "wide"), [(65535, "<u2", False), (65536, "<u4", True)]
+)
+def test_ids_take_four_bytes_where_two_are_too_few(highest, dtype, wide):
+    result = result_of(np.ones((1, 4, 6), np.float32))
+    ids = np.zeros((4, 6), np.int32)
+    ids[1, 2] = highest
+    result.__dict__["objects"] = ids
+    assert array_of(result, "objects", dtype).tolist() == ids.reshape(-1).tolist()
+    assert facts_of(result)["wide"] is wide
+
+
+def test_colour_is_shown_with_three_channels():
+    pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    result = result_of(np.zeros((1, 5, 7), np.float32))
+    result = replace(result, image=MedicalImage(pixels, "YXC"))
+    assert facts_of(result)["channels"] == 3
+    np.testing.assert_array_equal(array_of(result, "pixels"), pixels.reshape(-1))
+
+
+def test_an_image_is_shrunk_until_the_page_is_small_enough_and_the_page_says_so(monkeypatch):
+    result = RESULTS["image"]()
+    whole = image_that_fits(result.image, bytes_taken=0)
+    assert (whole.size, whole.shrink) == ((120, 160), 1)
+
+    limit = len(image_that_fits(result.image, bytes_taken=0).packed)
+    monkeypatch.setattr("unet_helpers.results.report.MAX_BYTES_OF_IMAGE", limit)
+    assert image_that_fits(result.image, bytes_taken=0).shrink == 1
+    assert image_that_fits(result.image, bytes_taken=1).shrink == 2
+    assert image_that_fits(result.image, bytes_taken=1).size == (60, 80)
+    smallest = image_that_fits(result.image, bytes_taken=10**9)
+    assert (smallest.size, smallest.shrink) == ((8, 10), 16)
+    assert re.search(r"is shown \d+ times smaller; mask and numbers are not\.", page_of(result))
+
+
+def test_a_volume_may_take_more_than_an_image(monkeypatch):
+    monkeypatch.setattr("unet_helpers.results.report.MAX_BYTES_OF_IMAGE", 0)
+    assert image_that_fits(RESULTS["volume"]().image, bytes_taken=0).shrink == 1
+    monkeypatch.setattr("unet_helpers.results.report.MAX_BYTES_OF_VOLUME", 0)
+    assert image_that_fits(RESULTS["volume"]().image, bytes_taken=0).shrink == 16
+
+
+def test_a_report_is_small_and_holds_no_address_to_load(tmp_path):
+    rng = np.random.default_rng(0)
+    result = result_of(rng.random((1, 1024, 1024), np.float32) ** 8, threshold=0.999)
+    pixels = rng.integers(0, 255, (1024, 1024, 3)).astype(np.uint8)
+    path = replace(result, image=MedicalImage(pixels, "YXC")).report(tmp_path / "a.html")
     text = path.read_text()
     assert path.stat().st_size < 5e6
     assert "times smaller" in text
     assert "default-src 'none'" in text
     assert not any(word in text for word in (" src=", "@import", "url(", "fetch("))
+
+
+def test_scripts_and_styles_are_those_that_the_page_allows():
+    text = page_of(RESULTS["image"]())
+    for tag in ("script", "style"):
+        start = text.rindex(f"<{tag}>") + len(f"<{tag}>")
+        content = text[start : text.index(f"</{tag}>", start)]
+        sha256 = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{sha256}'" in text.replace("&#39;", "'").replace("&#43;", "+")
+
+
+def test_a_report_is_not_overwritten_unless_asked(tmp_path):
+    result = result_of(blobs((20, 30)))
+    path = result.report(tmp_path / "a.html")
+    before = path.read_text("utf-8")
     with pytest.raises(SaveError, match="exists already"):
         result.report(path)
-    assert 'href="./a.html"' in report_index(tmp_path).read_text()
-    report_index(tmp_path)
+    assert path.read_text("utf-8") == before
+    other = result_of(blobs((20, 30), seed=5))
+    assert other.report(path, overwrite=True).read_text("utf-8") != before
+
+
+def test_an_index_links_every_report_in_a_folder(tmp_path):
+    result = result_of(blobs((20, 30)))
+    for name in ("b.html", "a & b.html"):
+        result.report(tmp_path / name)
+    path = report_index(str(tmp_path))
+    assert path == tmp_path / "index.html"
+    text = path.read_text("utf-8")
+    links = re.findall(r'href="(.*?)">(.*?)</a>', text)
+    assert links == [("./a%20%26%20b.html", "a &amp; b.html"), ("./b.html", "b.html")]
+    # Written once more, it does not link itself.
+    assert report_index(tmp_path).read_text("utf-8") == text
+
+
+def test_an_index_replaces_no_file_of_another_program(tmp_path):
+    result_of(blobs((20, 30))).report(tmp_path / "a.html")
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(SaveError, match="another program"):
         report_index(tmp_path)
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_an_index_of_no_reports_is_refused(tmp_path):
+    with pytest.raises(SaveError, match="holds no report"):
+        report_index(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_and_notes_are_escaped(tmp_path):
-    text = RESULTS["image"]().report(tmp_path / "a.html").read_text()
+    text = RESULTS["image"]().report(tmp_path / "a.html").read_text("utf-8")
     assert "<img" not in text
     assert "<b>" not in text
     assert "<script>alert" not in text
     assert "&lt;img" in text
 
 
-def test_a_long_table_is_cut_and_the_page_says_so(tmp_path, monkeypatch):
-    """The manifest in the page counted the rows shown, not the objects."""
-    monkeypatch.setattr("unet_helpers.results.report.MAX_ROWS", 2)
+def test_warnings_notes_and_the_summary_are_in_the_page():
+    result = result_of(np.zeros((1, 20, 30), np.float32))
+    text = html.unescape(page_of(result))
+    assert f"<strong>Warning:</strong> {result.explain()}</p>" in text
+    assert "<strong>Warning:</strong> A <b>doubt</b>.</p>" in text
+    assert "20 × 30 pixels. At the threshold 0.5: 0 objects." in text
+
+
+def test_rows_of_the_table_are_rounded_to_four_places():
+    result = result_of(blobs((64, 64)), spacing=(0.123456, 0.1))
+    facts = facts_of(result)
+    table = result.measure()
+    assert facts["columns"] == list(table)
+    assert len(facts["rows"]) == len(table)
+    first = dict(zip(facts["columns"], facts["rows"][0], strict=True))
+    assert first["area_mm2"] == round(table.area_mm2[0], 4)
+    assert first["area_px"] == table.area_px[0]
+
+
+def test_a_long_table_is_cut_and_the_page_says_so(monkeypatch):
+    """The manifest in the page counts the objects, not the rows shown."""
     result = result_of(blobs((64, 64)))
     count = len(result.measure())
     assert count > 2
-    page = result.report(tmp_path / "a.html").read_text("utf-8")
+    assert "The table below holds" not in page_of(result)
+
+    monkeypatch.setattr("unet_helpers.results.report.MAX_ROWS", count)
+    assert "The table below holds" not in page_of(result)
+
+    monkeypatch.setattr("unet_helpers.results.report.MAX_ROWS", 2)
+    page = page_of(result)
     assert f"first 2 of {count} rows" in page
     assert f"<dt>objects</dt><dd>{count}</dd>" in page
+    assert [row[0] for row in facts_of(result)["rows"]] == [1, 2]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def explain(result: Segmentation) -> str:
-    """Say why the answer is empty, full or unusual, and what to try; '' where it is none of these."""
+    """Say why the answer is empty, full or unusual, and what to try; '' where it is not."""
     share = np.count_nonzero(result.labels) / result.labels.size
     least, most = result.card.usual_share
 

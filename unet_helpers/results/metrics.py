@@ -103,7 +103,8 @@ def sensitivity(truth: np.ndarray, answer: np.ndarray) -> float:
 
 def precision(truth: np.ndarray, answer: np.ndarray) -> float:
     """Return the share of the found pixels that are true, 0 to 1."""
-    return sensitivity(answer, truth)
+    true_mask, found_mask = masks_of(truth, answer)
+    return sensitivity(found_mask, true_mask)
 
 
 def surface_distance(

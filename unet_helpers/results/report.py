@@ -264,15 +264,11 @@ def report_index(folder: str | Path) -> Path:
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> import numpy as np
     >>> import unet_helpers as uh
-    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-    >>> ones = np.ones((1, 8, 8), np.float32)
-    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], ones, threshold=0.5)
+    >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
     >>> with TemporaryDirectory() as folder:
-    ...     path = result.report(Path(folder) / "first.html")
+    ...     path = result.report(f"{folder}/first.html")
     ...     uh.report_index(folder).name
     'index.html'
     """

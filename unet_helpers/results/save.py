@@ -14,8 +14,8 @@ from PIL import Image, ImageColor
 
 from ..errors import SaveError
 from ..images.image import MedicalImage
+from ..images.nifti import write_nifti
 from ..images.tiff import write_ome_tiff
-from ..images.volumes import write_nifti
 from ..networks.engine import precision
 from ..version import __version__
 from .exports import EXPORTS
@@ -195,7 +195,7 @@ def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:
     with the same affine, codes and units; a DICOM series too, since its slices lie in space. Arrays
     give .npy; stacks, and images whose spacing is known, OME-TIFF; others PNG.
     """
-    if image.axes == "XYZ" or image.affine is not None:
+    if image.lies_in_space:
         return write_nifti(image, values, stem.with_name(f"{stem.name}.nii.gz"))
 
     if image.path is None:

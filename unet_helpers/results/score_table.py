@@ -36,16 +36,14 @@ def score_table(result: Segmentation, truth: np.ndarray) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import unet_helpers as uh
-    >>> probabilities = np.zeros((1, 8, 8), np.float32)
-    >>> probabilities[0, 2:6, 2:6] = 1
-    >>> image = uh.MedicalImage(np.zeros((8, 8), np.uint8), "YX")
-    >>> result = uh.Segmentation(image, uh.MODELS["lungs"], probabilities, threshold=0.5)
-    >>> truth = np.zeros((8, 8), np.uint8)
-    >>> truth[2:6, 4:8] = 1
-    >>> float(uh.score_table(result, truth)["Dice"].iloc[0])
-    0.5
+    >>> truth = uh.read_image(uh.sample("fluorescence", ground_truth=True)).pixels
+    >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
+    >>> table = uh.score_table(result, truth)
+    >>> list(table.columns)[:4]
+    ['Dice', 'IoU', 'Sensitivity', 'Precision']
+    >>> table["Dice"].round(1).tolist()
+    [0.9]
     """
     truth, labels = same_shape(truth, result.labels)
     masks = masks_by_name(result, truth, labels)

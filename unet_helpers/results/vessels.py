@@ -14,8 +14,7 @@ from scipy.ndimage import convolve, distance_transform_edt
 from skimage.measure import label, regionprops
 from skimage.morphology import skeletonize
 
-from ..images.stack import as_displayed, to_stack
-from ..preprocessing.field_of_view import field_of_view
+from ..images.stack import as_displayed
 from .units import PixelSize, pixel_size
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def summary_of_tree(result: Segmentation) -> dict[str, tuple[float, str]]:
     lines = [centre_line(mask) for mask in masks]
 
     vessel_area = int(np.count_nonzero(masks))
-    field_area = sum(int(field_of_view(pixels).sum()) for pixels in to_stack(image).pixels)
+    field_area = sum(int(result.view.field_of_view(i).sum()) for i in range(len(masks)))
     length = sum(line.length for line in lines)
     widths = np.concatenate([line.widths for line in lines])
     branches = [branch for line in lines for branch in line.branches]
