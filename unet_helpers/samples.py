@@ -37,11 +37,11 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
 
     Parameters
     ----------
-    name
+    name : str
         A name in the first column of ``list_samples()``.
-    ground_truth
+    ground_truth : bool
         Whether to give the expert's mask instead of the image.
-    progress
+    progress : bool
         Whether a bar shows the progress of a download.
 
     Returns
@@ -83,7 +83,7 @@ def samples_at_hand(card: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    card
+    card : str, optional
         Only samples for the network of this name; by default all.
 
     Returns

@@ -24,7 +24,7 @@ def upload(folder: str | Path = "uploads") -> list[Path]:
 
     Parameters
     ----------
-    folder
+    folder : str or Path
         Where the files are kept; it is made if it is not there.
 
     Returns
@@ -69,9 +69,9 @@ def take_away(folder: str | Path = "results", name: str = "results.zip") -> Path
 
     Parameters
     ----------
-    folder
+    folder : str or Path
         The folder that results were saved to.
-    name
+    name : str
         The name of the zip file, which is written beside the folder.
 
     Returns
@@ -126,11 +126,11 @@ def describe_figures(width: int = 940, density: float = 1.4, quality: int = 72) 
 
     Parameters
     ----------
-    width
+    width : int
         The largest width of a figure on the page, in px; that of a notebook's column by default.
-    density
+    density : float
         Stored px per px on the page, more than 1 for dense screens.
-    quality
+    quality : int
         Quality of the JPEG, 1 to 95. With the default this course's notebook stays below 3 MB.
 
     Examples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,13 +41,24 @@ OPERATIONS = {
 MAP_COLOR = "#A6D3F2"
 LEVEL_COLOR = "#595959"
 
-# Lengths, in units of the drawing: the two convolutions of a block are one unit apart each, and
-# blocks begin two units apart.
-FIRST_HEIGHT = 1.7  # of a map of level 1
-SHRINKING = 0.72  # of the height from level to level; a half would leave nothing of level 5
-GAP = 0.85  # between two levels
+# Lengths are in units of the drawing: from a map to the next of its block it is one unit.
+
+# Height of a map of level 1.
+FIRST_HEIGHT = 1.7
+
+# Of the height, from level to level. A half, as in the network, would leave nothing of level 5.
+SHRINKING = 0.72
+
+# Height of the gap between two levels.
+GAP = 0.85
+
+# From the first map of a block to the first of the next one, if both were of one level.
 BLOCK_STEP = 2
+
+# Width of image and answer beside the U.
 PICTURE_WIDTH = 2.9
+
+# Points.
 FONT_SIZE = 11
 
 
@@ -93,7 +105,7 @@ class Drawing:
         style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
         self.ax.annotate("", end, start, arrowprops=style)
 
-    def size_below(self, x: float, level: int, shape: torch.Size) -> None:
+    def size_below(self, x: float, level: int, shape: Sequence[int]) -> None:
         """Write 'height × width' below the maps of a block."""
         words = " × ".join(str(n) for n in shape)
         y = self.levels[level].bottom - 0.08
@@ -209,7 +221,7 @@ def draw_blocks(
             size_x = x
         elif is_decoder:
             size_x = x + 2
-        drawing.size_below(size_x, level, torch.Size(shape))
+        drawing.size_below(size_x, level, shape)
 
         place = drawing.levels[level]
         output_x = x + 2
