@@ -70,3 +70,13 @@ def test_only_convolutions_are_kept_in_half_precision(saved):
     for name, tensor in network.state_dict().items():
         expected = tensor.half().float() if tensor.dim() == 4 else tensor
         assert torch.equal(loaded.state_dict()[name], expected), name
+
+
+def test_a_network_that_was_made_for_inference_is_saved_and_answers_the_same(tmp_path):
+    """Its batch norms are folded away, as those of all that load_model and fine_tune return."""
+    model = uh.load_model("lungs", engine="torch")
+    uh.save_model(model, tmp_path / "mine.safetensors")
+    again = uh.load_model(tmp_path / "mine.safetensors", engine="torch")
+    x = torch.rand(1, 1, 32, 48)
+    with torch.inference_mode():
+        assert torch.equal(again(x), model(x))

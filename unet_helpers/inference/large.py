@@ -19,7 +19,7 @@ from ..images.image import MedicalImage, noted
 from ..images.lazy import open_lazily
 from ..images.tiff import write_ome_tiff
 from ..networks.cards import ModelCard
-from ..networks.engine import COMPILED, INTEGERS, engine_of
+from ..networks.engine import INT8_NOTE, engine_of, forget_compiled
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..preprocessing.intensities import select_channels
@@ -175,7 +175,7 @@ def segment_large(
             objects = on_disk(scratch, "int32", extent)
 
             predict(network, prepared, answer, choices.flips, progress=progress, tile=TILE)
-            COMPILED.pop(network, None)  # would hold memory for its next image
+            forget_compiled(network)
 
             numbers, table = find_objects_by_blocks(blank, answer, labels, objects)
             unchanged = np.arange(256, dtype=np.uint8)
@@ -212,7 +212,7 @@ def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
             f"scale and levels are those of {WINDOW} × {WINDOW} px, where contrast is highest",
         )
     if engine_of(network) == "int8":
-        window = noted(window, INTEGERS)
+        window = noted(window, INT8_NOTE)
     return LargeImage(pixels=pixels, window=window)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView, width_of
 from ..preprocessing.prepare import prepare
-from ..preprocessing.resample import TOLERANCE, highest_contrast_window, resize_channels
+from ..preprocessing.resample import SPACING_TOLERANCE, highest_contrast_window, resize_channels
 from .tiles import predict
 
 # Working px per px: enlarged further, an image shows no more detail.
@@ -129,7 +129,7 @@ def scale_at(
 def zooms_of_spacing(spacing: Sequence[float], working_spacing: float) -> tuple[float, float]:
     """Tell the zoom of rows and columns at which their mm per px are those of the card."""
     zooms = np.clip(np.array(spacing[-2:]) / working_spacing, 1 / MAX_ZOOM, MAX_ZOOM)
-    is_close = abs(zooms - 1) < TOLERANCE
+    is_close = abs(zooms - 1) < SPACING_TOLERANCE
     rows, columns = np.where(is_close, 1, zooms)
     return float(rows), float(columns)
 

@@ -11,7 +11,7 @@ from ..checks.view import View
 from ..images.image import noted
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
-from ..networks.engine import INTEGERS, engine_of
+from ..networks.engine import INT8_NOTE, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
@@ -127,5 +127,5 @@ def resolve_model(
 def notes_on_engine(model: UNet) -> tuple[str, ...]:
     """Say where the network computes with integers."""
     if engine_of(model) == "int8":
-        return (INTEGERS,)
+        return (INT8_NOTE,)
     return ()

@@ -29,8 +29,8 @@ OLDEST_OPENVINO = "2025"
 # The process that imported this module; one that was forked from it has another number.
 PROCESS = os.getpid()
 
-# A note about results that were computed by the engine 'int8'.
-INTEGERS = "computed with integers of 8 bits (engine int8)"
+# The note about results that were computed by the engine 'int8'.
+INT8_NOTE = "computed with integers of 8 bits (engine int8)"
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,11 @@ def compiled_for_this_thread(model: UNet) -> "ov.CompiledModel":
         cached = CompiledNetwork(key, network)
         by_thread[get_ident()] = cached
     return cached.network
+
+
+def forget_compiled(model: UNet) -> None:
+    """Free the memory that a compiled network holds for its next image."""
+    COMPILED.pop(model, None)
 
 
 def tensor_state(tensor: torch.Tensor) -> TensorState:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ..download import fetch, home_url
 from ..errors import ModelError
@@ -179,6 +180,8 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         # On the device 'meta' it takes no memory: a stranger's file may ask for any size.
         with torch.device("meta"):
             network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+            if not any("norm" in name for name in tensors):
+                fold_batch_norm(network)
         network.load_state_dict(tensors, assign=True)
         network = network.float()
     except (
@@ -216,8 +219,9 @@ def read_card(path: Path) -> ModelCard:
 def save_model(model: UNet, path: str | Path) -> None:
     """Save weights and card in one .safetensors file, which ``load_model(path)`` takes.
 
-    The file is written whole or not at all; one of that name is replaced. Convolutions are kept in
-    half precision, the few numbers of batch norm as they are.
+    The file is written whole or not at all; one of that name is replaced. A network with batch
+    normalisation, which is made for training, keeps its convolutions in half precision; all other
+    numbers are kept as they are.
 
     Parameters
     ----------
@@ -240,13 +244,15 @@ def save_model(model: UNet, path: str | Path) -> None:
     >>> uh.load_model(f"{folder}/mine.safetensors").card.name
     'lungs'
     """
-    model = load_model(model)
+    network = load_model(model)
+    has_batch_norm = any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     tensors = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in network.state_dict().items():
         is_kernel = tensor.dim() == 4
-        kept = tensor.half() if is_kernel else tensor
+        # Kernels into which batch norm was folded are not rounded a second time.
+        kept = tensor.half() if is_kernel and has_batch_norm else tensor
         tensors[name] = kept.contiguous()
 
-    metadata = {"card": json.dumps(asdict(model.card))}
+    metadata = {"card": json.dumps(asdict(network.card))}
     with written_whole(Path(path).expanduser()) as unfinished:
         save_file(tensors, unfinished, metadata=metadata)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 READABLE = ("uint8", "uint16", "int16", "float32", "float64")
 
 # A spacing or zoom that differs by less than this share from the card's still counts as that.
-TOLERANCE = 0.02
+SPACING_TOLERANCE = 0.02
 
 # Steps along an axis of a volume at the card's spacing are between so many voxels long: further
 # enlarged, it shows no more detail.
@@ -140,7 +140,7 @@ def at_spacing(stack: "Stack", spacing: float | None) -> Grid | None:
     """
     if not spacing or not stack.spacing:
         return None
-    if np.allclose(stack.spacing, spacing, rtol=TOLERANCE):
+    if np.allclose(stack.spacing, spacing, rtol=SPACING_TOLERANCE):
         return None
 
     step = np.clip(spacing / np.array(stack.spacing), *STEP_LIMITS)
