@@ -1,9 +1,8 @@
 """The field of view of fundus photographs: its parts by exact values, and whole photographs."""
 
-import cv2
 import numpy as np
 import pytest
-from scipy import ndimage
+from helpers.fundus import photograph
 
 from unet_helpers.preprocessing.field_of_view import (
     Light,
@@ -13,7 +12,6 @@ from unet_helpers.preprocessing.field_of_view import (
     discs_in_a_lens,
     discs_in_the_dark,
     field_of_view,
-    flatten_illumination,
     has_dark_ring,
     is_round,
     light_of,
@@ -277,14 +275,6 @@ def test_a_bright_spot_raises_the_level_and_the_second_level_is_tried():
 # whole photographs
 
 
-def photograph(radius: float = 150, side: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """A disc with noise in a black surround, and its mask."""
-    y, x = np.mgrid[:side, :side]
-    inside = (y - side / 2) ** 2 + (x - side / 2) ** 2 <= radius**2
-    pixels = np.random.default_rng(0).normal(120, 15, (side, side)) * inside
-    return np.clip(pixels, 0, 255).astype(np.uint8), inside
-
-
 def test_the_field_of_view_is_found():
     pixels, inside = photograph()
     pixels[:12, -40:] = 255  # a label in the corner
@@ -351,57 +341,3 @@ def test_an_eye_seen_through_a_lens_is_found(room):
     found = field_of_view(np.clip(pixels + noise, 0, 255).astype(np.uint8))
     assert (found & (distance < 150)).sum() / (found | (distance < 150)).sum() > 0.9
     assert abs(width_of(found) - 301) < 15
-
-
-# illumination
-
-
-def test_cameras_of_other_brightness_look_alike():
-    pixels, inside = photograph()
-    one = flatten_illumination(pixels, inside, 10)
-    two = flatten_illumination(pixels * 0.5 + 20.0 * inside, inside, 10)
-    np.testing.assert_allclose(one[inside], two[inside], atol=0.02)
-    assert (one[~inside] == 0.5).all()
-
-
-def test_a_pixel_is_its_local_z_score_over_six():
-    """Restated with another library's Gaussian, of the same reach and with the same borders."""
-    pixels = np.random.default_rng(1).normal(100, 10, (60, 60)).astype(np.float32)
-    inside = np.ones((60, 60), bool)
-    inside[:, :12] = False
-
-    def smooth(values: np.ndarray) -> np.ndarray:
-        return ndimage.gaussian_filter(values.astype(float), 3.0, mode="mirror", truncate=4.0)
-
-    mean = smooth(pixels * inside) / smooth(inside)
-    deviation = np.sqrt(smooth(((pixels - mean) * inside) ** 2) / smooth(inside))
-    expected = np.clip(0.5 + (pixels - mean) / (6 * deviation), 0, 1)
-    flat = flatten_illumination(pixels, inside, 3.0)
-    np.testing.assert_allclose(flat[inside], expected[inside], atol=1e-3)
-
-
-def test_faint_noise_is_not_turned_into_vessels():
-    """Where there is less than a quarter of the usual contrast it is not stretched further."""
-    rng = np.random.default_rng(1)
-    pixels = rng.normal(100, 10, (120, 120)).astype(np.float32)
-    pixels[:, :40] = rng.normal(100, 0.1, (120, 40))
-    flat = flatten_illumination(pixels, np.ones((120, 120), bool), 4.0)
-    assert flat[:, 60:].std() == pytest.approx(1 / 6, rel=0.1)
-    assert flat[:, :20].std() == pytest.approx(0.1 / (6 * 0.25 * 9.5), rel=0.2)
-
-
-def test_values_that_are_not_finite_do_not_spread():
-    pixels = np.zeros((30, 30), np.float32)
-    pixels[3, 3] = np.nan
-    assert (flatten_illumination(pixels, np.ones((30, 30), bool), 2.0) == 0.5).all()
-
-
-def test_without_a_field_of_view_all_is_level():
-    pixels = np.random.default_rng(1).normal(100, 10, (30, 30))
-    assert (flatten_illumination(pixels, np.zeros((30, 30), bool), 2.0) == 0.5).all()
-
-
-def test_the_gaussian_of_the_restatement_is_that_of_opencv():
-    pixels = np.random.default_rng(1).normal(100, 10, (40, 40)).astype(np.float32)
-    expected = ndimage.gaussian_filter(pixels, 3.0, mode="mirror", truncate=4.0)
-    np.testing.assert_allclose(cv2.GaussianBlur(pixels, (0, 0), 3.0), expected, atol=1e-2)

@@ -48,6 +48,12 @@ def test_pixels_without_colours_stay(channels):
     assert np.array_equal(selected, pixels)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_types_that_opencv_takes_stay(dtype):
+    pixels = np.zeros((2, 2), dtype)
+    assert select_channels(pixels, "grey", colour=False) is pixels
+
+
 @pytest.mark.parametrize(("value", "expected"), [(114, False), (115, True)])
 def test_a_light_ground_is_one_above_45_percent_of_white(value, expected):
     pixels = np.zeros((3, 5, 3), np.uint8)

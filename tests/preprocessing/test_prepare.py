@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.fundus import photograph
 
 from unet_helpers.networks.cards import MODELS, Preprocessing
 from unet_helpers.preprocessing.intensities import intensity_range
@@ -43,14 +44,6 @@ def test_values_that_are_not_finite_are_read_as_the_lowest():
     tile = read_as_grey(holes)
     assert np.isfinite(tile).all()
     assert tile[0, 0, 0] == tile[0, 1, 1] == tile.min()
-
-
-def photograph(radius: float = 150, side: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """A disc with noise in a black surround, and its mask."""
-    y, x = np.mgrid[:side, :side]
-    inside = (y - side / 2) ** 2 + (x - side / 2) ** 2 <= radius**2
-    pixels = np.random.default_rng(0).normal(120, 15, (side, side)) * inside
-    return np.clip(pixels, 0, 255).astype(np.uint8), inside
 
 
 def test_only_the_eye_is_computed_in_a_large_black_photograph():

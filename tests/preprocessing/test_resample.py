@@ -30,6 +30,8 @@ def test_an_image_of_the_asked_size_is_returned_as_it_is():
     pixels = np.ones((4, 6))
     assert resize(pixels, (4, 6)) is pixels
     assert resize(pixels, (6, 4)) is not pixels
+    colours = np.ones((4, 6, 3))
+    assert resize(colours, (4, 6)) is colours
 
 
 def test_shrinking_averages():
