@@ -7,6 +7,12 @@ from unet_helpers.networks.cards import ModelCard, Preprocessing
 from unet_helpers.networks.unet import UNet
 from unet_helpers.training.examples import Example
 
+# px: side of the examples of discs.
+EXAMPLE_SIDE = 48
+
+# Of the palette of the package.
+COLORS = ("#E69F00", "#56B4E9", "#009E73")
+
 
 def make_network(
     out_channels: int = 1, in_channels: int = 1, features: int = 4, depth: int = 2, **preprocessing
@@ -16,20 +22,17 @@ def make_network(
     network = UNet(in_channels, out_channels, features, depth)
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
-            torch.nn.init.normal_(layer.bias, std=0.2)
-            torch.nn.init.normal_(layer.running_mean, std=0.2)
-            torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
-    classes = tuple(f"class {i}" for i in range(1, max(2, out_channels)))
-    colors = ("#E69F00", "#56B4E9", "#009E73")[: len(classes)]
-    preprocessing = {"channels": "rgb" if in_channels == 3 else "grey"} | preprocessing
+            give_statistics(layer)
+
+    count = max(1, out_channels - 1)
+    channels = "rgb" if in_channels == 3 else "grey"
     network.card = ModelCard(
-        "small",
-        "Small",
-        "test",
-        classes,
-        colors,
-        Preprocessing(**preprocessing),
+        name="small",
+        title="Small",
+        modality="test",
+        classes=tuple(f"class {i}" for i in range(1, count + 1)),
+        colors=COLORS[:count],
+        preprocessing=Preprocessing(**({"channels": channels} | preprocessing)),
         out_channels=out_channels,
         features=features,
         depth=depth,
@@ -38,13 +41,24 @@ def make_network(
     return network.eval()
 
 
+def give_statistics(layer: torch.nn.BatchNorm2d) -> None:
+    """Give batch normalisation weights and statistics as after some training."""
+    torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+    torch.nn.init.normal_(layer.bias, std=0.2)
+    torch.nn.init.normal_(layer.running_mean, std=0.2)
+    torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
+
+
 def discs(count: int, seed: int = 0) -> list[Example]:
     """Bright discs on a dark, noisy ground; the target is the disc."""
-    random, (y, x) = np.random.default_rng(seed), np.mgrid[:48, :48]
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:EXAMPLE_SIDE, :EXAMPLE_SIDE]
+
     examples = []
     for _ in range(count):
-        cy, cx, r = *random.integers(14, 34, 2), random.integers(6, 12)
-        target = ((y - cy) ** 2 + (x - cx) ** 2 < r**2).astype(np.uint8)
-        pixels = 0.2 + 0.5 * target + random.normal(0, 0.1, target.shape)
+        row, column = rng.integers(14, 34, 2)
+        radius = rng.integers(6, 12)
+        target = ((y - row) ** 2 + (x - column) ** 2 < radius**2).astype(np.uint8)
+        pixels = 0.2 + 0.5 * target + rng.normal(0, 0.1, target.shape)
         examples.append(Example(pixels[None].astype(np.float16), target))
     return examples

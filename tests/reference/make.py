@@ -1,4 +1,7 @@
-"""Writes the reference masks beside this file; run it when a card's weights change, and look at what changed."""
+"""Writes the reference masks beside this file.
+
+Run it when a card's weights change, and look at what changed in the masks.
+"""
 
 import sys
 from pathlib import Path
@@ -6,20 +9,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import unet_helpers as uh
+
+HERE = Path(__file__).parent
+SAMPLE_IMAGES = HERE.parents[1] / "sample_images"
 
 SAMPLES = {
     "retina.jpg": "retinal_vessels",
     "ihc.png": "nuclei",
     "hippocampus_mni.nii.gz": "hippocampus",
 }
-folder = HERE.parent.parent / "sample_images"
-results = [uh.segment(folder / sample, card) for sample, card in SAMPLES.items()]
-for result in results:
+
+
+def write_reference(result: uh.Segmentation) -> None:
+    """Write the mask of an image as PNG, the labels of a volume as a compressed NumPy file."""
+    path = HERE / result.card.name
     if result.labels.ndim == 2:
-        Image.fromarray(result.labels > 0).save(HERE / f"{result.card.name}.png")
+        Image.fromarray(result.labels > 0).save(path.with_suffix(".png"))
     else:
-        np.savez_compressed(HERE / f"{result.card.name}.npz", image=result.labels)
+        np.savez_compressed(path.with_suffix(".npz"), image=result.labels)
+
+
+if __name__ == "__main__":
+    for sample, card in SAMPLES.items():
+        write_reference(uh.segment(SAMPLE_IMAGES / sample, card))
