@@ -34,43 +34,55 @@ def images(model, count: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("card", ["retinal_vessels", "nuclei", "hippocampus"])
 def test_openvino_answers_as_torch_does(card):
     pytest.importorskip("openvino")
-    plain, fast = uh.load_model(card, engine="torch"), uh.load_model(card, engine="openvino")
+    by_torch = uh.load_model(card, engine="torch")
+    by_openvino = uh.load_model(card, engine="openvino")
     for size in SIZES:
-        x = images(plain, *size)
-        torch.testing.assert_close(engine.run(fast, x), engine.run(plain, x), atol=2e-5, rtol=0)
-    assert fast in engine.COMPILED
-    assert plain not in engine.COMPILED
+        x = images(by_torch, *size)
+        answer = engine.run(by_openvino, x)
+        torch.testing.assert_close(answer, engine.run(by_torch, x), atol=2e-5, rtol=0)
+    assert by_openvino in engine.COMPILED
+    assert by_torch not in engine.COMPILED
+
     image = SAMPLE_IMAGES / "ihc.png"
-    here, there = (
-        uh.segment(image, model, zoom=0.5, progress=False).labels for model in (plain, fast)
-    )
-    assert np.mean(here != there) < 1e-4
+    expected = uh.segment(image, by_torch, zoom=0.5, progress=False).labels
+    labels = uh.segment(image, by_openvino, zoom=0.5, progress=False).labels
+    assert np.mean(labels != expected) < 1e-4
+
+
+def test_a_compiled_network_is_forgotten_on_request():
+    pytest.importorskip("openvino")
+    model = uh.load_model("retinal_vessels", engine="openvino")
+    engine.run(model, images(model, 1, 32, 32))
+    engine.forget_compiled(model)
+    engine.forget_compiled(model)  # which is no longer there
+    assert model not in engine.COMPILED
 
 
 def drawn_membranes(height: int = 300, width: int = 400) -> np.ndarray:
     """Dark lines half-way between forty points, on a grey and noisy ground."""
-    random = np.random.default_rng(5)
-    points, places = (
-        random.random((40, 2)) * (height, width),
-        np.indices((height, width)).reshape(2, -1).T,
-    )
-    nearest = np.partition(np.linalg.norm(places[:, None] - points, axis=2), 1, axis=1)
-    walls = (nearest[:, 1] - nearest[:, 0] < 6).reshape(height, width)
-    grey = cv2.GaussianBlur(np.where(walls, 70.0, 170.0), (0, 0), 1.5) + random.normal(
-        0, 10, walls.shape
-    )
-    return grey.clip(0, 255).astype(np.uint8)
+    rng = np.random.default_rng(5)
+    points = rng.random((40, 2)) * (height, width)
+    places = np.indices((height, width)).reshape(2, -1).T
+    distances = np.linalg.norm(places[:, None] - points, axis=2)
+    two_nearest = np.partition(distances, 1, axis=1)
+    walls = (two_nearest[:, 1] - two_nearest[:, 0] < 6).reshape(height, width)
+    smooth = cv2.GaussianBlur(np.where(walls, 70.0, 170.0), (0, 0), 1.5)
+    noisy = smooth + rng.normal(0, 10, walls.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
 
 
 def test_integers_of_8_bits_answer_nearly_as_torch_does():
     pytest.importorskip("openvino")
-    plain, fast = (uh.load_model("em_membranes", engine=engine) for engine in ("torch", "int8"))
-    here, there = (uh.segment(drawn_membranes(), model, progress=False) for model in (plain, fast))
-    assert np.abs(here.probabilities - there.probabilities).max() > 0
-    assert (here.labels != there.labels).mean() < 0.01
-    assert 0.05 < (here.labels > 0).mean() < 0.95
-    assert any("8 bits" in note for note in there.image.notes)
-    assert not any("8 bits" in n for n in here.image.notes)
+    results = {}
+    for name in ("torch", "int8"):
+        model = uh.load_model("em_membranes", engine=name)
+        results[name] = uh.segment(drawn_membranes(), model, progress=False)
+    plain, rounded = results["torch"], results["int8"]
+    assert np.abs(plain.probabilities - rounded.probabilities).max() > 0
+    assert (plain.labels != rounded.labels).mean() < 0.01
+    assert 0.05 < (plain.labels > 0).mean() < 0.95
+    assert any("8 bits" in note for note in rounded.image.notes)
+    assert not any("8 bits" in note for note in plain.image.notes)
 
 
 def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
@@ -80,12 +92,11 @@ def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
     connection before its pooling, and the weights of all but the first and last convolution.
     """
     pytest.importorskip("openvino")
-    network, ranges = (
-        UNet(1, 1, features=4, depth=1).eval(),
-        ((0.0, 2.0), (0.0, 4.0), (0.0, 1.0), (-1.0, 3.0), (0, 2)),
-    )
+    network = UNet(1, 1, features=4, depth=1).eval()
+    ranges = ((0.0, 2.0), (0.0, 4.0), (0.0, 1.0), (-1.0, 3.0), (0, 2))
     reference = fold_batch_norm(copy.deepcopy(network))
-    network.card, network.engine = replace(uh.MODELS["em_membranes"], int8_ranges=ranges), "int8"
+    network.card = replace(uh.MODELS["em_membranes"], int8_ranges=ranges)
+    network.engine = "int8"
     names = [
         "encoder1.enc1conv2",
         "bottleneck.bottleneckconv2",
@@ -101,10 +112,8 @@ def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
 
     for name in (*names, "bottleneck.bottleneckconv1"):
         weight = reference.get_submodule(name).weight
-        steps = (
-            weight.detach().abs().amax((0, 2, 3) if name == "upconv1" else (1, 2, 3), keepdim=True)
-            / 127
-        )
+        other_axes = (0, 2, 3) if name == "upconv1" else (1, 2, 3)
+        steps = weight.detach().abs().amax(other_axes, keepdim=True) / 127
         weight.data = (weight / steps).round() * steps
     for name, reach in zip(names, ranges):
         if name == "decoder1.dec1conv1":
@@ -119,7 +128,8 @@ def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
                 lambda layer, inputs, reach=reach: rounded(inputs[0], *reach)
             )
     x = 3 * images(network, 1, 16, 32)
-    answer, plain = engine.run(network, x), engine.run(fold_batch_norm(copy.deepcopy(reference)), x)
+    answer = engine.run(network, x)
+    plain = engine.run(fold_batch_norm(copy.deepcopy(reference)), x)
     torch.testing.assert_close(answer, plain, atol=1e-3, rtol=0)
     network.engine = "torch"
     assert (engine.run(network, x) - plain).abs().max() > 1e-2
@@ -164,7 +174,8 @@ def test_a_network_is_computed_with_its_weights_of_now():
 def test_threads_do_not_wait_for_each_other():
     """OpenVINO computes the images of one compiled network in turn; Dask has several threads."""
     pytest.importorskip("openvino")
-    fast, together = uh.load_model("retinal_vessels", engine="openvino"), Barrier(2)
+    fast = uh.load_model("retinal_vessels", engine="openvino")
+    together = Barrier(2)
     x = images(fast, 1, 32, 32)
 
     def computed(number: int) -> torch.Tensor:
@@ -179,31 +190,33 @@ def test_threads_do_not_wait_for_each_other():
 
 def test_as_many_threads_as_torch_has():
     pytest.importorskip("openvino")
-    fast, before = uh.load_model("retinal_vessels", engine="openvino"), torch.get_num_threads()
+    fast = uh.load_model("retinal_vessels", engine="openvino")
+    before = torch.get_num_threads()
+    # Else the sums of the weights, too, would depend on the threads.
     for weights in fast.parameters():
-        torch.nn.init.zeros_(weights)  # or their sums, too, would depend on the threads
+        torch.nn.init.zeros_(weights)
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             engine.run(fast, images(fast, 1, 32, 32))
             assert compiled(fast).get_property("INFERENCE_NUM_THREADS") == threads
-            assert not compiled(fast).get_property(
-                "ENABLE_CPU_PINNING"
-            )  # two processes would be put on one core
+            # With pinning, two processes would be put on one core.
+            assert not compiled(fast).get_property("ENABLE_CPU_PINNING")
     finally:
         torch.set_num_threads(before)
 
 
 def test_hooks_see_what_layers_compute():
     pytest.importorskip("openvino")
-    fast, seen = uh.load_model("retinal_vessels", engine="openvino"), []
+    fast = uh.load_model("retinal_vessels", engine="openvino")
+    shapes = []
     hook = fast.bottleneck.register_forward_hook(
-        lambda layer, inputs, output: seen.append(output.shape)
+        lambda layer, inputs, output: shapes.append(output.shape)
     )
     engine.run(fast, images(fast, 1, 32, 32))
     hook.remove()
     engine.run(fast, images(fast, 1, 32, 32))
-    assert len(seen) == 1
+    assert len(shapes) == 1
 
 
 FORKED = """
@@ -298,7 +311,8 @@ def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
 
 def test_bfloat16_gives_the_same_labels_but_for_edges(monkeypatch):
     """Emulated where the processor has none; the answer stays in single precision."""
-    pixels, results = uh.read_image(SAMPLE_IMAGES / "fluorescence.png").pixels[:128, :128], {}
+    pixels = uh.read_image(SAMPLE_IMAGES / "fluorescence.png").pixels[:128, :128]
+    results = {}
     for precision in ("float32", "bfloat16"):
         monkeypatch.setenv("UNET_HELPERS_PRECISION", precision)
         results[precision] = uh.segment(pixels, "nuclei", zoom=1, flips=1, progress=False)

@@ -146,7 +146,8 @@ class Payload:
     "kind", ["torch.save", "torch.save of 2019", "bare pickle", "beside good tensors"]
 )
 def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
-    path, target = tmp_path / "unet.pt", tmp_path / "owned"
+    path = tmp_path / "unet.pt"
+    target = tmp_path / "owned"
     content = (
         Payload(target)
         if kind != "beside good tensors"
@@ -159,9 +160,8 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, tensors, kind):
     with pytest.raises(ModelError, match="Nothing in it was run") as caught:
         read_weights(path, CARD)
     assert not target.exists()
-    assert "weights_only" not in str(
-        caught.value
-    )  # torch's own advice to load it all the same is not passed on
+    # torch's own advice to load it all the same is not passed on.
+    assert "weights_only" not in str(caught.value)
     if kind == "bare pickle":  # the payload is a live one
         pickle.loads(path.read_bytes())
         assert target.exists()

@@ -251,7 +251,8 @@ def sha256_of(path):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """This repository as if it were served; no weights beside the code, and an empty cache."""
-    folder, cache = tmp_path / "home", tmp_path / "cache"
+    folder = tmp_path / "home"
+    cache = tmp_path / "cache"
     (folder / "unet_helpers/weights").mkdir(parents=True)
     (tmp_path / "no weights").mkdir()
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})

@@ -32,10 +32,12 @@ def test_about_two_million_parameters_by_the_formula():
         return 9 * c_in * c_out + 9 * c_out**2 + 4 * c_out
 
     widths = [16, 32, 64, 128]
-    expected = block(1, 16) + sum(
-        block(w, 2 * w) for w in widths
-    )  # encoders 2 to 4 and the bottleneck
-    expected += sum(2 * w * w * 4 + w + block(2 * w, w) for w in widths) + 16 + 1
+    # The encoders and the bottleneck.
+    expected = block(1, 16) + sum(block(width, 2 * width) for width in widths)
+    # The up-convolutions and decoders, and the last layer.
+    for width in widths:
+        expected += 2 * width * width * 4 + width + block(2 * width, width)
+    expected += 16 + 1
     assert sum(p.numel() for p in UNet(1, 1).parameters()) == expected == 1_942_289
 
 
@@ -96,22 +98,19 @@ class Published(nn.Module):
             return nn.Sequential(OrderedDict(steps))
 
         f = features
-        self.encoder1, self.encoder2 = block(3, f, "enc1"), block(f, 2 * f, "enc2")
-        self.encoder3, self.encoder4 = block(2 * f, 4 * f, "enc3"), block(4 * f, 8 * f, "enc4")
+        self.encoder1 = block(3, f, "enc1")
+        self.encoder2 = block(f, 2 * f, "enc2")
+        self.encoder3 = block(2 * f, 4 * f, "enc3")
+        self.encoder4 = block(4 * f, 8 * f, "enc4")
         self.bottleneck = block(8 * f, 16 * f, "bottleneck")
-        self.upconv4, self.decoder4 = (
-            nn.ConvTranspose2d(16 * f, 8 * f, 2, 2),
-            block(16 * f, 8 * f, "dec4"),
-        )
-        self.upconv3, self.decoder3 = (
-            nn.ConvTranspose2d(8 * f, 4 * f, 2, 2),
-            block(8 * f, 4 * f, "dec3"),
-        )
-        self.upconv2, self.decoder2 = (
-            nn.ConvTranspose2d(4 * f, 2 * f, 2, 2),
-            block(4 * f, 2 * f, "dec2"),
-        )
-        self.upconv1, self.decoder1 = nn.ConvTranspose2d(2 * f, f, 2, 2), block(2 * f, f, "dec1")
+        self.upconv4 = nn.ConvTranspose2d(16 * f, 8 * f, 2, 2)
+        self.decoder4 = block(16 * f, 8 * f, "dec4")
+        self.upconv3 = nn.ConvTranspose2d(8 * f, 4 * f, 2, 2)
+        self.decoder3 = block(8 * f, 4 * f, "dec3")
+        self.upconv2 = nn.ConvTranspose2d(4 * f, 2 * f, 2, 2)
+        self.decoder2 = block(4 * f, 2 * f, "dec2")
+        self.upconv1 = nn.ConvTranspose2d(2 * f, f, 2, 2)
+        self.decoder1 = block(2 * f, f, "dec1")
         self.conv = nn.Conv2d(f, 1, 1)
 
     def forward(self, x):
@@ -130,7 +129,8 @@ class Published(nn.Module):
 
 def test_the_published_weights_fit_and_give_the_published_answer():
     torch.manual_seed(3)
-    published, ours = Published().eval(), UNet(3, 1, features=32).eval()
+    published = Published().eval()
+    ours = UNet(3, 1, features=32).eval()
     shapes = {k: v.shape for k, v in published.state_dict().items()}
     assert shapes == {k: v.shape for k, v in ours.state_dict().items()}
     ours.load_state_dict(published.state_dict())
@@ -141,7 +141,8 @@ def test_the_published_weights_fit_and_give_the_published_answer():
 
 @pytest.mark.parametrize("out_channels", [1, 3])
 def test_folding_batch_norm_changes_no_answer(out_channels):
-    network, x = make_network(out_channels), torch.rand(2, 1, 24, 40)
+    network = make_network(out_channels)
+    x = torch.rand(2, 1, 24, 40)
     with torch.inference_mode():
         before = network(x)
         folded = fold_batch_norm(network)

@@ -1,8 +1,6 @@
 """The published network is fed as its author fed it, and answers in the image's own place.
 
-The expected values come from a literal re-statement of the author's code (dataset.py, utils.py and
-inference.py of github.com/mateuszbuda/brain-segmentation-pytorch), without any function of
-preprocessing/buda2019.py.
+The expected values come from a literal re-statement of the author's code in helpers/buda2019.py.
 """
 
 from dataclasses import replace
@@ -13,10 +11,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import places
+from helpers.buda2019 import head, literal, resize_sample_2019
 from helpers.published import published_tensors
-from scipy import ndimage
-from skimage.exposure import rescale_intensity
-from skimage.transform import resize
 
 from unet_helpers.checks.view import View
 from unet_helpers.images.image import MedicalImage, from_array
@@ -32,84 +28,28 @@ SMALL = replace(PUBLISHED, size=48)
 SAMPLES = sorted((places.SAMPLES / "brain_flair").glob("*.tif"))
 
 
-def head(shape, seed=0, dtype=np.uint8) -> np.ndarray:
-    """Noise in an ellipsoid off the centre, three channels that differ, dark noise around it."""
-    rng = np.random.default_rng(seed)
-    z, y, x = np.ogrid[tuple(map(slice, shape))]
-    centre, radius = np.array(shape) * (0.55, 0.45, 0.52), np.array(shape) * (0.4, 0.42, 0.3)
-    inside = sum(((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radius)) < 1
-    texture = ndimage.gaussian_filter(rng.random((*shape, 3)), (0, 1, 1, 0))
-    volume = np.where(
-        inside[..., None], (0.3 + texture) * (0.5, 0.9, 0.6), rng.random((*shape, 3)) * 0.03
-    )
-    return (volume * (200 if np.dtype(dtype).kind in "ui" else 3.7)).astype(dtype)
-
-
-def literal(slices: np.ndarray, size: int, resized=None, drop: bool = True):
-    """The author's steps, one by one, for slices as in the files: (z, 3, size, size) float32."""
-    volume = np.array(slices[1:-1] if drop else slices)  # dataset.py
-    volume[volume < np.max(volume) * 0.1] = 0  # crop_sample
-    z_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=-1), axis=-1), axis=-1))
-    y_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=0), axis=-1), axis=-1))
-    x_nonzero = np.nonzero(np.max(np.max(np.max(volume, axis=0), axis=0), axis=-1))
-    volume = volume[
-        np.min(z_nonzero) : np.max(z_nonzero) + 1,
-        np.min(y_nonzero) : np.max(y_nonzero) + 1,
-        np.min(x_nonzero) : np.max(x_nonzero) + 1,
-    ]
-    a, b = volume.shape[1:3]  # pad_sample
-    if a != b:
-        diff = (max(a, b) - min(a, b)) / 2.0
-        pad = (int(np.floor(diff)), int(np.ceil(diff)))
-        volume = np.pad(
-            volume, ((0, 0), (0, 0), pad, (0, 0)) if a > b else ((0, 0), pad, (0, 0), (0, 0))
-        )
-    shape = (volume.shape[0], size, size, 3)  # resize_sample
-    if resized is None:
-        volume = resize(
-            volume, output_shape=shape, order=2, mode="constant", cval=0, anti_aliasing=False
-        )
-    else:
-        volume = resized(volume, shape)
-    p10, p99 = np.percentile(volume, 10), np.percentile(volume, 99)  # normalize_volume
-    volume = rescale_intensity(volume, in_range=(p10, p99))
-    volume = (volume - np.mean(volume, axis=(0, 1, 2))) / np.std(volume, axis=(0, 1, 2))
-    return np.stack([image.transpose(2, 0, 1) for image in volume]).astype(
-        np.float32
-    )  # __getitem__
-
-
-def resize_2019(volume: np.ndarray, shape) -> np.ndarray:
-    """What scikit-image 0.14.2, the author's version, did for four axes."""
-    at = np.meshgrid(
-        *[n / m * (np.arange(m) + 0.5) - 0.5 for n, m in zip(volume.shape, shape)], indexing="ij"
-    )
-    image = volume / 255
-    return np.clip(
-        ndimage.map_coordinates(image, at, order=2, mode="constant", cval=0),
-        image.min(),
-        image.max(),
-    )
-
-
 class Stub(torch.nn.Module):
     """A network that answers by a rule, to see where its answer ends up."""
 
-    out_channels, in_channels, depth, engine = 1, 3, 4, "torch"
+    out_channels = 1
+    in_channels = 3
+    depth = 4
+    engine = "torch"
 
     def __init__(self, rule, size=64):
         super().__init__()
-        self.rule, self.seen = rule, []
+        self.rule = rule
+        self.inputs = []
         self.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=size), localise=None)
 
     def forward(self, x):
-        self.seen.append(x.clone())
+        self.inputs.append(x.clone())
         return self.rule(x)
 
 
-def channels_first(cropped) -> np.ndarray:
+def channels_first(volume) -> np.ndarray:
     """(z, 3, size, size), as the network gets it."""
-    return np.ascontiguousarray(np.moveaxis(cropped.pixels, -1, 1))
+    return np.ascontiguousarray(np.moveaxis(volume.pixels, -1, 1))
 
 
 def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
@@ -132,24 +72,19 @@ def test_preprocessing_is_the_authors(shape, dtype):
     assert channels_first(prepared).dtype == np.float32
     assert channels_first(prepared).shape == expected.shape
     np.testing.assert_allclose(channels_first(prepared), expected, atol=1e-6)
-    assert np.array_equal(
-        volume, before
-    )  # the author's code overwrites its input, this one must not
+    # The author's code overwrites its input, this one must not.
+    assert np.array_equal(volume, before)
     assert expected.std() == pytest.approx(1, abs=1e-3)
     assert np.unique(expected).size > 1000
 
 
 def test_preprocessing_is_the_authors_where_nothing_is_dark():
-    volume = (
-        np.random.default_rng(3).integers(100, 200, (5, 40, 40, 3)).astype(np.uint8)
-    )  # no zero anywhere
-    for size in (24, 48):  # smaller, and larger so that resizing reaches beyond the rim
-        expected = literal(volume, size)
-        np.testing.assert_allclose(
-            channels_first(prepare_volume(volume, replace(PUBLISHED, size=size))),
-            expected,
-            atol=1e-6,
-        )
+    without_zero = np.random.default_rng(3).integers(100, 200, (5, 40, 40, 3)).astype(np.uint8)
+    # Smaller, and larger so that resizing reaches beyond the rim.
+    for size in (24, 48):
+        prepared = prepare_volume(without_zero, replace(PUBLISHED, size=size))
+        expected = literal(without_zero, size)
+        np.testing.assert_allclose(channels_first(prepared), expected, atol=1e-6)
 
 
 def test_empty_outer_slices_are_cut_off_as_in_the_original():
@@ -171,10 +106,9 @@ def test_the_dropped_slices_do_not_set_the_threshold():
 
 def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
     volume = head((5, 60, 51))
-    prepared = prepare_volume(
-        volume, replace(PUBLISHED, size=64)
-    )  # enlarged as little as 240 to 256
-    difference = np.abs(channels_first(prepared) - literal(volume, 64, resized=resize_2019))
+    # Enlarged as little as 240 to 256.
+    prepared = prepare_volume(volume, replace(PUBLISHED, size=64))
+    difference = np.abs(channels_first(prepared) - literal(volume, 64, resized=resize_sample_2019))
     assert difference[..., 4:-4, 4:-4].max() < 0.02
     assert 0 < (difference > 0.05).mean() < 0.01
 
@@ -182,9 +116,9 @@ def test_the_authors_scikit_image_of_2019_differs_only_at_the_rim():
 def test_a_single_image_is_a_volume_of_one_slice():
     stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]), size=256)
     picture = head((5, 90, 71))[2]
-    answer = predict_published(stub, from_array(picture), progress=False)
+    answer = predict_published(stub, from_array(picture))
     np.testing.assert_allclose(
-        stub.seen[0].numpy(), literal(picture[None], 256, drop=False), atol=1e-6
+        stub.inputs[0].numpy(), literal(picture[None], 256, drop=False), atol=1e-6
     )
     assert answer.shape == (1, 90, 71)
     assert answer.dtype == np.float32
@@ -194,20 +128,20 @@ def test_a_single_image_is_a_volume_of_one_slice():
 def test_a_grey_image_is_read_as_all_three_channels():
     grey = head((5, 50, 41))[..., 1]
     stub = Stub(lambda x: torch.sigmoid(x[:, 1:2]))
-    predict_published(stub, from_array(grey), progress=False)
+    predict_published(stub, from_array(grey))
     expected = literal(np.repeat(grey[..., None], 3, axis=-1), 64)
-    assert len(stub.seen) == len(expected) > 1
-    np.testing.assert_allclose(torch.cat(stub.seen).numpy(), expected, atol=1e-6)
+    assert len(stub.inputs) == len(expected) > 1
+    np.testing.assert_allclose(torch.cat(stub.inputs).numpy(), expected, atol=1e-6)
 
 
 def test_the_hub_example_feeds_a_near_constant_image():
     picture = head((5, 90, 71))[2]
     pixels = picture.astype(np.float64)
-    example = (pixels / 255 - pixels.mean((0, 1))) / pixels.std(
-        (0, 1)
-    )  # ToTensor, then Normalize(mean=m, std=s)
+    # ToTensor, then Normalize(mean=m, std=s).
+    example = (pixels / 255 - pixels.mean((0, 1))) / pixels.std((0, 1))
     ours = channels_first(prepare_volume(picture[None], PUBLISHED))
-    np.testing.assert_allclose(example.std((0, 1)), 1 / 255, rtol=1e-6)  # 255 times too flat
+    # Which is 255 times too flat.
+    np.testing.assert_allclose(example.std((0, 1)), 1 / 255, rtol=1e-6)
     np.testing.assert_allclose(ours.std((0, 2, 3)), 1, atol=1e-4)
 
 
@@ -220,27 +154,39 @@ def ramps(x):
     return ((torch.arange(width) + 0.5) / width).expand(n, 1, height, width).contiguous()
 
 
+def ramps_down(x):
+    """The same along the rows, of squares."""
+    return ramps(x).transpose(2, 3).contiguous()
+
+
 @pytest.mark.parametrize("turned", [False, True], ids=["columns", "rows"])
 @pytest.mark.parametrize("shape", [(6, 40, 31), (4, 30, 57), (3, 300, 271)])
 def test_answers_come_back_to_the_pixels_they_are_about(shape, turned):
     volume = head(shape)
-    rule = (lambda x: ramps(x).transpose(2, 3).contiguous()) if turned else ramps
-    answer = predict_published(Stub(rule), from_array(volume), progress=False)
-    inner = volume[1:-1].copy()
-    found = np.nonzero((inner >= inner.max() * 0.1).any(-1))
-    (z0, y0, x0), (z1, y1, x1) = [i.min() for i in found], [i.max() + 1 for i in found]
-    side = max(y1 - y0, x1 - x0)
-    start, length = (y0, y1 - y0) if turned else (x0, x1 - x0)
-    line = (np.arange(start, start + length) - start + (side - length) // 2 + 0.5) / side
-    box = answer[0, z0 + 1 : z1 + 1, y0:y1, x0:x1]
+    answer = predict_published(Stub(ramps_down if turned else ramps), from_array(volume))
+
+    inner = volume[1:-1]
+    bright_voxels = np.argwhere((inner >= inner.max() * 0.1).any(-1))
+    first = bright_voxels.min(0)
+    stop = bright_voxels.max(0) + 1
+    rows = slice(first[1], stop[1])
+    columns = slice(first[2], stop[2])
+    # The first slice was dropped.
+    slices = slice(first[0] + 1, stop[0] + 1)
+
+    height, width = stop[1:] - first[1:]
+    side = max(height, width)
+    length = height if turned else width
+    line = (np.arange(length) + (side - length) // 2 + 0.5) / side
+    box = answer[0, slices, rows, columns]
     expected = np.broadcast_to(line[:, None] if turned else line, box.shape)
-    certain = (expected > 0.5 / 64) & (
-        expected < 1 - 0.5 / 64
-    )  # beyond the outer centres bilinear stays level
+    # Beyond the outer centres of 64 px bilinear interpolation stays level.
+    certain = (expected > 0.5 / 64) & (expected < 1 - 0.5 / 64)
     np.testing.assert_allclose(box[certain], expected[certain], atol=1e-5)
     assert certain.mean() > 0.9
+
     outside = np.ones(volume.shape[:3], bool)
-    outside[z0 + 1 : z1 + 1, y0:y1, x0:x1] = False
+    outside[slices, rows, columns] = False
     assert not answer[0][outside].any()
     assert outside[0].all()
     assert outside[-1].all()
@@ -248,7 +194,8 @@ def test_answers_come_back_to_the_pixels_they_are_about(shape, turned):
 
 def lesion(shape=(7, 60, 44)) -> tuple[np.ndarray, np.ndarray]:
     """A grey head with one bright block off every centre line, and the block's mask."""
-    volume, mask = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+    volume = np.zeros(shape, np.uint8)
+    mask = np.zeros(shape, bool)
     volume[:, 5:55, 8:40] = 60
     mask[2:5, 12:24, 26:38] = True
     volume[mask] = 200
@@ -276,7 +223,7 @@ def test_a_bright_block_is_found_where_it_is_in_every_kind_of_image():
     for axes, (pixels, expected) in cases.items():
         image = from_array(pixels)
         assert image.axes == axes
-        answer = predict_published(Stub(bright), image, progress=False)
+        answer = predict_published(Stub(bright), image)
         assert answer.shape == (1, *image.spatial_shape)
         assert overlap(answer, expected) > 0.95, axes
 
@@ -293,16 +240,18 @@ def test_nifti_volumes_are_answered_in_their_own_orientation(order):
     affine = nib.orientations.inv_ornt_aff(turn, volume.shape[::-1])
     assert "".join(nib.aff2axcodes(affine)) == order
     stub = Stub(bright)
-    answer = predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine), progress=False)
+    answer = predict_published(stub, MedicalImage(pixels, "XYZ", affine=affine))
     assert answer.shape == (1, *pixels.shape)
     assert overlap(answer, expected) > 0.95
-    assert len(stub.seen) == 5  # axial slices, whatever the file's order; two of seven are dropped
+    assert (
+        len(stub.inputs) == 5
+    )  # axial slices, whatever the file's order; two of seven are dropped
 
 
 def test_flips_average_the_answer_over_mirrored_slices():
     volume, _ = lesion()
     right = Stub(lambda x: ramps(x))
-    plain = predict_published(right, from_array(volume), progress=False)
+    plain = predict_published(right, from_array(volume))
     flipped = predict_published(right, from_array(volume), progress=False, flips=4)
     assert np.ptp(plain[0, 3, 30, 8:40]) > 0.5
     assert np.ptp(flipped[0, 3, 30, 8:40]) < 1e-5
@@ -323,7 +272,7 @@ def never(x):
 def test_images_without_content_get_an_empty_answer(shape, value):
     dtype = np.uint8 if value in (0, 7) else np.float32
     image = from_array(np.full(shape, value, dtype))
-    answer = predict_published(Stub(never), image, progress=False)
+    answer = predict_published(Stub(never), image)
     assert answer.shape == (1, *image.spatial_shape)
     assert not answer.any()
 
@@ -331,19 +280,21 @@ def test_images_without_content_get_an_empty_answer(shape, value):
 def test_a_volume_with_content_only_in_the_dropped_slices_is_empty():
     volume = np.zeros((5, 30, 30, 3), np.uint8)
     volume[0] = head((5, 30, 30))[2]
-    assert not predict_published(Stub(never), from_array(volume), progress=False).any()
+    assert not predict_published(Stub(never), from_array(volume)).any()
 
 
 def test_nearly_empty_volumes_give_numbers_all_the_same():
     speck = np.zeros((5, 90, 90), np.float32)
-    speck[2, 3, 4], speck[2, 80, 81] = (
-        5,
-        3,
-    )  # fewer than one pixel in a hundred: 10th and 99th percentile are equal
+    # Fewer than one pixel in a hundred: 10th and 99th percentile are equal.
+    speck[2, 3, 4] = 5
+    speck[2, 80, 81] = 3
     assert prepare_volume(speck[..., None], replace(PUBLISHED, size=78)) is None
-    answer = predict_published(Stub(bright), from_array(speck), progress=False)
+    answer = predict_published(Stub(bright), from_array(speck))
     assert np.isfinite(answer).all()
     assert not answer[0, [0, 1, 3, 4]].any()
+
+
+def test_values_that_are_not_finite_are_read_as_zero():
     holes = head((5, 40, 31), dtype=np.float32)
     holes[2, 10:12, 10:12] = np.nan
     filled = np.where(np.isnan(holes), 0, holes)
@@ -380,7 +331,7 @@ def test_notes_say_what_is_unlike_the_training():
 
 
 def test_two_slices_are_both_answered():
-    answer = predict_published(Stub(bright), from_array(lesion()[0][3:5]), progress=False)
+    answer = predict_published(Stub(bright), from_array(lesion()[0][3:5]))
     assert answer[0, 0].any()
     assert answer[0, 1].any()
 
@@ -392,11 +343,10 @@ def test_the_whole_network_answers_a_picture():
     network = UNet(3, 1, 32)
     network.load_state_dict(published_tensors())
     network = fold_batch_norm(network)
-    network.card = SimpleNamespace(
-        preprocessing=replace(PUBLISHED, size=64), localise=None
-    )  # 256 would take 16 times as long
+    # The published size of 256 would take 16 times as long.
+    network.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=64), localise=None)
     picture = read_image(SAMPLES[0]).pixels if SAMPLES else head((5, 90, 71))[2]
-    answer = predict_published(network, from_array(picture), progress=False)
+    answer = predict_published(network, from_array(picture))
     planes = torch.from_numpy(literal(picture[None], 64, drop=False))
     with torch.inference_mode():
         direct = network(planes)[0, 0].numpy()
@@ -421,6 +371,5 @@ def test_a_real_slice_is_read_as_three_different_channels():
     rows, columns = prepared.rows, prepared.columns
     back = put_back(flair[None], rows, columns, image.spatial_shape)[0][rows, columns]
     stored = image.pixels[rows, columns, 1].astype(float)
-    assert (
-        np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98
-    )  # the same picture, in the same place
+    # The same picture, in the same place.
+    assert np.corrcoef(back.ravel(), stored.ravel())[0, 1] > 0.98
