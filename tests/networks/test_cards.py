@@ -94,6 +94,7 @@ def test_unusual_preprocessing_is_allowed(reading):
         ("classes", ()),
         ("classes", "ab"),
         ("colors", ("#E69F00",)),
+        ("colors", ("#E69F00", "orange")),
         ("preprocessing", {"size": 3}),
         ("out_channels", 1),
         ("out_channels", 2),

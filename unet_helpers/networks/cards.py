@@ -4,6 +4,7 @@ The card of each lies beside its weights, as JSON of all that differs from the d
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -26,6 +27,9 @@ MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "s
 
 # Channels that are read as three planes, red, green and blue.
 IN_COLOUR = ("rgb", "stain")
+
+# Red, green and blue in hexadecimal digits.
+COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
 # Former names of fields, and what they are called since version 0.2.
 RENAMED_FIELDS = {
@@ -272,6 +276,8 @@ class ModelCard:
         require(len(self.classes) > 0, self, "classes", "at least one class")
         matching = len(self.colors) == len(self.classes)
         require(matching, self, "colors", f"one for each of {len(self.classes)} classes")
+        are_colors = all(COLOR.fullmatch(color) for color in self.colors)
+        require(are_colors, self, "colors", "red, green and blue, '#RRGGBB',")
 
         count = len(self.classes)
         matching = self.out_channels == count + 1 or self.out_channels == count == 1
