@@ -12,8 +12,21 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from scipy.ndimage import affine_transform, gaussian_filter
 
 import unet_helpers as uh
-from unet_helpers.images.stack import to_stack
-from unet_helpers.inference.localise import TEMPLATES, place_boxes
+from unet_helpers.images.stack import Stack, as_displayed, to_stack
+from unet_helpers.inference import localise
+from unet_helpers.inference.localise import (
+    TEMPLATES,
+    Box,
+    BoxPlacement,
+    answer_of_structure,
+    check_box,
+    check_equal_volumes,
+    place_boxes,
+    predict_boxes,
+    register_head,
+    template_positions,
+)
+from unet_helpers.inference.registration import Placement, Registration
 from unet_helpers.inference.scale import working_shape
 from unet_helpers.networks.cards import card_of
 from unet_helpers.preprocessing.resample import Grid, at_spacing
@@ -21,86 +34,320 @@ from unet_helpers.results.metrics import dice
 
 CARD = uh.MODELS["hippocampus"]
 CROP = ROOT / "sample_images/hippocampus_mni.nii.gz"
-TRUE = np.array(CARD.localise.centres)
+
+# A card of two structures that lie in boxes of 8 x 8 x 8 voxels, of 2 mm.
+SMALL_ENTRY = replace(CARD.localise, box=(8, 8, 8), volumes=(0.1, 1.0))
+SMALL_CARD = replace(
+    CARD, localise=SMALL_ENTRY, preprocessing=replace(CARD.preprocessing, spacing=2.0)
+)
 
 
-def template() -> tuple[np.ndarray, np.ndarray]:
+def head(codes: str = "RAS", degrees: float = 0.0, claimed: str | None = None) -> uh.MedicalImage:
+    """The template in another orientation, turned about the axis from left to right.
+
+    The field of view is larger. ``claimed`` is the orientation that its affine claims.
+    """
+    pixels, _ = head_in_ras(degrees)
+    pixels = apply_orientation(pixels, turn_from_ras(codes))
+    back = inv_ornt_aff(turn_from_ras(claimed or codes), pixels.shape)
+    return uh.MedicalImage(pixels, "XYZ", (2.0, 2.0, 2.0), np.diag([2.0, 2, 2, 1]) @ back)
+
+
+def turn_from_ras(codes: str) -> np.ndarray:
+    """Nibabel's change of orientation from RAS."""
+    return ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
+
+
+def head_in_ras(degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """The turned template (X, Y, Z) with a margin, and the voxels (2, 3) of the two hippocampi."""
     file = nib.load(TEMPLATES / CARD.localise.template)
-    return np.asarray(file.dataobj).astype(np.float32), file.affine
+    pixels = np.asarray(file.dataobj).astype(np.float32)
+    cosine = np.cos(np.radians(degrees))
+    sine = np.sin(np.radians(degrees))
+    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
 
-
-def head(
-    codes: str = "RAS", degrees: float = 0.0, says: str = ""
-) -> tuple[uh.MedicalImage, np.ndarray]:
-    """The template in another orientation, turned about the axis from left to right in a larger field of view; and
-    the voxels (2, 3) of the two hippocampi. ``says``: the orientation that its affine claims."""
-    pixels, affine = template()
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    turn, shape = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]), np.array(pixels.shape) + 30
+    shape = np.array(pixels.shape) + 30
     offset = (np.array(pixels.shape) - 1) / 2 - turn @ ((shape - 1) / 2)
-    moved = affine_transform(pixels, turn, offset, tuple(shape), order=1)
-    places = (nib.affines.apply_affine(np.linalg.inv(affine), TRUE) - offset) @ turn
-    change = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
-    back = np.linalg.inv(inv_ornt_aff(change, tuple(shape)))
-    moved, places = apply_orientation(moved, change), nib.affines.apply_affine(back, places)
-    told = inv_ornt_aff(
-        ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(says or codes)), moved.shape
-    )
-    return uh.MedicalImage(moved, "XYZ", (2.0, 2.0, 2.0), np.diag([2.0, 2, 2, 1]) @ told), places
+    turned = affine_transform(pixels, turn, offset, tuple(shape), order=1)
+    in_template = nib.affines.apply_affine(np.linalg.inv(file.affine), CARD.localise.centres)
+    return turned, (in_template - offset) @ turn
 
 
-def as_stacked(image: uh.MedicalImage, places: np.ndarray) -> np.ndarray:
-    """Voxels in the image's order as those (z, y, x) of its stack."""
-    order = np.indices(image.pixels.shape)
-    axes = [to_stack(replace(image, pixels=axis)).pixels for axis in order]
-    return np.array(
-        [np.argmin(sum((a - p) ** 2 for a, p in zip(axes, place, strict=True))) for place in places]
+def hippocampi_as_displayed(
+    codes: str = "RAS", degrees: float = 0.0, claimed: str | None = None
+) -> np.ndarray:
+    """(2, 3) voxels (z, y, x) of the stack of ``head``: left, right."""
+    image = head(codes, degrees, claimed)
+    _, voxels = head_in_ras(degrees)
+    marked = np.zeros(image.pixels.shape, np.uint8)
+    points = np.zeros(head_in_ras(0)[0].shape, np.uint8)
+    for number, voxel in enumerate(np.rint(voxels).astype(int), 1):
+        points[tuple(voxel)] = number
+    marked[:] = apply_orientation(points, turn_from_ras(codes))
+    stack = as_displayed(image, marked)
+    return np.array([np.argwhere(stack == number)[0] for number in (1, 2)])
+
+
+def blobs(*corners: tuple[int, int, int], fainter: float = 1.0) -> Stack:
+    """A stack of 40 x 40 x 40 voxels of 2 mm with cubes of 4 voxels, the last one fainter."""
+    pixels = np.zeros((40, 40, 40), np.float32)
+    for z, y, x in corners:
+        pixels[z : z + 4, y : y + 4, x : x + 4] = 1.0
+    z, y, x = corners[-1]
+    pixels[z : z + 4, y : y + 4, x : x + 4] *= fainter
+    return to_stack(uh.MedicalImage(pixels, "ZYX", (2.0, 2.0, 2.0)))
+
+
+class BrightIsAnterior:
+    """Stands for the network: what is bright is the first class; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.axes: list[tuple[int, ...] | None] = []
+
+    def __call__(self, pixels: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+        self.axes.append(axes)
+        bright = pixels.clip(0, 1)
+        return np.stack([1 - bright, bright, 0 * bright]).astype(np.float32)
+
+
+def box_with(foreground: np.ndarray, structure: np.ndarray) -> Box:
+    """A box (z, y, x) with an answer of background, anterior and posterior."""
+    grid = Grid.around((10, 10, 10), foreground.shape, np.eye(3))
+    answer = np.stack([1 - foreground, foreground, 0 * foreground]).astype(np.float32)
+    return Box(grid=grid, pixels=foreground, answer=answer, structure=structure)
+
+
+def placed_at(monkeypatch, *centres: tuple[float, float, float]) -> None:
+    """Let boxes lie at voxels (z, y, x), without a registration."""
+    placement = BoxPlacement(
+        centres=[np.array(centre) for centre in centres],
+        directions=np.eye(3),
+        warnings=("of the registration",),
     )
+    monkeypatch.setattr(localise, "place_boxes", lambda stack, entry: placement)
+    monkeypatch.setattr(localise, "distribution_warning", lambda *arguments: None)
+
+
+def test_boxes_are_centred_on_what_is_found_in_them(monkeypatch):
+    placed_at(monkeypatch, (10, 10, 10), (30, 30, 30))
+    stack = blobs((8, 9, 10), (27, 29, 30))
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert boxes.places["left"] == pytest.approx((9.5, 10.5, 11.5))
+    assert boxes.places["right"] == pytest.approx((28.5, 30.5, 31.5))
+
+
+def test_a_box_is_looked_at_twice_along_one_axis_and_then_along_all(monkeypatch):
+    placed_at(monkeypatch, (10, 10, 10), (30, 30, 30))
+    network = BrightIsAnterior()
+    predict_boxes(blobs((8, 8, 8), (28, 28, 28)), SMALL_CARD, network)
+    assert network.axes == [(0,), (0,), None] * 2
+
+
+def test_the_answer_is_that_of_the_boxes_and_background_elsewhere(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert boxes.probabilities.shape == (3, 40, 40, 40)
+    np.testing.assert_allclose(boxes.probabilities.sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(boxes.probabilities[1], stack.pixels, atol=0.02)
+    assert not boxes.probabilities[2].any()
+    assert boxes.zoom == 1.0  # voxels of 2 mm as the network sees them
+    assert boxes.warnings == ("of the registration",)
+
+
+def test_the_zoom_is_that_from_the_stack_to_the_boxes(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    finer = replace(SMALL_CARD, preprocessing=replace(CARD.preprocessing, spacing=1.0))
+    assert predict_boxes(stack, finer, BrightIsAnterior()).zoom == 2.0
+
+
+def test_of_two_structures_in_a_box_the_larger_one_stays(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    stack.pixels[26, 26, 26] = 1.0  # a speck in the second box
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert boxes.probabilities[1, 28:32, 28:32, 28:32].min() > 0.9
+    assert boxes.probabilities[1, 26, 26, 26] == 0
+
+
+def test_very_unequal_structures_are_warned_of(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    stack.pixels[28:30] = 0
+    stack.pixels[30, 28] = 0  # 28 of 64 voxels of 8 mm3 are left
+    warnings = predict_boxes(stack, SMALL_CARD, BrightIsAnterior()).warnings
+    assert warnings == (
+        "of the registration",
+        "very unequal (left 0.51 mL, right 0.22 mL): look whether all of it was found",
+    )
+
+
+def test_half_the_volume_is_not_yet_unequal():
+    assert check_equal_volumes({"left": 2.0, "right": 1.0}) == []
+    assert check_equal_volumes({"left": 0.99, "right": 2.0}) == [
+        "very unequal (left 0.99 mL, right 2.00 mL): look whether all of it was found"
+    ]
+    assert check_equal_volumes({"left": 0.0, "right": 0.0}) == []
+
+
+def test_unusual_volumes_are_warned_of(monkeypatch):
+    monkeypatch.setattr(localise, "distribution_warning", lambda *arguments: None)
+    box = box_with(np.zeros((8, 8, 8)), np.zeros((8, 8, 8), bool))
+    for volume in (0.1, 0.5, 1.0):
+        assert check_box("left", volume, box, SMALL_CARD, SMALL_ENTRY) == []
+    assert check_box("left", 0.09, box, SMALL_CARD, SMALL_ENTRY) == [
+        "left: 0.09 mL found, where 0.1 to 1 are usual"
+    ]
+    assert check_box("right", 1.01, box, SMALL_CARD, SMALL_ENTRY) == [
+        "right: 1.01 mL found, where 0.1 to 1 are usual"
+    ]
+
+
+def test_the_middle_of_a_structure_is_that_of_its_extent():
+    structure = np.zeros((8, 10, 12), bool)
+    structure[1, 2, 3] = True
+    structure[1, 2:5, 7] = True
+    box = box_with(structure.astype(float), structure)
+    assert box.middle_of_structure.tolist() == [1 - 3.5, 3 - 4.5, 5 - 5.5]
+    empty = box_with(structure * 0.0, structure & False)
+    assert empty.middle_of_structure is None
+
+
+def test_what_is_connected_to_a_structure_belongs_to_it_down_to_a_fifth_of_the_threshold():
+    foreground = np.zeros((5, 6, 12))
+    foreground[2, 2, :4] = 0.9  # the structure
+    foreground[2, 2, 4:6] = 0.2  # fainter, connected
+    foreground[3, 3, 6] = 0.12  # across a corner
+    foreground[3, 3, 7] = 0.08  # too faint
+    foreground[3, 3, 9:] = 0.3  # bright enough, but connected to nothing
+    box = box_with(foreground, foreground > 0.5)
+    difference = answer_of_structure(box, CARD)
+    kept = foreground.copy()
+    kept[3, 3, 7:] = 0
+    np.testing.assert_allclose(difference[1], kept, atol=1e-6)
+    np.testing.assert_allclose(difference[0], -kept, atol=1e-6)
+    assert box.answer[0].max() == 1  # the box keeps its answer
+
+
+def test_the_spread_over_copies_is_left_out_and_a_binary_answer_has_no_background():
+    foreground = np.full((3, 3, 3), 0.8)
+    box = box_with(foreground, foreground > 0.5)
+    binary = replace(CARD, out_channels=1, classes=("hippocampus",), colors=("#E69F00",))
+    only = replace(box, answer=np.stack([foreground, 0 * foreground + 0.1]))
+    np.testing.assert_allclose(
+        answer_of_structure(replace(only, answer=only.answer[:1]), binary), [foreground]
+    )
+    more = replace(box, answer=np.concatenate([box.answer, box.answer[:1]]))
+    assert answer_of_structure(more, CARD).shape == (3, 3, 3, 3)
+
+
+def test_positions_in_the_template_are_counted_from_the_left_and_the_back():
+    affine = np.array([[2.0, 0, 0, -10], [0, 3, 0, -30], [0, 0, 4, -40], [0, 0, 0, 1]])
+    image = uh.MedicalImage(np.zeros((11, 21, 31), np.float32), "XYZ", (2.0, 3.0, 4.0), affine)
+    entry = replace(CARD.localise, centres=((-8.0, -24.0, -28.0), (10.0, 30.0, 0.0)))
+    positions = template_positions(image, entry)
+    np.testing.assert_allclose(positions, [[9 * 2, 18 * 3, 3 * 4], [0, 0, 10 * 4]])
+
+
+def test_boxes_are_placed_in_voxels_of_the_stack_and_are_not_sheared(monkeypatch):
+    sheared = np.array([[1.0, 0.3, 0], [0, 1.1, 0], [0, 0, 0.9]])
+    found = Registration(Placement(matrix=sheared, shift=np.array([1.0, 2, 3])), 1.0)
+    monkeypatch.setattr(localise, "register", lambda *arguments: found)
+    stack = to_stack(uh.MedicalImage(np.zeros((9, 9, 9)), "ZYX", (4.0, 2.0, 1.0)))
+    placement = place_boxes(stack, CARD.localise)
+
+    template = uh.read_image(TEMPLATES / CARD.localise.template)
+    x, y, z = (template_positions(template, CARD.localise) @ sheared.T + [1, 2, 3]).T
+    np.testing.assert_allclose(placement.centres, np.stack([z / 4, y / 2, x], axis=1))
+    directions = placement.directions
+    np.testing.assert_allclose(directions @ directions.T, np.eye(3), atol=1e-12)
+    # By about 8 degrees about z, as the shear; axes are (z, y, x).
+    assert directions[0, 0] == pytest.approx(1)
+    assert directions[2, 1] == pytest.approx(0.3 / np.hypot(2.1, 0.3))
+    assert directions[1, 2] == pytest.approx(-0.3 / np.hypot(2.1, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("as_told", "turned", "chosen", "words"),
+    [
+        (0.5, 9.0, 0.5, []),
+        (0.35, 9.0, 0.35, []),
+        (0.34, 0.4, 0.34, []),
+        (0.34, 0.42, 0.42, ["otherwise than its file says"]),
+        (0.2, 0.2, 0.2, []),
+        (0.19, 0.2, 0.19, ["hardly like a head (mutual information with the template 0.19"]),
+        (0.1, 0.19, 0.19, ["otherwise than its file says", "hardly like a head"]),
+    ],
+)
+def test_other_orientations_are_tried_where_a_head_fits_badly(
+    as_told, turned, chosen, words, monkeypatch
+):
+    def register(template, stack, rotations):
+        information = as_told if len(rotations) == 1 else turned
+        return Registration(Placement(matrix=rotations[0], shift=np.zeros(3)), information)
+
+    monkeypatch.setattr(localise, "register", register)
+    stack = blobs((8, 8, 8))
+    registration, warnings = register_head(stack, stack)
+    assert registration.information == chosen
+    assert len(warnings) == len(words)
+    for warning, part in zip(warnings, words, strict=True):
+        assert part in warning
+
+
+def test_24_rotations_bring_the_axes_onto_each_other():
+    rotations = localise.right_angle_rotations()
+    assert len({tuple(rotation.ravel()) for rotation in rotations}) == 24
+    assert all(np.linalg.det(rotation) == pytest.approx(1) for rotation in rotations)
+    assert set(np.unique(rotations)) == {-1.0, 0.0, 1.0}
 
 
 @pytest.mark.parametrize(("codes", "degrees"), [("RAS", 0), ("LPS", 0), ("PIR", 20)])
 def test_boxes_are_found_in_a_head_of_any_orientation(codes, degrees):
-    image, places = head(codes, degrees)
-    stack = to_stack(image)
-    centres, _, warnings = place_boxes(stack, CARD.localise)
-    expected = np.array(np.unravel_index(as_stacked(image, places), stack.pixels.shape)).T
-    assert not warnings
-    assert np.linalg.norm((centres - expected) * stack.spacing, axis=1).max() < 5
+    stack = to_stack(head(codes, degrees))
+    placement = place_boxes(stack, CARD.localise)
+    expected = hippocampi_as_displayed(codes, degrees)
+    assert not placement.warnings
+    assert np.linalg.norm((placement.centres - expected) * stack.spacing, axis=1).max() < 5
 
 
 def test_a_header_that_lies_is_found_out():
-    image, places = head("RAS", says="LIP")
-    centres, _, warnings = place_boxes(to_stack(image), CARD.localise)
-    expected = np.array(np.unravel_index(as_stacked(image, places), to_stack(image).pixels.shape)).T
-    off = np.linalg.norm((np.array(centres)[:, None] - expected) * 2, axis=2).min(0)
-    assert "otherwise than its file says" in warnings[0]
-    assert off.max() < 6
+    stack = to_stack(head("RAS", claimed="LIP"))
+    placement = place_boxes(stack, CARD.localise)
+    expected = hippocampi_as_displayed("RAS", claimed="LIP")
+    distances = np.linalg.norm((np.array(placement.centres)[:, None] - expected) * 2, axis=2)
+    assert "otherwise than its file says" in placement.warnings[0]
+    assert distances.min(0).max() < 6
 
 
 def test_what_is_no_head_is_said_to_be_none():
     noise = gaussian_filter(np.random.default_rng(0).random((70, 70, 70)), 3).astype(np.float32)
-    _, _, warnings = place_boxes(uh.MedicalImage(noise, "ZYX", (2.0, 2.0, 2.0)), CARD.localise)
+    stack = to_stack(uh.MedicalImage(noise, "ZYX", (2.0, 2.0, 2.0)))
+    warnings = place_boxes(stack, CARD.localise).warnings
     assert any("hardly like a head" in words for words in warnings)
 
 
 def test_without_simpleitk_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(uh.ModelError, match="pip install SimpleITK"):
-        uh.segment(head()[0], "hippocampus", progress=False)
+        uh.segment(head(), "hippocampus", progress=False)
     assert uh.segment(CROP, "hippocampus", progress=False).places == {}  # a crop needs none
 
 
 def test_both_hippocampi_of_a_head_are_measured_by_side():
-    result = uh.segment(head("LPS")[0], "hippocampus", progress=False)
-    table, found = result.measure(), result.summary()
+    result = uh.segment(head("LPS"), "hippocampus", progress=False)
+    table = result.measure()
+    summary = result.summary()
     assert sorted(zip(table["side"], table["class"], strict=True)) == [
         (side, part) for side in ("left", "right") for part in ("anterior", "posterior")
     ]
     assert (table["centroid_x_px"] > 64).equals(table["side"] == "left")  # x runs to the left here
-    left, right = found["left volume"][0], found["right volume"][0]
+    left = summary["left volume"][0]
+    right = summary["right volume"][0]
     assert 3 < left < 6
     assert left == pytest.approx(right, rel=0.1)
-    assert left + right == pytest.approx(found["total volume"][0])
+    assert left + right == pytest.approx(summary["total volume"][0])
     assert "registered" in result.image.notes[-1]
 
 
@@ -161,7 +408,7 @@ def test_the_entry_survives_in_a_weights_file():
 @pytest.mark.slow
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "LIA", "PIR", "ASL", "SRA"])
 def test_six_orientations_give_the_same_volumes(codes):
-    found = uh.segment(head(codes)[0], "hippocampus", progress=False).summary()
+    found = uh.segment(head(codes), "hippocampus", progress=False).summary()
     assert found["objects"][0] == 4
     assert [found[f"{side} volume"][0] for side in ("left", "right")] == pytest.approx(
         [4.3, 4.3], rel=0.1

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
@@ -12,109 +12,161 @@ from ..download import fetch
 from ..errors import ImageError
 from ..images.dicom import header_of
 from ..images.image import MedicalImage, name_of
+from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
 from .segment import segment
+
+# Characters that make a path a pattern.
+WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """One image and how it was found."""
 
-    image: Any  # a path, an array or a MedicalImage
-    base: Path | None = (
-        None  # the folder that was searched, whose folders results mirror; None if asked for by name
-    )
-    options: dict = field(
-        default_factory=dict
-    )  # the series, where ``image`` is a folder of DICOM slices
-    result: Path = Path()  # the manifest of its result
+    # A path, or what else ``read_image`` takes.
+    image: Any
 
-    def segmented(self, model, **options) -> Segmentation:
-        return segment(self.image, model, **options | self.options)
+    # The folder that was searched, whose sub-folders the results mirror; None for an image that was
+    # asked for by its name.
+    base: Path | None = None
+
+    # Options of ``read_image``: the series, where ``image`` is a folder of DICOM slices.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    # The manifest (JSON) of its result.
+    result: Path = Path()
+
+    def segmented(self, model: UNet, **options: Any) -> Segmentation:
+        """Segment this image; ``options`` are those of ``segment``."""
+        return segment(self.image, model, **{**options, **self.options})
 
 
-def find_images(source, whole: bool = False, skip: Path = Path()) -> list[Source]:
-    """All files of a folder and its folders, a DICOM series as one; those that fit a pattern; the items of a list; a
-    file, web address, array or image as it is. ``whole`` folders are left to the reader, files below ``skip`` not seen.
+def find_images(source: Any, whole_folders: bool = False, skip: Path = Path()) -> list[Source]:
+    """List the images of a source.
+
+    They are all files of a folder and its sub-folders, where a DICOM series counts as one image;
+    the files that fit a pattern; the images of each item of a list; or the file, web address, array
+    or image itself. Files below ``skip`` are left out, and with ``whole_folders`` a folder is one
+    image, of which the reader picks a series.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         source = fetch(source)
-    if not isinstance(source, str | os.PathLike):
-        if (
-            isinstance(source, Iterable)
-            and not hasattr(source, "shape")
-            and not isinstance(source, MedicalImage)
-        ):
-            return [item for part in source for item in find_images(part, whole, skip)]
-        return [Source(source)]
-    if not str(source).strip():  # pathlib would take it for the current folder
+    if isinstance(source, str | os.PathLike):
+        return images_at(os.fspath(source), whole_folders, skip)
+    if is_list(source):
+        return [image for item in source for image in find_images(item, whole_folders, skip)]
+    return [Source(source)]
+
+
+def is_list(source: Any) -> bool:
+    """Tell a list of sources from an array or image."""
+    is_image = isinstance(source, MedicalImage) or hasattr(source, "shape")
+    return isinstance(source, Iterable) and not is_image
+
+
+def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
+    """List the images of a folder, a pattern or a file."""
+    # pathlib would take an empty path for the current folder.
+    if not text.strip():
         raise ImageError(
             "No image given: the path is empty. Write the path of a file or of a folder."
         )
-    path = Path(os.path.abspath(Path(source).expanduser()))
-    if path.is_dir() and not whole:
-        return in_folder(path, skip)
-    plain = next((i for i, part in enumerate(path.parts) if set(part) & set("*?[")), 0)
-    if path.exists() or not plain:  # where it is missing, the reader says so
-        return [Source(path)]
-    found = [
-        item
-        for fits in sorted(glob(str(path), recursive=True))
-        for item in find_images(fits, whole, skip)
-    ]
-    if not found:
+    path = Path(os.path.abspath(Path(text).expanduser()))
+    if path.is_dir() and not whole_folders:
+        return images_in_folder(path, skip)
+
+    parts_with_wildcards = [i for i, part in enumerate(path.parts) if WILDCARDS & set(part)]
+    if path.exists() or not parts_with_wildcards:
+        return [Source(path)]  # where it is missing, the reader says so
+
+    base = Path(*path.parts[: parts_with_wildcards[0]])
+    matches = sorted(glob(str(path), recursive=True))
+    images = [image for match in matches for image in find_images(match, whole_folders, skip)]
+    if not images:
         raise ImageError(f"{path}: no file fits this pattern.")
-    return [replace(item, base=Path(*path.parts[:plain])) for item in found]
+    return [replace(image, base=base) for image in images]
 
 
-def in_folder(folder: Path, skip: Path) -> list[Source]:
-    groups: dict[str, list[Path]] = defaultdict(list)
+def images_in_folder(folder: Path, skip: Path) -> list[Source]:
+    """List the images of a folder and its sub-folders, files first and then DICOM series."""
+    files_by_series: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        skipped = folder in skip.parents and skip in path.parents
-        of_pair = path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists()
-        if path.is_file() and not (hidden or skipped or of_pair):
-            groups[series_of(path) or str(path)].append(path)
-    found = [Source(paths[0], folder) for paths in groups.values() if len(paths) == 1]
-    series = {
-        uid: os.path.commonpath([p.parent for p in paths])
-        for uid, paths in groups.items()
-        if len(paths) > 1
-    }
-    return found + [
-        Source(Path(together), folder, {"series": uid}) for uid, together in series.items()
-    ]
+        if is_image_candidate(path, folder, skip):
+            files_by_series[series_of(path) or str(path)].append(path)
+
+    files = []
+    series = []
+    for uid, paths in files_by_series.items():
+        if len(paths) == 1:
+            files.append(Source(paths[0], folder))
+        else:
+            together = os.path.commonpath([path.parent for path in paths])
+            series.append(Source(Path(together), folder, {"series": uid}))
+    return files + series
+
+
+def is_image_candidate(path: Path, folder: Path, skip: Path) -> bool:
+    """Tell whether a path in a folder is a file that may be an image of its own."""
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    if is_hidden or not path.is_file():
+        return False
+
+    # Results of an earlier call that lie inside the folder.
+    if folder in skip.parents and skip in path.parents:
+        return False
+
+    # Of a pair of header and image, the image counts.
+    return not (path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists())
 
 
 def series_of(path: Path) -> str:
-    """The SeriesInstanceUID of a DICOM slice that says where it lies, else ''."""
+    """Read the SeriesInstanceUID of a DICOM slice that says where it lies; '' of other files."""
     try:
-        data = header_of(path, ["SeriesInstanceUID", "ImagePositionPatient"])
-        return str(data.SeriesInstanceUID) if data.ImagePositionPatient else ""
-    except Exception:  # not DICOM; or not there, damaged, or no pydicom: the reader will say so
+        header = header_of(path, ["SeriesInstanceUID", "ImagePositionPatient"])
+        if header is not None and header.ImagePositionPatient:
+            return str(header.SeriesInstanceUID)
+    except Exception:  # not there, damaged, incomplete, or no pydicom: the reader will say so
         return ""
+    return ""
 
 
 def place(sources: list[Source], out: Path, card: str) -> list[Source]:
-    """Each once, its ``result`` in ``out`` and sub-folders as in the source; equal names in folders of their own."""
-    if unnamed := [item for item in sources if not isinstance(item.image, Path)]:
-        raise ImageError(
-            f"{type(unnamed[0].image).__name__}: only files have names to save under. Use segment_many."
-        )
-    sources = list({(item.image, *item.options.values()): item for item in sources}.values())
-    names = [f"{name_of(item.image)}_{card}.json" for item in sources]
-    inside = [
-        s.image.parent.relative_to(s.base) if s.base not in (None, s.image) else Path()
-        for s in sources
+    """Give each image its result in ``out``, in sub-folders as in the source; none twice.
+
+    Images whose results would have the same name, such as A1/dapi.tif and A2/dapi.tif, a.jpg and
+    a.png, or two series of a folder, get folders of their own.
+    """
+    for source in sources:
+        if not isinstance(source.image, Path):
+            kind = type(source.image).__name__
+            raise ImageError(f"{kind}: only files have names to save under. Use segment_many.")
+
+    sources = without_repeats(sources)
+    results = [
+        folder_in_base(source) / f"{name_of(source.image)}_{card}.json" for source in sources
     ]
-    count = Counter(str(folder / name).casefold() for folder, name in zip(inside, names))
-    for i, (item, name) in enumerate(zip(sources, names)):
-        if (
-            count[str(inside[i] / name).casefold()] > 1
-        ):  # A1/dapi.tif and A2/dapi.tif, a.jpg and a.png, two series
-            common = os.path.commonpath([other.image.parent for other in sources])
-            inside[i] = item.image.relative_to(common) / item.options.get("series", "")
-    return [
-        replace(item, result=out / folder / name)
-        for item, folder, name in zip(sources, inside, names)
-    ]
+
+    # Some file systems do not tell capital letters from small ones.
+    count = Counter(str(result).casefold() for result in results)
+    placed = []
+    for source, result in zip(sources, results, strict=True):
+        if count[str(result).casefold()] > 1:
+            parents = [other.image.parent for other in sources]
+            own_folder = source.image.relative_to(os.path.commonpath(parents))
+            result = own_folder / source.options.get("series", "") / result.name
+        placed.append(replace(source, result=out / result))
+    return placed
+
+
+def without_repeats(sources: list[Source]) -> list[Source]:
+    """Keep each image or series once."""
+    by_identity = {(source.image, *source.options.values()): source for source in sources}
+    return list(by_identity.values())
+
+
+def folder_in_base(source: Source) -> Path:
+    """Give the sub-folder of the searched folder in which an image lies."""
+    if source.base is None or source.base == source.image:
+        return Path()
+    return source.image.parent.relative_to(source.base)
