@@ -1,4 +1,4 @@
-"""A small file of every format, and what ``read_image`` has to make of it; for several test files."""
+"""A small file of every format, and what ``read_image`` has to make of it."""
 
 import struct
 import zlib
@@ -34,11 +34,11 @@ AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.7, 0, -20], [0, 0, 1.5, 30], [0, 0, 0
 
 def itk(pixels, **options):
     """NRRD or MetaImage, by the path's ending."""
-    import SimpleITK as sitk
+    import SimpleITK
 
-    file = sitk.GetImageFromArray(pixels)
+    file = SimpleITK.GetImageFromArray(pixels)
     file.SetSpacing((0.5, 0.7, 1.5))
-    return lambda path: sitk.WriteImage(file, str(path), **options)
+    return lambda path: SimpleITK.WriteImage(file, str(path), **options)
 
 
 @dataclass
@@ -156,7 +156,7 @@ def dicom(pixels, photometric="MONOCHROME2", samples=1, **tags):
 
 
 def series(path):
-    """Six slices in an order that is not theirs, oblique to nothing, 1.5 mm apart, rows 0.7 mm, columns 0.5 mm."""
+    """Six slices in an order that is not theirs: 1.5 mm apart, rows 0.7 mm, columns 0.5 mm."""
     path.mkdir()
     (path / "readme.txt").write_text("no image")
     geometry = {

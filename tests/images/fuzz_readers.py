@@ -3,8 +3,8 @@
     pip install atheris
     python tests/images/fuzz_readers.py CORPUS_DIR -max_total_time=600 [other options of libFuzzer]
 
-Starts from a valid file of every format. A crash is any error but the package's own; libFuzzer prints it and keeps
-the file as crash-*.
+Starts from a valid file of every format. A crash is any error but the package's own; libFuzzer
+prints it and keeps the file as crash-*.
 """
 
 import logging
@@ -69,7 +69,8 @@ def main() -> None:
         try:
             image = read_image(path)
         except UNetHelpersError as error:
-            assert path.stem in str(error)
+            message = str(error)
+            assert path.stem in message
             return
         finally:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Random DICOM series, written in any order, damaged, read: every slice lies where SimpleITK, or its file, says."""
+"""Random DICOM series, in any order, damaged: every slice lies where SimpleITK or its file says."""
 
 from tempfile import TemporaryDirectory
 
@@ -17,7 +17,7 @@ steps = st.floats(0.3, 7).map(lambda value: round(value, 3))
 
 @st.composite
 def series(draw):
-    """Slices (N, H, W), their positions (N, 3) in mm, the orientation, and the spacing in a slice."""
+    """Slices (N, H, W), positions (N, 3) in mm, the orientation, the spacing in a slice."""
     shape = draw(st.integers(3, 7)), draw(st.integers(2, 6)), draw(st.integers(2, 6))
     turn = Rotation.from_euler("xyz", [draw(angles) for _ in range(3)], degrees=True).as_matrix()
     shear = draw(st.sampled_from([0.0, 0.0, 0.3]))  # a tilted gantry
@@ -91,7 +91,8 @@ def test_a_damaged_series_keeps_its_places_or_is_refused(made, data):
         try:
             image = uh.read_image(folder)
         except uh.ImageError as error:
-            assert "not evenly spaced" in str(error)
+            message = str(error)
+            assert "not evenly spaced" in message
             assert lost
             return
     notes = " ".join(image.notes)

@@ -1,4 +1,4 @@
-"""Every format: values, dtype, axes, spacing and notes as written; and labels that come back as they were saved."""
+"""Every format: values, dtype, axes, spacing and notes as written; labels come back as saved."""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""More than ten thousand made-up files and arrays (Hypothesis): an answer or one of the package's own errors."""
+"""More than ten thousand made-up files and arrays (Hypothesis): an answer or an own error."""
 
 from collections import Counter
 from pathlib import Path
@@ -68,11 +68,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(folder):
     """The bytes of a valid file of every format."""
-    found = {}
+    content_by_id = {}
     for case in SINGLE:
         case.write(folder / case.name)
-        found[case.id] = (folder / case.name).read_bytes()
-    return found
+        content_by_id[case.id] = (folder / case.name).read_bytes()
+    return content_by_id
 
 
 def read_or_refused(path: Path, content: bytes) -> None:
@@ -80,7 +80,8 @@ def read_or_refused(path: Path, content: bytes) -> None:
     try:
         image = uh.read_image(path)
     except uh.UNetHelpersError as error:
-        assert path.name in str(error)
+        message = str(error)
+        assert path.name in message
         TRIED["refused"] += 1
         return
     TRIED["read"] += 1
@@ -220,16 +221,18 @@ def test_arrays_come_back_from_npy_npz_and_tiff(values, page, big, folder):
 def test_tiff_axes_in_any_order(data, sizes, channel, folder):
     """What is left is time, depth and a channel, in that order, whatever their lengths; nothing is turned or mixed."""
     TRIED["tiff axes"] += 1
-    from unet_helpers.images.tiff import arrange
+    from unet_helpers.images.options import ReadOptions
+    from unet_helpers.images.tiff_axes import TiffPixels, arrange
 
     letters = "".join(data.draw(st.permutations("YX" + "ZCT"[: len(sizes) - 2])))
     values = np.arange(np.prod(sizes)).reshape(sizes)
     size = dict(zip(letters, sizes))
-    chosen = {"channel": channel if channel < size.get("C", 0) else None}
-    image = arrange(values, letters, {}, chosen, folder, [])
+    has_channel = channel < size.get("C", 0)
+    options = ReadOptions(channel=channel if has_channel else None)
+    image = arrange(TiffPixels(values, letters, spacing={}), options, folder)
     wanted = [a for a in "TZYX" if size.get(a, 1) > 1 or a in "YX"]
     rest = [a for a in letters if a not in wanted]
-    picked = tuple((chosen["channel"] or 0) if a == "C" else 0 for a in rest)
+    picked = tuple((options.channel or 0) if a == "C" else 0 for a in rest)
     expected = values.transpose([letters.index(a) for a in [*rest, *wanted]])[picked]
     np.testing.assert_array_equal(image.pixels, expected)
     assert image.axes == "".join(wanted)

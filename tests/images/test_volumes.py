@@ -1,4 +1,4 @@
-"""Volumes: the way to the network and back keeps every voxel in its place, whatever the file's orientation."""
+"""Volumes: to the network and back, every voxel keeps its place, whatever its orientation."""
 
 from dataclasses import replace
 

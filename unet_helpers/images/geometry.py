@@ -36,7 +36,7 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
         )
 
     affine = image.affine
-    if affine is not None:
+    if affine is not None and count == 3:
         # An affine counts in the order (x, y, z), which is that of axes beginning with X alone.
         in_affine_order = steps if image.axes.startswith("X") else steps[::-1]
         affine = rescaled(affine, in_affine_order)

@@ -131,7 +131,8 @@ class MedicalImage:
         >>> uh.MedicalImage(np.zeros((48, 64, 9)), "XYZ").lies_in_space
         True
         """
-        return self.affine is not None or self.axes.startswith("XYZ")
+        has_place = self.affine is not None and "Z" in self.axes
+        return has_place or self.axes.startswith("XYZ")
 
     @property
     def voxel_volume(self) -> float | None:

@@ -238,7 +238,4 @@ def in_nifti_order(image: MedicalImage, values: np.ndarray) -> np.ndarray:
     """Turn values of the image's spatial shape to (X, Y, Z), or (X, Y, Z, T) of a movie."""
     if image.axes.startswith("X"):
         return values
-    if "Z" not in image.axes:
-        # Depth stands before rows and columns.
-        values = np.expand_dims(values, -3)
     return values.transpose()
