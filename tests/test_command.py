@@ -22,7 +22,7 @@ from unet_helpers.__main__ import main
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Runs the command in a folder with a network's file; gives its status and what it printed on stdout and stderr."""
+    """Run the command beside a network's file: its status, standard output and standard error."""
     uh.save_model(make_network(), tmp_path / "mine.safetensors")
     monkeypatch.chdir(tmp_path)
 
@@ -52,7 +52,7 @@ def test_notes_and_warnings_come_before_the_network_runs(run, monkeypatch, capsy
 
 def test_each_note_and_warning_is_said_once(run):
     Image.fromarray(np.full((40, 50, 4), 7, np.uint8)).save("flat.png")
-    status, out, err = run("flat.png")
+    _, out, err = run("flat.png")
     assert err.count("alpha channel") == err.count("all values are the same") == 1
     assert "flat.png" in out
 
@@ -67,7 +67,7 @@ def test_json_is_all_that_is_on_stdout(run):
 
 def test_strict_makes_a_warning_a_failure(run):
     Image.fromarray(np.full((40, 50), 7, np.uint8)).save("flat.png")
-    status, out, err = run("flat.png")
+    status, _, err = run("flat.png")
     assert status == 0
     assert "all values are the same" in err
     assert run("flat.png", "--overwrite", "--strict")[0] == 1
@@ -108,7 +108,7 @@ def test_results_that_are_there_are_refused_before_computing(run, monkeypatch):
     monkeypatch.setattr(
         "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
-    status, out, err = run("x.png")
+    status, _, err = run("x.png")
     assert status == 2
     assert "--overwrite" in err
     monkeypatch.undo()
@@ -148,7 +148,7 @@ def test_options_of_the_reader_arrive(run):
         ("dicom series", "series", "1.2.3"),
     ],
 )
-def test_c5_each_choice_of_the_reader_is_an_option(id, option, value, run, tmp_path):
+def test_each_choice_of_the_reader_is_an_option(id, option, value, run, tmp_path):
     case = named(id)
     case.write(tmp_path / case.name)
     assert run(case.name, f"--{option}", value)[0] == 0

@@ -1,4 +1,7 @@
-"""``fetch`` against a server that misbehaves in every way we know of. After each test the cache holds no bad file."""
+"""``fetch`` against a server that misbehaves in every way we know of.
+
+After each test the cache holds no bad file.
+"""
 
 import ast
 import fcntl
@@ -12,7 +15,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -27,23 +30,24 @@ from unet_helpers.download import Unreachable, cached_path, fetch, home_url
 BODY = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 HALF = 150_000
-processes = multiprocessing.get_context(
-    "fork"
-)  # the child inherits shortened pauses, and need not load torch
+
+# A forked child inherits shortened pauses, and need not load torch.
+processes = multiprocessing.get_context("fork")
 
 
 class Misbehaving(BaseHTTPRequestHandler):
-    """The first word of the path says how; ``server.seen`` keeps (path, Range, bytes sent) of each request."""
+    """The first word of the path says how.
+
+    ``server.seen`` keeps (path, Range, bytes sent) of each request.
+    """
 
     def do_GET(self):
         self.wanted, self.sent = self.headers["Range"], 0
         self.earlier = sum(path == self.path for path, _, _ in self.server.seen)
         self.mine = len(self.server.seen)
         self.server.seen.append((self.path, self.wanted, 0))
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             getattr(self, "do_" + self.path.split("/")[1])()
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def log_message(self, *_):
         pass
@@ -57,15 +61,12 @@ class Misbehaving(BaseHTTPRequestHandler):
     def send(self, data):
         for start in range(0, len(data), 10_000):
             self.sent += len(data[start : start + 10_000])
-            self.server.seen[self.mine] = (
-                self.path,
-                self.wanted,
-                self.sent,
-            )  # told before the client has it all
+            # Noted before the client has it all.
+            self.server.seen[self.mine] = (self.path, self.wanted, self.sent)
             self.wfile.write(data[start : start + 10_000])
 
     def do_good(self, body=BODY, limit=None):
-        """As a server should: whole, or from where it is asked to; the connection breaks after ``limit`` bytes."""
+        """Whole, or from where it is asked to; the connection breaks after ``limit`` bytes."""
         start = int(re.fullmatch(r"bytes=(\d+)-", self.wanted)[1]) if self.wanted else 0
         if start >= len(body):
             return self.head(416, Content_Range=f"bytes */{len(body)}")
@@ -177,7 +178,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """The cache. Afterwards there must be nothing in it but what is right, and what is marked as unfinished."""
+    """The cache, in which there must be no bad file afterwards."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("UNET_HELPERS_CACHE", str(folder))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -578,13 +579,9 @@ def test_a_cache_that_cannot_be_written_is_said_with_the_way_out(
     if how == "a file in the way":
         (tmp_path / "file").touch()
         monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "file/cache"))
-    with (
-        mounted(folder, "ro") if "disk" in how else nullcontext(),
-        pytest.raises(
-            DownloadError,
-            match="on this computer: .*\n.*set UNET_HELPERS_CACHE to a folder that can",
-        ),
-    ):
+    disk = mounted(folder, "ro") if "disk" in how else nullcontext()
+    words = r"on this computer: .*\n.*set UNET_HELPERS_CACHE to a folder that can"
+    with disk, pytest.raises(DownloadError, match=words):
         get(server, "good")
     monkeypatch.setenv("UNET_HELPERS_CACHE", str(tmp_path / "elsewhere"))
     assert get(server, "good").read_bytes() == BODY
@@ -602,7 +599,7 @@ def test_read_only_disk_that_holds_the_file(server, folder):
 def test_a_full_disk(server, folder, filled):
     with mounted(folder, "size=64k"):
         if filled:
-            with (folder / ".all.part").open("wb", buffering=0) as file, pytest.raises(OSError):
+            with suppress(OSError), (folder / ".all.part").open("wb", buffering=0) as file:
                 while file.write(bytes(4096)):
                     pass
         with pytest.raises(DownloadError, match="No space left on device") as failure:

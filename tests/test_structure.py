@@ -33,8 +33,11 @@ def wing_of(module: str) -> str:
 
 
 def wrong_imports(package: str, wings: list[set[str]] = WINGS) -> list[str]:
-    """List circles between modules, and imports of a wing on the same floor or above."""
-    graph = grimp.build_graph(package, cache_dir=None)
+    """List circles between modules, and imports of a wing on the same floor or above.
+
+    Imports for type checkers alone do not count: they are never run.
+    """
+    graph = grimp.build_graph(package, cache_dir=None, exclude_type_checking_imports=True)
     imports = nx.DiGraph()
     for importer in graph.modules:
         for imported in graph.find_modules_directly_imported_by(importer):
