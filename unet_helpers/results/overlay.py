@@ -12,6 +12,7 @@ from torchvision.utils import draw_segmentation_masks
 
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
+from ..networks.cards import ModelCard
 from ..preprocessing.intensities import intensity_range
 
 # px: larger images are shrunk for display.
@@ -22,6 +23,10 @@ MAX_PROPORTION = 8.0
 
 # Share by which a pixel may differ from a square one and is still shown as one.
 SQUARE_TOLERANCE = 0.01
+
+# Opacity of the colours. A thin vessel's colour would be lost on a coloured image.
+OPACITY = 0.35
+OPACITY_OF_VESSELS = 0.9
 
 # Of the values, those that are shown black and white.
 PERCENTILES = (0.5, 99.5)
@@ -57,12 +62,19 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     return (brightness * 255).astype(np.uint8)
 
 
+def opacity_for(card: ModelCard) -> float:
+    """Return the opacity at which a network's classes are seen best."""
+    if card.measures == "tree":
+        return OPACITY_OF_VESSELS
+    return OPACITY
+
+
 def paint(
     shown: np.ndarray,
     labels: np.ndarray,
     colors: Sequence[str],
     objects: np.ndarray | None = None,
-    alpha: float = 0.35,
+    alpha: float = OPACITY,
 ) -> np.ndarray:
     """Return (h, w, 3) uint8: each class in its colour over a picture.
 

@@ -18,10 +18,6 @@ from ..networks.cards import ModelCard
 if TYPE_CHECKING:
     import pandas as pd
 
-# Opacity of the colours of an overlay. A thin vessel's colour would be lost on a coloured image.
-OPACITY = 0.35
-OPACITY_OF_VESSELS = 0.9
-
 
 def foreground_of(probabilities: np.ndarray) -> np.ndarray:
     """Return (*spatial): the probability of any class but background, of (K, *spatial)."""
@@ -110,8 +106,6 @@ class Segmentation:
         --------
         >>> import unet_helpers as uh
         >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
-        >>> result.card.classes
-        ('interior', 'border')
         >>> int(result.labels.max())
         2
         """
@@ -233,12 +227,12 @@ class Segmentation:
         >>> result.overlay().shape
         (512, 512, 3)
         """
-        from .overlay import paint, picture, slice_of
+        from .overlay import opacity_for, paint, picture, slice_of
 
         if index is None:
             index = self.busiest_slice()
         if alpha is None:
-            alpha = OPACITY_OF_VESSELS if self.card.measures == "tree" else OPACITY
+            alpha = opacity_for(self.card)
 
         labels = slice_of(self.image, self.labels, index)
         objects = None
