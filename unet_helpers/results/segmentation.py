@@ -210,8 +210,7 @@ class Segmentation:
         index : int, optional
             The slice as displayed, from 0; by default the one with most of the structure.
         alpha : float, optional
-            Opacity of the colours, 0 to 1; 0.35 by default, and 0.9 for vessels, whose colour
-            would be lost on a coloured image.
+            Opacity of the colours, 0 to 1; 0.35 by default, and 0.9 for vessels.
         contours : bool
             Whether to outline the objects.
 
@@ -246,9 +245,8 @@ class Segmentation:
         Returns
         -------
         pandas.DataFrame
-            One row per object, in px, and in µm or mm where the spacing is known. Objects of
-            single images, of movies and of cards whose objects are slices are measured in 2D,
-            others in 3D.
+            One row per object, in px, and in µm or mm where the spacing is known. In 2D for single
+            images, movies and cards whose objects are slices, else in 3D.
 
         Examples
         --------
