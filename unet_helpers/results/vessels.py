@@ -1,7 +1,8 @@
 """Vessels as a tree: the length, width and tortuosity of their centre lines.
 
 The centre line is the skeleton of the mask (Zhang and Suen 1984). skan was looked at and not taken:
-it also counts the steps between the pixels of a crossing, so that lengths come out larger.
+its branches end in the middle of a crossing, so that lengths and tortuosity differ a little (of a
+retina of 1411 px: 1.090 instead of 1.087), and it takes 4 s where this takes 0.1 s.
 """
 
 from __future__ import annotations
