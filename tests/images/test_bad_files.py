@@ -15,19 +15,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
-from helpers.files import FILES, GREY8, VOLUME, named, png
+from helpers.files import FILES, GREY8, VOLUME, named
+from helpers.writers import png
 
 import unet_helpers as uh
 from unet_helpers.images.limits import MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
 SINGLE = [case for case in FILES if case.name not in ("scan", "a.hdr", "a.img")]
-BEGINNING = (
-    "gif frames",
-    "gif frame 2",
-    "gif frame 3",
-    "nifti 4D",
-)  # what is asked for, their first frame or volume, is still there
+# What is asked for, their first frame or volume, is still there.
+BEGINNING = ("gif frames", "gif frame 2", "gif frame 3", "nifti 4D")
 each_single = pytest.mark.parametrize("case", SINGLE, ids=lambda case: case.id)
 
 
@@ -247,7 +244,8 @@ import json, resource, sys, time
 import cv2, nibabel, pydicom, pydicom.pixels, tifffile, imagecodecs
 import unet_helpers as uh
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-for path in sys.argv[1:2] + sys.argv[1:]:  # the first one twice: what a reader loads is not the file's fault
+# The first one twice: what a reader loads is not the file's fault.
+for path in sys.argv[1:2] + sys.argv[1:]:
     before, start = peak(), time.process_time()
     try:
         answer = f"read as {uh.read_image(path).pixels.shape}"
@@ -260,7 +258,7 @@ for path in sys.argv[1:2] + sys.argv[1:]:  # the first one twice: what a reader 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    """Each file in another process: what it answers, in how many seconds (of computing) and MB beyond the imports."""
+    """Each file in another process: its answer, seconds of computing and MB beyond the imports."""
     folder = tmp_path_factory.mktemp("bombs")
     outcomes = {}
     for name, write in BOMBS.items():
@@ -295,7 +293,7 @@ def test_a_large_but_honest_image_still_passes(tmp_path):
 
 
 def test_a_circle_of_tiff_pages_ends(tmp_path):
-    """A page that names itself as the next one, found by the fuzzer: tifffile followed it for ever."""
+    """A page names itself as the next one; tifffile followed it for ever."""
     tifffile.imwrite(tmp_path / "a.tif", GREY8, photometric="minisblack", metadata=None)
     data = bytearray((tmp_path / "a.tif").read_bytes())
     with tifffile.TiffFile(tmp_path / "a.tif") as file:

@@ -17,7 +17,7 @@ each_file = pytest.mark.parametrize("case", FILES, ids=lambda case: case.id)
 
 @each_file
 def test_a_file_is_read_as_it_was_written(case, tmp_path):
-    """Values, dtype, axes and spacing; and a note exactly where something was dropped or changed."""
+    """Values, dtype, axes, spacing; a note exactly where something was dropped or changed."""
     case.write(tmp_path / case.name)
     image = uh.read_image(tmp_path / case.name, **case.options)
     assert (image.axes, image.pixels.shape, image.pixels.dtype) == (

@@ -219,7 +219,7 @@ def test_arrays_come_back_from_npy_npz_and_tiff(values, page, big, folder):
     channel=st.integers(0, 4),
 )
 def test_tiff_axes_in_any_order(data, sizes, channel, folder):
-    """What is left is time, depth and a channel, in that order, whatever their lengths; nothing is turned or mixed."""
+    """Time, depth and one channel are left, in that order; nothing is turned or mixed."""
     TRIED["tiff axes"] += 1
     from unet_helpers.images.options import ReadOptions
     from unet_helpers.images.tiff_axes import TiffPixels, arrange
@@ -288,7 +288,7 @@ MATRICES = st.one_of(
 def test_nifti_files_however_odd_their_header(
     values, matrix, codes, zooms, unit, two, folder, tmp_path_factory
 ):
-    """Read as nibabel reads them, there and back through every orientation, segmented and saved in their geometry."""
+    """Read as nibabel does, there and back through every orientation, segmented and saved."""
     TRIED["nifti headers"] += 1
     assume(values.dtype.str[1:] in ("u1", "u2", "i2", "i4", "f4", "f8"))
     kind = nib.Nifti2Header if two else nib.Nifti1Header

@@ -28,8 +28,9 @@ def body() -> nib.Nifti1Image:
 
 def lying(codes: str) -> nib.Nifti1Image:
     """The same body with its axes stored in another order and direction."""
-    there = body()
-    turned = there.as_reoriented(ornt_transform(io_orientation(there.affine), axcodes2ornt(codes)))
+    upright = body()
+    transform = ornt_transform(io_orientation(upright.affine), axcodes2ornt(codes))
+    turned = upright.as_reoriented(transform)
     assert "".join(nib.aff2axcodes(turned.affine)) == codes
     return turned
 
@@ -77,19 +78,19 @@ def test_a_stack_is_displayed_like_a_radiologist_does_and_has_a_way_back(codes, 
 )
 def test_the_same_body_has_the_same_labels_however_it_was_stored(codes, reading, tmp_path):
     """The answer follows the body, not the file."""
-    there = segmented(written(lying("RAS"), tmp_path / "ras.nii"), **reading)
-    other = segmented(written(lying(codes), tmp_path / "other.nii"), **reading)
-    assert 0.3 < there.labels.mean() < 0.7
+    reference = segmented(written(lying("RAS"), tmp_path / "ras.nii"), **reading)
+    turned = segmented(written(lying(codes), tmp_path / "other.nii"), **reading)
+    assert 0.3 < reference.labels.mean() < 0.7
     np.testing.assert_array_equal(
-        to_canonical(replace(other.image, pixels=other.labels)).pixels, there.labels
+        to_canonical(replace(turned.image, pixels=turned.labels)).pixels, reference.labels
     )
-    assert other.measure()["volume_mL"].sum() == pytest.approx(
-        there.labels.sum() * np.prod(ZOOMS) / 1000
+    assert turned.measure()["volume_mL"].sum() == pytest.approx(
+        reference.labels.sum() * np.prod(ZOOMS) / 1000
     )
 
 
 def test_a_slice_is_read_between_its_neighbours():
-    """A network that answers with what lies above answers each slice with the next one, the last with itself."""
+    """A network answers with what lies above: a slice with the next one, the last with itself."""
     network = make_network(in_channels=3, channels="grey", context=1, percentiles=(0, 100))
     network.forward = lambda x: x[:, 2:]
     values = np.linspace(0, 1, 5 * 6 * 7).reshape(5, 6, 7)
@@ -100,7 +101,7 @@ def test_a_slice_is_read_between_its_neighbours():
 
 
 def test_a_slice_beyond_the_head_stays_dark_and_a_dim_one_does_not():
-    """A network that answers with what it sees: each slice of a head at its own levels, noise not stretched."""
+    """A network answers with what it sees: a head's slices at their own levels, noise as it is."""
     network = make_network(channels="grey", intensities="head", percentiles=(0, 100))
     network.forward = lambda x: x[:, :1]
     ramp = np.linspace(0, 1, 6 * 7).reshape(6, 7)
@@ -115,7 +116,7 @@ def test_a_slice_beyond_the_head_stays_dark_and_a_dim_one_does_not():
 @each_orientation
 @pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 2), (2, 4), (0, 0)])
 def test_saved_labels_have_the_geometry_of_the_input(codes, qform, sform, tmp_path):
-    """Shape, affine, qform and sform with their codes, units, voxel sizes; nothing is left of a value scale."""
+    """Shape, affine, qform and sform with codes, units, voxel sizes; no scale of values."""
     file = lying(codes)
     file.set_qform(file.affine, qform)
     file.set_sform(file.affine, sform)
@@ -193,7 +194,7 @@ def test_an_impossible_spacing_is_ignored_and_said(spacing, tmp_path):
 
 
 def test_a_dicom_series_lies_where_its_slices_say(tmp_path):
-    """Slice 0 starts 10 mm right of, 20 mm behind and 30 mm above the origin: in DICOM (-10, 20, 30)."""
+    """Slice 0 starts 10 mm to the right, 20 mm behind, 30 mm above: in DICOM (-10, 20, 30)."""
     series(tmp_path / "scan")
     image = uh.read_image(tmp_path / "scan")
     np.testing.assert_array_equal(image.pixels, STACK16)
@@ -216,13 +217,13 @@ def test_an_enhanced_dicom_says_its_spacing_and_scale_once_for_all_frames(tmp_pa
     from pydicom import Dataset
 
     measures, scale, group = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness, measures.SpacingBetweenSlices = (
-        [0.7, 0.5],
-        2.0,
-        1.5,
-    )
-    scale.RescaleSlope, scale.RescaleIntercept = 2, -100
-    group.PixelMeasuresSequence, group.PixelValueTransformationSequence = [measures], [scale]
+    measures.PixelSpacing = [0.7, 0.5]
+    measures.SliceThickness = 2.0
+    measures.SpacingBetweenSlices = 1.5
+    scale.RescaleSlope = 2
+    scale.RescaleIntercept = -100
+    group.PixelMeasuresSequence = [measures]
+    group.PixelValueTransformationSequence = [scale]
     dicom(STACK16, SharedFunctionalGroupsSequence=[group])(tmp_path / "enhanced.dcm")
     image = uh.read_image(tmp_path / "enhanced.dcm")
     assert image.axes == "ZYX"
