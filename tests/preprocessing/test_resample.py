@@ -193,12 +193,12 @@ def test_values_that_are_not_finite_are_read_as_zero():
 @pytest.mark.parametrize(
     ("start", "low", "high"),
     [
-        ((3.5, 0, 9), (1, 0, 7), (8, 3, 10)),
-        ((-20, 4, 30), (0, 2, 9), (1, 7, 10)),
+        ((3.5, 0, 9), (1, 0, 7), (8, 5, 10)),
+        ((-20, 4, 30), (0, 2, 9), (1, 9, 10)),
     ],
 )
 def test_the_covered_block_has_a_margin_for_the_splines(start, low, high):
-    grid = Grid((2, 1, 1), np.eye(3), np.array(start, float))
+    grid = Grid((2, 3, 4), np.eye(3), np.array(start, float))
     block, first = grid.covered_block((10, 10, 10))
     assert first.tolist() == list(low)
     assert [(part.start, part.stop) for part in block] == list(zip(low, high, strict=True))
@@ -243,6 +243,7 @@ def stack(shape: tuple[int, int, int], spacing: tuple[float, ...] | None) -> Sim
 def test_a_stack_at_another_spacing_covers_the_same_space():
     grid = at_spacing(stack((10, 20, 30), (2.0, 1.0, 0.5)), 1.0)
     assert grid.shape == (20, 20, 15)
+    assert all(isinstance(size, int) for size in grid.shape)
     np.testing.assert_allclose(grid.matrix, np.diag([0.5, 1, 2]))
     # Its outer faces lie where those of the stack do: half a step before the first centre.
     np.testing.assert_allclose(grid.start - grid.matrix @ np.full(3, 0.5), [-0.5, -0.5, -0.5])
