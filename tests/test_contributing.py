@@ -27,7 +27,7 @@ class Section:
     """The code of one section of CONTRIBUTING.md."""
 
     names: dict  # that its Python defines
-    line: str  # of the table, without the comma at its end
+    line: str  # of the table
     json: str
 
 
@@ -42,7 +42,7 @@ def section(request):
     card = ""
     for mark, code in FENCE.findall(text):
         if mark == "line":
-            line = code.strip().removesuffix(",")
+            line = code.strip()
         elif code.startswith("{"):
             card = code
         else:
