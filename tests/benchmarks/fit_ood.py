@@ -1,387 +1,349 @@
-"""How ``out_of_distribution.json`` is made: ``python tests/benchmarks/fit_ood.py --data DIR``.
+"""How ``out_of_distribution.json`` is made.
 
-Clusters are fitted to the training part of each card's data and varied copies of it, and to copies as they are given by
-mistake; photographs of other things (DIR/photographs/train, validation and test; any images, none of one scene in two
-of these) are told from each card's images by a logistic regression. Limits are set on the validation part, and what is
-printed is measured on the test part. FLOOR and ROOM were chosen so that X-ray machines and fundus cameras left out of
-the training part stay in distribution; with LIKELY a seventh of one machine's left-out X-rays look like photographs.
-Needs scikit-learn.
+``python tests/benchmarks/fit_ood.py [CARD...] --data DIR``
+
+The statistics of the cards named are fitted, or of all cards; those of all others stay as they are
+in the file, byte for byte. DIR holds a folder for each card, as docs/training/data.md says, and may
+hold photographs of other things (DIR/photographs/train, validation and test; any images, none of
+one scene in two of these). A card can be fitted with its own data alone: what is missing is said,
+and what that means.
+
+Clusters are fitted to the training part of a card's data and varied copies of it, and to copies as
+they are given by mistake; photographs are told from its images by a logistic regression. Limits are
+set on the validation part; what is printed is measured on the test part. FLOOR and the room of the
+cards (varied_images.py) were chosen so that X-ray machines and fundus cameras left out of the
+training part stay in distribution; with the likelihood of photographs chosen, a seventh of one
+machine's left-out X-rays look like photographs.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from scipy.cluster.vq import kmeans2
-from skimage.color import hed2rgb, rgb2hed
-from sklearn.linear_model import LogisticRegression
-from tqdm.auto import tqdm
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from unet_helpers.images.image import MedicalImage
-from unet_helpers.images.read import read_image
-from unet_helpers.networks.cards import MODELS, ModelCard
-from unet_helpers.preprocessing.image_statistics import features
-from unet_helpers.preprocessing.intensities import is_bright_field
-from unet_helpers.preprocessing.out_of_distribution import (
-    STATISTICS,
-    distance,
-    middle_slices,
-    score,
+from observed_images import PHOTOGRAPHS, Observation, is_there, observe
+from varied_images import MISTAKES, variation_of
+
+from unet_helpers.checks.image_statistics import viewpoint_of
+from unet_helpers.checks.likeness import (
+    LARGEST_Z,
+    STATISTICS_FILE,
+    Cluster,
+    Group,
+    Likeness,
+    Photographs,
+    group_of,
+    known_groups,
+    name_of_photographs,
 )
-from unet_helpers.preprocessing.resample import resize
-from unet_helpers.training.tasks import TASKS, read_cases
+from unet_helpers.networks.cards import MODELS
+from unet_helpers.training.tasks import TASKS
 
-FLOOR = 0.45  # of the deviation over all kinds of images: other cameras differ that much, all else alike
-CLUSTERS = {"retinal_vessels": 2, "nuclei": 8, "nuclei_he": 3, "lungs": 2, "brain_flair": 6}
-ROOM = {
-    "retinal_vessels": 1.7,
-    "nuclei": 1.7,
-}  # how far what is far from all may be; of the others 2.4
-COPIES = {
-    "retinal_vessels": 20,
-    "em_membranes": 40,
-    "nuclei": 4,
-    "nuclei_he": 3,
-    "lungs": 3,
-    "brain_flair": 6,
-    "hippocampus": 2,
-}
-FALSE_ALARMS = 2  # %: what each kind of mistake may take of a card's own validation images
+# Share of the deviation over all kinds of images that is added to the covariances: other cameras
+# differ that much when all else is the same.
+FLOOR = 0.45
 
+# Images from which on a cluster's own covariance weighs more than the one shared by all clusters.
+TRUSTED_CLUSTER = 40
 
-def inverted(pixels: np.ndarray) -> np.ndarray:
-    return pixels.max() - pixels
+# Percent of a card's own validation images that each kind of mistake may take for itself.
+FALSE_ALARMS = 2
+
+# C of the logistic regression.
+PENALTY = 0.3
+
+# Clusters of images that were given by mistake.
+CLUSTERS_OF_MISTAKE = 2
 
 
-# what is given by mistake: of which card's images, what it is (and the way out), and how it is made of them
-MISTAKES = {
-    "lungs inverted": ("lungs", "an inverted chest X-ray: give pixels.max() - pixels", inverted),
-    "lungs turned left": (
-        "lungs",
-        "a chest X-ray lying on its side: give numpy.rot90(pixels, 3)",
-        np.rot90,
-    ),
-    "lungs turned right": (
-        "lungs",
-        "a chest X-ray lying on its side: give numpy.rot90(pixels)",
-        partial(np.rot90, k=3),
-    ),
-    "lungs upside down": (
-        "lungs",
-        "a chest X-ray upside down: give numpy.rot90(pixels, 2)",
-        partial(np.rot90, k=2),
-    ),
-    "lungs turned and inverted": (
-        "lungs",
-        "an inverted chest X-ray lying on its side",
-        lambda pixels: inverted(np.rot90(pixels)),
-    ),
-    "vessels inverted": (
-        "retinal_vessels",
-        "an angiogram or an inverted photograph: give pixels.max() - pixels",
-        inverted,
-    ),
-}
-# probability of a photograph of something else from which no network is suggested: where stains differ, they get room
-LIKELY = {"nuclei": 0.87, "nuclei_he": 0.87}
-PENALTY = 0.3  # C of the logistic regression
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What is known of one image or volume, as it is or varied."""
-
-    group: str  # whose data it is from, or what kind of mistake it is
-    part: str
-    kind: str
-    varied: bool
-    features: dict[str, np.ndarray]  # (slices, D) as each card looks at it
-
-
-def look_at_all(folder: Path) -> Iterator[Look]:
-    """Every image of every card, varied copies, and what is given by mistake."""
-    for name, card in MODELS.items():
-        if name in COPIES:
-            for number, case in enumerate(tqdm(read_cases(name, folder / name), desc=name)):
-                rng = np.random.default_rng(number)
-                for copy, slices in enumerate(copies(case.image, card, rng)):
-                    only = {name} if copy and case.part == "train" else TASKS
-                    yield Look(name, case.part, case.kind, copy > 0, look(slices, only))
-                for mistake, (view, _, change) in MISTAKES.items():
-                    if view == name:
-                        slices = [
-                            np.ascontiguousarray(change(pixels))
-                            for pixels in middle_slices(case.image)
-                        ]
-                        yield Look(mistake, case.part, case.kind, False, look(slices, TASKS))
-    for number, path in enumerate(
-        tqdm(sorted((folder / "photographs").glob("*/*.*")), desc="photographs")
-    ):
-        pixels, part = read_image(path).pixels, path.parent.name
-        yield Look("photographs", part, "", False, look([pixels], TASKS))
-        rng = np.random.default_rng(number)
-        for copy in range(4):
-            like = MODELS["nuclei" if copy % 2 else "lungs"]
-            yield Look("photographs", part, "", True, look([vary(pixels, like, rng)], TASKS))
-
-
-def copies(
-    image: MedicalImage, card: ModelCard, rng: np.random.Generator
-) -> Iterator[list[np.ndarray]]:
-    """The slices as they are, then varied, then one by one from near the bottom to near the top."""
-    slices = middle_slices(image)
-    yield slices
-    for _ in range(COPIES[card.name]):
-        yield [vary(s, card, rng) for s in slices]
-    if len(image.spatial_shape) == 3:
-        yield from ([s] for s in middle_slices(image, 0.1, 0.9))
-
-
-def look(slices: list[np.ndarray], cards: Iterable[str]) -> dict[str, np.ndarray]:
-    return {card: np.stack([features(s, card) for s in slices]) for card in cards}
-
-
-def vary(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) -> np.ndarray:
-    """A slice as another camera, stain, exposure or crop would have given it: all of them in distribution."""
-    pixels = cut_and_zoom(pixels, card, rng)
-    pixels = pixels[:, ::-1] if rng.random() < 0.5 else pixels
-    pixels = (
-        np.rot90(pixels, rng.integers(4))
-        if card.name in ("nuclei", "nuclei_he", "em_membranes")
-        else pixels
-    )
-    low, high = np.percentile(pixels, [0, 99.9])
-    pixels = np.clip((pixels - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
-    pixels = pixels ** np.float32(np.exp(0.25 * rng.standard_normal()))
-    pixels = recolour(pixels, card, rng) if pixels.ndim == 3 else pixels
-    if rng.random() < 0.3:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.4 + 0.8 * rng.random())
-    if rng.random() < 0.3:
-        pixels = pixels + 0.03 * rng.random() * rng.standard_normal(pixels.shape)
-    return np.ascontiguousarray(np.maximum(pixels, 0), np.float32)
-
-
-def cut_and_zoom(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) -> np.ndarray:
-    """Up to a fifth less on each side (or half a retina); at half to double the size where none is fixed."""
-    shape, least = (
-        pixels.shape[:2],
-        0.65 if card.preprocessing.scale == "field of view" and rng.random() < 0.15 else 0.8,
-    )
-    cut = [
-        max(1, int(n * (rng.uniform(least, 1) if rng.random() < 0.5 or least < 0.8 else 1)))
-        for n in shape
-    ]
-    row, column = (int(rng.integers(n - m + 1)) for n, m in zip(shape, cut, strict=True))
-    zoom = 2 ** np.clip(
-        (0.15 if len(card.preprocessing.axes) > 1 else 0.5) * rng.standard_normal(), -1, 1
-    )
-    zoom = (
-        min(zoom, 512 / min(shape))
-        if card.preprocessing.scale in ("square", "field of view")
-        else zoom
-    )
-    pixels = np.ascontiguousarray(pixels[row : row + cut[0], column : column + cut[1]], np.float32)
-    return resize(pixels, tuple(max(1, round(n * zoom)) for n in cut))
-
-
-def recolour(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) in 0 to 1 with another white balance; for nuclei other dyes too, or none."""
-    if card.name in ("nuclei", "nuclei_he") and is_bright_field(pixels) and rng.random() < 0.4:
-        dyes = rgb2hed(
-            np.clip(pixels, 0, 1)
-        )  # as in immunohistochemistry: less eosin, and DAB in places
-        places = cv2.GaussianBlur(
-            rng.standard_normal(pixels.shape[:2]).astype(np.float32), (0, 0), 8
+def say_what_is_missing(folder: Path, fitted: Sequence[str]) -> None:
+    """Print what is not in the folder, and what that means; stop where a card has no data."""
+    missing = [name for name in TASKS if not is_there(name, folder)]
+    without_data = [name for name in fitted if name in missing]
+    if without_data:
+        sys.exit(
+            f"{folder}: there is no folder {' or '.join(without_data)}. Name the cards whose data "
+            "are there, for example: fit_ood.py mycard --data DIR"
         )
-        dyes[..., 1] *= rng.random()
-        dyes[..., 2] += 0.1 * rng.random() * np.clip(places / places.std(), 0, 2)
-        pixels = hed2rgb(dyes).astype(np.float32)
-    pixels = pixels * np.exp(0.1 * rng.standard_normal(3)).astype(np.float32)
-    if card.name != "nuclei":
-        return pixels
-    mix = (
-        np.eye(3)[rng.permutation(3)]
-        if rng.random() < 0.3
-        else np.eye(3) + 0.12 * rng.standard_normal((3, 3))
-    )
-    pixels = np.maximum(pixels @ mix.astype(np.float32), 0)
-    grey = pixels.mean(-1, keepdims=True)
-    if rng.random() < 0.15:
-        return grey[..., 0]
-    return grey + (pixels - grey) * np.float32(np.exp(0.4 * rng.standard_normal()))
+    if missing:
+        print(
+            f"Without the data of {', '.join(missing)}: how much statistics vary over all kinds of "
+            "images, and how far other kinds are, is known from the rest alone."
+        )
+    if not (folder / PHOTOGRAPHS).is_dir():
+        print(
+            f"Without {folder / PHOTOGRAPHS}: photographs of other things are told from the images "
+            "as they were before; from those of a new card not at all."
+        )
 
 
-def fit(x: np.ndarray, clusters: int, scale: np.ndarray) -> list:
-    """(N, D) features to clusters (centre, whitening, spread): k-means, and covariances shrunk to what they share.
+def deviation_over_all(card: str, train: Sequence[Observation]) -> np.ndarray:
+    """Return each statistic's deviation (D,) over all kinds of images, as a card looks at them."""
+    own_kinds = [x for x in train if x.group in TASKS and not x.is_varied]
+    deviation = np.nanstd(np.vstack([x.features[card] for x in own_kinds]), axis=0)
+    if len({x.group for x in own_kinds}) > 1:
+        return deviation
 
-    ``scale`` (D,) is each feature's deviation over all kinds of images; a part of it is added to the covariances.
+    # Its own data are the only ones: what cards that look at images in the same way know of
+    # photographs and their own images stands for all kinds.
+    for group in known_groups().values():
+        same_view = viewpoint_of(MODELS[group.view]) == viewpoint_of(MODELS[card])
+        if isinstance(group, Photographs) and same_view:
+            return np.maximum(deviation, group.scale)
+    return deviation
+
+
+def fit_clusters(x: np.ndarray, count: int, scale: np.ndarray) -> tuple[Cluster, ...]:
+    """Fit clusters to (N, D) statistics by k-means; their covariances are shrunk to a shared one.
+
+    ``scale`` (D,) is each statistic's deviation over all kinds of images; a part of it is added to
+    the covariances.
     """
-    x = np.where(np.isnan(x), np.nanmean(x, 0), x)
-    _, labels = kmeans2(x / np.maximum(x.std(0), 0.1 * scale), clusters, minit="++", seed=2015)
-    groups = [x[labels == i] for i in range(clusters) if (labels == i).sum() > 2]
-    shared = sum(np.cov(g.T) * len(g) for g in groups) / len(x)
-    prior, found = np.diag((FLOOR * scale + 1e-6) ** 2), []
-    for g in groups:
-        own = len(g) / (len(g) + 40)
-        whiten = np.linalg.inv(np.linalg.cholesky(own * np.cov(g.T) + (1 - own) * shared + prior))
-        found.append(
-            [g.mean(0), whiten, float(-2 * np.log(np.diag(whiten)).mean())]
-        )  # log det, per dimension
-    narrowest = min(spread for _, _, spread in found)
-    return [(centre, whiten, spread - narrowest) for centre, whiten, spread in found]
+    x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
+    deviations = np.maximum(x.std(axis=0), 0.1 * scale)
+    _, labels = kmeans2(x / deviations, count, minit="++", seed=2015)
+    members = [x[labels == i] for i in range(count) if (labels == i).sum() > 2]
+
+    shared = sum(np.cov(rows.T) * len(rows) for rows in members) / len(x)
+    floor = np.diag((FLOOR * scale + 1e-6) ** 2)
+    clusters = []
+    for rows in members:
+        own_share = len(rows) / (len(rows) + TRUSTED_CLUSTER)
+        covariance = own_share * np.cov(rows.T) + (1 - own_share) * shared + floor
+        whitening = np.linalg.inv(np.linalg.cholesky(covariance))
+        log_determinant = float(-2 * np.log(np.diag(whitening)).mean())
+        clusters.append(Cluster(rows.mean(axis=0), whitening, log_determinant))
+
+    narrowest = min(cluster.spread for cluster in clusters)
+    return tuple(replace(cluster, spread=cluster.spread - narrowest) for cluster in clusters)
 
 
-def fit_all(looks: list[Look]) -> dict[str, dict]:
-    """What ``out_of_distribution.json`` holds, from the training and validation parts."""
-    groups = {
-        name: (name, name, "") for name in TASKS
-    }  # whose looks, in which card's view, what it is
-    groups |= {name: (name, view, what) for name, (view, what, _) in MISTAKES.items()}
-    train, validation = ([x for x in looks if x.part == part] for part in ("train", "validation"))
-    found: dict[str, dict] = {}
-    for name, (source, view, what) in groups.items():
-        own = np.vstack([x.features[view] for x in train if x.group == source])
-        every = np.vstack([x.features[view] for x in train if x.group in TASKS and not x.varied])
-        clusters = fit(
-            own, CLUSTERS.get(source, 1 if source in TASKS else 2), np.nanstd(every, axis=0)
-        )
-        found[name] = {
-            "view": view,
-            "what": what,
-            "clusters": clusters,
-            "room": ROOM.get(name, 2.4),
-        }
-        if name in TASKS:
-            found[name]["limit"] = limit(name, clusters, validation)
-        else:
-            right = [x for x in validation if x.group == view and not x.varied]
-            times = [
-                away(x, found[view]) / found[view]["limit"] / away(x, found[name]) for x in right
-            ]
-            usual = np.percentile(
-                [away(x, found[name]) for x in looks if x.group == source and x.part != "test"], 95
-            )
-            found[name]["limit"] = float(min(usual, 1 / np.percentile(times, 100 - FALSE_ALARMS)))
-    return found | {f"photographs, {card}": fit_photographs(card, looks) for card in TASKS}
+def distance(observation: Observation, group: Group | Photographs) -> float:
+    """Return the median distance of the slices from a group."""
+    return float(np.median(group.distance(observation.features[group.view])))
 
 
-def fit_photographs(card: str, looks: list[Look]) -> dict:
-    """What tells photographs from the card's images (and those of cards with the same classes) in its view: logistic
-    regression on the statistics and their squares. The photographs of the validation part are fitted to as well."""
-    alike = [
-        name for name in TASKS if MODELS[name].classes == MODELS[card].classes
-    ]  # these have one view, too
+def fit_card(card: str, observations: Sequence[Observation]) -> Group:
+    """Fit the clusters of a card's own images, and set their limit."""
+    train = [x for x in observations if x.part == "train"]
+    own = np.vstack([x.features[card] for x in train if x.group == card])
+    variation = variation_of(card)
+    clusters = fit_clusters(own, variation.clusters, deviation_over_all(card, train))
+    group = Group(view=card, description="", limit=1.0, room=variation.room, clusters=clusters)
+
+    validation = [x for x in observations if x.part == "validation"]
+    return replace(group, limit=limit_of_card(card, group, validation))
+
+
+def limit_of_card(card: str, group: Group, validation: Sequence[Observation]) -> float:
+    """Set the limit beyond 19 of 20 of the card's own images and copies.
+
+    It is half-way to other kinds of images where they are far.
+    """
+    distances: dict[str, list[float]] = {}
+    for observation in validation:
+        if observation.group in TASKS:
+            distances.setdefault(observation.group, []).append(distance(observation, group))
+
+    own = np.percentile(distances[card], 95)
+    nearest_of_others = [
+        np.percentile(values, 2)
+        for other, values in distances.items()
+        if MODELS[other].classes != MODELS[card].classes
+    ]
+    if not nearest_of_others:
+        return float(own)
+    return float(max(own, np.sqrt(own * min(nearest_of_others))))
+
+
+def fit_mistake(name: str, right: Group, observations: Sequence[Observation]) -> Group:
+    """Fit the clusters of images given by mistake; ``right`` is the group of the card's own."""
+    mistake = MISTAKES[name]
+    train = [x for x in observations if x.part == "train"]
+    own = np.vstack([x.features[mistake.card] for x in train if x.group == name])
+    clusters = fit_clusters(own, CLUSTERS_OF_MISTAKE, deviation_over_all(mistake.card, train))
+    group = Group(
+        view=mistake.card,
+        description=mistake.description,
+        limit=1.0,
+        room=variation_of(name).room,
+        clusters=clusters,
+    )
+
+    # Few of the right images may be nearer to the mistake, each in units of its limit.
+    times_nearer = [
+        distance(x, right) / right.limit / distance(x, group)
+        for x in observations
+        if x.part == "validation" and x.group == mistake.card and not x.is_varied
+    ]
+    highest_limit = 1 / np.percentile(times_nearer, 100 - FALSE_ALARMS)
+    own_distances = [
+        distance(x, group) for x in observations if x.group == name and x.part != "test"
+    ]
+    return replace(group, limit=float(min(np.percentile(own_distances, 95), highest_limit)))
+
+
+def fit_photographs(card: str, observations: Sequence[Observation]) -> Photographs | None:
+    """Tell photographs from the card's images by logistic regression; None without photographs.
+
+    Images of cards with the same classes count as its own. It takes the statistics and their
+    squares; the photographs of the validation part are fitted to as well.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    others = [x.features[card] for x in observations if is_to_fit_photograph(x)]
+    if not others:
+        return None
+
+    same_classes = [name for name in TASKS if MODELS[name].classes == MODELS[card].classes]
+    # Varied copies are described as their own card looks at them: cards of the same classes look at
+    # images in the same way.
     own = [
         x.features.get(card, x.features.get(x.group))
-        for x in looks
-        if x.part == "train" and x.group in alike
+        for x in observations
+        if x.part == "train" and x.group in same_classes
     ]
-    other = [x.features[card] for x in looks if x.part != "test" and x.group == "photographs"]
-    x, y = np.vstack(own + other), np.repeat([0, 1], [len(np.vstack(own)), len(np.vstack(other))])
-    centre, scale = np.nanmean(x, 0), np.maximum(np.nanstd(x, 0), 1e-6)
-    z = np.clip(np.nan_to_num((x - centre) / scale), -4, 4)
-    model = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=3000).fit(
-        np.hstack([z, z * z]), y
+
+    x = np.vstack([*own, *others])
+    y = np.repeat([0, 1], [len(np.vstack(own)), len(np.vstack(others))])
+    centre = np.nanmean(x, axis=0)
+    scale = np.maximum(np.nanstd(x, axis=0), 1e-6)
+    z = np.clip(np.nan_to_num((x - centre) / scale), -LARGEST_Z, LARGEST_Z)
+    regression = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=3000)
+    regression.fit(np.hstack([z, z * z]), y)
+
+    linear, squared = np.split(regression.coef_[0], 2)
+    return Photographs(
+        view=card,
+        description="a photograph of something else",
+        limit=1 / variation_of(card).likely_photograph,
+        centre=centre,
+        scale=scale,
+        linear=linear,
+        squared=squared,
+        bias=float(regression.intercept_[0]),
     )
-    what, weights = "a photograph of something else", [centre, scale, *np.split(model.coef_[0], 2)]
-    found = {"view": card, "what": what, "weights": weights, "bias": float(model.intercept_[0])}
-    return found | {"limit": 1 / LIKELY.get(card, 0.8)}
 
 
-def limit(name: str, clusters: list, looks: list[Look]) -> float:
-    """Beyond 19 of 20 of the card's own images and copies; half-way to other kinds of images where they are far."""
-    group, classes = {"view": name, "clusters": clusters}, MODELS[name].classes
-    far = {card: [away(x, group) for x in looks if x.group == card] for card in TASKS}
-    own = np.percentile(far.pop(name), 95)
-    others = min(np.percentile(far[card], 2) for card in far if MODELS[card].classes != classes)
-    return float(max(own, np.sqrt(own * others)))
+def is_to_fit_photograph(observation: Observation) -> bool:
+    """Tell whether it is a photograph that may be fitted to."""
+    return observation.group == PHOTOGRAPHS and observation.part != "test"
 
 
-def away(seen: Look, group: dict) -> float:
-    return float(np.median(distance(seen.features[group["view"]], group)))
+def fit(
+    cards: Sequence[str], observations: Sequence[Observation]
+) -> dict[str, Group | Photographs]:
+    """Fit the groups of the cards: their own, their mistakes, and photographs."""
+    groups: dict[str, Group | Photographs] = {}
+    for card in cards:
+        groups[card] = fit_card(card, observations)
+    for name, mistake in MISTAKES.items():
+        right = groups.get(mistake.card)
+        if isinstance(right, Group):
+            groups[name] = fit_mistake(name, right, observations)
+    for card in cards:
+        photographs = fit_photographs(card, observations)
+        if photographs is not None:
+            groups[name_of_photographs(card)] = photographs
+    return groups
 
 
-def table(looks: list[Look], groups: dict[str, dict]) -> str:
-    """Share of each kind's images that each card flags and that no card fits, in percent; and which fits first."""
-    lines = [
-        f"{'images of, flagged by':26}"
-        + "".join(f"{name[:13]:>15}" for name in TASKS)
-        + "   none   images, first"
-    ]
-    for kind in dict.fromkeys(x.group for x in looks):
-        seen = [
-            {name: away(x, g) / g["limit"] for name, g in groups.items()}
-            for x in looks
+def table(observations: Sequence[Observation], groups: dict[str, Group | Photographs]) -> str:
+    """Share of each kind's images that each card flags and that no card fits; which fits first."""
+    cards = [card for card in TASKS if card in groups]
+    names = "".join(f"{card[:13]:>15}" for card in cards)
+    lines = [f"{'images of, flagged by':26}{names}   none   images, first"]
+
+    for kind in dict.fromkeys(x.group for x in observations):
+        likenesses = [
+            Likeness(
+                {name: distance(x, group) / group.limit for name, group in groups.items()}, groups
+            )
+            for x in observations
             if x.group == kind
         ]
-        flags, unfit = (
-            np.array([[score(found, card, groups, strict) > 1 for card in TASKS] for found in seen])
-            for strict in (False, True)
-        )
-        best = [
-            min((found[c], c) for c, bad in zip(TASKS, row, strict=True) if not bad)[1]
-            for found, row in zip(seen, unfit, strict=True)
-            if not row.all()
-        ]
-        lines.append(
-            f"{kind:26}"
-            + "".join(f"{share:15.1%}" for share in flags.mean(0))
-            + f"{unfit.all(1).mean():7.1%} {len(seen):8}, {dict(Counter(best).most_common(3))}"
-        )
+        flagged = [[likeness.score(card) > 1 for card in cards] for likeness in likenesses]
+        shares = "".join(f"{share:15.1%}" for share in np.mean(flagged, axis=0))
+        fitting = [likeness.fitting_cards() for likeness in likenesses]
+        first = Counter(names[0] for names in fitting if names)
+        none_fits = np.mean([not names for names in fitting])
+        common = dict(first.most_common(3))
+        lines.append(f"{kind:26}{shares}{none_fits:7.1%} {len(likenesses):8}, {common}")
     return "\n".join(lines)
 
 
-def save(groups: dict[str, dict], path: Path) -> None:
-    """As JSON with five digits; of the whitening matrices only the lower triangle, which is all there is."""
-    digits = lambda values: [float(f"{v:.5g}") for v in np.ravel(values)]
-    plain = {}
-    for name, group in groups.items():
-        clusters = [
-            {
-                "centre": digits(centre),
-                "whiten": digits(whiten[np.tril_indices(len(centre))]),
-                "spread": digits(s)[0],
-            }
-            for centre, whiten, s in group.get("clusters", [])
-        ]
-        numbers = {
-            key: digits(value)[0] for key, value in group.items() if isinstance(value, float)
-        }
-        rows = (
-            {"clusters": clusters}
-            if clusters
-            else {"weights": [digits(row) for row in group["weights"]]}
+def digits(values: Any) -> list[float]:
+    """Round to five digits."""
+    return [float(f"{value:.5g}") for value in np.ravel(values)]
+
+
+def as_json(group: Group | Photographs) -> dict[str, Any]:
+    """Return what the file holds of a group; of whitening matrices the lower triangle."""
+    (limit,) = digits(group.limit)
+    if isinstance(group, Photographs):
+        weights = [group.centre, group.scale, group.linear, group.squared]
+        (bias,) = digits(group.bias)
+        rows = {"weights": [digits(row) for row in weights], "bias": bias, "limit": limit}
+        return {"view": group.view, "what": group.description, **rows}
+
+    clusters = []
+    for cluster in group.clusters:
+        triangle = cluster.whitening[np.tril_indices(len(cluster.centre))]
+        (spread,) = digits(cluster.spread)
+        clusters.append(
+            {"centre": digits(cluster.centre), "whiten": digits(triangle), "spread": spread}
         )
-        plain[name] = group | numbers | rows
-    path.write_text(
-        json.dumps(plain, separators=(",", ":")).replace('{"centre"', '\n{"centre"') + "\n"
-    )
+    (room,) = digits(group.room)
+    rows = {"clusters": clusters, "room": room, "limit": limit}
+    return {"view": group.view, "what": group.description, **rows}
+
+
+def in_file_form(stored: dict[str, Any]) -> str:
+    """Return the text of the file: a line for each cluster."""
+    text = json.dumps(stored, separators=(",", ":"))
+    return text.replace('{"centre"', '\n{"centre"') + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Fit the cards named, write the file, and print what is measured on the test part."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    help_ = "folder with one folder a card, as docs/training/data.md says, and photographs"
-    parser.add_argument("--data", type=Path, required=True, help=help_)
-    parser.add_argument("--out", type=Path, default=STATISTICS)
+    parser.add_argument("cards", nargs="*", metavar="CARD", help="default: all cards")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with a folder for each card"
+    )
+    parser.add_argument("--out", type=Path, default=STATISTICS_FILE)
     chosen = parser.parse_args(arguments)
+    unknown = [card for card in chosen.cards if card not in TASKS]
+    if unknown:
+        parser.error(f"there is no task for {', '.join(unknown)}; there are {', '.join(TASKS)}")
+
+    cards = chosen.cards or [*TASKS]
+    say_what_is_missing(chosen.data, cards)
     cv2.setNumThreads(1)
-    looks = list(look_at_all(chosen.data))
-    groups = fit_all(looks)
-    save(groups, chosen.out)
-    test = [x for x in looks if x.part == "test"]
-    print("test part, as it is\n" + table([x for x in test if not x.varied], groups))
-    print("\nvaried copies of it\n" + table([x for x in test if x.varied], groups))
+    observations = observe(chosen.data, cards)
+
+    stored = json.loads(STATISTICS_FILE.read_text("utf-8"))
+    stored |= {name: as_json(group) for name, group in fit(cards, observations).items()}
+    chosen.out.write_text(in_file_form(stored), "utf-8")
+
+    groups = {name: group_of(fields) for name, fields in stored.items()}
+    test = [x for x in observations if x.part == "test"]
+    print("test part, as it is\n" + table([x for x in test if not x.is_varied], groups))
+    print("\nvaried copies of it\n" + table([x for x in test if x.is_varied], groups))
 
 
 if __name__ == "__main__":

@@ -174,8 +174,13 @@ class Likeness:
         allowed = min(max(nearest, nearest**3, 1e-6), group.room)
         unlike = self.distances[card] / allowed
 
+        # A new card may have been fitted without photographs.
+        photographs = name_of_photographs(card)
+        if photographs not in self.distances:
+            return unlike
+
         limit_of_photographs = 1.0 if strict else DOUBT
-        like_photographs = limit_of_photographs / self.distances[name_of_photographs(card)]
+        like_photographs = limit_of_photographs / self.distances[photographs]
         return max(unlike, like_photographs)
 
     def other_kinds(self, card: str) -> list[str]:
