@@ -1,4 +1,4 @@
-"""One way through: a single image is a stack of one slice, and what is said of the one holds for the other."""
+"""One way through: a single image is a stack of one slice, and both are answered alike."""
 
 from dataclasses import replace
 
@@ -10,7 +10,12 @@ from skimage.transform import rescale
 
 import unet_helpers as uh
 from unet_helpers.images.stack import as_displayed, frames, from_stack, to_stack
+from unet_helpers.inference import prediction
 from unet_helpers.inference.segment import load_named
+from unet_helpers.inference.settings import check_settings
+
+# The weights of the published network are downloaded.
+SHIPPED = [name for name in uh.MODELS if name != "brain_flair_buda2019"]
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +29,9 @@ def test_a_stack_keeps_its_zoom_and_counts_what_each_slice_counts_alone(large_nu
     stack = uh.segment(np.stack([large_nuclei] * 2), "nuclei", flips=1, progress=False)
     assert alone.zoom < 0.8
     assert stack.zoom == pytest.approx(alone.zoom)
-    assert (
-        stack.objects.max() == alone.objects.max() > 10
-    )  # equal slices: each object goes through both
+
+    # Of equal slices each object goes through both.
+    assert stack.objects.max() == alone.objects.max() > 10
     np.testing.assert_allclose(stack.probabilities[:, 1], alone.probabilities, atol=1e-5)
 
 
@@ -41,23 +46,21 @@ def test_a_colour_slice_is_answered_alike_alone_and_in_a_stack(card):
 
 def series_image(order: str) -> tuple[uh.MedicalImage, np.ndarray]:
     """A volume as a DICOM series gives it, sliced in another direction, and its axial stack."""
-    axial = (
-        np.random.default_rng(0).integers(0, 255, (6, 7, 8)).astype(np.int16)
-    )  # (Z up, Y back, X left)
-    to_patient = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}[order]
-    pixels = (
-        axial.transpose(to_patient)[:, ::-1] if order != "axial" else axial
-    )  # rows run from head to feet
+    # Axes up, back and to the left.
+    axial = np.random.default_rng(0).integers(0, 255, (6, 7, 8)).astype(np.int16)
+    axes_of_series = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}[order]
+    pixels = axial.transpose(axes_of_series)
+
+    # What a step along each axis of the affine is, to the right, front and head.
     steps = {"axial": "XYZ", "coronal": "XZY", "sagittal": "YZX"}[order]
-    columns = {
-        "X": (-1, 0, 0),
-        "Y": (0, -1, 0),
-        "Z": (0, 0, 1),
-    }  # of the affine: right, front, head
+    directions = {"X": (-1, 0, 0), "Y": (0, -1, 0), "Z": (0, 0, 1)}
     affine = np.eye(4)
     for column, step in enumerate(steps):
-        affine[:3, column] = columns[step]
+        affine[:3, column] = directions[step]
+
+    # Rows of other series run from head to feet.
     if order != "axial":
+        pixels = pixels[:, ::-1]
         affine[:3, 1] *= -1
     return uh.MedicalImage(pixels, "ZYX", (1.0, 1.0, 1.0), affine), axial
 
@@ -73,11 +76,11 @@ def test_a_series_of_any_direction_reaches_the_network_as_axial_slices(order):
 @pytest.mark.parametrize("order", ["coronal", "sagittal"])
 def test_its_answer_is_that_of_the_axial_series(order):
     network = make_network(context=1, in_channels=3, channels="grey")
-    axial, turned = (series_image(name)[0] for name in ("axial", order))
-    answers = [
-        as_displayed(image, uh.segment(image, network, progress=False).foreground)
-        for image in (axial, turned)
-    ]
+    answers = []
+    for name in ("axial", order):
+        image, _ = series_image(name)
+        result = uh.segment(image, network, progress=False)
+        answers.append(as_displayed(image, result.foreground))
     np.testing.assert_allclose(answers[1], answers[0], atol=1e-6)
     assert answers[0].std() > 1e-3
 
@@ -89,18 +92,41 @@ def test_frames_of_a_movie_are_answered_one_by_one():
     result = uh.segment(movie, network, progress=False)
     assert result.probabilities.shape == (1, 3, 20, 30)
     assert len(list(frames(movie))) == 3
-    for i, pixels in enumerate(movie.pixels):  # no frame is a neighbour of another
+
+    # No frame is a neighbour of another.
+    for i, pixels in enumerate(movie.pixels):
         alone = uh.segment(pixels, network, progress=False)
         np.testing.assert_allclose(result.probabilities[:, i], alone.probabilities, atol=1e-6)
-    volumes = uh.MedicalImage(rng.integers(0, 255, (2, 4, 20, 30)).astype(np.uint8), "TZYX")
-    assert uh.segment(volumes, network, progress=False).objects.shape == (2, 4, 20, 30)
+
+
+def test_volumes_of_a_movie_are_answered_one_by_one():
+    network = make_network(context=1, in_channels=3, channels="grey")
+    rng = np.random.default_rng(1)
+    movie = uh.MedicalImage(rng.integers(0, 255, (2, 4, 20, 30)).astype(np.uint8), "TZYX")
+    result = uh.segment(movie, network, flips=2, progress=False)
+    assert result.objects.shape == result.spread.shape == (2, 4, 20, 30)
+    for i, pixels in enumerate(movie.pixels):
+        alone = uh.segment(pixels, network, flips=2, progress=False)
+        np.testing.assert_allclose(result.probabilities[:, i], alone.probabilities, atol=1e-6)
+        np.testing.assert_allclose(result.spread[i], alone.spread, atol=1e-6)
+
+
+def test_a_movie_that_lies_in_space_comes_back_in_the_files_order():
+    network = make_network()
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 255, (2, 3, 20, 24)).astype(np.uint8)
+    affine = np.diag([-1.0, 1.0, -1.0, 1.0])
+    movie = uh.MedicalImage(pixels, "TZYX", (1.0, 1.0, 1.0), affine)
+    result = uh.segment(movie, network, progress=False)
+    for i in range(2):
+        frame = uh.MedicalImage(pixels[i], "ZYX", (1.0, 1.0, 1.0), affine)
+        alone = uh.segment(frame, network, progress=False)
+        np.testing.assert_allclose(result.probabilities[:, i], alone.probabilities, atol=1e-6)
 
 
 def test_averaging_keeps_its_spread_so_that_no_second_run_is_needed():
-    network, image = (
-        make_network(),
-        np.random.default_rng(2).integers(0, 255, (24, 31)).astype(np.uint8),
-    )
+    network = make_network()
+    image = np.random.default_rng(2).integers(0, 255, (24, 31)).astype(np.uint8)
     assert uh.segment(image, network, flips=1, progress=False).spread is None
     spread = uh.segment(image, network, flips=4, progress=False).spread
     assert spread.shape == (24, 31)
@@ -117,7 +143,6 @@ def test_a_network_without_a_card_is_refused_in_words():
 
 
 def test_text_for_the_eye_steers_no_computation():
-    """Whether a network reads FLAIR was found in its description of the kind of image."""
     network = make_network()
     pixels = np.random.default_rng(3).integers(0, 255, (24, 31, 3)).astype(np.uint8)
     before = uh.segment(pixels, network, progress=False)
@@ -131,10 +156,14 @@ def test_text_for_the_eye_steers_no_computation():
     "options",
     [
         {"threshold": 2},
+        {"threshold": -0.1},
         {"threshold": "0.3"},
         {"threshold": float("nan")},
         {"flips": 3},
         {"zoom": 0},
+        {"zoom": 100},
+        {"zoom": "2"},
+        {"nonsense": 1},
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_words(options):
@@ -144,13 +173,21 @@ def test_settings_that_make_no_sense_are_refused_in_words(options):
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("options", [{"threshold": 0}, {"threshold": 1}, {"zoom": 99.9}])
+def test_settings_at_their_limits_are_taken(options):
+    settings = check_settings(make_network().card, **options)
+    assert settings.threshold == options.get("threshold", 0.5)
+    assert settings.zoom == options.get("zoom")
+    assert settings.flips == 1
+
+
 def test_no_network_is_taken_silently():
-    with pytest.raises(uh.ModelError, match="nuclei.*retinal_vessels"):
+    with pytest.raises(uh.ModelError, match=r"nuclei.*retinal_vessels"):
         uh.segment(np.zeros((8, 8), np.uint8))
 
 
 def test_a_movie_has_one_scale():
-    """A frame with nothing in it would else be split with thresholds of another scale than the others."""
+    """A frame with nothing in it would else be split with thresholds of another scale."""
     pixels = draw_nuclei(12, 256)[0]
     large = (rescale(pixels / 255.0, 2.0, order=1) * 255).astype(np.uint8)
     movie = uh.MedicalImage(np.stack([large, np.roll(large, 9, 0)]), "TYX")
@@ -167,7 +204,98 @@ def test_a_named_network_is_loaded_once():
     for _ in range(3):
         uh.segment(np.eye(20, dtype=np.uint8), "nuclei", progress=False, zoom=1)
     assert load_named.cache_info().misses == 1
-    uh.segment(
-        np.eye(20, dtype=np.uint8), uh.load_model("nuclei"), progress=False, zoom=1
-    )  # a caller's own
-    assert load_named.cache_info()[:2] == (2, 1)
+
+
+def test_a_callers_own_network_is_taken_as_it_is():
+    load_named.cache_clear()
+    network = uh.load_model("nuclei")
+    uh.segment(np.eye(20, dtype=np.uint8), network, progress=False, zoom=1)
+    assert load_named.cache_info().misses == 0
+
+
+def test_a_network_may_be_given_by_its_card():
+    pixels = np.random.default_rng(3).integers(0, 255, (40, 48)).astype(np.uint8)
+    by_card = uh.segment(pixels, uh.MODELS["lungs"], progress=False)
+    by_name = uh.segment(pixels, "lungs", progress=False)
+    np.testing.assert_array_equal(by_card.probabilities, by_name.probabilities)
+
+
+@pytest.mark.parametrize("card", SHIPPED)
+def test_the_pixels_given_are_not_changed(card):
+    rng = np.random.default_rng(4)
+    image = uh.MedicalImage(rng.integers(1, 255, (2, 40, 48, 3)).astype(np.float32), "ZYXC")
+    image.pixels[0, 3:9, 3:9] = np.nan
+    before = image.pixels.copy()
+    image.pixels.flags.writeable = False
+    result = uh.segment(image, card, flips=2, progress=False)
+    np.testing.assert_array_equal(image.pixels, before)
+    assert not np.shares_memory(result.probabilities, image.pixels)
+
+
+def fixed_answer(probability: float):
+    """A prediction that is this probability everywhere."""
+
+    def predict(model, prepared, out, *_, **__):
+        out += np.float32(probability)
+
+    return predict
+
+
+@pytest.mark.parametrize(
+    ("probability", "is_foreground"), [(0.25, True), (0.2499999, False), (0.2500001, True)]
+)
+def test_a_probability_at_the_threshold_is_foreground(probability, is_foreground, monkeypatch):
+    monkeypatch.setattr(prediction, "predict", fixed_answer(probability))
+    pixels = np.random.default_rng(5).integers(0, 255, (24, 31)).astype(np.uint8)
+    result = uh.segment(pixels, make_network(), threshold=0.25, progress=False)
+    assert (result.labels == is_foreground).all()
+
+
+def test_notes_and_warnings_are_told_before_the_network_runs(monkeypatch):
+    told = []
+
+    def predict(model, prepared, out, *_, **__):
+        assert told
+
+    monkeypatch.setattr(prediction, "predict", predict)
+    image = uh.MedicalImage(np.zeros((40, 48), np.uint8), "YX", notes=("a note",))
+    result = uh.segment(image, make_network(), progress=False, tell=told.append)
+    assert told[0] == "array: a note"
+    assert told[1:] == [f"array: {text}" for text in result.warnings]
+
+
+def test_a_volume_is_seen_at_the_spacing_of_the_card():
+    """Along three axes, and each voxel of the answer lies where it was."""
+    network = make_network(spacing=1.0, axes=(0, 1, 2))
+    pixels = np.random.default_rng(6).integers(0, 255, (12, 24, 20)).astype(np.uint8)
+    coarse = uh.MedicalImage(pixels, "ZYX", (2.0, 2.0, 2.0))
+    result = uh.segment(coarse, network, flips=2, progress=False)
+    assert result.zoom == pytest.approx(2)
+    assert result.probabilities.shape == (1, 12, 24, 20)
+    assert result.spread.shape == (12, 24, 20)
+    assert result.image.notes[-1] == "the network saw it at 1 mm a step, as it learnt it"
+
+    as_it_is = uh.segment(replace(coarse, spacing=(1.0, 1.0, 1.0)), network, progress=False)
+    assert as_it_is.zoom == 1
+    assert as_it_is.image.notes == ()
+
+
+def test_a_small_spacing_is_said_in_nanometres():
+    network = make_network(spacing=8e-6)
+    pixels = np.random.default_rng(7).integers(0, 255, (24, 32)).astype(np.uint8)
+    image = uh.MedicalImage(pixels, "YX", (4e-6, 4e-6))
+    result = uh.segment(image, network, progress=False)
+    assert result.zoom == 0.5
+    assert result.image.notes == ("the network saw it at 8 nm a step, as it learnt it",)
+    assert uh.segment(image, network, zoom=0.5, progress=False).image.notes == ()
+
+
+def test_answers_along_several_axes_are_averaged():
+    pixels = np.random.default_rng(8).integers(0, 255, (16, 16, 16)).astype(np.uint8)
+    answers = {}
+    for axes in ((0,), (1,), (0, 1)):
+        result = uh.segment(pixels, make_network(axes=axes), progress=False)
+        answers[axes] = result.probabilities
+    mean = (answers[0,] + answers[1,]) / 2
+    np.testing.assert_allclose(answers[0, 1], mean, atol=1e-6)
+    assert np.abs(answers[0,] - answers[1,]).max() > 1e-4

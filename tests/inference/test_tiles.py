@@ -1,4 +1,6 @@
-"""Tiling: the blend sums to one, agrees with the untiled answer and with MONAI, and flips are undone."""
+"""Tiling: the blend sums to one and agrees with the untiled answer; augmentations are undone."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +10,14 @@ from helpers.networks import make_network
 from unet_helpers import load_model, read_image
 from unet_helpers.inference import tiles
 from unet_helpers.inference.scale import working_shape
-from unet_helpers.inference.tiles import averaged, spans
+from unet_helpers.inference.tiles import (
+    AUGMENTATIONS,
+    LEAST_WEIGHT,
+    Augmentation,
+    averaged,
+    gaussian,
+    spans,
+)
 from unet_helpers.inference.tiles import predict as add_prediction
 from unet_helpers.preprocessing.prepare import prepare
 from unet_helpers.preprocessing.slices import Prepared
@@ -20,25 +29,64 @@ def predict(model, prepared, shape, **options) -> np.ndarray:
     return out
 
 
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+# Tiles along one axis.
+
+
 @pytest.mark.parametrize(
     ("length", "tile", "overlap"),
     [(100, 40, 10), (1, 40, 10), (40, 40, 10), (41, 40, 39), (977, 256, 64)],
 )
 def test_shares_sum_to_one_and_tiles_stay_within_their_size(length, tile, overlap):
     total = np.zeros(length)
-    for where, share in spans(length, tile, overlap):
-        assert len(share) == where.stop - where.start <= tile
-        total[where] += share
+    for span in spans(length, tile, overlap):
+        assert len(span.weights) == span.place.stop - span.place.start <= tile
+        assert span.weights.dtype == np.float32
+        total[span.place] += span.weights
     np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
+def test_what_fits_into_a_tile_is_one_tile():
+    (span,) = spans(40, 40, 10)
+    assert span.place == slice(0, 40)
+    assert (span.weights == 1).all()
+
+
+def test_tiles_lie_evenly():
+    assert [span.place for span in spans(100, 40, 10)] == [
+        slice(0, 33),
+        slice(22, 55),
+        slice(44, 77),
+        slice(67, 100),
+    ]
+
+
 def test_tiles_start_where_the_network_pools():
-    places = [where for where, _ in spans(3001, 512, 64, 16)]
-    assert all(where.start % 16 == 0 and where.stop - where.start <= 512 for where in places)
+    places = [span.place for span in spans(3001, 512, 64, 16)]
+    assert all(place.start % 16 == 0 for place in places)
+    assert all(place.stop - place.start <= 512 for place in places)
     assert places[0].start == 0
     assert places[-1].stop == 3001
-    assert len({where.stop - where.start for where in places[:-1]}) == 1  # of one size
-    assert all(after.start <= before.stop - 64 for before, after in zip(places, places[1:]))
+
+
+def test_tiles_are_of_one_size_and_overlap():
+    places = [span.place for span in spans(3001, 512, 64, 16)]
+    assert len({place.stop - place.start for place in places[:-1]}) == 1
+    assert all(after.start <= before.stop - 64 for before, after in pairwise(places))
+
+
+def test_weights_are_gaussian_with_an_eighth_of_the_tile_as_deviation():
+    weights = gaussian(9) - LEAST_WEIGHT
+    assert weights[4] == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(weights, weights[::-1])
+    np.testing.assert_allclose(weights[6], np.exp(-0.5 * (2 / (9 / 8)) ** 2))
+    assert gaussian(1000).min() >= LEAST_WEIGHT
+
+
+# Blending.
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +94,9 @@ def photograph():
     """The prepared retina at working scale, and its answer in one piece."""
     model = load_model("retinal_vessels")
     image = read_image("sample_images/retina.jpg")
-    prepared = prepare(
-        image.pixels[None], model.card.preprocessing, working_shape(model, image.pixels)
-    )[0]
-    crop = (slice(200, 712), slice(200, 712))
-    prepared = Prepared(prepared.pixels[crop])
+    shape = working_shape(model, image.pixels)
+    whole_image = prepare(image.pixels[None], model.card.preprocessing, shape)[0]
+    prepared = Prepared(whole_image.pixels[200:712, 200:712])
     return model, prepared, predict(model, prepared, (512, 512), tile=4096)
 
 
@@ -59,11 +105,15 @@ def test_tiled_equals_untiled_and_shows_no_seams(photograph):
     tiled = predict(model, prepared, (512, 512), tile=384, overlap=256)
     difference = np.abs(tiled - whole)[0]
     assert difference.mean() < 1e-3
-    seams = [where.start for where, _ in spans(512, 384, 256, 16)][1:] + [384]
-    at_seams = np.concatenate([difference[:, s - 2 : s + 2].ravel() for s in seams])
+    seams = [384, *(span.place.start for span in spans(512, 384, 256, 16)[1:])]
+    at_seams = np.concatenate([difference[:, seam - 2 : seam + 2].ravel() for seam in seams])
     assert at_seams.mean() < 1e-3
+
+
+def test_without_an_overlap_seams_would_show(photograph):
+    model, prepared, whole = photograph
     rough = predict(model, prepared, (512, 512), tile=128, overlap=1)
-    assert np.abs(rough - whole).mean() > 1e-3  # without an overlap the seams would show
+    assert np.abs(rough - whole).mean() > 1e-3
 
 
 def test_agrees_with_monai(photograph):
@@ -79,26 +129,46 @@ def test_agrees_with_monai(photograph):
     assert np.abs(ours - whole).mean() <= np.abs(theirs - whole).mean() + 2e-4
 
 
-@pytest.mark.parametrize("flips", [4, 8])
-def test_a_flipped_image_gives_the_flipped_answer(flips):
-    model, planes = make_network(), np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
-    straight, flipped = (
-        averaged(model, planes, flips),
-        averaged(model, planes[:, ::-1].copy(), flips),
-    )
-    np.testing.assert_allclose(
-        flipped, straight[:, ::-1], atol=1e-5
-    )  # the mean, and the spread behind it
-    assert len(straight) == 2
-    assert straight[1].max() > 1e-4
-    assert np.abs(averaged(model, planes, 1) - straight[:1]).max() > 1e-4  # averaging did something
+def test_the_answer_is_added_with_its_weight():
+    model = make_network(3)
+    prepared = Prepared(noise(32, 32))
+    alone = predict(model, prepared, (32, 32))
+    out = np.full((3, 32, 32), 2, np.float32)
+    add_prediction(model, prepared, out, weight=0.25)
+    np.testing.assert_allclose(out, 2 + alone / 4, atol=1e-6)
 
 
 def test_a_working_scale_of_its_own_gives_the_images_shape():
-    prepared = Prepared(
-        np.random.default_rng(0).random((50, 90)).astype(np.float32), zoom=(0.5, 0.7)
+    prepared = Prepared(noise(50, 90), zoom=(0.5, 0.7))
+    answer = predict(make_network(3), prepared, (50, 90))
+    assert answer.shape == (3, 50, 90)
+    np.testing.assert_allclose(answer.sum(0), 1, atol=1e-5)
+
+
+def test_outside_the_field_of_view_the_answer_is_0():
+    inside = np.zeros((32, 32), bool)
+    inside[8:24, 8:20] = True
+    model = make_network()
+    masked = predict(model, Prepared(noise(32, 32), inside=inside), (32, 32))
+    np.testing.assert_array_equal(
+        masked, predict(model, Prepared(noise(32, 32)), (32, 32)) * inside
     )
-    assert predict(make_network(3), prepared, (50, 90)).shape == (3, 50, 90)
+
+
+def test_a_slice_prepared_at_another_size_is_resized_back():
+    answer = predict(make_network(3), Prepared(noise(32, 32)), (64, 48))
+    assert answer.shape == (3, 64, 48)
+    np.testing.assert_allclose(answer.sum(0), 1, atol=1e-5)
+
+
+def test_a_way_back_of_its_own_is_taken():
+    prepared = Prepared(noise(32, 32), undo=lambda answer: answer[:, 8:16, 8:12])
+    whole = predict(make_network(3), Prepared(noise(32, 32)), (32, 32))
+    answer = predict(make_network(3), prepared, (8, 4))
+    np.testing.assert_allclose(answer, whole[:, 8:16, 8:12], atol=1e-6)
+
+
+# Where there is nothing to see.
 
 
 def test_a_constant_image_is_background():
@@ -108,17 +178,85 @@ def test_a_constant_image_is_background():
     assert (predict(make_network(1), Prepared(np.zeros((20, 30))), (20, 30)) == 0).all()
 
 
+def test_a_constant_image_has_no_disagreement():
+    out = np.zeros((4, 20, 30), np.float32)
+    add_prediction(make_network(3), Prepared(np.full((20, 30), 7, np.uint8)), out, flips=2)
+    assert (out[0] == 1).all()
+    assert (out[1:] == 0).all()
+
+
+def test_a_constant_image_with_a_way_back_of_its_own_is_seen():
+    """The published method predicts slices that became constant within their volume."""
+    prepared = Prepared(np.zeros((32, 32), np.float32), undo=lambda answer: answer)
+    assert predict(make_network(), prepared, (32, 32)).max() > 0
+
+
 def test_the_network_does_not_see_constant_tiles(monkeypatch):
-    pixels, seen = np.random.default_rng(0).random((64, 320)).astype(np.float32), []
+    pixels = noise(64, 320)
     pixels[:, :200] = 0.5
-    monkeypatch.setattr(
-        tiles,
-        "averaged",
-        lambda model, tile, flips: seen.append(tile) or averaged(model, tile, flips),
-    )
+    seen = []
+
+    def spy(model, tile, flips):
+        seen.append(tile)
+        return averaged(model, tile, flips)
+
+    monkeypatch.setattr(tiles, "averaged", spy)
     answer = predict(make_network(3), Prepared(pixels), (64, 320), tile=64, overlap=16)
     assert seen
     assert all(np.ptp(tile) > 0 for tile in seen)
     assert (answer[1:, :, :100] == 0).all()
     assert answer[0, :, :100] == pytest.approx(1)
     assert np.ptp(answer[1, :, 260:]) > 0
+
+
+# Test-time augmentation.
+
+
+def test_the_augmentations_are_eight_different_ones_that_are_undone():
+    image = torch.arange(9.0).reshape(1, 1, 3, 3)
+    turned = [augmentation.apply(image) for augmentation in AUGMENTATIONS]
+    assert len({tuple(copy.flatten().tolist()) for copy in turned}) == 8
+    for augmentation, copy in zip(AUGMENTATIONS, turned):
+        assert torch.equal(augmentation.undo(copy), image)
+
+
+def test_the_first_is_the_image_itself_then_mirrored_then_half_turned():
+    first, second, third, fourth, *_ = AUGMENTATIONS
+    assert first == Augmentation(0, mirrored=False)
+    assert second == Augmentation(0, mirrored=True)
+    assert third == Augmentation(2, mirrored=False)
+    assert fourth == Augmentation(2, mirrored=True)
+
+
+@pytest.mark.parametrize("flips", [4, 8])
+def test_a_mirrored_image_gives_the_mirrored_answer(flips):
+    model = make_network()
+    pixels = noise(1, 32, 32)
+    straight = averaged(model, pixels, flips)
+    mirrored = averaged(model, pixels[:, ::-1].copy(), flips)
+    np.testing.assert_allclose(mirrored, straight[:, ::-1], atol=1e-5)
+
+
+def test_averaging_changes_the_answer_and_tells_the_disagreement():
+    model = make_network()
+    pixels = noise(1, 32, 32)
+    alone = averaged(model, pixels, 1)
+    mean_and_deviation = averaged(model, pixels, 4)
+    assert len(alone) == 1
+    assert len(mean_and_deviation) == 2
+    assert mean_and_deviation[1].max() > 1e-4
+    assert np.abs(alone - mean_and_deviation[:1]).max() > 1e-4
+
+
+def test_mean_and_deviation_are_those_of_the_answers(monkeypatch):
+    answers = iter([0.1, 0.5, 0.3, 0.9])
+
+    def run(model, x):
+        value = next(answers)
+        return torch.tensor([value, 1 - value]).reshape(1, 2, 1, 1).expand(1, 2, 4, 4)
+
+    monkeypatch.setattr(tiles, "run", run)
+    mean, rest, deviation = averaged(None, noise(1, 4, 4), 4)
+    np.testing.assert_allclose(mean, np.mean([0.1, 0.5, 0.3, 0.9]), rtol=1e-6)
+    np.testing.assert_allclose(rest, 1 - mean, rtol=1e-6)
+    np.testing.assert_allclose(deviation, np.std([0.1, 0.5, 0.3, 0.9]), rtol=1e-5)
