@@ -1,4 +1,4 @@
-"""``segment_folder`` on a Dask cluster: workers and schedulers that die lose nothing, and what stopped goes on."""
+"""``segment_folder`` on a Dask cluster: workers and schedulers that die lose nothing."""
 
 import json
 import os
@@ -8,10 +8,9 @@ import sys
 import threading
 import time
 
-import numpy as np
 import pytest
+from helpers.folders import draw
 from helpers.networks import make_network
-from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.__main__ import main
@@ -23,36 +22,29 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.fixture
 def work(tmp_path):
     """A folder of forty images and the file of a network that takes a moment for each."""
-    (tmp_path / "in").mkdir()
-    for i in range(40):
-        pixels = np.random.default_rng(i).integers(0, 255, (300, 300), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"in/{i:02}.png")
+    for seed in range(40):
+        draw(tmp_path / f"in/{seed:02}.png", seed, shape=(300, 300))
     network = make_network(features=16, depth=3)
-    network.conv.bias.data -= (
-        100  # finds nothing: thousands of objects in noise would take long to measure
-    )
+    # It finds nothing: thousands of objects in noise would take long to measure.
+    network.conv.bias.data -= 100
     uh.save_model(network, tmp_path / "small.safetensors")
     return tmp_path / "in", tmp_path / "small.safetensors", tmp_path / "out"
 
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A scheduler and two workers in processes of their own, as on a cluster; yields the address and the processes."""
+    """The address of a scheduler and its process, and those of two workers, as on a cluster."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
     file = tmp_path / "scheduler.json"
 
     def start(name, *more):
-        command = [
-            sys.executable,
-            "-m",
-            f"distributed.cli.dask_{name}",
-            "--scheduler-file",
-            str(file),
-            *more,
-        ]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = [sys.executable, "-m", f"distributed.cli.dask_{name}", "--no-dashboard"]
         return subprocess.Popen(
-            [*command, "--no-dashboard"], env=environment, cwd=tmp_path, **quiet
+            [*command, "--scheduler-file", str(file), *more],
+            env=environment,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
 
     processes = [start("scheduler", "--host", "127.0.0.1", "--port", "0")]

@@ -1,13 +1,11 @@
-"""``segment_folder``: every image once, saved as it comes, nothing lost or replaced, and work that stopped goes on."""
+"""``segment_folder``: every image once, each saved as it comes, nothing lost or replaced.
+
+Work that stopped goes on.
+"""
 
 import json
 import os
-import threading
 from concurrent.futures import (
-    BrokenExecutor,
-    CancelledError,
-    Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
 
@@ -15,43 +13,25 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.files import named
+from helpers.folders import draw, manifests_in, write_images, write_network
 from helpers.networks import make_network
 from PIL import Image
 
 import unet_helpers as uh
-from unet_helpers.inference import batch as one
 
 NAME = "small"
-
-
-def draw(path, seed=0, shape=(24, 30)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, shape, np.uint8)).save(path)
 
 
 @pytest.fixture
 def network(tmp_path):
     """The path of a small network's file."""
-    path = tmp_path / "weights" / "small.safetensors"
-    path.parent.mkdir()
-    uh.save_model(make_network(), path)
-    return path
+    return write_network(tmp_path)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six images in three folders, two with the same name, and two with names that differ in their endings."""
-    for i, name in enumerate(
-        ["x.png", "A1/dapi.png", "A2/dapi.png", "A2/deep/y.png", "a.png", "a.bmp"]
-    ):
-        draw(tmp_path / "in" / name, i)
-    (tmp_path / "in" / "readme.txt").write_text("not an image")
-    (tmp_path / "in" / ".hidden.png").write_text("hidden")
-    return tmp_path / "in"
-
-
-def markers(out):
-    return sorted(str(p.relative_to(out)) for p in out.rglob("*.json"))
+    """Six images in three folders, and two files that are none."""
+    return write_images(tmp_path)
 
 
 def test_every_image_of_all_folders_has_its_own_result(folder, network, tmp_path):
@@ -65,7 +45,7 @@ def test_every_image_of_all_folders_has_its_own_result(folder, network, tmp_path
         "a.png/a_small.json",
         "x_small.json",
     ]
-    assert markers(out) == expected
+    assert manifests_in(out) == expected
     assert table.status.value_counts().to_dict() == {"saved": 6, "left out": 1}
     for row in table[table.status == "saved"].itertuples():
         answer = uh.segment(row.input, network, progress=False)
@@ -88,7 +68,7 @@ def test_files_of_equal_names_are_both_kept(folder, network, tmp_path):
         folder / "x.png",
     ]
     uh.segment_folder([*paths, paths[0]], network, out, overwrite=True, progress=False)
-    assert markers(out) == [
+    assert manifests_in(out) == [
         "A1/dapi.png/dapi_small.json",
         "A2/dapi.png/dapi_small.json",
         "a.bmp/a_small.json",
@@ -177,6 +157,68 @@ def test_results_of_another_network_with_a_longer_name_are_no_results_of_this_on
     assert list(table.status) == ["saved"]
 
 
+@pytest.mark.parametrize("ending", [".mgh", ".nhdr", ".nii.gz", ".czi", ".PNG"])
+def test_a_file_whose_name_promises_an_image_fails(ending, network, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / f"a{ending}").write_bytes(b"nothing")
+    table = uh.segment_folder(tmp_path / "in", network, tmp_path / "out", progress=False)
+    assert list(table["status"]) == ["failed"]
+
+
+def test_another_file_is_left_out_of_a_folder_but_fails_where_it_is_named(network, tmp_path):
+    path = tmp_path / "in/a.xyz"
+    path.parent.mkdir()
+    path.write_bytes(b"nothing")
+    table = uh.segment_folder(path.parent, network, tmp_path / "out", progress=False)
+    assert list(table["status"]) == ["left out"]
+    table = uh.segment_folder(path, network, tmp_path / "out", progress=False)
+    assert list(table["status"]) == ["failed"]
+
+
+def test_an_error_that_was_not_foreseen_is_a_failure_of_its_image(
+    folder, network, tmp_path, monkeypatch
+):
+    def broken(*arguments, **options):
+        raise ZeroDivisionError("by hand")
+
+    monkeypatch.setattr("unet_helpers.inference.sources.segment", broken)
+    table = uh.segment_folder(folder / "x.png", network, tmp_path / "out", progress=False)
+    assert list(table["status"]) == ["failed"]
+    assert table["error"][0] == f"{folder / 'x.png'}: ZeroDivisionError: by hand"
+
+
+def test_a_tilde_is_the_home_folder(folder, network, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    model = f"~/{network.relative_to(tmp_path)}"
+    with ThreadPoolExecutor(1) as executor:
+        table = uh.segment_folder("~/in/x.png", model, "~/out", executor, progress=False)
+    assert list(table["result"]) == [str(tmp_path / "out/x_small.json")]
+    assert (tmp_path / "out/x_small.json").is_file()
+
+
+def test_a_file_is_no_folder_for_results(folder, network, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(uh.SaveError, match="a file, or the folder of the images"):
+        uh.segment_folder(folder, network, tmp_path / "out")
+
+
+def test_what_happened_is_said_where_progress_is_shown(folder, network, tmp_path, capsys):
+    uh.segment_folder(folder / "x.png", network, tmp_path / "out")
+    capsys.readouterr()
+    (folder / "broken.png").write_bytes(b"nothing")
+    uh.segment_folder([folder / "x.png", folder / "broken.png"], network, tmp_path / "out")
+    said = capsys.readouterr().err
+    result = f"{tmp_path / 'out'} already holds x_small.json; --overwrite does it again"
+    assert f"done before: {folder / 'x.png'}: {result}\n" in said
+    assert f"error: {folder / 'broken.png'}: " in said
+
+
+def test_nothing_is_said_where_no_progress_is_shown(folder, network, tmp_path, capsys):
+    uh.segment_folder(folder, network, tmp_path / "out", progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_failures_are_told_and_end_nothing(folder, network, tmp_path):
     (folder / "broken.png").write_bytes((folder / "x.png").read_bytes()[:60])
     table = uh.segment_folder(
@@ -227,131 +269,3 @@ def test_wrong_settings_are_named_before_anything_is_computed(folder, network, t
     with pytest.raises(uh.ImageError, match="segment_many"):
         uh.segment_folder(np.zeros((9, 9)), network, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    "kind", [ThreadPoolExecutor, pytest.param(ProcessPoolExecutor, marks=pytest.mark.slow)]
-)
-def test_any_executor_gives_the_same_files(kind, folder, network, tmp_path):
-    import multiprocessing
-
-    uh.segment_folder(folder, network, tmp_path / "one", progress=False)
-    context = (
-        {"mp_context": multiprocessing.get_context("spawn")} if kind is ProcessPoolExecutor else {}
-    )
-    with kind(2, **context) as executor:
-        table = uh.segment_folder(folder, network, tmp_path / "many", executor, progress=False)
-    assert (table.status == "saved").sum() == 6
-    assert markers(tmp_path / "many") == markers(tmp_path / "one")
-    for path in (tmp_path / "one").rglob("*_labels.png"):
-        assert (
-            path.read_bytes()
-            == (tmp_path / "many" / path.relative_to(tmp_path / "one")).read_bytes()
-        )
-
-
-def test_weights_are_loaded_once_in_a_process(folder, network, tmp_path, monkeypatch):
-    loads = []
-    monkeypatch.setattr(
-        one, "load_model", lambda *a, **k: loads.append(a) or uh.load_model(*a, **k)
-    )
-    with ThreadPoolExecutor(1) as executor:
-        uh.segment_folder(folder, network, tmp_path / "out", executor, progress=False)
-    assert len(loads) == 2  # to look at it before anything is computed, and by the worker
-
-
-class Dying(ThreadPoolExecutor):
-    """Does ``good`` pieces of work, and then ends as a broken pool or a lost scheduler does."""
-
-    def __init__(self, good, error):
-        super().__init__(1)
-        self.left, self.error = good, error
-
-    def submit(self, *work):
-        self.left -= 1
-        if self.left >= 0:
-            return super().submit(*work)
-        if self.error is RuntimeError:
-            self.shutdown()
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        future = Future()
-        if self.error is CancelledError:
-            future.cancel()
-            future.set_running_or_notify_cancel()
-        else:
-            future.set_exception(self.error("gone"))
-        return future
-
-
-@pytest.mark.parametrize("error", [CancelledError, BrokenExecutor, RuntimeError])
-def test_an_executor_that_ends_too_early_loses_nothing(error, folder, network, tmp_path):
-    out = tmp_path / "out"
-    with pytest.raises(uh.UNetHelpersError, match="executor stopped"), Dying(3, error) as executor:
-        uh.segment_folder(folder, network, out, executor, progress=False)
-    kept, rows = markers(out), pd.read_csv(out / "summary.csv")
-    assert (rows.status == "not done").sum() >= 4
-    assert len(rows) == 7
-    assert 2 <= len(kept) <= 3
-    table = uh.segment_folder(folder, network, out, progress=False)
-    assert table.status.isin(["saved", "done before", "left out"]).all()
-    assert len(markers(out)) == 6
-    assert (table.status == "done before").sum() == len(kept)
-
-
-def test_an_executor_that_falls_silent_is_noticed(folder, network, tmp_path, monkeypatch):
-    """As Dask's does: the futures of a client that lost its scheduler never end, and it takes no more work."""
-    monkeypatch.setattr("unet_helpers.inference.batch.SILENCE", 0.2)
-    asked = []
-
-    class Silent(ThreadPoolExecutor):
-        def submit(self, work, *job):
-            asked.append(job)
-            if len(asked) > 7 + 2:
-                raise RuntimeError("closed")
-            return super().submit(work, *job) if len(asked) == 1 else Future()
-
-    with pytest.raises(uh.UNetHelpersError, match="executor stopped"), Silent(1) as executor:
-        uh.segment_folder(folder, network, tmp_path / "out", executor, progress=False)
-    assert len(asked) == 10  # twice it still took work, and was waited for
-
-
-def test_a_task_that_runs_twice_is_done_once(folder, network, tmp_path):
-    """A scheduler gives the work of a lost worker to another one, also where it was finished."""
-    calls = []
-
-    class Twice(ThreadPoolExecutor):
-        def submit(self, work, job):
-            calls.append(job)
-            super().submit(work, job).result()
-            return super().submit(work, job)
-
-    with Twice(1) as executor:
-        table = uh.segment_folder(
-            folder / "x.png", network, tmp_path / "out", executor, progress=False
-        )
-    assert len(calls) == 1
-    assert list(table.status) == ["done before"]
-
-
-def test_a_worker_with_other_weights_says_so(folder, network, tmp_path):
-    class Elsewhere(ThreadPoolExecutor):
-        def submit(self, work, job):
-            work.keywords["asked"]["weights"] = "0" * 64
-            return super().submit(work, job)
-
-    with Elsewhere(1) as executor:
-        table = uh.segment_folder(
-            folder / "x.png", network, tmp_path / "out", executor, progress=False
-        )
-    assert "not the weights" in table.error[0]
-
-
-def test_threads_that_run_at_once_write_whole_files(folder, network, tmp_path):
-    barrier = threading.Barrier(2, timeout=60)
-    for i in range(8):
-        draw(folder / f"many/{i}.png", i)
-    with ThreadPoolExecutor(2, initializer=barrier.wait) as executor:
-        uh.segment_folder(folder, network, tmp_path / "out", executor, progress=False)
-    found = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("*.json")]
-    assert len(found) == 14
-    assert all(record["asked"]["weights"] == record["weights_sha256"] for record in found)

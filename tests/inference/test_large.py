@@ -1,16 +1,19 @@
-"""Large images: bounded memory, and the same answer wherever tiles begin."""
+"""Large images in memory: how much they take, and that a save may be interrupted."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.places import ROOT
+
+import unet_helpers as uh
+from unet_helpers.results import save
 
 pytestmark = pytest.mark.slow
 
 WORK = """
-import resource, sys, threading, time
+import resource
 import numpy as np
 import unet_helpers as uh
 
@@ -25,18 +28,14 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
 
 
 def test_8192_squared_in_colour_fits_into_1500_mb():
-    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", WORK], cwd=root, capture_output=True, text=True, timeout=1500
+        [sys.executable, "-c", WORK], cwd=ROOT, capture_output=True, text=True, timeout=1500
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1.5
 
 
 def test_interrupting_a_save_leaves_nothing_half_written(tmp_path, monkeypatch):
-    import unet_helpers as uh
-    from unet_helpers.results import save
-
     result = uh.segment(np.zeros((40, 40), np.uint8), "nuclei", progress=False)
 
     def interrupted(*arguments):

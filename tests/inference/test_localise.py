@@ -1,18 +1,12 @@
-"""Small structures in a whole head, and images of another spacing than a network learnt from."""
+"""The pieces of the search for small structures, on synthetic volumes and without SimpleITK."""
 
-import sys
-from dataclasses import asdict, replace
-from json import dumps, loads
+from dataclasses import replace
 
-import nibabel as nib
 import numpy as np
 import pytest
-from helpers.places import DATA, ROOT
-from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
-from scipy.ndimage import affine_transform, gaussian_filter
 
 import unet_helpers as uh
-from unet_helpers.images.stack import Stack, as_displayed, to_stack
+from unet_helpers.images.stack import Stack, to_stack
 from unet_helpers.inference import localise
 from unet_helpers.inference.localise import (
     TEMPLATES,
@@ -27,65 +21,15 @@ from unet_helpers.inference.localise import (
     template_positions,
 )
 from unet_helpers.inference.registration import Placement, Registration
-from unet_helpers.inference.scale import working_shape
-from unet_helpers.networks.cards import card_of
-from unet_helpers.preprocessing.resample import Grid, at_spacing
-from unet_helpers.results.metrics import dice
+from unet_helpers.preprocessing.resample import Grid
 
 CARD = uh.MODELS["hippocampus"]
-CROP = ROOT / "sample_images/hippocampus_mni.nii.gz"
 
 # A card of two structures that lie in boxes of 8 x 8 x 8 voxels, of 2 mm.
 SMALL_ENTRY = replace(CARD.localise, box=(8, 8, 8), volumes=(0.1, 1.0))
 SMALL_CARD = replace(
     CARD, localise=SMALL_ENTRY, preprocessing=replace(CARD.preprocessing, spacing=2.0)
 )
-
-
-def head(codes: str = "RAS", degrees: float = 0.0, claimed: str | None = None) -> uh.MedicalImage:
-    """The template in another orientation, turned about the axis from left to right.
-
-    The field of view is larger. ``claimed`` is the orientation that its affine claims.
-    """
-    pixels, _ = head_in_ras(degrees)
-    pixels = apply_orientation(pixels, turn_from_ras(codes))
-    back = inv_ornt_aff(turn_from_ras(claimed or codes), pixels.shape)
-    return uh.MedicalImage(pixels, "XYZ", (2.0, 2.0, 2.0), np.diag([2.0, 2, 2, 1]) @ back)
-
-
-def turn_from_ras(codes: str) -> np.ndarray:
-    """Nibabel's change of orientation from RAS."""
-    return ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
-
-
-def head_in_ras(degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """The turned template (X, Y, Z) with a margin, and the voxels (2, 3) of the two hippocampi."""
-    file = nib.load(TEMPLATES / CARD.localise.template)
-    pixels = np.asarray(file.dataobj).astype(np.float32)
-    cosine = np.cos(np.radians(degrees))
-    sine = np.sin(np.radians(degrees))
-    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-
-    shape = np.array(pixels.shape) + 30
-    offset = (np.array(pixels.shape) - 1) / 2 - turn @ ((shape - 1) / 2)
-    turned = affine_transform(pixels, turn, offset, tuple(shape), order=1)
-    in_template = nib.affines.apply_affine(np.linalg.inv(file.affine), CARD.localise.centres)
-    return turned, (in_template - offset) @ turn
-
-
-def hippocampi_as_displayed(
-    codes: str = "RAS", degrees: float = 0.0, claimed: str | None = None
-) -> np.ndarray:
-    """(2, 3) voxels (z, y, x) of the stack of ``head``: left, right."""
-    image = head(codes, degrees, claimed)
-    _, voxels = head_in_ras(degrees)
-    marked = np.zeros(image.pixels.shape, np.uint8)
-    points = np.zeros(head_in_ras(0)[0].shape, np.uint8)
-    for number, voxel in enumerate(np.rint(voxels).astype(int), 1):
-        points[tuple(voxel)] = number
-    marked[:] = apply_orientation(points, turn_from_ras(codes))
-    stack = as_displayed(image, marked)
-    return np.array([np.argwhere(stack == number)[0] for number in (1, 2)])
 
 
 def blobs(*corners: tuple[int, int, int], fainter: float = 1.0) -> Stack:
@@ -301,141 +245,3 @@ def test_24_rotations_bring_the_axes_onto_each_other():
     assert len({tuple(rotation.ravel()) for rotation in rotations}) == 24
     assert all(np.linalg.det(rotation) == pytest.approx(1) for rotation in rotations)
     assert set(np.unique(rotations)) == {-1.0, 0.0, 1.0}
-
-
-@pytest.mark.parametrize(("codes", "degrees"), [("RAS", 0), ("LPS", 0), ("PIR", 20)])
-def test_boxes_are_found_in_a_head_of_any_orientation(codes, degrees):
-    stack = to_stack(head(codes, degrees))
-    placement = place_boxes(stack, CARD.localise)
-    expected = hippocampi_as_displayed(codes, degrees)
-    assert not placement.warnings
-    assert np.linalg.norm((placement.centres - expected) * stack.spacing, axis=1).max() < 5
-
-
-def test_a_header_that_lies_is_found_out():
-    stack = to_stack(head("RAS", claimed="LIP"))
-    placement = place_boxes(stack, CARD.localise)
-    expected = hippocampi_as_displayed("RAS", claimed="LIP")
-    distances = np.linalg.norm((np.array(placement.centres)[:, None] - expected) * 2, axis=2)
-    assert "otherwise than its file says" in placement.warnings[0]
-    assert distances.min(0).max() < 6
-
-
-def test_what_is_no_head_is_said_to_be_none():
-    noise = gaussian_filter(np.random.default_rng(0).random((70, 70, 70)), 3).astype(np.float32)
-    stack = to_stack(uh.MedicalImage(noise, "ZYX", (2.0, 2.0, 2.0)))
-    warnings = place_boxes(stack, CARD.localise).warnings
-    assert any("hardly like a head" in words for words in warnings)
-
-
-def test_without_simpleitk_the_way_out_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    with pytest.raises(uh.ModelError, match="pip install SimpleITK"):
-        uh.segment(head(), "hippocampus", progress=False)
-    assert uh.segment(CROP, "hippocampus", progress=False).places == {}  # a crop needs none
-
-
-def test_both_hippocampi_of_a_head_are_measured_by_side():
-    result = uh.segment(head("LPS"), "hippocampus", progress=False)
-    table = result.measure()
-    summary = result.summary()
-    assert sorted(zip(table["side"], table["class"], strict=True)) == [
-        (side, part) for side in ("left", "right") for part in ("anterior", "posterior")
-    ]
-    assert (table["centroid_x_px"] > 64).equals(table["side"] == "left")  # x runs to the left here
-    left = summary["left volume"][0]
-    right = summary["right volume"][0]
-    assert 3 < left < 6
-    assert left == pytest.approx(right, rel=0.1)
-    assert left + right == pytest.approx(summary["total volume"][0])
-    assert "registered" in result.image.notes[-1]
-
-
-@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (2.0, 2.0, 2.0), (0.9, 0.9, 3.0)])
-def test_a_crop_of_another_spacing_has_the_same_volume(spacing):
-    crop = uh.read_image(CROP)
-    steps = np.array(spacing)
-    shape = np.rint(np.array(crop.pixels.shape) / steps).astype(int)
-    offset = (np.array(crop.pixels.shape) - 1) / 2 - steps * (shape - 1) / 2
-    pixels = affine_transform(
-        crop.pixels.astype(np.float32), steps, offset, tuple(shape), order=1, mode="nearest"
-    )
-    other = uh.MedicalImage(pixels, "XYZ", spacing, crop.affine @ np.diag([*spacing, 1]))
-    total = [
-        uh.segment(image, "hippocampus", progress=False).summary()["total volume"][0]
-        for image in (crop, other)
-    ]
-    assert total[1] == pytest.approx(total[0], rel=0.1)
-
-
-def test_what_is_put_back_lies_where_it_was_cut():
-    volume = gaussian_filter(np.random.default_rng(1).random((30, 31, 32)), 2).astype(np.float32)
-    c, s = np.cos(0.3), np.sin(0.3)
-    grid = Grid.around(
-        (15, 14, 16), (14, 15, 16), 0.8 * np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    )
-    total = np.zeros((1, *volume.shape), np.float32)
-    grid.put_back(grid.cut(volume)[None], total)
-    inner = (slice(12, 18),) * 3
-    np.testing.assert_allclose(total[0][inner], volume[inner], atol=0.01)
-    assert not total[0, :5].any()
-
-
-def test_only_a_known_other_spacing_is_resampled():
-    stack = to_stack(uh.read_image(CROP))
-    assert at_spacing(stack, 1.0) is None
-    assert at_spacing(replace(stack, spacing=None), 1.0) is None
-    assert at_spacing(replace(stack, spacing=(3.0, 1, 1)), 1.0).shape == (36 * 3, 52, 36)
-
-
-@pytest.mark.parametrize(
-    ("spacing", "side"), [(None, 60), ((8e-6, 8e-6), 120), ((1e-6, 1e-6), 15), ((4e-3, 4e-3), 240)]
-)
-def test_an_electron_micrograph_is_seen_at_its_own_scale(spacing, side):
-    network = uh.load_model("em_membranes")
-    pixels = np.zeros((60, 60), np.uint8)
-    assert working_shape(network, pixels, spacing=spacing) == (side, side)
-    assert working_shape(network, pixels, 1.0, spacing) == (
-        60,
-        60,
-    )  # a zoom that is given counts more
-
-
-def test_the_entry_survives_in_a_weights_file():
-    assert card_of(loads(dumps(asdict(CARD)))) == CARD
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("codes", ["RAS", "LPS", "LIA", "PIR", "ASL", "SRA"])
-def test_six_orientations_give_the_same_volumes(codes):
-    found = uh.segment(head(codes), "hippocampus", progress=False).summary()
-    assert found["objects"][0] == 4
-    assert [found[f"{side} volume"][0] for side in ("left", "right")] == pytest.approx(
-        [4.3, 4.3], rel=0.1
-    )
-
-
-@pytest.mark.slow
-def test_a_head_painted_from_labels():
-    path = DATA / "head_labels/13.nii.gz"
-    if not path.is_file():
-        pytest.skip("the data set is not here")
-    image, rng = uh.read_image(path), np.random.default_rng(0)
-    labels = np.rint(image.pixels).astype(int)
-    greys = np.full(labels.max() + 1, 0.45)
-    bright, dark = (
-        (2, 41, 7, 46, 16, 28, 60, 10, 49, 511, 85),
-        (0, 4, 5, 14, 15, 24, 43, 44, 502, 514, 515),
-    )
-    greys[list(bright)], greys[list(dark)] = 0.85, 0.1
-    pixels = gaussian_filter(greys[labels], 0.6) + rng.normal(0, 0.02, labels.shape)
-    result = uh.segment(
-        replace(image, pixels=pixels.astype(np.float32)), "hippocampus", progress=False
-    )
-    sides = {
-        name: np.isin(result.objects, result.measure().query("side == @name")["object"])
-        for name in result.places
-    }
-    assert all(
-        dice(labels == label, sides[name]) > 0.7 for name, label in (("left", 17), ("right", 53))
-    )
