@@ -115,6 +115,16 @@ def test_a_seed_has_at_least_25_working_pixels_at_every_zoom(seed_area, zoom, co
         assert objects[10, 6] == objects[10, 30] > 0
 
 
+def test_a_region_too_small_for_a_seed_is_an_object_of_its_own():
+    """The small region comes first, and must not take the id of the seed of the large one."""
+    small = disc(10, 20, 2.5)  # 21 px: too few for a seed, enough to be evidence
+    large = disc(50, 60, 15)
+    objects = split_interiors(maps_of(small | large), 0.5, 1.0)
+    assert len(ids_in(objects)) == 2
+    assert len(ids_in(objects[small])) == 1
+    assert objects[10, 20] != objects[50, 60]
+
+
 def test_a_seed_is_where_interior_exceeds_border_by_more_than_0_7():
     interior = np.zeros((20, 40))
     interior[5:15, 5:35] = 0.5
