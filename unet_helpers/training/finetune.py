@@ -129,7 +129,7 @@ def fine_tune(
     >>> image = np.full((64, 64), 40, np.uint8)
     >>> image[16:48, 16:48] = 200
     >>> mask = image > 100
-    >>> network = uh.fine_tune("nuclei", [image], [mask], classes=["square"], size=64, steps=16)
+    >>> network = uh.fine_tune("nuclei", [image], [mask], classes=["square"], size=64, steps=10)
     >>> network.card.classes
     ('square',)
     >>> result = uh.segment(image, network, progress=False)
