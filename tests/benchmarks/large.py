@@ -1,6 +1,11 @@
-"""A slide larger than memory: ``python tests/benchmarks/large.py [SIDE] [CLUSTERS]``; the nuclei on it are counted
-exactly by a process of its own, whose time and peak memory are told."""
+"""The nuclei on a slide larger than memory are counted exactly.
 
+``python tests/benchmarks/large.py [SIDE] [CLUSTERS]``
+
+A process of its own counts them; its time and peak memory are printed.
+"""
+
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -8,33 +13,57 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers.slides import CLUSTER, write_slide
 
-WORK = """
+ROOT = Path(__file__).parents[2]
+
+# px: where four blocks of the slide meet, one cluster lies on them.
+MEETING_POINT = (1800, 1800)
+
+# The peak is read from /proc, since that of the resource module is the parent's, too.
+COUNT_NUCLEI = """
 import sys, time
 import unet_helpers as uh
 start = time.perf_counter()
 table = uh.segment_large(sys.argv[1], "nuclei", sys.argv[2], flips=1, progress=False)
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # not the parent's
-held = int(peak.split()[1]) / 2**20
-print(f"{len(table)} objects in {time.perf_counter() - start:.0f} s, peak memory {held:.2f} GiB")
+spent = time.perf_counter() - start
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+gibibytes = int(peak.split()[1]) / 2**20
+print(f"{len(table)} objects in {spent:.0f} s, peak memory {gibibytes:.2f} GiB")
 """
 
-if __name__ == "__main__":
-    side, clusters = (int(value) for value in (sys.argv[1:] + ["30000", "40"][len(sys.argv) - 1 :]))
-    random = np.random.default_rng(1)
-    corners = (
-        random.integers(0, (side - CLUSTER) // CLUSTER, (clusters, 2)) * CLUSTER
-    )  # none on another
-    corners = np.unique(np.vstack([corners, [[1800, 1800]]]), axis=0)  # one where four blocks meet
+
+def corners_of_clusters(side: int, clusters: int) -> np.ndarray:
+    """Draw the (N, 2) top left corners of clusters, none on another but at the meeting point."""
+    rng = np.random.default_rng(1)
+    corners = rng.integers(0, (side - CLUSTER) // CLUSTER, (clusters, 2)) * CLUSTER
+    return np.unique(np.vstack([corners, [MEETING_POINT]]), axis=0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the slide, and have its nuclei counted."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("side", type=int, nargs="?", default=30000, help="px (default: 30000)")
+    parser.add_argument("clusters", type=int, nargs="?", default=40, help="default: 40")
+    chosen = parser.parse_args(arguments)
+
+    corners = corners_of_clusters(chosen.side, chosen.clusters)
     with TemporaryDirectory() as folder:
-        count = write_slide(Path(folder) / "slide.tif", side, corners.tolist())
-        held = (Path(folder) / "slide.tif").stat().st_size / 1e6
+        slide = Path(folder) / "slide.tif"
+        nuclei = write_slide(slide, chosen.side, corners.tolist())
+        megabytes = slide.stat().st_size / 1e6
         print(
-            f"{side} x {side} px with {count} nuclei in {len(corners)} clusters, {held:.0f} MB",
+            f"{chosen.side} x {chosen.side} px with {nuclei} nuclei in {len(corners)} clusters, "
+            f"{megabytes:.0f} MB",
             flush=True,
         )
-        command = [sys.executable, "-c", WORK, f"{folder}/slide.tif", f"{folder}/out"]
-        subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
+        command = [sys.executable, "-c", COUNT_NUCLEI, str(slide), f"{folder}/out"]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
