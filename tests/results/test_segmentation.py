@@ -8,6 +8,7 @@ import pytest
 from helpers.results import result_of, result_of_labels, result_of_mask
 from PIL import Image
 
+from unet_helpers.checks.view import View
 from unet_helpers.networks.cards import Preprocessing
 
 
@@ -158,3 +159,15 @@ def test_a_cell_shows_the_overlay():
     result = result_of_labels(stack_with_one_square(), 1)
     shown = np.array(Image.open(BytesIO(result._repr_png_())))
     np.testing.assert_array_equal(shown, result.overlay())
+
+
+def test_what_was_measured_on_the_way_is_handed_on_for_the_same_pixels_alone():
+    result = result_of_mask(half_full())
+    measured = View(result.image)
+    assert replace(result, measured=measured).view is measured
+    assert result.view.image is result.image
+
+    other = replace(result.image, pixels=result.image.pixels.copy())
+    view = replace(result, image=other, measured=measured).view
+    assert view is not measured
+    assert view.image is other

@@ -43,7 +43,7 @@ EXPORTS = {
 }
 
 
-def export(result: Segmentation, path: str | Path, overwrite: bool = False) -> Path:
+def export(result: Segmentation, path: str | Path, overwrite: bool) -> Path:
     """Write a result in the format of the path's ending; the file is written whole or not at all.
 
     Raises SaveError for another ending, where a file would be overwritten and ``overwrite`` is

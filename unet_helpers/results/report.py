@@ -53,7 +53,7 @@ INDEX_MARK = "unet_helpers report index"
 MAX_UINT16 = 65535
 
 
-def write_report(result: Segmentation, path: str | Path, overwrite: bool = False) -> Path:
+def write_report(result: Segmentation, path: str | Path, overwrite: bool) -> Path:
     """Write the page; SaveError where it exists and may not be replaced, or cannot be written."""
     path = output_path(path)
     with made_aside(path, path.parent, overwrite) as aside:
