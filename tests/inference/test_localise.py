@@ -15,6 +15,7 @@ from unet_helpers.inference.localise import (
     answer_of_structure,
     check_box,
     check_equal_volumes,
+    look_at_box,
     place_boxes,
     predict_boxes,
     register_head,
@@ -85,6 +86,24 @@ def test_a_box_is_looked_at_twice_along_one_axis_and_then_along_all(monkeypatch)
     network = BrightIsAnterior()
     predict_boxes(blobs((8, 8, 8), (28, 28, 28)), SMALL_CARD, network)
     assert network.axes == [(0,), (0,), None] * 2
+
+
+def test_a_box_is_as_large_as_the_card_says_to_the_right_front_and_head():
+    card = replace(SMALL_CARD, localise=replace(SMALL_ENTRY, box=(8, 10, 12)))
+    centre = np.array([20, 20, 20])
+    box = look_at_box(blobs((8, 8, 8)), card, BrightIsAnterior(), centre, np.eye(3), axes=None)
+    assert box.pixels.shape == (12, 10, 8)
+
+
+def test_a_structure_is_where_the_threshold_is_reached():
+    def half(pixels: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+        foreground = np.zeros(pixels.shape, np.float32)
+        foreground[2, 3, 4] = 0.5
+        return np.stack([1 - foreground, foreground, 0 * foreground])
+
+    centre = np.array([20, 20, 20])
+    box = look_at_box(blobs((8, 8, 8)), SMALL_CARD, half, centre, np.eye(3), axes=None)
+    assert np.argwhere(box.structure).tolist() == [[2, 3, 4]]
 
 
 def test_the_answer_is_that_of_the_boxes_and_background_elsewhere(monkeypatch):

@@ -13,6 +13,7 @@ from unet_helpers.inference.registration import (
     Placement,
     Stage,
     Volume,
+    as_itk,
     best_starts,
     candidate_starts,
     mutual_information,
@@ -200,17 +201,19 @@ def test_the_five_best_candidates_are_tried_the_best_last(monkeypatch):
 def test_registration_goes_on_from_the_best_coarse_placement(monkeypatch):
     """The fine stage starts where the coarse one fits best, and its information is the answer's."""
     stages = []
+    starts = []
 
-    def moved(pair: Pair, start: Placement, stage: Stage) -> Placement:
-        stages.append((stage, round(float(start.shift[0]))))
+    def unmoved(pair: Pair, start: Placement, stage: Stage) -> Placement:
+        stages.append(stage)
+        starts.append(start)
         return start
 
     monkeypatch.setattr(registration, "import_simpleitk", lambda: None)
-    monkeypatch.setattr(registration, "refine", moved)
+    monkeypatch.setattr(registration, "refine", unmoved)
     head = np.kron(smooth_head(), np.ones((2, 2, 2), np.float32))
     result = register(stack_of(head, (2.0, 2.0, 2.0)), stack_of(head, (2.0, 2.0, 2.0)), [np.eye(3)])
-    assert [stage for stage, _ in stages] == [registration.COARSE] * 5 + [registration.FINE]
-    assert stages[-1][1] == stages[-2][1]  # that of the best candidate
+    assert stages == [registration.COARSE] * 5 + [registration.FINE]
+    assert starts[5] is starts[4]  # candidates are sorted, the best last
     np.testing.assert_allclose(result.placement.matrix, np.eye(3))
     fine = Pair.at(stack_of(head, (2.0,) * 3), stack_of(head, (2.0,) * 3), 4.0)
     assert result.information == pytest.approx(fine.information(result.placement))
@@ -227,6 +230,14 @@ def test_refining_finds_a_head_that_is_8_mm_away():
     centre = pair.brain_centre[None]
     np.testing.assert_allclose(placement.apply(centre) - centre, [[8.0, 4.0, 0.0]], atol=0.5)
     assert pair.information(placement) > 2 * pair.information(start)
+
+
+def test_the_first_voxel_has_its_corner_at_0_mm_for_simpleitk():
+    pytest.importorskip("SimpleITK")
+    image = as_itk(np.zeros((2, 3, 4)), np.array([1.0, 2.0, 3.0]))
+    assert image.GetSize() == (4, 3, 2)
+    assert image.GetSpacing() == (1.0, 2.0, 3.0)
+    assert image.GetOrigin() == (0.5, 1.0, 1.5)
 
 
 def test_a_start_outside_of_the_image_is_kept():
