@@ -1,4 +1,4 @@
-"""The same arithmetic on every processor: recorded answers are compared, also those in the notebook."""
+"""The same arithmetic on every processor: recorded answers are compared, also the notebook's."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""A stand-in for Colab's own module: it answers uploads with a file and keeps what is downloaded."""
+"""A stand-in for Colab: what the notebook sees of it, on any machine."""
