@@ -1,4 +1,4 @@
-"""What computes a network: torch or OpenVINO, in single precision, bfloat16 or 8 bits."""
+"""Run a network with torch or OpenVINO, in single precision, bfloat16 or 8-bit integers."""
 
 import os
 from dataclasses import dataclass
@@ -18,16 +18,17 @@ from .unet import UNet, pad_by_reflection
 if TYPE_CHECKING:
     import openvino as ov
 
-# torch asks for this at its first large tensor: pages of 2 MB are filled faster than those of 4 kB.
+# torch reads this variable when it first allocates a large tensor: memory pages of 2 MB are filled
+# faster than pages of 4 kB.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 ENGINES = ("torch", "openvino", "int8", "auto")
 
 # The first release of OpenVINO that this package was tried with.
-OLDEST_OPENVINO = "2025"
+OLDEST_OPENVINO = 2025
 
-# The process that imported this module; one that was forked from it has another number.
-PROCESS = os.getpid()
+# The process that imported this module; a process forked from it has a different id.
+IMPORTING_PID = os.getpid()
 
 # The note about results that were computed by the engine 'int8'.
 INT8_NOTE = "computed with integers of 8 bits (engine int8)"
@@ -35,7 +36,7 @@ INT8_NOTE = "computed with integers of 8 bits (engine int8)"
 
 @dataclass(frozen=True)
 class TensorState:
-    """By what a change of a tensor's values is noticed."""
+    """A fingerprint of a tensor, by which a change of its values is noticed."""
 
     address: int
     version: int  # counts changes, but not those through .data
@@ -44,7 +45,7 @@ class TensorState:
 
 @dataclass(frozen=True)
 class CompiledFor:
-    """What a network was compiled for: where any of it differs now, it is compiled again."""
+    """What a network was compiled for; when any of it changes, it is compiled again."""
 
     engine: str
     precision: str
@@ -54,7 +55,7 @@ class CompiledFor:
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A network as OpenVINO computes it, and what it was compiled for."""
+    """A network compiled by OpenVINO, and what it was compiled for."""
 
     key: CompiledFor
     network: "ov.CompiledModel"
@@ -67,14 +68,14 @@ COMPILED: WeakKeyDictionary[UNet, dict[int, CompiledNetwork]] = WeakKeyDictionar
 def choose_engine(engine: str, card: ModelCard) -> str:
     """Resolve 'auto' to OpenVINO where it is installed, else torch.
 
-    Raises ArgumentError for an engine that is not there, or that the card cannot be computed by.
+    Raises ArgumentError for an engine that is not installed, or that the card does not support.
     """
     if engine not in ENGINES:
         raise ArgumentError(
             f"There is no engine {engine!r}: choose 'torch', 'openvino', 'int8' or 'auto'."
         )
 
-    has_openvino = find_spec("openvino") is not None and version("openvino") >= OLDEST_OPENVINO
+    has_openvino = openvino_is_installed()
     if engine == "auto":
         return "openvino" if has_openvino else "torch"
 
@@ -85,6 +86,14 @@ def choose_engine(engine: str, card: ModelCard) -> str:
             f"{card.name!r} loses too much with 8 bits, or was not tried: choose 'openvino'."
         )
     return engine
+
+
+def openvino_is_installed() -> bool:
+    """Tell whether OpenVINO is there, in a release that is new enough."""
+    if find_spec("openvino") is None:
+        return False
+    year = int(version("openvino").split(".")[0])
+    return year >= OLDEST_OPENVINO
 
 
 def precision() -> str:
@@ -105,12 +114,12 @@ def precision() -> str:
 
 
 def engine_of(model: UNet) -> str:
-    """Return what computes the network now: torch in some cases, whatever the model's engine.
+    """Return the engine that runs the network now; in two cases torch, whatever the model says.
 
-    A hook is to see what its layer computes; and in a forked process OpenVINO would wait for ever
-    for threads that only its parent has.
+    Hooks need the layers of torch. In a forked process OpenVINO would wait for ever for threads
+    that only the parent process has.
     """
-    is_forked = os.getpid() != PROCESS
+    is_forked = os.getpid() != IMPORTING_PID
     has_hooks = any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
     if is_forked or has_hooks:
         return "torch"
@@ -124,6 +133,7 @@ def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bfloat16"):
             return model(x)
 
+    # The compiled network begins behind the padding that ``model(x)`` does by itself.
     padded = pad_by_reflection(x, 2**model.depth).contiguous()
     request = compiled_for_this_thread(model).create_infer_request()
     logits = torch.from_numpy(request.infer([padded.numpy()])[0])
@@ -150,12 +160,12 @@ def compiled_for_this_thread(model: UNet) -> "ov.CompiledModel":
 
 
 def forget_compiled(model: UNet) -> None:
-    """Free the memory that a compiled network holds for its next image."""
+    """Free the compiled copies of a network, and the memory that they keep for the next image."""
     COMPILED.pop(model, None)
 
 
 def tensor_state(tensor: torch.Tensor) -> TensorState:
-    """Note by what a later change of the tensor will be noticed."""
+    """Take the fingerprint of a tensor."""
     # Tensors made in inference mode count no versions.
     changes = 0 if tensor.is_inference() else tensor._version
     return TensorState(tensor.data_ptr(), changes, float(tensor.sum()))
