@@ -93,3 +93,16 @@ def test_an_error_that_is_no_images_is_raised(folder, monkeypatch):
     monkeypatch.setattr("unet_helpers.inference.sources.segment", broken)
     with pytest.raises(ZeroDivisionError):
         uh.segment_many(folder, make_network(), progress=False)
+
+
+@pytest.mark.parametrize(("images", "own_bar"), [(["1.png"], True), (["1.png", "2.png"], False)])
+def test_one_image_shows_its_own_bar_and_several_one_for_all(images, own_bar, folder, monkeypatch):
+    bars = []
+
+    def spy(image, model, *, progress):
+        bars.append(progress)
+        return uh.segment(image, model, progress=False)
+
+    monkeypatch.setattr("unet_helpers.inference.sources.segment", spy)
+    uh.segment_many([folder / name for name in images], make_network())
+    assert bars == [own_bar] * len(images)

@@ -18,6 +18,8 @@ from helpers.networks import make_network
 from PIL import Image
 
 import unet_helpers as uh
+from unet_helpers.inference import batch
+from unet_helpers.inference.sources import Source
 
 NAME = "small"
 
@@ -173,6 +175,13 @@ def test_another_file_is_left_out_of_a_folder_but_fails_where_it_is_named(networ
     assert list(table["status"]) == ["left out"]
     table = uh.segment_folder(path, network, tmp_path / "out", progress=False)
     assert list(table["status"]) == ["failed"]
+
+
+def test_a_series_that_cannot_be_read_fails_although_its_folder_promises_no_image(tmp_path):
+    source = Source(tmp_path / "scan", base=tmp_path, options={"series": "1.2.3"})
+    row = batch.row_of_error(source, uh.ImageError("damaged"))
+    assert row.status == "failed"
+    assert row.error == "damaged"
 
 
 def test_an_error_that_was_not_foreseen_is_a_failure_of_its_image(
