@@ -177,6 +177,10 @@ def test_dark_pixels_have_no_chroma():
     with_dark_red = np.concatenate([pixels] * 10 + [np.full((2, 2, 3), (9.0, 0, 0))])
     np.testing.assert_allclose(chroma(with_dark_red), 0, atol=1e-7)
 
+    # 18 of 90 is more than the share from which on light counts.
+    with_red = np.concatenate([pixels] * 10 + [np.full((2, 2, 3), (18.0, 0, 0))])
+    assert chroma(with_red)[0] > 0.05
+
 
 def test_correlation_is_pearsons():
     rng = np.random.default_rng(0)
@@ -210,6 +214,16 @@ def test_the_layout_tells_sides_symmetry_and_middle():
     assert towards_middle > 0.7
     assert over_rim > 0.8
     assert over_corners > 0.8
+
+
+def test_the_corners_are_what_lies_beyond_their_radius():
+    """Of a thumbnail of 16 px a side, (0.73, 0.87) half sides from the middle are no corner."""
+    grey = np.zeros((16, 16), np.float32)
+    grey[2, 1] = 1
+    middle_over_corners = layout(grey)[5]
+    assert middle_over_corners == 0
+    grey[1, 1] = 1
+    assert layout(grey)[5] < -0.01
 
 
 def test_the_layout_tells_what_stands_out_at_the_top():

@@ -299,3 +299,13 @@ def test_answers_along_several_axes_are_averaged():
     mean = (answers[0,] + answers[1,]) / 2
     np.testing.assert_allclose(answers[0, 1], mean, atol=1e-6)
     assert np.abs(answers[0,] - answers[1,]).max() > 1e-4
+
+
+def test_the_middle_slice_tells_the_scale_of_a_stack():
+    """Its field of view is 40 px wide, those of the others 80."""
+    y, x = np.mgrid[:100, :100] - 50
+    radius = np.array([40, 40, 20, 40, 40])[:, None, None]
+    stack = np.where(x**2 + y**2 < radius**2, 200, 0).astype(np.uint8)
+    network = make_network(scale="field of view", size=60)
+    result = uh.segment(stack, network, progress=False)
+    assert result.zoom == pytest.approx(60 / 40, rel=0.1)

@@ -181,16 +181,16 @@ def answering(interiors: list[tuple[slice, slice]], probability: float):
 
 
 def test_the_typical_object_is_the_median_by_area(monkeypatch, network_of_objects):
-    # Half of the area lies in the largest of the three.
+    # Of 100, 400 and 441 px, which are 941 together, half lies in the first two.
     objects = [
         (slice(5, 15), slice(5, 15)),
-        (slice(5, 15), slice(40, 50)),
-        (slice(30, 60), slice(30, 60)),
+        (slice(5, 25), slice(40, 60)),
+        (slice(40, 61), slice(30, 51)),
     ]
     monkeypatch.setattr(scale, "predict", answering(objects, 0.75))
     window = np.zeros((80, 90), np.uint8)
     found = typical_object(network_of_objects, window, 1.0)
-    assert found.diameter == pytest.approx(2 * np.sqrt(900 / np.pi) / MEDIAN_BY_AREA)
+    assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / MEDIAN_BY_AREA)
     assert found.certainty == pytest.approx(0.75)
 
 
