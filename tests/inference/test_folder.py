@@ -19,9 +19,8 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.inference import batch
+from unet_helpers.inference.folder_job import Row
 from unet_helpers.inference.sources import Source
-
-NAME = "small"
 
 
 @pytest.fixture
@@ -221,6 +220,17 @@ def test_what_happened_is_said_where_progress_is_shown(folder, network, tmp_path
     result = f"{tmp_path / 'out'} already holds x_small.json; --overwrite does it again"
     assert f"done before: {folder / 'x.png'}: {result}\n" in said
     assert f"error: {folder / 'broken.png'}: " in said
+
+
+@pytest.mark.parametrize(
+    ("has_told", "expected"), [(True, ["why"]), (False, ["first | second", "careful", "why"])]
+)
+def test_notes_and_warnings_are_said_once(has_told, expected):
+    manifest = {"notes": ["first", "second"], "warnings": ["careful"], "explanation": ["why"]}
+    said = []
+    row = Row(Source("a.png"), "saved", manifest=manifest)
+    batch.say_what_happened(row, said.append, has_told=has_told)
+    assert said == [f"a.png: {words}" for words in expected]
 
 
 def test_nothing_is_said_where_no_progress_is_shown(folder, network, tmp_path, capsys):
