@@ -85,14 +85,14 @@ def fine_tune(
         PIL image, a tensor or a MedicalImage.
     masks : sequence
         One mask (H, W) for each image, of its shape: 0 is background, then 1, 2, ... for the
-        classes; any value above 0 is 1 where there is one class. For the card's own task of
+        classes; any value above 0 is 1 if there is one class. For the card's own task of
         nuclei, ids, one for each nucleus (or a plain mask, of which connected components are ids).
     classes : sequence of str, optional
         Names of the new classes. The network gets a new last layer for them, unless its old one
         does better from the start. Without ``classes`` it goes on with the card's own task.
     size : int, optional
         Working px: side of the square to which images are brought, with ``classes``. Default: the
-        card's own where it has one, else 128.
+        card's own if it has one, else 128.
     minutes : float, optional
         Learn for about so long.
     steps : int, optional
@@ -163,9 +163,8 @@ def fine_tune(
         recipe = recipe_for_new_task(examples[0], kept_head)
 
     card = network.card
-    network = fit_in_rounds(
-        network, examples, replace(recipe, seed=seed), name, Limits(steps, minutes)
-    )
+    limits = Limits(steps=steps, minutes=minutes)
+    network = fit_in_rounds(network, examples, replace(recipe, seed=seed), name, limits)
     doubt = doubts(network.curve)
     if doubt:
         warnings.warn(doubt, stacklevel=2)
@@ -208,12 +207,12 @@ def trainable_network(start: str | Path | ModelCard | UNet) -> UNet:
 
 
 def has_batch_norm(network: UNet) -> bool:
-    """Tell whether the network still has its batch normalisation."""
+    """Return whether the network still has its batch normalisation."""
     return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
 
 
 def is_folded_copy(network: UNet, original: UNet) -> bool:
-    """Tell whether ``network`` is ``original`` after ``fold_batch_norm``."""
+    """Return whether ``network`` is ``original`` after ``fold_batch_norm``."""
     folded = fold_batch_norm(copy.deepcopy(original)).state_dict()
     own = network.state_dict()
     if folded.keys() != own.keys():
@@ -222,7 +221,7 @@ def is_folded_copy(network: UNet, original: UNet) -> bool:
 
 
 def check_own_task(start: str | Path | ModelCard | UNet, card: ModelCard) -> None:
-    """Raise TrainingError where the card has no recipe of its own, and no classes were named."""
+    """Raise TrainingError if the card has no recipe of its own, and no classes were named."""
     if card.name in TASKS:
         return
     named = start if isinstance(start, str | Path) else card.name
@@ -246,7 +245,7 @@ def with_random_weights(network: UNet) -> UNet:
 
 
 def check_something_is_marked(examples: Sequence[Example]) -> None:
-    """Raise TrainingError where no mask marks anything."""
+    """Raise TrainingError if no mask marks anything."""
     for example in examples:
         is_marked = (example.target > 0) & (example.target != IGNORED)
         if is_marked.any():
@@ -292,7 +291,7 @@ def fit_in_rounds(
 
 
 def is_done(limits: Limits, curve: pd.DataFrame, rounds: int, seconds: float) -> bool:
-    """Tell whether fine-tuning ends after this round."""
+    """Return whether fine-tuning ends after this round."""
     if limits.steps:
         return True
     if limits.minutes:
@@ -301,7 +300,7 @@ def is_done(limits: Limits, curve: pd.DataFrame, rounds: int, seconds: float) ->
 
 
 def doubts(curve: pd.DataFrame) -> str:
-    """Say why the training may not have come to its end, and what to do; '' where it has."""
+    """Say why the training may not have come to its end, and what to do; '' if it has."""
     dice = curve["Dice"].to_numpy()
     steps = curve["step"].iloc[-1]
     advice = f"Give it more steps, for example steps={2 * steps}."
