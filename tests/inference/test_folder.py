@@ -205,6 +205,13 @@ def test_a_tilde_is_the_home_folder(folder, network, tmp_path, monkeypatch):
     assert (tmp_path / "out/x_small.json").is_file()
 
 
+def test_a_network_that_is_in_no_file_is_not_taken_for_the_same_again(folder, tmp_path):
+    network = make_network()
+    uh.segment_folder(folder / "x.png", network, tmp_path / "out", progress=False)
+    again = uh.segment_folder(folder / "x.png", network, tmp_path / "out", progress=False)
+    assert list(again["status"]) == ["failed"]
+
+
 def test_a_file_is_no_folder_for_results(folder, network, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(uh.SaveError, match="a file, or the folder of the images"):

@@ -14,6 +14,7 @@ from unet_helpers.inference.large_objects import (
     blocks_of,
     find_objects_by_blocks,
     groups_of,
+    mean_certainty,
     numbered,
     same_objects,
     table_of,
@@ -182,6 +183,13 @@ def test_blocks_cover_the_image_and_are_seen_with_their_surroundings(monkeypatch
             inner=(slice(4, 9), slice(0, 10)),
         ),
     ]
+
+
+def test_certainty_is_the_mean_of_what_is_above_the_threshold():
+    zarr = pytest.importorskip("zarr", "3")
+    background = np.array([[1.0, 0.75, 0.5, 0.25, 0.0]], np.float32)
+    answer = zarr.create_array({}, data=np.stack([background, 1 - background]), chunks=(2, 1, 2))
+    assert mean_certainty(answer, 0.5) == pytest.approx((0.75 + 1.0) / 2)
 
 
 def test_objects_outside_of_the_block_have_no_number():
