@@ -236,7 +236,7 @@ def test_notes_and_warnings_are_said_once(has_told, expected):
     manifest = {"notes": ["first", "second"], "warnings": ["careful"], "explanation": ["why"]}
     said = []
     row = Row(Source("a.png"), "saved", manifest=manifest)
-    batch.say_what_happened(row, said.append, has_told=has_told)
+    batch.tell_outcome(row, said.append, has_told=has_told)
     assert said == [f"a.png: {words}" for words in expected]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.images.formats import FORMATS
-from unet_helpers.inference.sources import Source, find_images, place
+from unet_helpers.inference.sources import Source, assign_result_paths, find_images
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_files_of_all_formats_are_found_in_a_folder(ending, tmp_path):
 
 
 def test_results_mirror_the_folders_of_the_source(folder, tmp_path):
-    placed = place(find_images(folder), tmp_path / "out", "card")
+    placed = assign_result_paths(find_images(folder), tmp_path / "out", "card")
     assert [source.result.relative_to(tmp_path / "out") for source in placed] == [
         Path("a_card.json"),
         Path("b_card.json"),
@@ -136,13 +136,15 @@ def test_results_mirror_the_folders_of_the_source(folder, tmp_path):
 
 
 def test_an_image_that_is_found_twice_has_one_result(folder, tmp_path):
-    placed = place(find_images([folder / "a.png", folder / "a.png"]), tmp_path, "card")
+    placed = assign_result_paths(
+        find_images([folder / "a.png", folder / "a.png"]), tmp_path, "card"
+    )
     assert [source.result for source in placed] == [tmp_path / "a_card.json"]
 
 
 def results_of(paths: list[str]) -> list[str]:
     """The results, in /out, of images that were named one by one."""
-    placed = place([Source(Path(path)) for path in paths], Path("/out"), "card")
+    placed = assign_result_paths([Source(Path(path)) for path in paths], Path("/out"), "card")
     return [source.result.relative_to("/out").as_posix() for source in placed]
 
 
@@ -167,7 +169,9 @@ def test_series_of_one_folder_have_folders_of_their_own():
         Source(Path("/in/scan"), Path("/in"), {"series": "1.2"}),
         Source(Path("/in/scan"), Path("/in"), {"series": "1.3"}),
     ]
-    assert [source.result.as_posix() for source in place(sources, Path("/out"), "card")] == [
+    assert [
+        source.result.as_posix() for source in assign_result_paths(sources, Path("/out"), "card")
+    ] == [
         "/out/scan/1.2/scan_card.json",
         "/out/scan/1.3/scan_card.json",
     ]
@@ -175,10 +179,10 @@ def test_series_of_one_folder_have_folders_of_their_own():
 
 def test_a_series_that_is_the_source_has_its_result_at_the_top():
     source = Source(Path("/in"), Path("/in"), {"series": "1.2"})
-    (placed,) = place([source], Path("/out"), "card")
+    (placed,) = assign_result_paths([source], Path("/out"), "card")
     assert placed.result == Path("/out/in_card.json")
 
 
 def test_what_is_no_file_has_no_name_for_its_result(tmp_path):
     with pytest.raises(uh.ImageError, match=r"ndarray: only files have names.*segment_many"):
-        place([Source(np.zeros((4, 5)))], tmp_path, "card")
+        assign_result_paths([Source(np.zeros((4, 5)))], tmp_path, "card")

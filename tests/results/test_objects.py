@@ -12,7 +12,7 @@ from unet_helpers.results.objects import (
     drop_small_components,
     ids_carried_on,
     join_through_depth,
-    number_through,
+    make_ids_unique,
     split_interiors,
 )
 
@@ -53,7 +53,7 @@ def test_components_of_a_movie_are_not_joined_through_time():
 
 def test_ids_go_on_from_image_to_image_without_gaps():
     parts = [np.array([0, 5, 5, 9]), np.array([0, 0, 0, 0]), np.array([3, 0, 3, 1])]
-    numbered = number_through(parts)
+    numbered = make_ids_unique(parts)
     assert numbered.dtype == np.int32
     assert numbered.tolist() == [[0, 1, 1, 2], [0, 0, 0, 0], [4, 0, 4, 3]]
 

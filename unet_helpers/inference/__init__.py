@@ -1,4 +1,4 @@
-"""From an image and a network to a ``Segmentation``.
+"""Computes a ``Segmentation`` from an image and a network.
 
 Entry: ``segment.segment``.
 """

@@ -30,7 +30,7 @@ from ..results.segmentation import Segmentation
 from .executors import answers_of
 from .folder_job import FIRST_COLUMNS, FolderJob, Row
 from .settings import check_settings
-from .sources import Source, find_images, place
+from .sources import Source, assign_result_paths, find_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +48,8 @@ def segment_many(
 ) -> list[Segmentation]:
     """Segment many images with one network and keep all results in memory.
 
-    A file of a folder that is no image is named in a line and left out. ``segment_folder`` saves
-    the results instead.
+    Images that fail are reported and left out; the error of a single image is raised.
+    ``segment_folder`` saves the results instead.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def segment_many(
         The network: a card's name, a card, a file of ``save_model`` or a network.
     executor : concurrent.futures.Executor, optional
         Runs images side by side: processes or a cluster make many images faster; threads hardly do,
-        since PyTorch uses all cores for one image already.
+        because PyTorch uses all cores for one image already.
     progress : bool
         Show a bar.
     **options
@@ -74,7 +74,7 @@ def segment_many(
     Raises
     ------
     ImageError
-        No image could be read.
+        The source is empty, or no image could be read.
     ModelError, DownloadError
         There is no such network, or it cannot be fetched.
     ArgumentError
@@ -103,6 +103,7 @@ def segment_many(
         disable=is_alone or not progress,
     )
 
+    # An answer is a result, or the error that was raised for this image.
     results: dict[Source, Segmentation] = {}
     for item, answer in answers:
         if isinstance(answer, Segmentation):
@@ -127,12 +128,12 @@ def segment_folder(
     progress: bool = True,
     **options: Any,
 ) -> pd.DataFrame:
-    """Segment many images with one network and save each result as it comes.
+    """Segment many images with one network and save each result as soon as it is computed.
 
     The folder ``out`` mirrors the sub-folders of the source, and its summary.csv has a row for each
-    image, also for failures. An image whose result has its manifest (JSON) is not done again, so
-    that the same call goes on where an earlier one stopped. A result that was made with other
-    settings or from another file is refused before anything is computed, unless ``overwrite``.
+    image, also for failures. Images whose result has a manifest (JSON) are skipped, so that the
+    same call resumes one that was interrupted. An image whose result was made with other settings
+    or from another file is not computed and its row says 'failed', unless ``overwrite``.
 
     Parameters
     ----------
@@ -141,9 +142,9 @@ def segment_folder(
         or a list of these.
     model : str, Path, ModelCard or UNet
         The network: a card's name, a card, a file of ``save_model`` or a network. Workers of an
-        executor load it once each, from a name or a file that they can see.
+        executor load it once each, from a name or a file that they can read.
     out : str or Path
-        The folder for the results; it is made where it is missing.
+        The folder for the results; it is made if it does not exist.
     executor : concurrent.futures.Executor, optional
         Runs images side by side, for example Dask's ``Client(...).get_executor()``.
     overwrite : bool
@@ -170,7 +171,7 @@ def segment_folder(
     SaveError
         Nothing can be saved in ``out``, or its summary.csv is another program's.
     UNetHelpersError
-        The executor ended too early. What was saved is kept.
+        The executor ended too early. Results that were saved are kept.
 
     Examples
     --------
@@ -187,26 +188,27 @@ def segment_folder(
 
     folder = Path(os.path.abspath(output_path(out)))
     images = find_images(source, "series" in options, skip=folder)
-    sources = place(images, folder, network.card.name)
+    sources = assign_result_paths(images, folder, network.card.name)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
     refuse_unfit_folder(folder, sources)
 
-    say: Callable[[str], object] = ignore
+    # To stderr, because the command line prints its tables to stdout.
+    tell: Callable[[str], object] = tell_nothing
     if progress:
-        say = partial(tqdm.write, file=sys.stderr)
+        tell = partial(tqdm.write, file=sys.stderr)
     job = FolderJob(
         model=network,
         options=options,
-        asked=asked_of(network, options),
+        asked=requested_settings(network, options),
         overwrite=overwrite,
-        tell=say,
+        tell=tell,
     )
     if executor is not None:
-        # Each worker loads the network by itself, and what it has to say comes with its rows.
+        # Each worker loads the network itself. Its notes and warnings come with its rows.
         job = replace(job, model=visible_everywhere(model), tell=None)
 
-    # In a log there is no bar: None shows one in terminals and notebooks alone.
+    # For tqdm, None means: show a bar only in terminals and notebooks, not in log files.
     is_hidden = None if progress else True
     answers = tqdm(
         answers_of(job.run, sources, executor),
@@ -221,8 +223,9 @@ def segment_folder(
             if isinstance(answer, Exception):
                 row = row_of_error(item, answer)
             rows[item] = row
-            say_what_happened(row, say, has_told=executor is None)
+            tell_outcome(row, tell, has_told=executor is None)
     finally:
+        # The summary is written even if the loop is interrupted.
         table = summary_of(sources, rows)
         folder.mkdir(parents=True, exist_ok=True)
         with written_whole(folder / SUMMARY) as part:
@@ -230,12 +233,13 @@ def segment_folder(
     return table
 
 
-def ignore(words: str) -> None:
-    """Say nothing."""
+def tell_nothing(text: str) -> None:
+    """Drop a message: nothing is printed without ``progress``."""
 
 
 def refuse_unfit_folder(folder: Path, sources: list[Source]) -> None:
-    """Raise SaveError where results cannot be saved in a folder without harm."""
+    """Raise SaveError for a file, a folder of images, or another program's summary."""
+    # Results need a folder other than the images' folder, where they would be taken for images.
     if folder.is_file() or any(item.base == folder for item in sources):
         raise SaveError(
             f"{folder}: a file, or the folder of the images, which results are not. "
@@ -250,24 +254,25 @@ def refuse_unfit_folder(folder: Path, sources: list[Source]) -> None:
         )
 
 
-def asked_of(network: UNet, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe weights and options as the manifest of a result holds them, which is JSON."""
-    # A network that is in no file cannot be told from others in a later call.
+def requested_settings(network: UNet, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the SHA-256 of the weights and the options, in the types that JSON has."""
+    # Unsaved weights get a random id, so that results made with them never match a later call.
     weights = network.weights_sha256 or uuid4().hex
     return json.loads(json.dumps({"weights": weights, **options}, default=float))
 
 
 def visible_everywhere(model: str | Path | ModelCard | UNet) -> str | Path | ModelCard | UNet:
-    """Make the path of a weights file absolute, since a worker may stand in another folder."""
+    """Make the path of a weights file absolute: a worker may have another working directory."""
     if str(model).endswith(".safetensors"):
         return os.path.abspath(Path(str(model)).expanduser())
     return model
 
 
 def row_of_error(source: Source, error: Exception) -> Row:
-    """Make the row of an image that could not be segmented.
+    """Return the row of an image that could not be segmented.
 
-    A file that was found in a folder is left out, unless its name promises an image.
+    Its status is 'failed', or 'left out' for a file that was found in a folder and does not have
+    the extension of an image.
     """
     words = f"{source.image}: {describe(error)}"
     if isinstance(error, UNetHelpersError):
@@ -279,28 +284,28 @@ def row_of_error(source: Source, error: Exception) -> Row:
     return Row(source, "failed", error=words)
 
 
-def say_what_happened(row: Row, say: Callable[[str], object], has_told: bool) -> None:
-    """Say what is to be known of an image; ``has_told``: its notes and warnings were said."""
+def tell_outcome(row: Row, tell: Callable[[str], object], has_told: bool) -> None:
+    """Print an image's messages and status; ``has_told``: its notes and warnings were printed."""
     image = row.source.image
     for name in ("notes", "warnings", "explanation"):
         texts = row.texts(name)
-        if texts and not (has_told and name != "explanation"):
-            say(f"{image}: {texts}")
+        if texts and (name == "explanation" or not has_told):
+            tell(f"{image}: {texts}")
 
     if row.status == "done before":
         result = row.source.result
-        say(
+        tell(
             f"done before: {image}: {result.parent} already holds {result.name}; "
             "--overwrite does it again"
         )
     elif row.status == "failed":
-        say(f"error: {row.error}")
+        tell(f"error: {row.error}")
     elif row.status != "saved":
-        say(f"{row.status}: {row.error}")
+        tell(f"{row.status}: {row.error}")
 
 
 def summary_of(sources: list[Source], rows: Mapping[Source, Row]) -> pd.DataFrame:
-    """Make the summary, a row for each image; those without one yet are 'not done'."""
+    """Return the summary, a row for each image; images without a row yet are 'not done'."""
     import pandas as pd
 
     complete = [rows.get(source, Row(source, "not done")) for source in sources]

@@ -1,4 +1,4 @@
-"""The same work for many images: one after another, or on an executor, whose end is noticed."""
+"""Runs the same work for many images, one after another or on an executor."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -10,16 +10,16 @@ from ..errors import UNetHelpersError
 from ..images.read import describe
 from .sources import Source
 
-# Seconds without an answer, after which an executor is asked whether it still takes work.
+# Seconds without an answer, after which we check that the executor still accepts work.
 SILENCE = 10.0
 
 
 def answers_of(
     work: Callable[[Source], Any], sources: list[Source], executor: Executor | None
 ) -> Iterator[tuple[Source, Any]]:
-    """Give each source and its answer, or the error that was raised, as they come.
+    """Yield each source with its answer, or with the error that was raised, as they finish.
 
-    Raises UNetHelpersError where the executor ends before the work does.
+    Raises UNetHelpersError if the executor ends before the work does.
     """
     if executor is None:
         for source in sources:
@@ -38,7 +38,7 @@ def answers_of(
 def answers_from(
     executor: Executor, work: Callable[[Source], Any], sources: list[Source]
 ) -> Iterator[tuple[Source, Any]]:
-    """Give each source and its answer or error, in the order in which an executor ends them."""
+    """Yield each source with its answer or error, in the order in which they finish."""
     finished: SimpleQueue[Future] = SimpleQueue()
     waiting = {executor.submit(work, source): source for source in sources}
     for future in waiting:
@@ -48,15 +48,15 @@ def answers_from(
         try:
             future = finished.get(timeout=SILENCE)
         except Empty:
-            # The futures of a Dask client that lost its scheduler never end. But it takes no more
-            # work, and says so.
+            # The futures of a Dask client that lost its scheduler never finish. But the client then
+            # raises an error if it gets new work.
             executor.submit(bool).cancel()
             continue
         yield waiting.pop(future), answer_or_error(future.result)
 
 
 def answer_or_error(call: Callable[[], Any]) -> Any:
-    """Give what a call returns or the error that it raises: one image must not end the others."""
+    """Return what a call returns, or the error that it raises, so that other images go on."""
     try:
         return call()
     except (BrokenExecutor, CancelledError):

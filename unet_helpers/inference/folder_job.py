@@ -1,4 +1,4 @@
-"""The work of ``segment_folder`` for one image, wherever it is done, and its row of the summary."""
+"""The work of ``segment_folder`` for one image, here or on a worker, and its summary row."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,16 +16,16 @@ from .sources import Source
 
 Status = Literal["saved", "done before", "failed", "left out", "not done"]
 
-# The columns with which each row begins, and by which a summary of this program is known.
+# The first columns of each row. A summary file that begins with them is this program's.
 FIRST_COLUMNS = ("input", "series", "status")
 
-# Between several texts in one cell.
+# Separates several texts in one cell.
 SEPARATOR = " | "
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What the summary says of one image."""
+    """One image's row of the summary."""
 
     source: Source
     status: Status
@@ -33,11 +33,11 @@ class Row:
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
     def texts(self, name: str) -> str:
-        """Join the 'notes', 'warnings' or 'explanation' of the manifest."""
+        """Return the 'notes', 'warnings' or 'explanation' of the manifest, joined."""
         return SEPARATOR.join(text for text in self.manifest.get(name, ()) if text)
 
     def columns(self) -> dict[str, Any]:
-        """Give the row by the names of its columns."""
+        """Return the values of the row, by the names of its columns."""
         series = self.source.options.get("series", "")
         row = dict(zip(FIRST_COLUMNS, (str(self.source.image), series, self.status), strict=True))
         for name, (value, unit) in self.manifest.get("summary", {}).items():
@@ -55,12 +55,12 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class FolderJob:
-    """What is asked of every image of a folder; sent to each worker."""
+    """The work for each image of a folder; it is sent to each worker."""
 
     # A network, or a name or file from which each worker loads it once.
     model: str | Path | ModelCard | UNet
 
-    # Of ``segment``.
+    # Options of ``segment``.
     options: Mapping[str, Any]
 
     # The weights and options as the manifest holds them.
@@ -73,8 +73,8 @@ class FolderJob:
     tell: Callable[[str], object] | None = None
 
     def run(self, source: Source) -> Row:
-        """Segment an image and save the result; nothing is done where there is one already."""
-        # There may also be one of a worker that was lost before it could say so.
+        """Segment an image and save the result, unless there is one already."""
+        # The result may also be that of a worker that was lost before it returned its row.
         if not self.overwrite:
             row = earlier_row(source, self.asked)
             if row is not None:
@@ -91,8 +91,8 @@ class FolderJob:
 def load_once(model: str | Path | ModelCard | UNet, weights: str) -> UNet:
     """Load the network, once in each process.
 
-    ``weights``: their sha256 where the work was sent from. Raises ModelError where they are others
-    here.
+    ``weights`` is the sha256 of the sender's weights. Raises ModelError if those loaded here
+    differ.
     """
     network = load_model(model)
     if network.weights_sha256 not in ("", weights):
@@ -103,7 +103,7 @@ def load_once(model: str | Path | ModelCard | UNet, weights: str) -> UNet:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest; empty where it is cut off, or another program's."""
+    """Return a manifest; empty if the file is truncated or another program's."""
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError):
@@ -111,10 +111,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def earlier_row(source: Source, asked: Mapping[str, Any]) -> Row | None:
-    """Give the row of an image that has a result; None where it has none.
+    """Return the row of an image that already has a result; None if it has none.
 
-    A result that was made otherwise, or from another file, is refused. Files without a manifest,
-    which is written last, are those of a save that was broken off, and may be replaced.
+    The row says 'failed' if the result was made with other settings or from another file. The
+    manifest is written last: files without one are left from an interrupted save and may be
+    replaced.
     """
     if not source.result.exists():
         return None
@@ -131,5 +132,5 @@ def earlier_row(source: Source, asked: Mapping[str, Any]) -> Row | None:
 
 
 def is_made_from(image: Path, manifest: Mapping[str, Any]) -> bool:
-    """Tell whether a manifest is of this file; folders are known by their name alone."""
+    """Return whether the result was made from this file; folders are not compared."""
     return image.is_dir() or sha256_of(image) == manifest.get("input_sha256")

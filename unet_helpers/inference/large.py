@@ -1,4 +1,4 @@
-"""Images larger than memory: the network sees tile after tile, and objects are found by blocks."""
+"""Segments images larger than memory: predicted tile by tile, objects found block by block."""
 
 import json
 import os
@@ -34,23 +34,24 @@ from .scale import working_scale
 from .settings import check_settings
 from .tiles import predict
 
-# px, side of the pieces in which answers are stored on disk.
+# px: side of the chunks in which arrays are stored on disk.
 CHUNK = 512
 
-# Working px, side of what the network sees at once: smaller than in memory, since answers wait on
-# disk.
+# Working px: side of the tiles that the network sees. They are smaller than for images in memory,
+# because the probabilities are read from and written to disk.
 TILE = 768
 
-# px, side of the window that stands for the whole: in it the scale and the levels are found.
+# px: side of the window that represents the image. The scale and the intensity range are computed
+# from it.
 WINDOW = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class LargeImage:
-    """An image on disk and the window of it that is held in memory."""
+    """An image on disk and a window of it in memory."""
 
-    pixels: Any  # (H, W) or (H, W, 3) dask array, of which only what is asked for is read
-    window: MedicalImage  # where contrast is highest; its notes are those of the whole
+    pixels: Any  # (H, W) or (H, W, 3) dask array; only the slices that are used are read
+    window: MedicalImage  # the window of highest contrast, with the notes of the whole image
 
 
 def segment_large(
@@ -71,9 +72,9 @@ def segment_large(
 ) -> pd.DataFrame:
     """Segment an image on disk that may be larger than memory.
 
-    All or nothing is written to the folder ``out``: labels (uint8) and ids of the objects (int32)
-    as OME-TIFF in tiles, the table as CSV, a manifest (JSON). Meanwhile the folder holds up to
-    4 bytes a class and px more.
+    Labels (uint8) and ids of the objects (int32) are written to the folder ``out`` as tiled
+    OME-TIFF, the table as CSV, and a manifest as JSON; all of them or none. During the computation
+    the folder holds additional data, about 4 bytes per class and px.
 
     Parameters
     ----------
@@ -81,9 +82,9 @@ def segment_large(
         A TIFF in tiles (BigTIFF, OME-TIFF, a slide) or a Zarr store.
     model : str, Path, ModelCard or UNet
         The network: a card's name, a card, a file of ``save_model`` or a network. Networks that
-        have to see an image as a whole are refused.
+        need to see an image as a whole are refused.
     out : str or Path
-        The folder for the results; it is made where it is missing.
+        The folder for the results; it is made if it does not exist.
     level : int
         The resolution of a pyramid; 0 is the finest.
     region : tuple of 4 int, optional
@@ -93,13 +94,13 @@ def segment_large(
     spacing : float or tuple of float, optional
         mm per px, one number or (along rows, along columns), instead of the file's.
     threshold : float, optional
-        The probability, 0 to 1, from which on a pixel is foreground; the card's by default.
+        Pixels of this probability, 0 to 1, or more are foreground; the card's by default.
     flips : int, optional
         The number of turned and mirrored copies to average: 1, 2, 4 or 8; the card's by default.
     zoom : float, optional
-        Working px per image px; by default found where contrast is highest.
+        Working px per image px; by default found in the window of highest contrast.
     overwrite : bool
-        Replace an earlier result, which is one that has its manifest.
+        Replace an earlier result, which is one that has a manifest.
     progress : bool
         Show a bar.
     tell : callable, optional
@@ -109,7 +110,7 @@ def segment_large(
     -------
     pandas.DataFrame
         A row for each object; areas and centroids are in px of the region, and in physical units
-        where the spacing is known.
+        if the spacing is known.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def segment_large(
     ModelError, DownloadError
         There is no such network, or it cannot be fetched.
     ArgumentError
-        A setting makes no sense, or the network has to see an image as a whole.
+        A setting makes no sense, or the network needs to see an image as a whole.
     SaveError
         There is a result already, and ``overwrite`` is False; or the folder cannot be written.
 
@@ -153,6 +154,8 @@ def segment_large(
             tell(f"{window.path}: {words}")
 
     prepared = prepare_on_disk(large, card, scale.shape)
+
+    # The settings of the result without its probabilities, which stay on disk.
     blank = Segmentation(
         image=window,
         card=card,
@@ -178,6 +181,8 @@ def segment_large(
             forget_compiled(network)
 
             numbers, table = find_objects_by_blocks(blank, answer, labels, objects)
+
+            # Labels are written as they are: each one is replaced by itself.
             unchanged = np.arange(256, dtype=np.uint8)
             write_tiles(window, labels, unchanged, aside / f"{name}_labels.ome.tif")
             write_tiles(window, objects, numbers, aside / f"{name}_objects.ome.tif")
@@ -199,7 +204,7 @@ def refuse_if_seen_whole(card: ModelCard) -> None:
 
 
 def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
-    """Read the window of highest contrast of an image on disk, which stands for the whole."""
+    """Read the window of highest contrast of an image on disk, which represents the image."""
     window_pixels = np.asarray(highest_contrast_window(stored.pixels, WINDOW))
     window = checked(replace(stored, pixels=window_pixels))
     pixels = stored.pixels
@@ -217,31 +222,32 @@ def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
 
 
 def channels_kept(pixels: np.ndarray, window: MedicalImage) -> slice | int:
-    """Tell which channels of a window's pixels (H, W, C) are left once it was checked."""
+    """Return which channels of the pixels (H, W, C) are left in the checked window."""
     if window.channels == 3:
         return slice(3)  # all but alpha
 
-    same = [
+    equal_channels = [
         channel
         for channel in range(pixels.shape[-1])
         if np.array_equal(pixels[..., channel], window.pixels)
     ]
-    return same[0]
+    return equal_channels[0]
 
 
 def prepare_on_disk(large: LargeImage, card: ModelCard, shape: tuple[int, int]) -> Prepared:
-    """Prepare a whole image as its window is prepared at the working ``shape`` (h, w)."""
+    """Prepare a whole image like its window, which is resized to the working ``shape`` (h, w)."""
     prepared = prepare(large.window.pixels[None], card.preprocessing, shape)[0]
     pixels = select_channels(large.pixels, card.preprocessing.channels, large.pixels.ndim > 2)
 
-    # On a dark ground colours are a display's: of each pixel the brightest counts.
+    # The window became grey, so its colours are false colours on a dark background: the brightest
+    # channel of each pixel is used.
     if pixels.ndim > prepared.pixels.ndim:
         pixels = pixels.max(-1)
     return replace(prepared, pixels=pixels)
 
 
 def on_disk(folder: str, kind: str, shape: tuple[int, ...]) -> Any:
-    """Make a Zarr array of zeros in a folder, of a data type and shape ([K,] H, W)."""
+    """Make a Zarr array of zeros, ([K,] H, W), in a folder; ``kind`` is its name and data type."""
     import zarr
 
     return zarr.create_array(
@@ -253,7 +259,7 @@ def on_disk(folder: str, kind: str, shape: tuple[int, ...]) -> Any:
 
 
 def write_tiles(window: MedicalImage, array: Any, numbers: np.ndarray, path: Path) -> None:
-    """Write a Zarr array (H, W) of ids as OME-TIFF in tiles, each id replaced by its number."""
+    """Write a Zarr array (H, W) of ids as tiled OME-TIFF, with ``numbers[id]`` for each id."""
     import dask.array
 
     blocks = dask.array.from_zarr(array).blocks.ravel()

@@ -1,4 +1,7 @@
-"""Objects of an answer on disk: found block by block, each with its surroundings, and joined."""
+"""Finds objects in a prediction on disk (Zarr) that is too large for memory.
+
+They are found block by block, each block with a halo, and joined across blocks.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,40 +18,44 @@ from ..results.measurements import in_physical_units
 from ..results.objects import split_interiors
 from ..results.segmentation import Segmentation
 
-# px, side of the blocks in which objects are found: bounds the memory.
+# px: side of the blocks in which objects are found, which bounds the memory.
 BLOCK = 1024
 
-# Working px that are seen around a block, so that objects at its rim are seen whole.
+# px at the network's resolution: width of the halo around a block, so that objects at the block's
+# border are seen whole.
 HALO = 256
 
-# An object of a block is one of an earlier block where more than this share of the earlier one, as
-# far as both blocks see it, lies in it.
-SHARE_SEEN_AGAIN = 0.5
+# An object is the same as one of an earlier block if it holds more than this share of the earlier
+# one's pixels that are visible in this block or its halo.
+MIN_MATCHED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of an image and its surroundings, as slices of rows and of columns."""
+    """A block of an image and its halo, as slices of rows and of columns."""
 
-    core: tuple[slice, slice]  # of the image: the block
-    around: tuple[slice, slice]  # of the image: the block and its surroundings
-    inner: tuple[slice, slice]  # of ``around``: the block
+    core: tuple[slice, slice]  # the block, in the image
+    around: tuple[slice, slice]  # the block with its halo, in the image
+    inner: tuple[slice, slice]  # the block, in ``around``
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectSums:
     """Sums over the pixels of each object, (N,) floats in the order of the objects' ids."""
 
-    area: np.ndarray  # px
-    rows: np.ndarray  # px, of the rows of the image
-    columns: np.ndarray  # px, of the columns of the image
-    classes: np.ndarray  # of the labels
+    area: np.ndarray  # number of pixels
+    rows: np.ndarray  # sum of the rows of the pixels, in the image
+    columns: np.ndarray  # sum of the columns of the pixels, in the image
+    classes: np.ndarray  # sum of the labels of the pixels
 
     @classmethod
     def of_block(
         cls, ids: np.ndarray, labels: np.ndarray, first_id: int, core: tuple[slice, slice]
     ) -> "ObjectSums":
-        """Sum over (h, w) ids, of which each from ``first_id`` on occurs, and labels of a block."""
+        """Sum over the pixels of a block with (h, w) ids and labels.
+
+        The ids must be contiguous from ``first_id``; 0 is background.
+        """
         rows, columns = np.nonzero(ids)
         index = ids[rows, columns] - first_id
         return cls(
@@ -60,7 +67,7 @@ class ObjectSums:
 
     @classmethod
     def of_all_blocks(cls, parts: Sequence["ObjectSums"]) -> "ObjectSums":
-        """Put the objects of blocks behind one another, in the order of the blocks."""
+        """Concatenate the objects of all blocks, in the order of the blocks."""
         nothing = np.zeros(0)
         return cls(
             area=np.concatenate([nothing, *(part.area for part in parts)]),
@@ -70,7 +77,7 @@ class ObjectSums:
         )
 
     def joined(self, groups: np.ndarray, count: int) -> "ObjectSums":
-        """Add up objects that belong to the same of ``count`` groups; ``groups``: (N,) from 0."""
+        """Add up the objects in each of ``count`` groups; ``groups`` (N,) counts from 0."""
         return ObjectSums(
             area=np.bincount(groups, self.area, count),
             rows=np.bincount(groups, self.rows, count),
@@ -82,12 +89,13 @@ class ObjectSums:
 def find_objects_by_blocks(
     blank: Segmentation, answer: Any, labels: Any, objects: Any
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Fill the labels and objects (H, W) that an answer (K, H, W) has; all three are Zarr arrays.
+    """Fill ``labels`` and ``objects`` (H, W) from the probabilities ``answer`` (K, H, W).
 
-    ``blank`` is the result without its answer: its card, threshold, zoom and spacing count.
+    All three are Zarr arrays; the first two are changed in place. ``blank`` is the result without
+    probabilities: its card, threshold, zoom and spacing are used.
 
-    Returns the number of the object that each id in ``objects`` belongs to, and a table with a row
-    for each object.
+    An object that extends over several blocks gets an id in each of them. Returns the number of the
+    object for each id in ``objects``, and a table with a row for each object.
     """
     method = blank.card.instance_method
     certainty = None
@@ -95,7 +103,7 @@ def find_objects_by_blocks(
         certainty = mean_certainty(answer, blank.threshold)
 
     count = 0  # ids so far
-    same: list[np.ndarray] = []
+    matches: list[np.ndarray] = []
     sums: list[ObjectSums] = []
     for block in blocks_of(objects.shape, halo=int(HALO / blank.zoom)):
         probabilities = answer[(slice(None), *block.around)]
@@ -103,12 +111,13 @@ def find_objects_by_blocks(
             blank, image=MedicalImage(probabilities[0], "YX"), probabilities=probabilities
         )
 
-        # Where there are no membranes, all of the block is a cell.
+        # ``part.labels`` covers the block and its halo. Between membranes, an empty block is still
+        # (part of) a cell, so it is not skipped.
         if method != "membranes" and not part.labels.any():
             continue
 
         ids = numbered(objects_in(part, certainty), block.inner, first_id=count + 1)
-        same.append(same_objects(objects[block.around], ids, method))
+        matches.append(same_objects(objects[block.around], ids, method))
         labels[block.core] = part.labels[block.inner]
         objects[block.core] = ids[block.inner]
         sums.append(
@@ -116,14 +125,14 @@ def find_objects_by_blocks(
         )
         count = max(count, int(ids.max()))
 
-    groups, total = groups_of(same, count)
+    groups, total = groups_of(matches, count)
     table = table_of(ObjectSums.of_all_blocks(sums).joined(groups, total), blank)
     numbers = np.append(0, groups + 1).astype(np.int32)
     return numbers, table
 
 
 def blocks_of(shape: tuple[int, int], halo: int) -> Iterator[Block]:
-    """Cut an image (H, W) into blocks, each seen with ``halo`` px around it."""
+    """Cut an image (H, W) into blocks, each with a halo of ``halo`` px."""
     from dask.array.core import normalize_chunks, slices_from_chunks
 
     for rows, columns in slices_from_chunks(normalize_chunks(BLOCK, shape)):
@@ -140,7 +149,7 @@ def blocks_of(shape: tuple[int, int], halo: int) -> Iterator[Block]:
 
 
 def mean_certainty(answer: Any, threshold: float) -> float:
-    """Give the mean probability of the foreground of a (K, H, W) Zarr array, of all blocks."""
+    """Return the mean probability of foreground, of the pixels above the threshold, (K, H, W)."""
     from dask.array.core import from_zarr
 
     foreground = 1 - from_zarr(answer)[0]
@@ -148,9 +157,10 @@ def mean_certainty(answer: Any, threshold: float) -> float:
 
 
 def objects_in(part: Segmentation, certainty: float | None) -> np.ndarray:
-    """Find the objects of a block and its surroundings: (h, w) ids.
+    """Find the objects of a block and its halo: (h, w) ids.
 
-    ``certainty``: that of the whole image, with which evidence for a nucleus is compared.
+    ``certainty`` is the mean probability of foreground in the whole image: doubtful nuclei are
+    dropped relative to it (see `results.objects.drop_doubtful`).
     """
     if part.card.instance_method == "interiors":
         return split_interiors(part.probabilities, part.threshold, part.zoom, certainty)
@@ -158,7 +168,7 @@ def objects_in(part: Segmentation, certainty: float | None) -> np.ndarray:
 
 
 def numbered(ids: np.ndarray, inner: tuple[slice, slice], first_id: int) -> np.ndarray:
-    """Keep the objects (h, w) that reach into the block, with ids from ``first_id`` on, int32."""
+    """Keep the objects (h, w) that reach into the block; int32 ids start at ``first_id``."""
     in_block = np.isin(ids, ids[inner])
     kept = np.where(in_block, ids, 0)
     return relabel_sequential(kept, first_id)[0].astype(np.int32)
@@ -167,8 +177,8 @@ def numbered(ids: np.ndarray, inner: tuple[slice, slice], first_id: int) -> np.n
 def same_objects(earlier: np.ndarray, ids: np.ndarray, method: str) -> np.ndarray:
     """Find the pairs (2, N) of an earlier id and a new one that are the same object.
 
-    ``earlier`` are the ids of earlier blocks and ``ids`` those of this block, both (h, w) where the
-    block and its surroundings lie. Parts of a connected component are one wherever they overlap.
+    ``earlier`` are the ids of earlier blocks and ``ids`` those of this block, both (h, w) in the
+    block and its halo. Two parts of connected components are the same object if they overlap.
     """
     both = np.stack([earlier, ids])
     overlapping = both[:, both.all(axis=0)]
@@ -177,23 +187,23 @@ def same_objects(earlier: np.ndarray, ids: np.ndarray, method: str) -> np.ndarra
         return pairs
 
     sizes = np.bincount(earlier.reshape(-1))
-    return pairs[:, overlap > SHARE_SEEN_AGAIN * sizes[pairs[0]]]
+    return pairs[:, overlap > MIN_MATCHED_SHARE * sizes[pairs[0]]]
 
 
-def groups_of(same: list[np.ndarray], count: int) -> tuple[np.ndarray, int]:
-    """Join the ids 1 to ``count`` by pairs of them (2, N) that are the same object.
+def groups_of(matches: list[np.ndarray], count: int) -> tuple[np.ndarray, int]:
+    """Group the ids 1 to ``count``: each of ``matches`` (2, N) holds pairs of the same object.
 
-    Returns the group of each id, (count,) from 0 on, and the number of groups.
+    Returns the group of each id, (count,) from 0, and the number of groups.
     """
-    pairs = np.concatenate([np.zeros((2, 0), int), *same], axis=1)
+    pairs = np.concatenate([np.zeros((2, 0), int), *matches], axis=1)
     first, second = pairs - 1
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
-    total, groups = connected_components(graph, False)
+    total, groups = connected_components(graph, directed=False)
     return groups, total
 
 
 def table_of(sums: ObjectSums, blank: Segmentation) -> pd.DataFrame:
-    """Make a table with a row for each object: its size and position, in px and physical units."""
+    """Return a table with one row per object: size and position in px and physical units."""
     table = pd.DataFrame(
         {
             "object": range(1, len(sums.area) + 1),

@@ -1,8 +1,8 @@
-"""Small structures in a whole head: the network sees a box around each of them.
+"""Finds small structures in a whole head: the network sees a box around each of them.
 
-Where the boxes lie is told by an affine registration of a template to the image (see
-``registration``), and corrected by what the network finds in them. Voxels are (z, y, x) of the
-stack.
+The positions of the boxes are computed by affine registration of a template to the image (see
+``registration``), and then corrected from what the network finds in the boxes. Voxels are (z, y, x)
+of the stack.
 """
 
 from collections.abc import Callable
@@ -24,50 +24,55 @@ from .registration import Registration, register
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
-# Times that a box is looked at along one axis alone, to centre it on what is found in it.
+# How often a box is centred on the structure that is found in it. For speed, the network then sees
+# its slices along one axis only.
 CENTRING_PASSES = 2
 
-# What is connected to a structure belongs to it down to this share of the card's threshold.
+# Voxels connected to a structure belong to it if their probability is at least this share of the
+# card's threshold.
 CONNECTED_SHARE = 0.2
 
-# Mutual information with the template, in nats: heads that lie as their header says had 0.22 to
-# 1.4, heads that do not up to 0.26. Below the first an image is hardly a head; below the second
-# other orientations are tried, too.
+# Mutual information with the template, in nats. Measured: 0.22 to 1.4 in heads whose header has the
+# right orientation, up to 0.26 in heads whose header has a wrong one. Below the first constant an
+# image is hardly a head; below the second one other orientations are also tried.
 LEAST_INFORMATION = 0.2
 CLEAR_INFORMATION = 0.35
 
-# Another orientation is believed where its mutual information is so many times larger.
+# Another orientation is chosen if its mutual information is more than this times larger.
 CLEARLY_BETTER = 1.2
 
-# The smallest structure has at least this share of the largest one's volume, else that is said.
+# A warning is given if the volume of the smallest structure / that of the largest is below this.
 LEAST_SHARE_OF_VOLUME = 0.5
 
-# Gives the answer (K, z, y, x) of the network for the pixels (z, y, x) of a box, averaged over
-# slices along the axes given, or along the card's where these are None.
+# A function of (pixels, axes) that returns the probabilities (K, z, y, x) for the pixels (z, y, x)
+# of a box, averaged over the axes along which it is sliced; None: the card's axes.
 PredictBox = Callable[[np.ndarray, tuple[int, ...] | None], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class BoxPlacement:
-    """Where the boxes around structures lie in a stack."""
+    """Positions of the boxes around structures in a stack."""
 
-    centres: list[np.ndarray]  # one (3,) voxel (z, y, x) a structure
+    centres: list[np.ndarray]  # for each structure, (3,) voxel (z, y, x)
     directions: np.ndarray  # (3, 3) rotation from the axes of a box to those of the stack
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A box around a structure and what the network answered in it."""
+    """A box around a structure and its prediction."""
 
-    grid: Grid  # where its voxels lie in the stack
+    grid: Grid  # positions of its voxels in the stack
     pixels: np.ndarray  # (z, y, x)
     answer: np.ndarray  # (K, z, y, x) float32, probabilities
     structure: np.ndarray  # (z, y, x) bool: the largest component above the threshold
 
     @property
     def middle_of_structure(self) -> np.ndarray | None:
-        """(3,) voxels from the box's middle to that of the structure's extent; None if empty."""
+        """(3,) voxels from the box's middle to the middle of the structure's bounding box.
+
+        None if there is no structure.
+        """
         if not self.structure.any():
             return None
         voxels = np.argwhere(self.structure)
@@ -77,11 +82,11 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class LocalisedPrediction:
-    """The network's answer for a stack, of which it saw boxes alone."""
+    """The prediction for a stack of which the network saw only boxes."""
 
     probabilities: np.ndarray  # (K, Z, Y, X) float32
     zoom: float  # working px per px of the stack, along its rows
-    places: dict[str, tuple[float, ...]]  # by name of the structure, the box's middle (z, y, x)
+    places: dict[str, tuple[float, ...]]  # middle (z, y, x) of the box, by the structure's name
     warnings: tuple[str, ...]
 
 
@@ -89,10 +94,10 @@ def predict_boxes(stack: Stack, card: ModelCard, predict_box: PredictBox) -> Loc
     """Segment the structures that a card localises in a (Z, Y, X) stack, each in its own box."""
     entry = card.localise
     assert entry is not None
-    assert stack.spacing is not None  # as Localise.wanted has made sure
+    assert stack.spacing is not None  # checked by `Localise.wanted` in networks/cards.py
 
     placement = place_boxes(stack, entry)
-    step = card.preprocessing.spacing or 1.0
+    step = card.preprocessing.spacing or 1.0  # mm per voxel of the box
     voxels_per_step = placement.directions * step / np.array(stack.spacing)[:, None]
 
     total = np.zeros((card.out_channels, *stack.pixels.shape), np.float32)
@@ -117,7 +122,8 @@ def predict_boxes(stack: Stack, card: ModelCard, predict_box: PredictBox) -> Loc
 
     has_background = card.out_channels > 1
     if has_background:
-        total[0] += 1.0  # so far it holds how much the background differs from 1
+        # So far it holds the background's difference from 1 (see `answer_of_structure`).
+        total[0] += 1.0
 
     warnings += check_equal_volumes(volumes)
     return LocalisedPrediction(
@@ -136,15 +142,16 @@ def look_at_box(
     voxels_per_step: np.ndarray,
     axes: tuple[int, ...] | None,
 ) -> Box:
-    """Cut the box around a centre (z, y, x) and ask the network for the structure in it.
+    """Cut the box around a centre (z, y, x) and predict the structure in it.
 
-    ``voxels_per_step``: (3, 3) voxels of the stack for a step along each axis of the box.
+    ``voxels_per_step``: (3, 3), its columns are the voxels of the stack per step along each axis of
+    the box.
     """
     # Loads scikit-image, which `import unet_helpers` must not.
     from ..results.objects import drop_small_components
 
     assert card.localise is not None
-    shape = card.localise.box[::-1]
+    shape = card.localise.box[::-1]  # from (x, y, z) to (z, y, x)
     grid = Grid.around(centre, shape, voxels_per_step)
     pixels = grid.cut(stack.pixels)
     answer = predict_box(pixels, axes)
@@ -153,10 +160,10 @@ def look_at_box(
 
 
 def answer_of_structure(box: Box, card: ModelCard) -> np.ndarray:
-    """Take the answer (K, z, y, x) near the structure, as its difference from background alone.
+    """Return the answer (K, z, y, x) near the structure, minus that of pure background; else 0.
 
-    Near is what is connected to the structure and fainter than it, so that other thresholds show
-    something, too.
+    Near are voxels that are connected to the structure but have a lower probability, so that lower
+    thresholds also change the mask.
     """
     near = foreground_of(box.answer) >= CONNECTED_SHARE * card.threshold
     touching = np.ones((3, 3, 3))  # also across edges and corners
@@ -170,7 +177,7 @@ def answer_of_structure(box: Box, card: ModelCard) -> np.ndarray:
 
 
 def check_box(name: str, volume: float, box: Box, card: ModelCard, entry: Localise) -> list[str]:
-    """Warn of an unusual volume (mL) of a structure, or else of unusual pixels in its box."""
+    """Return a warning if a structure's volume (mL) or else the pixels of its box are unusual."""
     low, high = entry.volumes
     if not low <= volume <= high:
         return [f"{name}: {volume:.2f} mL found, where {low:g} to {high:g} are usual"]
@@ -182,7 +189,7 @@ def check_box(name: str, volume: float, box: Box, card: ModelCard, entry: Locali
 
 
 def check_equal_volumes(volumes: dict[str, float]) -> list[str]:
-    """Warn where the volumes (mL, by name) of structures that come in pairs differ much."""
+    """Return a warning if the volumes (mL, by name) of paired structures differ much."""
     if min(volumes.values()) >= LEAST_SHARE_OF_VOLUME * max(volumes.values()):
         return []
     sizes = ", ".join(f"{name} {volume:.2f} mL" for name, volume in volumes.items())
@@ -190,9 +197,9 @@ def check_equal_volumes(volumes: dict[str, float]) -> list[str]:
 
 
 def place_boxes(stack: Stack, entry: Localise) -> BoxPlacement:
-    """Find where the structures of a card's entry lie in a (Z, Y, X) stack.
+    """Find the positions of the structures of a card's entry in a (Z, Y, X) stack.
 
-    Raises ModelError where SimpleITK is missing.
+    Raises ModelError if SimpleITK is missing.
     """
     image = read_image(TEMPLATES / entry.template)
     template = to_stack(image)
@@ -200,11 +207,13 @@ def place_boxes(stack: Stack, entry: Localise) -> BoxPlacement:
     registration, warnings = register_head(template, stack)
     placement = registration.placement
 
-    # The nearest rotation to the affine matrix: boxes are neither stretched nor sheared.
+    # The rotation nearest to the affine matrix, so that boxes are neither stretched nor sheared.
     left, _, right = np.linalg.svd(placement.matrix)
     rotation = left @ right
 
     centres = placement.apply(template_positions(image, entry))
+
+    # From (x, y, z) in mm to (z, y, x) in voxels.
     return BoxPlacement(
         centres=list(centres[:, ::-1] / stack.spacing),
         directions=rotation[::-1, ::-1],
@@ -213,7 +222,7 @@ def place_boxes(stack: Stack, entry: Localise) -> BoxPlacement:
 
 
 def register_head(template: Stack, stack: Stack) -> tuple[Registration, tuple[str, ...]]:
-    """Register as the header says the head lies, or in any other way where that fits badly.
+    """Register in the header's orientation, and in all others if that one fits badly.
 
     Returns the registration and warnings.
     """
@@ -238,16 +247,17 @@ def register_head(template: Stack, stack: Stack) -> tuple[Registration, tuple[st
 
 
 def right_angle_rotations() -> list[np.ndarray]:
-    """Give all 24 rotations (3, 3) that bring the axes onto each other."""
+    """Return all 24 rotations (3, 3) that map the axes onto each other."""
     from scipy.spatial.transform import Rotation
 
     return list(np.rint(Rotation.create_group("O").as_matrix()))
 
 
 def template_positions(image: MedicalImage, entry: Localise) -> np.ndarray:
-    """Give (N, 3) positions of the structures in the template, in mm to left, back and head.
+    """Return (N, 3) positions (x, y, z) of the structures in the template, in mm (LPS).
 
-    ``image`` is the template as read, an (X, Y, Z) volume whose axes run to right, front and head.
+    ``image`` is the template as read, an (X, Y, Z) volume whose axes point to right, front and head
+    (RAS).
     """
     assert image.affine is not None
     assert image.spacing is not None  # as templates are NIfTI files
@@ -255,7 +265,7 @@ def template_positions(image: MedicalImage, entry: Localise) -> np.ndarray:
     in_world = np.column_stack([entry.centres, np.ones(len(entry.centres))])
     voxels = np.linalg.solve(image.affine, in_world.T)[:3].T
 
-    # Counted from the left and the back, as the stack is.
+    # From RAS to LPS, like the stack: count x and y from the other end.
     width, depth = image.spatial_shape[:2]
     voxels[:, 0] = width - 1 - voxels[:, 0]
     voxels[:, 1] = depth - 1 - voxels[:, 1]

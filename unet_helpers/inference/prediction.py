@@ -1,4 +1,8 @@
-"""What a network answers for an image: slice by slice, at the card's spacing, or in boxes."""
+"""Predict an image: slice by slice, at the card's spacing, or in boxes around structures.
+
+A frame is one point in time: a stack of slices, (Z, Y, X[, C]). The spread is the standard
+deviation of the probabilities over the augmentations.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,55 +22,56 @@ from .scale import working_scale
 from .settings import Settings
 from .tiles import predict
 
-# Values of a stack from which on the disagreement of augmentations is not kept, to save memory.
+# Stacks with this many values or more get no spread, to save memory.
 TOO_LARGE_FOR_SPREAD = 2**26
 
-# Slices below which no bar is shown.
+# No progress bar is shown for fewer slices.
 FEW_SLICES = 4
 
-# mm: below this a spacing is given in nm.
-SMALLEST_STEP_IN_MM = 1e-3
+# mm: spacings up to this are given in nm in notes.
+NM_UP_TO_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class StackPrediction:
-    """What the network answered for a stack of slices."""
+    """The prediction for a stack of slices."""
 
-    # (K, Z, Y, X) float32 probabilities; (K + 1, Z, Y, X) with the spread of augmentations last.
+    # (K, Z, Y, X) float32 probabilities, or (K + 1, Z, Y, X) with the spread as the last channel.
     answers: np.ndarray
 
-    zoom: float  # working px per px, along rows
+    zoom: float  # working px per px, along the first axis of a slice
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class VolumePrediction:
-    """What the network answered for an image, before thresholding."""
+    """The prediction for an image or one of its frames, before thresholding."""
 
-    # (K, *spatial) float32, in the image's own order.
+    # (K, *spatial) float32 probabilities, in the image's own axis order.
     probabilities: np.ndarray
 
-    # (*spatial) standard deviation over augmentations; None of a single answer.
+    # (*spatial); None if computed without augmentation or if the stack is too large.
     spread: np.ndarray | None
 
     zoom: float  # working px per px
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    # By name of a localised structure: the voxel (z, y, x) as displayed.
+    # The centre voxel (z, y, x), as displayed, of each localised structure, by name.
     places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def predict_frames(
     model: UNet, view: View, settings: Settings, progress: bool = False
 ) -> VolumePrediction:
-    """Predict each point in time on its own, all at one scale if objects tell it."""
+    """Predict each frame on its own."""
     predictions: list[VolumePrediction] = []
     for frame, fields_of_view in zip(view.frames, view.fields_of_view, strict=True):
         prediction = predict_volume(model, frame, settings, fields_of_view, progress)
         predictions.append(prediction)
 
-        # A movie has one scale, and it is told from its first frame.
+        # All frames have one scale: if it is estimated from objects, later frames reuse the zoom of
+        # the first.
         if model.card.preprocessing.scale == "objects":
             settings = replace(settings, zoom=predictions[0].zoom)
     return join_frames(predictions, view.image.spatial_shape)
@@ -75,7 +80,7 @@ def predict_frames(
 def join_frames(
     predictions: Sequence[VolumePrediction], spatial_shape: tuple[int, ...]
 ) -> VolumePrediction:
-    """Put the predictions for all points in time together, in the shape of the image."""
+    """Join the predictions for all frames, in the shape of the image."""
     first = predictions[0]
     warnings = dict.fromkeys(text for prediction in predictions for text in prediction.warnings)
     if len(predictions) == 1:
@@ -101,7 +106,7 @@ def predict_volume(
     fields_of_view: FieldsOfView,
     progress: bool = False,
 ) -> VolumePrediction:
-    """Predict one point in time: as it is, at the card's spacing, or in boxes around structures.
+    """Predict one frame: slice by slice, at the card's spacing, or in boxes around structures.
 
     ``fields_of_view`` are those of the slices of the stack.
     """
@@ -113,7 +118,8 @@ def predict_volume(
     if grid is not None:
         return predict_on_grid(model, stack, grid, settings, progress)
 
-    # A volume that is seen along several axes has the card's spacing, or none that is known.
+    # A volume that is sliced along several axes needs no resampling here: it has the card's
+    # spacing, its spacing is not known, or the user has set the zoom.
     spacing = stack.spacing
     if is_seen_along_axes(stack, card):
         spacing = None
@@ -136,7 +142,7 @@ def predict_volume(
 def predict_localised(
     model: UNet, stack: Stack, settings: Settings, progress: bool
 ) -> VolumePrediction:
-    """Predict boxes around the structures that the card localises in the stack."""
+    """Predict only boxes around the structures that the card localises in the stack."""
     card = model.card
     assert card.localise is not None
     warnings: list[str] = []
@@ -162,11 +168,13 @@ def predict_localised(
 def predict_on_grid(
     model: UNet, stack: Stack, grid: Grid, settings: Settings, progress: bool
 ) -> VolumePrediction:
-    """Predict the stack as resampled to the voxels of a grid, and bring the answer back."""
+    """Predict the stack resampled to a grid, and resample the answer back to the stack."""
     on_grid = predict_stack(model, grid.cut(stack.pixels), settings, progress=progress)
 
     answers = np.zeros((len(on_grid.answers), *stack.pixels.shape), np.float32)
     grid.put_back(on_grid.answers, answers)
+
+    # The matrix maps voxels of the grid to voxels of the stack, (z, y, x), so the zoom is 1 / step.
     zoom_of_rows = float(1 / grid.matrix[1, 1])
     prediction = StackPrediction(answers, zoom_of_rows, on_grid.warnings)
     return volume_prediction(model, stack, prediction, notes_on_spacing(model.card))
@@ -175,7 +183,7 @@ def predict_on_grid(
 def volume_prediction(
     model: UNet, stack: Stack, prediction: StackPrediction, notes: tuple[str, ...]
 ) -> VolumePrediction:
-    """Bring the prediction for a stack to the image's own order, the spread apart."""
+    """Return a prediction in the image's own axis order, with the spread separated."""
     answers = stack.in_file_order(prediction.answers)
     spread = None
     if len(answers) > model.out_channels:
@@ -190,25 +198,25 @@ def volume_prediction(
 
 
 def working_grid(stack: Stack, card: ModelCard, settings: Settings) -> Grid | None:
-    """Lay the grid of the card's spacing over a volume seen along several axes, if it differs."""
+    """Return the grid to which a volume is resampled, or None if none is needed."""
     if settings.zoom is not None or not is_seen_along_axes(stack, card):
         return None
     return at_spacing(stack, card.preprocessing.spacing)
 
 
 def is_seen_along_axes(stack: Stack, card: ModelCard) -> bool:
-    """Tell whether the stack is sliced along several axes, so that its spacing counts along all."""
+    """Return whether it is a grey volume that the card slices along several axes."""
     is_grey_volume = len(stack.pixels) > 1 and stack.pixels.ndim == 3
     return is_grey_volume and len(card.preprocessing.axes) > 1
 
 
 def notes_on_spacing(card: ModelCard) -> tuple[str, ...]:
-    """Say at which spacing the network saw the image, for a card that has one."""
+    """Return a note on the spacing at which the network saw the image, if the card has one."""
     spacing = card.preprocessing.spacing
     if not spacing:
         return ()
     step = f"{spacing:g} mm"
-    if spacing <= SMALLEST_STEP_IN_MM:
+    if spacing <= NM_UP_TO_MM:
         step = f"{1e6 * spacing:g} nm"
     return (f"the network saw it at {step} a step, as it learnt it",)
 
@@ -225,9 +233,10 @@ def predict_stack(
 ) -> StackPrediction:
     """Predict each slice of (Z, Y, X[, C]) on its own, averaged over the axes it is sliced along.
 
-    ``axes`` are the card's where they are None. ``spacing``: mm, the last two along rows and
-    columns. ``fields_of_view`` are those of the slices along the first axis, where they are known.
-    Of a volume that lies in space, front is at the top, the patient's right on the left.
+    ``axes`` defaults to the card's axes. ``spacing`` is in mm; its last two values are those along
+    rows and columns. ``fields_of_view`` are those of the slices along the first axis, if they are
+    known. Axial slices of a volume with an affine are displayed with anterior up and the patient's
+    right on the left.
     """
     preprocessing = model.card.preprocessing
     if len(pixels) == 1:
@@ -248,11 +257,14 @@ def predict_stack(
     with tqdm(total=count, desc="slices", disable=hide_bar) as bar:
         for axis in axes:
             slices = np.moveaxis(pixels, axis, 0)
+
+            # A view of ``total``: `predict` adds to it in place.
             out = np.moveaxis(total, axis + 1, 1)
             fields = fields_of_view
             if fields is None or axis != 0:
                 fields = FieldsOfView(slices)
 
+            # The middle slice sets the scale for all.
             scale = working_scale(
                 model,
                 slices,
@@ -275,4 +287,6 @@ def predict_stack(
                     progress=progress and count == 1,
                 )
                 bar.update()
+
+    # The zoom of the result is that along the first of the axes.
     return StackPrediction(total, zooms[0], tuple(warnings))

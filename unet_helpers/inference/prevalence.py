@@ -1,4 +1,4 @@
-"""Probabilities of an image unlike those learnt from, shifted towards the card's prevalence."""
+"""Shifts the probabilities of unfamiliar images towards the card's prevalence."""
 
 from dataclasses import replace
 
@@ -9,32 +9,35 @@ from ..checks.view import View
 from ..networks.cards import ModelCard
 from .prediction import VolumePrediction
 
-# Distances, in limits of the card, below which photographs of cameras learnt from lie, and above
-# which most others lie: between them the shift grows from nothing to all of it.
+# Distances from the training images, in units of the card's limit. Photographs from cameras in the
+# training data are below the first, most others above the second; between them the share of the
+# shift that is applied grows from 0 to 1.
 FAMILIAR_DISTANCE = 0.45
 STRANGE_DISTANCE = 0.55
 
-# In logit: how far probabilities are shifted at most, since eyes differ, too.
+# In logit: the largest shift, because the true share also differs between eyes.
 LARGEST_SHIFT = 0.75
 
-# In logit: a smaller shift is not worth a note, and is not made.
+# In logit: smaller shifts are not applied.
 SMALLEST_SHIFT = 0.05
 
-# Every so many probabilities stand for all when the shift is found.
+# For speed, only every 7th probability is used to find the shift.
 SAMPLING_STEP = 7
 
-# Probabilities closer to 0 or 1 count as this when the shift is found.
+# To find the shift, probabilities are clipped to this distance from 0 and 1, where logits are
+# infinite.
 LEAST_PROBABILITY = 1e-6
 
-# In logit: the shift is looked for up to here.
+# In logit: the shift is searched between minus and plus this.
 SEARCHED_SHIFT = 20
 
 
 def match_prevalence(prediction: VolumePrediction, card: ModelCard, view: View) -> VolumePrediction:
     """Shift the probabilities in logit so that their mean nears the card's prevalence, with a note.
 
-    Saerens et al. 2002, Neural Comput. 14:21, section 2. What is exactly 0, outside the field of
-    view, stays so. An image like those learnt from is left as it is.
+    Saerens et al. 2002, Neural Comput. 14:21, section 2. Probabilities of exactly 0, outside the
+    field of view, stay 0. Images similar to the training images are not changed. The probabilities
+    are changed in place.
     """
     probability = prediction.probabilities[0]
     is_inside = probability > 0
@@ -60,9 +63,9 @@ def match_prevalence(prediction: VolumePrediction, card: ModelCard, view: View) 
 def shift_towards_prevalence(
     probabilities: np.ndarray, prevalence: float, distance: float
 ) -> float:
-    """Find the shift in logit for (N,) probabilities; 0 for an image like those learnt from.
+    """Find the shift in logit for (N,) probabilities; 0 for images similar to the training images.
 
-    ``distance``: how far the image is from the card's, in limits.
+    ``distance`` is that of the image from the training images, in units of the card's limit.
     """
     share = float(np.interp(distance, (FAMILIAR_DISTANCE, STRANGE_DISTANCE), (0, 1)))
     if share == 0:

@@ -1,6 +1,8 @@
-"""The working scale: how many px the network is to see of an image.
+"""The working scale: the size to which an image is resized before the network sees it.
 
-It is told by the card and the image's spacing, its field of view, or the objects in it.
+It is computed from the card and from the image's spacing, its field of view, or the objects in it.
+"Working px" are px after resizing. The constants of the search for objects were chosen on training
+and validation images of nuclei: TRIED_ZOOMS, CERTAINTY_WEIGHT and MEDIAN_BY_AREA.
 """
 
 from collections.abc import Sequence
@@ -14,33 +16,35 @@ from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import SPACING_TOLERANCE, highest_contrast_window, resize_channels
 from .tiles import predict
 
-# Working px per px: enlarged further, an image shows no more detail.
+# Working px per px, at most: further enlargement adds no detail. An image whose spacing is smaller
+# than the card's is shrunk by at most the same factor (zoom 1 / MAX_ZOOM).
 MAX_ZOOM = 4.0
 
-# Working px per px: shrunk further, hardly anything is left of an image with large objects.
+# Working px per px, at least, for an image with large objects: below this too few pixels remain.
 MIN_ZOOM_FOR_OBJECTS = 0.2
 
-# Working px: side of the window that is looked at, at each scale.
+# Working px: side of the window in which objects are found at each zoom.
 WINDOW = 512
 
-# Working px per px at which the window is tried. These, and the next two, were chosen on training
-# and validation images of nuclei.
+# Working px per px: zooms at which objects are searched.
 TRIED_ZOOMS = (0.5, 1.0, 2.0)
 
-# What the mean probability inside objects weighs against the logarithm of their misfit in size.
+# The cost of a zoom is |ln(object size / card's size)| - CERTAINTY_WEIGHT * mean probability inside
+# objects; the zoom of lowest cost is chosen.
 CERTAINTY_WEIGHT = 4.0
 
-# How much wider the median object by area is than the median object; specks hardly move the former.
+# Ratio of the area-weighted median diameter to the plain median diameter. The former is measured,
+# because small specks hardly change it; the card's size is the latter.
 MEDIAN_BY_AREA = 1.08
 
-# Times as wide at one zoom as at another, beyond which objects are of different sizes: 1.9 at most
-# in images of one size, 2.9 or more in mixed ones.
+# Ratio of the diameters found at two zooms above which a warning is given. Measured: 1.9 or less in
+# images with objects of one size, 2.9 or more in images with mixed sizes.
 DIFFERENT_SIZES = 2.4
 
 
 @dataclass(frozen=True)
 class WorkingScale:
-    """The size at which the network is to see a slice."""
+    """The size to which a slice is resized before the network sees it."""
 
     shape: tuple[int, int]  # (h, w) in working px
     warnings: tuple[str, ...] = ()
@@ -56,14 +60,14 @@ class ObjectZoom:
 
 @dataclass(frozen=True)
 class TypicalObject:
-    """The objects that the network finds in a window at one zoom."""
+    """The typical object that the network finds in a window at one zoom."""
 
     zoom: float  # working px per px
     diameter: float  # px of the image
     certainty: float  # mean probability inside objects
 
     def cost(self, size: float) -> float:
-        """Weigh how far they are from the ``size`` in working px against the certainty."""
+        """Return the cost of this zoom if the card's objects are ``size`` working px wide."""
         misfit = abs(np.log(self.diameter * self.zoom / size))
         return float(misfit - CERTAINTY_WEIGHT * self.certainty)
 
@@ -74,7 +78,7 @@ def working_shape(
     zoom: float | None = None,
     spacing: Sequence[float] | None = None,
 ) -> tuple[int, int]:
-    """Tell the (h, w) in working px of a slice (H, W) or (H, W, 3), see ``working_scale``."""
+    """Return the (h, w) in working px of a slice (H, W) or (H, W, 3), see ``working_scale``."""
     return working_scale(model, pixels[None], 0, zoom=zoom, spacing=spacing).shape
 
 
@@ -87,10 +91,11 @@ def working_scale(
     spacing: Sequence[float] | None = None,
     fields_of_view: FieldsOfView | None = None,
 ) -> WorkingScale:
-    """Find the scale at which the network was trained for a slice of (N, H, W) or (N, H, W, 3).
+    """Find the working size of slice ``index`` of (N, H, W) or (N, H, W, 3).
 
-    ``zoom``, in working px per px, replaces what is found; ``spacing``: mm along rows and columns,
-    for a card that has one, too; ``fields_of_view`` are those of the slices, where they are known.
+    ``zoom``, in working px per px, replaces the zoom that would be found, except for cards of
+    'square' scale, which ignore it. ``spacing`` is in mm along rows and columns; it is used if the
+    card has a spacing. ``fields_of_view`` are those of the slices, if they are known.
     """
     preprocessing = model.card.preprocessing
     if preprocessing.scale == "square":
@@ -120,14 +125,14 @@ def working_scale(
 def scale_at(
     pixels: np.ndarray, zoom_of_rows: float, zoom_of_columns: float, warnings: tuple[str, ...] = ()
 ) -> WorkingScale:
-    """Round the shape of a slice at a zoom to whole working px, at least one."""
+    """Return the size of a slice at a zoom, rounded to whole working px, at least 1."""
     height, width = pixels.shape[:2]
     shape = (max(1, round(height * zoom_of_rows)), max(1, round(width * zoom_of_columns)))
     return WorkingScale(shape, warnings)
 
 
 def zooms_of_spacing(spacing: Sequence[float], working_spacing: float) -> tuple[float, float]:
-    """Tell the zoom of rows and columns at which their mm per px are those of the card."""
+    """Return the zooms of rows and columns that give the card's spacing, in mm per px."""
     zooms = np.clip(np.array(spacing[-2:]) / working_spacing, 1 / MAX_ZOOM, MAX_ZOOM)
     is_close = abs(zooms - 1) < SPACING_TOLERANCE
     rows, columns = np.where(is_close, 1, zooms)
@@ -135,15 +140,15 @@ def zooms_of_spacing(spacing: Sequence[float], working_spacing: float) -> tuple[
 
 
 def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
-    """Tell the zoom at which the objects of (H, W) or (H, W, 3) have the card's size."""
+    """Return the zoom at which the objects of (H, W) or (H, W, 3) have the card's size."""
     return find_object_zoom(model, pixels).zoom
 
 
 def find_object_zoom(model: UNet, pixels: np.ndarray) -> ObjectZoom:
     """Find the zoom at which the objects of (H, W) or (H, W, 3) have the card's size.
 
-    Some zooms are tried on the window of highest contrast. Where objects of one size are seen at
-    one and of another size at another, that is a warning.
+    ``TRIED_ZOOMS`` are tried on the window of highest contrast. A warning is returned if the sizes
+    found at different zooms disagree.
     """
     size = model.card.preprocessing.size
     candidates = []
@@ -155,6 +160,7 @@ def find_object_zoom(model: UNet, pixels: np.ndarray) -> ObjectZoom:
     if not candidates:
         return ObjectZoom(1.0)
 
+    # Of zooms with the same cost, the one with the smaller objects is taken.
     best = min(candidates, key=lambda objects: (objects.cost(size), objects.diameter))
     zoom = float(np.clip(size / best.diameter, MIN_ZOOM_FOR_OBJECTS, MAX_ZOOM))
     diameters = [objects.diameter for objects in candidates]
@@ -162,7 +168,7 @@ def find_object_zoom(model: UNet, pixels: np.ndarray) -> ObjectZoom:
 
 
 def check_sizes(largest: float, smallest: float, size: float) -> tuple[str, ...]:
-    """Warn where typical objects at one zoom are much wider than at another.
+    """Return a warning if typical objects at one zoom are much wider than at another.
 
     ``largest`` and ``smallest``: diameters in px; ``size``: the card's, in working px.
     """
@@ -177,11 +183,14 @@ def check_sizes(largest: float, smallest: float, size: float) -> tuple[str, ...]
 
 
 def typical_object(model: UNet, window: np.ndarray, zoom: float) -> TypicalObject | None:
-    """Measure the objects that the network finds in a window (H, W[, 3]) at a zoom, if any."""
+    """Measure the typical object found in a window (H, W[, 3]) at a zoom; None without objects."""
     # Loads scikit-image, which `import unet_helpers` must not.
     from ..results.objects import split_interiors
 
     shape = scale_at(window, zoom, zoom).shape
+
+    # `predict` returns probabilities at the window's own size. They are then resized to working px,
+    # because the sizes in `split_interiors` are in working px.
     answer = np.zeros((model.out_channels, *window.shape[:2]), np.float32)
     predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
     answer = resize_channels(answer, shape)
@@ -196,6 +205,7 @@ def typical_object(model: UNet, window: np.ndarray, zoom: float) -> TypicalObjec
     median_by_area = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
     diameter = 2 * float(np.sqrt(median_by_area / np.pi)) / MEDIAN_BY_AREA / zoom
 
+    # CERTAINTY_WEIGHT was chosen with this 0.5, so the card's threshold is not used.
     foreground = 1 - answer[0]
     certainty = float(foreground[foreground > 0.5].mean())
     return TypicalObject(zoom=zoom, diameter=diameter, certainty=certainty)

@@ -1,4 +1,4 @@
-"""``segment(image, model)``: the one way from any image and a network to a ``Segmentation``."""
+"""``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,7 +19,7 @@ from .prediction import predict_frames
 from .prevalence import match_prevalence
 from .settings import check_reading_options, check_settings
 
-# A network given by its name is not read and compiled again for each image of a loop.
+# The last network given by its name is kept, so that a loop over images does not load it each time.
 load_named = lru_cache(1)(load_model)
 
 
@@ -39,28 +39,28 @@ def segment(
     Parameters
     ----------
     image : path, numpy.ndarray or MedicalImage
-        What ``read_image`` takes: (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3), or a file.
+        An input of ``read_image``: a file, or (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3).
     model : str, Path, ModelCard or UNet, optional
-        What ``load_model`` takes. Without it the first of ``suggest_model`` is taken, which a note
-        says.
+        An input of ``load_model``. Without it the first network of ``suggest_model`` is used, and a
+        note names it.
     threshold : float, optional
-        The probability, from 0 to 1, from which on a pixel is foreground; the card's by default.
+        Pixels of this probability, 0 to 1, or more are foreground; the card's by default.
     flips : int, optional
         The number of turned and mirrored copies whose answers are averaged: 1, 2, 4 or 8; the
         card's by default.
     zoom : float, optional
         Working px per image px, instead of the scale found from the image.
     progress : bool
-        Show a bar where it takes longer.
+        Show a progress bar if there are several slices or tiles.
     tell : callable, optional
         Called with each note and warning, a string, before the network runs.
     **reading
-        Options of ``read_image``, as ``channel`` or ``spacing``.
+        Options of ``read_image``, such as ``channel`` or ``spacing``.
 
     Returns
     -------
     Segmentation
-        The answer, in the image's own shape and order.
+        The answer, in the image's own shape and axis order.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def segment(
     """
     check_reading_options(reading)
 
-    # The view keeps what is measured of the image: its stack, its fields of view, its likeness.
+    # The view keeps measurements of the image (its stack, fields of view, similarity to training
+    # images), so that each is made only once.
     view = View(read_image(image, **reading))
 
     model, suggestion_notes = resolve_model(model, view)
@@ -115,7 +116,7 @@ def segment(
 def resolve_model(
     model: str | Path | ModelCard | UNet | None, view: View
 ) -> tuple[UNet, tuple[str, ...]]:
-    """Load the network, or the one that fits the image, which the notes returned say."""
+    """Load the network, or one that fits the image, with a note that names it."""
     if model is None:
         suggestion = suggest(view)
         return load_named(suggestion.model), (suggestion.note,)
@@ -125,7 +126,7 @@ def resolve_model(
 
 
 def notes_on_engine(model: UNet) -> tuple[str, ...]:
-    """Say where the network computes with integers."""
+    """Return a note if the network computes with integers."""
     if engine_of(model) == "int8":
         return (INT8_NOTE,)
     return ()

@@ -1,4 +1,4 @@
-"""How a network is to be asked: ``Settings``, checked before anything is computed."""
+"""``Settings`` of a segmentation, checked before anything is computed."""
 
 from dataclasses import dataclass
 from inspect import signature
@@ -9,19 +9,20 @@ from ..images.read import read_image
 from ..networks.cards import ModelCard
 from .tiles import AUGMENTATIONS
 
-# Numbers of augmentations that are groups: as it is, mirrored, with half and with quarter turns.
+# Allowed numbers of augmentations: the first 1, 2, 4 and 8 are groups of symmetries (unchanged,
+# then with mirror images, half turns and quarter turns).
 NUMBERS_OF_FLIPS = (1, 2, 4, len(AUGMENTATIONS))
 
-# Working px per image px: no image is enlarged as much.
+# Working px per image px: larger zooms are refused as mistakes.
 ZOOM_LIMIT = 100
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of a segmentation; the defaults are those of the card."""
+    """The settings of a segmentation; their defaults are those of the card."""
 
-    threshold: float  # foreground is where its probability reaches this
-    flips: int  # answers averaged: 1, 2, 4 or 8
+    threshold: float  # pixels of this probability of foreground, or more, are foreground
+    flips: int  # number of augmentations averaged: 1, 2, 4 or 8
     zoom: float | None = None  # working px per image px; None: found from the image
 
 
@@ -32,9 +33,9 @@ def check_settings(
     zoom: float | None = None,
     **reading: Any,
 ) -> Settings:
-    """Complete the settings from the card; ArgumentError for what makes no sense.
+    """Return the settings, completed from the card; ArgumentError if one makes no sense.
 
-    ``reading``: options of ``read_image``, of which the names are checked.
+    ``reading`` are options of ``read_image``; only their names are checked.
     """
     check_reading_options(reading)
     if threshold is None:
@@ -58,7 +59,7 @@ def check_settings(
 
 
 def is_zoom(zoom: object) -> bool:
-    """Tell whether this is a sensible number of working px per image px."""
+    """Return whether this is a number between 0 and ZOOM_LIMIT, both excluded."""
     return isinstance(zoom, int | float) and 0 < zoom < ZOOM_LIMIT
 
 

@@ -1,4 +1,4 @@
-"""Which images a source holds, and where the result of each belongs."""
+"""Lists the images of a source, and the path of the result of each."""
 
 import os
 from collections import Counter, defaultdict
@@ -24,14 +24,14 @@ WILDCARDS = frozenset("*?[")
 class Source:
     """One image and how it was found."""
 
-    # A path, or what else ``read_image`` takes.
+    # A path, or another input of ``read_image``.
     image: Any
 
     # The folder that was searched, whose sub-folders the results mirror; None for an image that was
-    # asked for by its name.
+    # given by its own path.
     base: Path | None = None
 
-    # Options of ``read_image``: the series, where ``image`` is a folder of DICOM slices.
+    # Options of ``read_image``: the series, if ``image`` is a folder of DICOM slices.
     options: Mapping[str, Any] = field(default_factory=dict)
 
     # The manifest (JSON) of its result.
@@ -45,10 +45,13 @@ class Source:
 def find_images(source: Any, whole_folders: bool = False, skip: Path = Path()) -> list[Source]:
     """List the images of a source.
 
-    They are all files of a folder and its sub-folders, where a DICOM series counts as one image;
-    the files that fit a pattern; the images of each item of a list; or the file, web address, array
-    or image itself. Files below ``skip`` are left out, and with ``whole_folders`` a folder is one
-    image, of which the reader picks a series.
+    - A folder: all files in it and in its sub-folders; a DICOM series is one image.
+    - A pattern: all files that match it.
+    - A list: the images of each item.
+    - A file, web address, array or image: itself.
+
+    Files inside the folder ``skip`` are left out. With ``whole_folders`` a folder is one image, in
+    which the reader picks a series.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         source = fetch(source)
@@ -60,7 +63,7 @@ def find_images(source: Any, whole_folders: bool = False, skip: Path = Path()) -
 
 
 def is_list(source: Any) -> bool:
-    """Tell a list of sources from an array or image."""
+    """Return whether this is a list of sources, not an array or image."""
     is_image = isinstance(source, MedicalImage) or hasattr(source, "shape")
     return isinstance(source, Iterable) and not is_image
 
@@ -78,7 +81,7 @@ def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
 
     parts_with_wildcards = [i for i, part in enumerate(path.parts) if WILDCARDS & set(part)]
     if path.exists() or not parts_with_wildcards:
-        return [Source(path)]  # where it is missing, the reader says so
+        return [Source(path)]  # if it does not exist, the reader raises the error
 
     base = Path(*path.parts[: parts_with_wildcards[0]])
     matches = sorted(glob(str(path), recursive=True))
@@ -107,35 +110,36 @@ def images_in_folder(folder: Path, skip: Path) -> list[Source]:
 
 
 def is_image_candidate(path: Path, folder: Path, skip: Path) -> bool:
-    """Tell whether a path in a folder is a file that may be an image of its own."""
+    """Return whether a path in a folder is a file that may be an image of its own."""
     is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     if is_hidden or not path.is_file():
         return False
 
-    # Results of an earlier call that lie inside the folder.
+    # Skip the results of an earlier call inside the folder.
     if folder in skip.parents and skip in path.parents:
         return False
 
-    # Of a pair of header and image, the image counts.
+    # If a header has an image of the same name, only the image is listed.
     return not (path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists())
 
 
 def series_of(path: Path) -> str:
-    """Read the SeriesInstanceUID of a DICOM slice that says where it lies; '' of other files."""
+    """Return the SeriesInstanceUID of a DICOM slice that has a position; '' for other files."""
     try:
         header = header_of(path, ["SeriesInstanceUID", "ImagePositionPatient"])
         if header is not None and header.ImagePositionPatient:
             return str(header.SeriesInstanceUID)
-    except Exception:  # not there, damaged, incomplete, or no pydicom: the reader will say so
+    except Exception:  # missing, damaged or incomplete file, or no pydicom: the reader reports it
         return ""
     return ""
 
 
-def place(sources: list[Source], out: Path, card: str) -> list[Source]:
-    """Give each image its result in ``out``, in sub-folders as in the source; none twice.
+def assign_result_paths(sources: list[Source], out: Path, card: str) -> list[Source]:
+    """Return the sources, without repeats, each with the path of its result in ``out``.
 
-    Images whose results would have the same name, such as A1/dapi.tif and A2/dapi.tif, a.jpg and
-    a.png, or two series of a folder, get folders of their own.
+    Sub-folders are those of the source. Images whose results would have the same name, such as
+    A1/dapi.tif and A2/dapi.tif, a.jpg and a.png, or two series of a folder, get folders of their
+    own.
     """
     for source in sources:
         if not isinstance(source.image, Path):
@@ -147,7 +151,7 @@ def place(sources: list[Source], out: Path, card: str) -> list[Source]:
         folder_in_base(source) / f"{name_of(source.image)}_{card}.json" for source in sources
     ]
 
-    # Some file systems do not tell capital letters from small ones.
+    # Some file systems ignore the case of letters.
     count = Counter(str(result).casefold() for result in results)
     placed = []
     for source, result in zip(sources, results, strict=True):
@@ -166,7 +170,7 @@ def without_repeats(sources: list[Source]) -> list[Source]:
 
 
 def folder_in_base(source: Source) -> Path:
-    """Give the sub-folder of the searched folder in which an image lies."""
+    """Return the image's folder, relative to the folder that was searched."""
     if source.base is None or source.base == source.image:
         return Path()
     return source.image.parent.relative_to(source.base)

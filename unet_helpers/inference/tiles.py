@@ -1,8 +1,8 @@
-"""Images of any size: cut into overlapping tiles, predict each, blend with Gaussian weights.
+"""Predicts images of any size: overlapping tiles, blended with Gaussian weights.
 
-Each answer is the mean over turned and mirrored copies of the tile (test-time augmentation). The
-weights fall off towards its rim, where the network sees least of the surroundings, as in nnU-Net
-(Isensee et al. 2021, Nat. Methods 18:203, online methods).
+The prediction of a tile is the mean over turned and mirrored copies of it (test-time augmentation).
+The weights decrease towards the border of a tile, where the network sees least of the surroundings,
+as in nnU-Net (Isensee et al. 2021, Nat. Methods 18:203, online methods).
 """
 
 from dataclasses import dataclass
@@ -17,45 +17,45 @@ from ..networks.unet import UNet
 from ..preprocessing.resample import resize_channels
 from ..preprocessing.slices import Prepared
 
-# Working px: the longest side predicted at once, a compromise between memory and speed.
+# Working px: the longest side of a tile, a compromise between memory and speed.
 TILE = 1024
 
-# Working px shared by neighbours: 1 probability in 50,000 then differs by 0.1 from that without
-# tiles.
+# Working px: overlap of neighbouring tiles. Measured: 1 of 50,000 probabilities then differs by 0.1
+# from the prediction without tiles.
 OVERLAP = 128
 
-# Tiles below which no bar is shown.
+# No progress bar is shown for fewer tiles.
 FEW_TILES = 4
 
-# Length of a tile over the standard deviation of its Gaussian weights, as in nnU-Net.
+# Length of a tile / standard deviation of its Gaussian weights, as in nnU-Net.
 TILE_OVER_SIGMA = 8
 
-# Added to the weights, so that no pixel has none.
+# Added to the weights, so that none is 0.
 LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One of the eight ways in which an image can lie."""
+    """One of the eight symmetries of a square: turns and mirror images."""
 
     quarter_turns: int
     mirrored: bool
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """Turn (N, C, H, W), and then mirror it."""
+        """Turn (N, C, H, W), then mirror its columns."""
         x = torch.rot90(x, self.quarter_turns, (2, 3))
         if self.mirrored:
             x = x.flip(3)
         return x.contiguous(memory_format=torch.channels_last)
 
     def undo(self, x: torch.Tensor) -> torch.Tensor:
-        """Bring (N, C, h, w) back to how it lay before ``apply``."""
+        """Turn and mirror (N, C, h, w) back: the inverse of ``apply``."""
         if self.mirrored:
             x = x.flip(3)
         return torch.rot90(x, -self.quarter_turns, (2, 3))
 
 
-# The first is the image as it is; the first two, four and eight are groups of symmetries.
+# The first leaves the image unchanged; the first two, four and eight are groups of symmetries.
 AUGMENTATIONS = tuple(
     Augmentation(quarter_turns, mirrored)
     for quarter_turns in (0, 2, 1, 3)
@@ -65,7 +65,7 @@ AUGMENTATIONS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Where a tile lies along one axis, and its share of the blend there."""
+    """The position of a tile along one axis, and its weights in the blend."""
 
     place: slice
 
@@ -83,11 +83,12 @@ def predict(
     tile: int = TILE,
     overlap: int = OVERLAP,
 ) -> None:
-    """Add ``weight`` times the probabilities of a slice to ``out``: (K, H, W), its stored size.
+    """Add ``weight`` times the probabilities of a slice to ``out`` (K, H, W), in place.
 
-    With ``flips`` > 1, ``out`` may have one more channel, for the disagreement of the augmentations
-    (see ``averaged``). Memory beyond ``out`` is bounded by one tile where the slice is prepared at
-    its stored size; both may be arrays on disk. ``tile`` and ``overlap`` are working px.
+    (H, W) is the size of the slice as stored. With ``flips`` > 1, ``out`` may have one more
+    channel, for the spread over the augmentations (see ``averaged``). ``tile`` and ``overlap`` are
+    working px. If the slice is prepared at its stored size, only one tile at a time is in memory
+    beside ``out``, and both may be arrays on disk.
     """
     height, width = prepared.pixels.shape[:2]
     is_direct = (
@@ -128,13 +129,13 @@ def tiles_of(prepared: Prepared, tile: int, overlap: int, step: int) -> list[tup
 def answer_for_tile(
     model: UNet, prepared: Prepared, rows: slice, columns: slice, flips: int
 ) -> np.ndarray:
-    """Predict one tile: (K, h, w), with the disagreement as a last channel if ``flips`` > 1.
+    """Predict one tile: (K, h, w), with the spread as the last channel if ``flips`` > 1.
 
-    Where there is nothing to see the network is not asked: (K + 1, 1, 1) that say background.
+    For a constant tile the network is not run: it is background, (K + 1, 1, 1).
     """
     pixels = prepared.tile(rows, columns, model.in_channels)
 
-    # A method with its own way back may have made a constant tile of something that is none.
+    # A preprocessing method with its own ``undo`` may make a constant tile from one that is not.
     is_empty = prepared.undo is None and np.ptp(pixels) == 0
     if is_empty:
         return background_answer(model)
@@ -142,7 +143,7 @@ def answer_for_tile(
 
 
 def background_answer(model: UNet) -> np.ndarray:
-    """Give the answer where there is nothing to see, without disagreement: (K + 1, 1, 1)."""
+    """Return the prediction for background, (K + 1, 1, 1), with a spread of 0."""
     answer = np.zeros((model.out_channels + 1, 1, 1), np.float32)
     has_background_class = model.out_channels > 1
     if has_background_class:
@@ -153,14 +154,14 @@ def background_answer(model: UNet) -> np.ndarray:
 def spans(length: int, tile: float, overlap: float, step: float = 1) -> list[Span]:
     """Cut an axis into tiles that start at multiples of ``step``, with Gaussian weights.
 
-    All are px of the axis. Where tiles start with a pooling window, they see what the whole image
-    shows.
+    All lengths are px of the axis. With ``step`` = 2**depth, tiles start at the border of a pooling
+    window, so that pooling in a tile is the same as in the whole image.
     """
     count = 1
     if length > tile:
         count = int(np.ceil((length - overlap) / max(1, tile - step - overlap)))
 
-    # All tiles but the last are of one size, in whole steps.
+    # All tiles but the last have the same size, a multiple of ``step``.
     size = np.ceil((length + (count - 1) * overlap) / count)
     steps = size / step
     if step > 1:
@@ -183,7 +184,7 @@ def spans(length: int, tile: float, overlap: float, step: float = 1) -> list[Spa
 
 
 def gaussian(length: int) -> np.ndarray:
-    """Weigh the pixels of a tile along one axis: (length,), largest in the middle."""
+    """Return the weights of a tile along one axis: (length,), largest in the middle."""
     from_middle = np.arange(length) - (length - 1) / 2
     return np.exp(-0.5 * (from_middle / (length / TILE_OVER_SIGMA)) ** 2) + LEAST_WEIGHT
 
@@ -192,8 +193,8 @@ def gaussian(length: int) -> np.ndarray:
 def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
     """Average the answers for the first ``flips`` augmentations of a (C, h, w) tile: (K, h, w).
 
-    Of several augmentations one more channel comes last: the standard deviation of the probability
-    of the first class over them.
+    If ``flips`` > 1, one more channel comes last: the spread, which is the standard deviation of
+    channel 0 over the augmentations.
     """
     x = torch.from_numpy(tile)[None]
     mean = torch.zeros(1)
@@ -201,7 +202,7 @@ def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
     for count, augmentation in enumerate(AUGMENTATIONS[:flips], 1):
         answer = augmentation.undo(run(model, augmentation.apply(x)))[0]
 
-        # Welford 1962, Technometrics 4:419: no need to keep all answers.
+        # Welford 1962, Technometrics 4:419: the variance without keeping all answers.
         previous_mean = mean
         mean = mean + (answer - mean) / count
         squares = squares + (answer[0] - previous_mean[0]) * (answer[0] - mean[0])

@@ -1,4 +1,4 @@
-"""What comes back: a ``Segmentation``, its objects, measurements, scores and files.
+"""The result, a ``Segmentation``: its objects, measurements, scores and files.
 
 Entry: ``segmentation.Segmentation``.
 """

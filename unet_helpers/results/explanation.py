@@ -1,4 +1,4 @@
-"""Why an answer is empty, full or unusual, in words."""
+"""Explain in words why an answer is empty, full or unusual."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def explain(result: Segmentation) -> str:
-    """Say why the answer is empty, full or unusual, and what to try; '' where it is not."""
+    """Return why the answer is empty, full or unusual, and what to try; '' if it is not."""
     share = np.count_nonzero(result.labels) / result.labels.size
     least, most = result.card.usual_share
 
@@ -27,7 +27,7 @@ def explain(result: Segmentation) -> str:
 
 
 def explain_uniform(result: Segmentation, everything: bool) -> str:
-    """Say why everything or nothing was found."""
+    """Return why everything or nothing was found."""
     card = result.card
     low = result.foreground.min()
     high = result.foreground.max()

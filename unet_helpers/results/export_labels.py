@@ -1,4 +1,4 @@
-"""Labels in the space of the patient: 3D Slicer, ITK-SNAP and DICOM viewers."""
+"""Labels in patient coordinates, for 3D Slicer, ITK-SNAP and DICOM viewers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from .segmentation import Segmentation
 
-# NIfTI counts to the right and front, 3D Slicer's and ITK's files to the left and back.
+# x and y point to the right and front (RAS) in NIfTI files, but to the left and back (LPS) in files
+# of 3D Slicer and ITK.
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def in_space(result: Segmentation) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels (X, Y, Z) and the affine (4, 4) from their indices to mm, right, front, head.
+    """Return labels (X, Y, Z) and the affine (4, 4) from their indices to mm (RAS).
 
-    Without an affine the spacing is taken, or 1 mm a px.
+    Without an affine in the image, one is made from its spacing, or from 1 mm per px.
     """
     image = result.image
     if image.axes.startswith("T"):
@@ -39,13 +40,13 @@ def in_space(result: Segmentation) -> tuple[np.ndarray, np.ndarray]:
     if image.affine is not None and np.isfinite(image.affine).all():
         return labels, np.asarray(image.affine, float)
 
-    # Rows go down, which is to the back, and columns to the left of the patient.
+    # In displayed slices, rows run to the back of the patient and columns to the left.
     x, y, z = spacing_xyz(image)
     return labels, np.diag([-x, -y, z, 1.0])
 
 
 def spacing_xyz(image: MedicalImage) -> tuple[float, float, float]:
-    """Return mm a step along x, y and z; 1 where it is not known."""
+    """Return mm per px along x, y and z; 1 if it is not known."""
     steps = list(image.spacing or ())
     if not image.axes.startswith("X"):
         steps.reverse()
@@ -54,7 +55,7 @@ def spacing_xyz(image: MedicalImage) -> tuple[float, float, float]:
 
 
 def write_seg_nrrd(result: Segmentation, path: Path) -> None:
-    """Write a segmentation of 3D Slicer: labels in LPS, with each class's name and colour."""
+    """Write a 3D Slicer segmentation: labels in LPS, with the name and colour of each class."""
     import slicerio
 
     labels, affine = in_space(result)
@@ -81,7 +82,7 @@ def write_seg_nrrd(result: Segmentation, path: Path) -> None:
 
 
 def write_nifti_labels(result: Segmentation, path: Path) -> None:
-    """Write NIfTI labels, and ``NAME_labels.txt`` with names and colours as ITK-SNAP loads them."""
+    """Write NIfTI labels, and names and colours for ITK-SNAP in ``NAME_labels.txt``."""
     import nibabel as nib
 
     labels, affine = in_space(result)
@@ -99,11 +100,11 @@ def write_nifti_labels(result: Segmentation, path: Path) -> None:
 
 
 def write_dicom_seg(result: Segmentation, path: Path) -> None:
-    """Write a DICOM segmentation (SEG) of the slices that were read, by highdicom."""
+    """Write a DICOM segmentation (SEG) of the slices that were read, with highdicom."""
     import highdicom
     import pydicom
 
-    # The file of each slice by its index; of other formats, whatever their reader keeps.
+    # For DICOM, ``header`` maps the index of each slice to its file. Other formats differ.
     files = result.image.header if isinstance(result.image.header, dict) else {}
     one_slice_a_file = len(set(files.values())) == len(files)
     if not files or not one_slice_a_file:
@@ -115,7 +116,7 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
     sources = [pydicom.dcmread(file, force=True) for file in files.values()]
     labels = result.labels.reshape(-1, *result.labels.shape[-2:])
     if len(files) > 1:
-        # Slices that were missing in the series have no file, and no labels.
+        # Slices that were missing in the series have no file: leave out their labels.
         labels = labels[list(files)]
 
     try:
@@ -135,7 +136,7 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
         )
         segmentation.save_as(path)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # The sources lack what highdicom asks of them.
+        # The source files lack an attribute that highdicom needs.
         raise SaveError(
             f"{path.name}: no DICOM segmentation of these files ({error}). Try another format."
         ) from error

@@ -1,4 +1,4 @@
-"""Outlines of objects for programs that draw: QuPath and ImageJ."""
+"""Outlines of objects, for QuPath and ImageJ."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ class Outline:
     number: int  # its id
     frame: int  # point in time, from 0
     slice_index: int  # of the frame, from 0
-    polygons: list[Polygon]  # several where the object is in pieces there
+    polygons: list[Polygon]  # one for each piece of the object in this slice
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What another program shows an object as."""
+    """The name and colour with which another program shows an object."""
 
     name: str
     colour: Colour
 
 
 def outlines(result: Segmentation) -> Iterator[Outline]:
-    """Yield each object of each slice as displayed."""
+    """Yield the outline of each object in each displayed slice."""
     stack = as_displayed(result.image, result.objects)
     depth = slices_per_frame(result.image, len(stack))
 
@@ -68,7 +68,7 @@ def outlines(result: Segmentation) -> Iterator[Outline]:
 
 
 def shifted(polygon: Polygon, x: int, y: int) -> Polygon:
-    """Move a polygon to the right and down."""
+    """Return a polygon moved by ``x`` px to the right and ``y`` px down."""
     return [[(corner_x + x, corner_y + y) for corner_x, corner_y in ring] for ring in polygon]
 
 
@@ -78,23 +78,23 @@ def polygons(mask: np.ndarray) -> list[Polygon]:
     rows, starts = np.nonzero(steps == 1)
     _, stops = np.nonzero(steps == -1)
 
-    # Each run of pixels in a row is a box, and the mask the union of these.
+    # Each run of pixels in a row is a box, and the mask is the union of these boxes.
     runs = shapely.box(starts, rows, stops, rows + 1)
     pieces = shapely.get_parts(shapely.union_all(runs))
     return [rings_of(piece) for piece in shapely.simplify(pieces, tolerance=0)]
 
 
 def rings_of(piece: shapely.Polygon) -> Polygon:
-    """Return the corners of a shapely polygon, whole numbers."""
+    """Return the corners of a shapely polygon as integers."""
     rings = [piece.exterior, *piece.interiors]
     return [[(int(x), int(y)) for x, y in ring.coords] for ring in rings]
 
 
 def appearances(result: Segmentation) -> list[Appearance]:
-    """Return name and colour of each object by its id, those of its class.
+    """Return the name and colour of each object's class, by the object's id.
 
-    Where objects have no class, these are the card's title and first colour. The entry for id 0 is
-    not used.
+    If objects have no class, these are the card's title and first colour. The entry for id 0 is
+    unused.
     """
     card = result.card
     colours = [rgb(colour) for colour in card.colors]
@@ -162,7 +162,7 @@ def write_rois(result: Segmentation, path: Path) -> None:
             roi.name += f"-{roi.t_position:04d}-{roi.z_position:04d}"
         rois.append(roi)
 
-    # roifile appends to a file that is there, and writes none where there is no object.
+    # roifile appends to an existing file, and writes no file if there are no objects.
     path.unlink(missing_ok=True)
     roiwrite(path, rois, mode="w")
 
@@ -176,7 +176,7 @@ def roi_of(polygons: list[Polygon]) -> ImagejRoi:
         return composite_roi(rings)
 
     roi = ImagejRoi.frompoints(rings[0])
-    # roifile takes corners for pixels, and makes the box one larger.
+    # roifile takes the corners as pixels, so its box is one px too large.
     roi.right -= 1
     roi.bottom -= 1
     return roi

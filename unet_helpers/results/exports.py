@@ -1,6 +1,6 @@
 """A result for other programs: QuPath, ImageJ, 3D Slicer, ITK-SNAP, DICOM viewers, spreadsheets.
 
-A new export is a function (result, path) and its line in ``EXPORTS``.
+To add an export, write a function (result, path) and add a line to ``EXPORTS``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Export:
     """How a result is written for another program."""
 
     write: Callable[[Segmentation, Path], None]
-    beside: str = ""  # ending, instead of the format's own, of a second file that is written
+    beside: str = ""  # ending of a second file, which replaces the format's own; '' if none
 
 
 def write_csv(result: Segmentation, path: Path) -> None:
@@ -32,7 +32,7 @@ def write_csv(result: Segmentation, path: Path) -> None:
     result.measure().to_csv(path, index=False)
 
 
-# By the ending of the file's name.
+# The export for each ending of a file's name.
 EXPORTS = {
     ".geojson": Export(write_geojson),
     ".roi.zip": Export(write_rois),
@@ -46,8 +46,8 @@ EXPORTS = {
 def export(result: Segmentation, path: str | Path, overwrite: bool) -> Path:
     """Write a result in the format of the path's ending; the file is written whole or not at all.
 
-    Raises SaveError for another ending, where a file would be overwritten and ``overwrite`` is
-    False (before anything is computed), and where nothing can be written.
+    Raises SaveError if no export has this ending, if a file exists and ``overwrite`` is False (both
+    before anything is computed), or if the file cannot be written.
     """
     path = output_path(path)
     ending = ending_of(path)
@@ -64,7 +64,7 @@ def export(result: Segmentation, path: str | Path, overwrite: bool) -> Path:
 
 
 def ending_of(path: Path) -> str:
-    """Return the ending of a path's name that ``EXPORTS`` has a format for; SaveError without."""
+    """Return the ending in ``EXPORTS`` that a path's name has; SaveError if it has none."""
     for ending in EXPORTS:
         if path.name.lower().endswith(ending):
             return ending

@@ -1,4 +1,4 @@
-"""Measurements of objects, in px and in physical units; and a result in a few numbers."""
+"""Measurements of each object in px and physical units, and the summary of a result."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from .vessels import summary_of_tree
 if TYPE_CHECKING:
     from .segmentation import Segmentation
 
-# Names of scikit-image's regionprops; what is measured of every object, ...
+# Names of scikit-image's regionprops. Measured for every object:
 PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
 
-# ... and of flat ones only.
+# Measured for 2D objects only: without a unit, and in px.
 SHAPES = ["eccentricity", "solidity"]
 LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
 
-# Columns with the size of an object, and the unit of each; a summary takes the first there is.
+# Columns with the size of an object, and their units. The summary uses the first column that a
+# table has.
 SIZES = {
     "area_um2": "µm²",
     "area_mm2": "mm²",
@@ -37,17 +38,19 @@ SIZES = {
 
 
 def measure(result: Segmentation) -> pd.DataFrame:
-    """Return one row per object of a ``Segmentation``, in px, and in µm or mm where known.
+    """Return one row per object of a ``Segmentation``, in px, and in µm or mm if known.
 
-    Objects of single images, of movies and of cards whose objects are slices are measured in 2D,
-    with the ``frame`` and the ``slice`` (as displayed, from 0) they lie in; others in 3D, with
-    centroids along the image's own axes. Diameters are of the disc (ball) of the same area
-    (volume); intensities are those of the file.
+    Objects are measured in 2D in single images, in movies of single images, and if the card's
+    objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
+    axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several.
+    A diameter is that of the disc (ball) of the same area (volume); intensities are those of the
+    file.
     """
     measured = list(parts_to_measure(result))
     tables = [measure_part(part) for part in measured]
 
-    # Empty tables would change the types of columns; the first one brings the columns.
+    # Leave out empty tables, which would change the types of columns, except the first, which gives
+    # the columns if there are no objects.
     filled = [tables[0], *(table for table in tables[1:] if len(table))]
     table = pd.concat(filled, ignore_index=True)
 
@@ -68,15 +71,15 @@ def measure(result: Segmentation) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is measured on its own: a slice or a volume."""
+    """A slice or a volume whose objects are measured together."""
 
-    position: dict[str, int]  # its 'frame' and 'slice' from 0, where there are several
+    position: dict[str, int]  # 'frame' and 'slice', from 0, each if there are several
     objects: np.ndarray  # (Y, X) or (*spatial) ids
-    intensities: np.ndarray  # of the same shape, with a last axis of colours where there are any
+    intensities: np.ndarray  # of the same shape; colour images have a last axis of channels
 
 
 def parts_to_measure(result: Segmentation) -> Iterator[Part]:
-    """Yield the parts of an image that are measured one by one."""
+    """Yield the slices or volumes of an image that are measured one by one."""
     image = result.image
     is_movie = image.axes.startswith("T")
     is_flat = image.is_single or image.axes.startswith("TYX")
@@ -92,7 +95,7 @@ def parts_to_measure(result: Segmentation) -> Iterator[Part]:
 
 
 def slices_to_measure(result: Segmentation) -> Iterator[Part]:
-    """Yield each slice as displayed, frame by frame."""
+    """Yield each displayed slice, frame by frame."""
     image = result.image
     is_movie = image.axes.startswith("T")
     stack = as_displayed(image, result.objects)
@@ -108,7 +111,7 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
 
 
 def slices_per_frame(image: MedicalImage, slices: int) -> int:
-    """Return how many of the displayed slices belong to one point in time."""
+    """Return how many of the ``slices`` displayed slices belong to one point in time."""
     if image.axes.startswith("T"):
         return slices // len(image.pixels)
     return slices
@@ -134,9 +137,9 @@ def measure_part(part: Part) -> pd.DataFrame:
 
 
 def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
-    """Return the table's names of columns by those of scikit-image.
+    """Return the names of the table's columns, by the names in scikit-image.
 
-    ``size`` is 'area' or 'volume'.
+    ``size`` is 'area' or 'volume'; ``axes`` are the letters of the centroid's axes, in order.
     """
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     for i, axis in enumerate(axes):
@@ -149,10 +152,10 @@ def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
 
 
 def classes_of(result: Segmentation) -> np.ndarray | None:
-    """Return the (objects + 1,) uint8 class of each object by its id, 0 for id 0.
+    """Return (objects + 1,) uint8: the class of each object, by its id; 0 for id 0.
 
-    None where an object is no component of one class: cells between membranes, nuclei of interior
-    and border.
+    None if objects are not components of one class: cells between membranes, or nuclei with an
+    interior and a border.
     """
     if result.card.instance_method != "components":
         return None
@@ -163,7 +166,7 @@ def classes_of(result: Segmentation) -> np.ndarray | None:
 
 
 def sides_of(result: Segmentation) -> np.ndarray:
-    """Return (objects,) names: of the localised structure nearest to each object."""
+    """Return (objects,): the name of the localised structure that is nearest to each object."""
     spacing = np.array(to_stack(result.image).spacing or 1.0)
     objects = as_displayed(result.image, result.objects)
     ids = range(1, int(objects.max()) + 1)
@@ -177,16 +180,17 @@ def sides_of(result: Segmentation) -> np.ndarray:
 
 
 def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd.DataFrame:
-    """Return the table with sizes in µm or mm, and volumes in mL, behind those in px.
+    """Add columns of sizes in µm or mm, and of volumes in mL, after those in px.
 
-    ``size`` is 'area' or 'volume'; without a spacing the table is returned as it is.
+    ``size`` is 'area' or 'volume'. The table is changed in place and returned; without a spacing it
+    stays as it is.
     """
     dimensions = 2 if size == "area" else 3
     pixel = pixel_size(image, dimensions)
     if pixel is None:
         return table
 
-    # Names of columns are typed by people and read by programs: 'um', not 'µm'.
+    # 'um', not 'µm', because people type the names of columns.
     unit = pixel.unit.replace("µ", "u")
     side = pixel.size ** (1 / dimensions) * pixel.per_mm
     behind = list(table.columns).index(f"{size}_px") + 1
@@ -195,7 +199,7 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
         area = table["area_px"] * pixel.size * pixel.per_mm**2
         table.insert(behind, f"area_{unit}2", area)
     else:
-        # Volumes are compared between scanners and microscopes: always in mm³ and mL.
+        # Always mm³ and mL, so that volumes of scanners and microscopes can be compared.
         volume = table["volume_px"] * pixel.size
         table.insert(behind, "volume_mm3", volume)
         table.insert(behind + 2, "volume_mL", volume / 1000)
@@ -203,9 +207,9 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
 
 
 def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
-    """Return the answer in a few named numbers, each with its unit ('' of a count).
+    """Return a result in a few named numbers, each with its unit ('' for counts and ratios).
 
-    The last one is the Dice to be expected of it, where that is known.
+    The last one is the expected Dice, if that is known.
     """
     if result.card.measures == "tree":
         numbers = summary_of_tree(result)
@@ -218,7 +222,7 @@ def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
 
 
 def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
-    """Return the number of objects, and their median and total size in the best unit known."""
+    """Return the number of objects, their median and total size, in the first unit in ``SIZES``."""
     table = result.measure()
     column = next(name for name in SIZES if name in table)
     sizes = table[column]

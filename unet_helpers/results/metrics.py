@@ -1,9 +1,9 @@
-"""How good is a mask? Thin functions on scikit-image and SciPy; every one takes (truth, answer).
+"""Metrics of a mask, thin functions on scikit-image and SciPy; each takes (truth, answer).
 
-Where both are empty the answer is perfect, and the score 1: there was nothing to find and nothing
-was found.
+If both are empty the answer is perfect: there was nothing to find and nothing was found. The score
+is then 1, the distance 0.
 
-A new metric is a function here and, where `score_table` should show it, its line in ``METRICS``.
+To add a metric, write a function here; to show it in `score_table`, add a line to ``METRICS``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from skimage.segmentation import find_boundaries, relabel_sequential
 
 from ..errors import ArgumentError
 
-# IoU above which two objects are a pair: 0.50, 0.55, ..., 0.95, as in the Data Science Bowl 2018.
+# Two objects are a pair if their IoU is above a threshold: 0.50, 0.55, ..., 0.95, as in the Data
+# Science Bowl 2018.
 AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
-# Panoptic quality counts a pair above this IoU, beyond which an object has one partner at most.
+# Panoptic quality pairs two objects if their IoU is above this, so that none has two partners.
 PQ_THRESHOLD = 0.5
 
 
@@ -32,7 +33,7 @@ def dice(truth: np.ndarray, answer: np.ndarray) -> float:
     Parameters
     ----------
     truth, answer : numpy.ndarray
-        Two masks of one shape, with any number of axes; whatever is above 0 counts.
+        Two masks of one shape, with any number of axes; values above 0 are the mask.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def iou(truth: np.ndarray, answer: np.ndarray) -> float:
     Parameters
     ----------
     truth, answer : numpy.ndarray
-        Two masks of one shape, with any number of axes; whatever is above 0 counts.
+        Two masks of one shape, with any number of axes; values above 0 are the mask.
 
     Returns
     -------
@@ -115,8 +116,9 @@ def surface_distance(
 ) -> float:
     """Return the Hausdorff distance of two outlines at a percentile, the larger of both directions.
 
-    It is in units of ``spacing`` (a step along each axis), or px without; ``percentile=100`` is the
-    largest distance. nan where just one mask is empty, 0 where both are.
+    ``spacing`` is the size of a px along each axis and sets the unit; without it the unit is px.
+    ``percentile=100`` is the largest distance. Returns nan if just one mask is empty, 0 if both
+    are.
     """
     true_mask, found_mask = masks_of(truth, answer)
 
@@ -140,7 +142,7 @@ def surface_distance(
 def outline_points(mask: np.ndarray) -> np.ndarray:
     """Return (N, axes) indices of the pixels of a mask that touch background or the image's edge.
 
-    They are counted from one pixel outside the image, which changes no distance.
+    Indices are 1 larger than in ``mask``, along each axis, which changes no distance.
     """
     inner_boundary = find_boundaries(np.pad(mask, 1), mode="inner")
     return np.argwhere(inner_boundary)
@@ -156,7 +158,7 @@ def rand_v(truth: np.ndarray, answer: np.ndarray) -> float:
     error, _, _ = adapted_rand_error(truth, answer, ignore_labels=(0,))
     score = 1 - error
     if np.isnan(score):
-        # No two pixels share an object, so that there is nothing to compare.
+        # No two pixels are in one object, so that there is no pair of pixels to compare.
         return float(np.array_equal(truth, answer))
     return float(score)
 
@@ -168,8 +170,8 @@ def average_precision(
 ) -> np.ndarray:
     """Return TP / (TP + FP + FN) of instance ids at each IoU threshold.
 
-    As in the Data Science Bowl 2018; 0 is background. A pair counts where its IoU exceeds the
-    threshold; from 0.5 on no object can match two others.
+    As in the Data Science Bowl 2018; id 0 is background. Two objects are a true positive if their
+    IoU is above the threshold. At thresholds of 0.5 or more no object can match two others.
     """
     overlaps = object_overlaps(truth, answer)
 
@@ -184,7 +186,7 @@ def average_precision(
 def aggregated_jaccard(truth: np.ndarray, answer: np.ndarray) -> float:
     """Return the aggregated Jaccard index of two instance maps, 0 to 1.
 
-    Each true object takes the found one with which its IoU is highest; found objects that none took
+    Each true object is paired with the found object of highest IoU; found objects without a partner
     count as errors. Kumar et al. 2017, IEEE TMI 36:1550.
     """
     overlaps = object_overlaps(truth, answer)
@@ -222,7 +224,7 @@ def panoptic_quality(truth: np.ndarray, answer: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class ObjectOverlaps:
-    """How N true objects and M found ones lie over one another."""
+    """How N true objects and M found objects overlap."""
 
     iou: np.ndarray  # (N, M) intersection over union of each pair, 0 to 1
     shared: np.ndarray  # (N, M) pixels in both
@@ -233,7 +235,7 @@ class ObjectOverlaps:
 def object_overlaps(truth: np.ndarray, answer: np.ndarray) -> ObjectOverlaps:
     """Compare each object of the truth with each of the answer.
 
-    Ids are only names; 0 is background.
+    Id 0 is background; the order of the other ids does not matter.
     """
     truth, answer = same_shape(truth, answer)
     true_ids, _, _ = relabel_sequential(truth.astype(int))
@@ -257,7 +259,7 @@ def masks_of(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def same_shape(truth: np.ndarray, answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as arrays; ArgumentError where their shapes differ."""
+    """Return both as arrays; ArgumentError if their shapes differ."""
     truth = np.asarray(truth)
     answer = np.asarray(answer)
     if truth.shape != answer.shape:
@@ -272,7 +274,7 @@ class Metric:
     """One column of `score_table`."""
 
     function: Callable[..., float]  # of (truth, answer), two boolean masks of one shape
-    needs: Literal["masks", "masks and spacing"] = "masks"  # 'spacing' is handed on as its third
+    needs: Literal["masks", "masks and spacing"] = "masks"  # spacing is passed as a third argument
 
 
 METRICS = {

@@ -1,4 +1,4 @@
-"""Objects of a segmentation, told apart by connected components or by watershed."""
+"""Objects of a segmentation, separated by connected components or by watershed."""
 
 from __future__ import annotations
 
@@ -18,38 +18,46 @@ from ..images.stack import as_displayed, from_stack
 if TYPE_CHECKING:
     from .segmentation import Segmentation
 
-# The four constants of `split_interiors` were tuned on training and validation images of the
-# nuclei card.
+# SEED_CERTAINTY, MIN_SEED_AREA, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training and
+# validation images of the nuclei card.
 
-# Probability of interior minus that of border, above which a pixel may seed an object of its own.
+# A pixel belongs to a seed if P(interior) - P(border) is above this.
 SEED_CERTAINTY = 0.7
 
-# Working px: the smallest seed.
+# Area of the smallest seed, in working px.
 MIN_SEED_AREA = 25
 
-# Working px of full certainty: the least evidence that makes an object.
+# Smallest evidence that an object needs, summed over its working px; see `drop_doubtful`.
 MIN_EVIDENCE = 4.0
 
-# Share of the mean certainty of the image's foreground, which a pixel must exceed to be evidence.
-EVIDENCE_BEYOND = 0.8
+# A pixel supports an object if its certainty is above this share of the mean certainty:
+# evidence = certainty - MIN_RELATIVE_CERTAINTY * mean certainty.
+MIN_RELATIVE_CERTAINTY = 0.8
 
-# Mean probability along a boundary, below which it is no membrane. Tuned on training and
-# validation slices of the membranes card.
+# A boundary between two regions is open, not a membrane, if the mean along it of the 3 x 3 maximum
+# of the membrane probability is below this. Tuned on training and validation slices of the
+# membranes card.
 OPEN_BOUNDARY = 0.6
 
-# Levels of probability at which minima are looked for: a dip of less than 1/20 is no minimum.
+# The smoothed membrane probability is quantised in steps of 1 / LEVELS before its minima are found,
+# so that shallower dips make no region.
 LEVELS = 20
 
-# Share of the smaller one of two objects in neighbouring slices: beyond it they are one object.
+# Two objects in neighbouring slices are one object if overlap / smaller area is above this.
 OVERLAP_THAT_JOINS = 0.5
 
 
 def find_objects(result: Segmentation) -> np.ndarray:
     """Return the int32 instance ids of a ``Segmentation``, of its labels' shape; 0 is background.
 
-    By the card's ``instance_method``: connected 'components' of each class; nuclei seeded by their
-    'interiors', or cells between 'membranes', slice by slice and, if the card says so, joined
-    through the depth. Objects are never joined through time.
+    The card's ``instance_method`` decides how they are found:
+
+    - 'components': connected regions of each class;
+    - 'interiors': nuclei, each grown from its interior, slice by slice;
+    - 'membranes': cells between membranes, slice by slice.
+
+    Objects of neighbouring slices are joined if the card's ``objects`` are 'volumes'. Objects of
+    different points in time are never joined.
     """
     if result.card.instance_method == "components":
         return connected_components(result)
@@ -59,30 +67,35 @@ def find_objects(result: Segmentation) -> np.ndarray:
     if result.card.objects == "volumes" and not is_movie:
         stack = join_through_depth(slices)
     else:
-        stack = number_through(slices)
+        stack = make_ids_unique(slices)
+
+    # `from_stack` takes (K, Z, Y, X): the axis K is added and removed.
     return from_stack(result.image, stack[None])[0]
 
 
 def connected_components(result: Segmentation) -> np.ndarray:
-    """Return the ids of connected regions of one class; classes that touch stay apart."""
+    """Return the ids of connected regions of one class; touching classes are not joined."""
     volumes = [result.labels]
     if result.image.axes.startswith("T"):
         volumes = list(result.labels)
 
     regions = [label(volume, connectivity=volume.ndim) for volume in volumes]
-    return number_through(regions).reshape(result.labels.shape)
+    return make_ids_unique(regions).reshape(result.labels.shape)
 
 
 def split_slice_by_slice(result: Segmentation) -> list[np.ndarray]:
-    """Return the object ids of each slice as displayed, from 1 on in each, by watershed."""
+    """Return the object ids of each displayed slice, by watershed; ids repeat between slices."""
     split = SPLITTERS[result.card.instance_method]
     channels = [as_displayed(result.image, channel) for channel in result.probabilities]
     by_slice = np.stack(channels, axis=1)  # (Z, K, Y, X)
     return [split(probabilities, result.threshold, result.zoom) for probabilities in by_slice]
 
 
-def number_through(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return (N, *shape) int32 of N label images: ids from 1 on, no gaps, none of them twice."""
+def make_ids_unique(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return (N, *shape) int32 of N label images: ids 1, 2, ... without gaps, unique across images.
+
+    A new array is returned; ``parts`` stay unchanged.
+    """
     numbered = np.zeros((len(parts), *parts[0].shape), np.int32)
 
     highest = 0
@@ -93,14 +106,15 @@ def number_through(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def join_through_depth(slices: Sequence[np.ndarray]) -> np.ndarray:
-    """Return (Z, Y, X) int32 ids of objects that go on from slice to slice.
+    """Return (Z, Y, X) int32 ids of objects that extend over several slices.
 
-    Objects of neighbouring slices become one where they share more than half of the smaller one.
-    As Cellpose stitches (Stringer et al. 2021, Nat. Methods 18:100), but not by IoU: objects
-    shrink at their poles.
+    Objects of neighbouring slices become one object if overlap / smaller area is above 0.5. This is
+    like the stitching of Cellpose (Stringer et al. 2021, Nat. Methods 18:100), but relative to the
+    smaller area, because the IoU is low where an object tapers.
     """
-    stack = number_through(slices)
+    stack = make_ids_unique(slices)
     for below, above in pairwise(stack):
+        # ``above`` is a view: the next pair compares with the ids that are written here.
         above[:] = ids_carried_on(below, above)[above]
     return relabel_sequential(stack)[0].astype(np.int32)
 
@@ -108,8 +122,8 @@ def join_through_depth(slices: Sequence[np.ndarray]) -> np.ndarray:
 def ids_carried_on(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Return the new id of each id of ``above``: that of the object below it, or its own.
 
-    ``below`` and ``above`` are (Y, X) ids of neighbouring slices, each id in only one of them.
-    Where several objects compete for one, the largest overlap wins.
+    ``below`` and ``above`` are (Y, X) ids of neighbouring slices without a common id. Each object
+    is matched at most once; if several compete for one, the largest overlap wins.
     """
     in_both = (below > 0) & (above > 0)
     id_pairs = np.stack([above[in_both], below[in_both]])
@@ -138,8 +152,9 @@ def split_interiors(
     """Return (H, W) int32 ids of nuclei: a watershed that starts from their interiors.
 
     ``probabilities`` are (3, H, W): background, interior, border. ``zoom`` is working px per px.
-    ``mean_certainty`` is the mean probability of the foreground; given where these are a part of an
-    image, else measured. Ids have gaps.
+    ``mean_certainty`` is the mean probability of the foreground of the whole image. Pass it if
+    ``probabilities`` are only a part of the image; otherwise it is computed from them. Ids have
+    gaps.
     """
     background, interior, border = probabilities
     foreground = background < 1 - threshold
@@ -148,7 +163,7 @@ def split_interiors(
     seed_areas = np.bincount(seeds.reshape(-1))
     seeds = np.where(seed_areas[seeds] >= MIN_SEED_AREA / zoom**2, seeds, 0)
 
-    # A region too small for a seed is a nucleus all the same, and its own seed.
+    # A region without a seed is one nucleus, and the whole of it is the seed.
     regions = label(foreground)
     has_seed = np.isin(regions, np.unique(regions[seeds > 0]))
     seeds = np.where(foreground & ~has_seed, regions + seeds.max(), seeds)
@@ -162,15 +177,17 @@ def drop_doubtful(
 ) -> np.ndarray:
     """Return (H, W) int32 ids without the objects for which there is too little evidence.
 
-    A clear speck counts, a doubtful blob among clear objects does not. In a pale image all objects
-    are doubtful, and stay.
+    ``certainty`` is the probability of foreground, (H, W). The evidence for an object is the sum of
+    certainty - MIN_RELATIVE_CERTAINTY * ``mean_certainty`` over its pixels: a small clear object
+    stays, a large doubtful one among clear objects is dropped. The cutoff is relative, so that
+    faint images keep their objects.
     """
     if not mean_certainty:
         mean_certainty = 1.0
         if objects.any():
             mean_certainty = certainty[objects > 0].mean()
 
-    evidence_of_pixel = certainty - EVIDENCE_BEYOND * mean_certainty
+    evidence_of_pixel = certainty - MIN_RELATIVE_CERTAINTY * mean_certainty
     evidence = np.bincount(objects.reshape(-1), evidence_of_pixel.reshape(-1))
     enough = evidence >= MIN_EVIDENCE / zoom**2
     return np.where(enough[objects], objects, 0).astype(np.int32)
@@ -179,12 +196,16 @@ def drop_doubtful(
 def cells_between(
     probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0
 ) -> np.ndarray:
-    """Return (H, W) int32 ids of the cells of an electron micrograph, told apart by membranes.
+    """Return (H, W) int32 ids of the cells of an electron micrograph, separated by membranes.
 
-    ``probabilities`` are (1, H, W) of membrane. Each minimum of the smoothed map makes a region,
-    neighbours are joined where hardly any membrane lies between them, and what is below
-    ``threshold`` grows until one pixel separates two cells. A gap of a few pixels in a membrane
-    joins no cells: what counts is its mean along the whole boundary. ``zoom`` is not needed.
+    ``probabilities`` (1, H, W) are those of membrane. The steps:
+
+    1. Each minimum of the smoothed map makes a region.
+    2. Neighbouring regions are joined if there is hardly any membrane on their boundary. A gap of a
+       few pixels joins no cells, because the mean along the whole boundary counts.
+    3. The pixels below ``threshold`` grow until one pixel separates two cells.
+
+    ``zoom`` is unused: the functions in ``SPLITTERS`` have the same arguments.
     """
     membrane = probabilities[0]
     levels = (LEVELS * gaussian_filter(membrane, 1)).astype(np.uint8)
@@ -193,19 +214,19 @@ def cells_between(
     cells = join_across_open_boundaries(regions, membrane)
     cells = np.where(membrane < threshold, cells, 0)
 
-    # The watershed need not see what lies inside a cell: that takes most of the time.
+    # For speed, the watershed runs only on pixels without an id and on their neighbours.
     growing = maximum_filter(cells == 0, 3)
     grown = watershed(membrane, cells, mask=growing, watershed_line=True)
     return np.where(growing, grown, cells).astype(np.int32)
 
 
 def join_across_open_boundaries(regions: np.ndarray, membrane: np.ndarray) -> np.ndarray:
-    """Return (H, W) ids from 1 on of ``regions``, joined where their boundary is no membrane."""
+    """Return (H, W) ids from 1 on of ``regions``, joined if their boundary is no membrane."""
     cells = np.ones_like(regions)
     if regions.max() <= 1:
         return cells
 
-    # A boundary runs beside the crest of a membrane as often as on it.
+    # The maximum, because a boundary often runs one pixel beside the middle of a membrane.
     crest = maximum_filter(membrane, 3)
     boundaries = graph.rag_boundary(regions, crest.astype(float))
     cells += graph.cut_threshold(regions, boundaries, OPEN_BOUNDARY)
@@ -220,9 +241,10 @@ SPLITTERS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
 
 
 def drop_small_components(labels: np.ndarray, share: float) -> np.ndarray:
-    """Return labels without components smaller than ``share`` of the largest; 1 keeps just one.
+    """Return labels without components smaller than ``share`` of the largest one.
 
-    Components are connected pixels of any class, in 2D or 3D; ``labels`` may also be a mask.
+    With ``share`` >= 1 only the largest is kept. Components are connected pixels of any class, in
+    2D or 3D; ``labels`` may also be a mask.
     """
     components = label(labels > 0)
     sizes = np.bincount(components.reshape(-1))

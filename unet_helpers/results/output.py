@@ -1,4 +1,4 @@
-"""Where results are written: paths with ``~``, nothing overwritten unasked, all files or none."""
+"""Writing of files: expand ``~``, overwrite only if asked to, write all files or none."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ..errors import SaveError
 
 
 def output_path(path: str | Path) -> Path:
-    """Return a path that a person typed, with ``~`` as their home."""
+    """Return a path with ``~`` replaced by the home folder."""
     return Path(path).expanduser()
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise SaveError where there is a file or folder of that name."""
+    """Raise SaveError if the path exists."""
     if path.exists():
         raise SaveError(f"{path} exists already: pass overwrite=True or another name.")
 
 
 @contextmanager
 def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a folder to write to, whose files move to ``folder`` when the block ends well.
+    """Yield a temporary folder; its files move to ``folder`` if the block ends without an error.
 
-    A manifest (.json) moves last, so that a folder that has it has all. Raises SaveError where
-    ``target`` exists and ``overwrite`` is False, before the block begins, and where the files
-    cannot be written.
+    A manifest (.json) moves last: if a folder has it, it has all files. Raises SaveError if
+    ``target`` exists and ``overwrite`` is False (before the block begins), or if the files cannot
+    be written.
     """
     if not overwrite:
         refuse_existing(target)
@@ -48,7 +48,7 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def manifest_last(folder: Path) -> list[Path]:
-    """Return the files in a folder by name, with manifests behind all others."""
+    """Return the files in a folder, sorted by name, with manifests after all others."""
     files = sorted(folder.iterdir())
     manifests = [file for file in files if file.suffix == ".json"]
     others = [file for file in files if file.suffix != ".json"]

@@ -1,4 +1,4 @@
-"""Pixels as a person sees them, and labels painted over them. Works on arrays and colours."""
+"""Images in 8 bits for display, and labels painted over them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from ..preprocessing.intensities import intensity_range
 # px: larger images are shrunk for display.
 LONGEST_SIDE = 1600
 
-# How many times taller than wide, or wider than tall, a pixel may be shown.
+# Largest ratio of height to width, or of width to height, at which a pixel is displayed.
 MAX_PROPORTION = 8.0
 
-# Share by which a pixel may differ from a square one and is still shown as one.
+# A pixel is displayed as a square if its height / width differs from 1 by less than this.
 SQUARE_TOLERANCE = 0.01
 
-# Opacity of the colours. A thin vessel's colour would be lost on a coloured image.
+# Opacity of the colours, 0 to 1. On a colour photograph, thin vessels are only visible if they are
+# nearly opaque.
 OPACITY = 0.35
 OPACITY_OF_VESSELS = 0.9
 
-# Of the values, those that are shown black and white.
+# Percentiles of the values that are displayed black and white.
 PERCENTILES = (0.5, 99.5)
 
 
 def slice_of(image: MedicalImage, values: np.ndarray, index: int | None = None) -> np.ndarray:
-    """Return a slice (H, W[, C]), by default the middle one, of an array of the image's shape.
+    """Return one displayed slice (H, W[, C]) of an array of the image's shape.
 
-    The slice is as displayed.
+    ``index`` counts the displayed slices from 0; by default it is the middle one.
     """
     stack = as_displayed(image, values)
     if index is None:
@@ -44,7 +45,7 @@ def slice_of(image: MedicalImage, values: np.ndarray, index: int | None = None) 
 
 
 def picture(image: MedicalImage, index: int | None = None) -> np.ndarray:
-    """Return (H, W, 3) uint8 of an image or one slice of it."""
+    """Return one displayed slice of an image as (H, W, 3) uint8."""
     pixels = to_8_bits(slice_of(image, image.pixels, index))
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
@@ -52,7 +53,7 @@ def picture(image: MedicalImage, index: int | None = None) -> np.ndarray:
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Return uint8 as it is; of other types the ``PERCENTILES`` from black to white."""
+    """Return uint8: uint8 unchanged, other types scaled so that ``PERCENTILES`` are 0 and 255."""
     if pixels.dtype == np.uint8:
         return pixels
 
@@ -63,7 +64,7 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def opacity_for(card: ModelCard) -> float:
-    """Return the opacity at which a network's classes are seen best."""
+    """Return the opacity, 0 to 1, at which a network's classes are seen best."""
     if card.measures == "tree":
         return OPACITY_OF_VESSELS
     return OPACITY
@@ -78,8 +79,9 @@ def paint(
 ) -> np.ndarray:
     """Return (h, w, 3) uint8: each class in its colour over a picture.
 
-    ``shown`` is (H, W, 3) uint8, ``labels`` (H, W) uint8; both are shrunk to ``LONGEST_SIDE``. With
-    ``objects``, the ids of (H, W), each of them is outlined in its full colour.
+    ``shown`` is (H, W, 3) uint8, ``labels`` (H, W) uint8; both are shrunk to ``LONGEST_SIDE``.
+    ``alpha`` is the opacity. With ``objects``, (H, W) ids, each object is outlined in its class's
+    full colour.
     """
     shown = shrink(shown, cv2.INTER_AREA)
     labels = shrink(labels, cv2.INTER_NEAREST_EXACT)
@@ -92,7 +94,7 @@ def paint(
 
     if objects is not None:
         edges = edges_of(shrink(objects, cv2.INTER_NEAREST_EXACT))
-        # What has an id but no label is outlined in white.
+        # Edge pixels that have an id but no label are white.
         palette = [(255, 255, 255), *(ImageColor.getrgb(color) for color in colors)]
         painted[edges] = np.array(palette, np.uint8)[labels[edges]]
     return painted
@@ -119,9 +121,9 @@ def shrink(values: np.ndarray, interpolation: int) -> np.ndarray:
 
 
 def proportion(image: MedicalImage) -> float:
-    """Return how many times taller than wide a displayed pixel is in the body, 8 at most.
+    """Return the physical height / width of a displayed pixel, from 1/8 to 8.
 
-    1 where the spacing is not known.
+    It is 1 if the spacing is not known.
     """
     spacing = to_stack(image).spacing
     if not spacing:
@@ -131,9 +133,9 @@ def proportion(image: MedicalImage) -> float:
 
 
 def png(pixels: np.ndarray, image: MedicalImage) -> bytes:
-    """Return the PNG file of a displayed slice (h, w, 3) uint8 of an image.
+    """Return a displayed slice (h, w, 3) uint8 of an image as the bytes of a PNG file.
 
-    It is enlarged along one side to be as tall and wide as in the body.
+    It is enlarged along one side, so that its proportions are the physical ones.
     """
     ratio = proportion(image)
     if abs(ratio - 1) > SQUARE_TOLERANCE:

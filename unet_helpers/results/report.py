@@ -1,4 +1,4 @@
-"""A result as one HTML file that needs nothing else: no server, no kernel, no network."""
+"""A result as one HTML file that works alone: without a server, a kernel or the internet."""
 
 from __future__ import annotations
 
@@ -38,23 +38,24 @@ SCRIPTS = ("mask.js", "files.js", "table.js", "page.js")
 MAX_BYTES_OF_IMAGE = 4_500_000
 MAX_BYTES_OF_VOLUME = 7_500_000
 
-# How many times smaller the image may be shown to keep the page small; the first that fits.
+# Factors by which the displayed image may be shrunk to keep the page small; the first that fits is
+# taken.
 SHRINKS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 # Steps of the slider from 0 to 1; the result's own threshold is one more.
 SLIDER_STEPS = 200
 
-# Rows of the table in the page; the whole of it is in the CSV file that ``save`` writes.
+# Most rows of the table in the page; the CSV file that ``save`` writes has all rows.
 MAX_ROWS = 2000
 
-# What tells an index that `report_index` wrote from another program's.
+# Text in every index that `report_index` writes: a file without it is another program's.
 INDEX_MARK = "unet_helpers report index"
 
 MAX_UINT16 = 65535
 
 
 def write_report(result: Segmentation, path: str | Path, overwrite: bool) -> Path:
-    """Write the page; SaveError where it exists and may not be replaced, or cannot be written."""
+    """Write the page; SaveError if it exists and may not be replaced, or cannot be written."""
     path = output_path(path)
     with made_aside(path, path.parent, overwrite) as aside:
         (aside / path.name).write_text(page_of(result), encoding="utf-8")
@@ -62,7 +63,7 @@ def write_report(result: Segmentation, path: str | Path, overwrite: bool) -> Pat
 
 
 def page_of(result: Segmentation) -> str:
-    """Return the HTML text that shows all of a result, with everything in it."""
+    """Return one HTML text that shows all of a result and needs no other file."""
     image = result.image
     card = result.card
     table = result.measure()
@@ -94,14 +95,14 @@ def page_of(result: Segmentation) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """Probabilities of the foreground as steps of the page's slider."""
+    """Probabilities of the foreground, quantised to the steps of the page's slider."""
 
     steps: np.ndarray  # (N,) float32, ascending: the thresholds of the slider
-    values: np.ndarray  # (Z, Y, X) uint8: the last step that a pixel reaches
+    values: np.ndarray  # (Z, Y, X) uint8: the index of the highest step that a pixel reaches
 
     @classmethod
     def of(cls, result: Segmentation) -> Levels:
-        """Compare in float32, as ``Segmentation.labels`` does: the mask of a step is exact."""
+        """Compare in float32, as ``Segmentation.labels`` does, so that masks are exact."""
         slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
         steps = np.unique(np.append(slider, result.threshold)).astype(np.float32)
 
@@ -114,14 +115,14 @@ class Levels:
 class ShownImage:
     """The image as the page shows it."""
 
-    packed: str  # its pixels (Z, y, x[, C]) uint8, deflated and in base64
+    packed: str  # its pixels (Z, y, x[, C]) uint8, zlib-compressed, in base64
     size: tuple[int, int]  # y, x in px
     channels: int
-    shrink: int  # how many times smaller it is than the image
+    shrink: int  # length of the image's sides / length of its own sides
 
 
 def mask_arrays(result: Segmentation, levels: Levels) -> dict[str, str]:
-    """Return probabilities, objects and (of several) classes as displayed, packed."""
+    """Return the packed arrays, as displayed: probabilities, objects and, if several, classes."""
     image = result.image
     arrays = {"levels": pack(levels.values)}
 
@@ -156,7 +157,7 @@ def image_that_fits(image: MedicalImage, bytes_taken: int) -> ShownImage:
 
 
 def facts_of_arrays(result: Segmentation, levels: Levels, shown: ShownImage) -> dict[str, Any]:
-    """Return what the page's JavaScript must know of its arrays."""
+    """Return what the page's JavaScript needs to know about its arrays."""
     image = result.image
     depth = len(levels.values)
     is_movie = image.axes.startswith("T")
@@ -178,16 +179,16 @@ def facts_of_arrays(result: Segmentation, levels: Levels, shown: ShownImage) -> 
 
 
 def three_steps(spacing: tuple[float, ...]) -> tuple[float, ...]:
-    """Return mm a step along slices, rows and columns; 1 for those that an image does not have."""
+    """Return mm per px along slices, rows and columns; 1 for axes that an image does not have."""
     steps = (1.0, 1.0, 1.0, *(float(step) for step in spacing))
     return steps[-3:]
 
 
 def own_order(result: Segmentation) -> dict[str, Any]:
-    """Return where each displayed pixel lies in the image's own order.
+    """Return how displayed pixels map to the image's own order.
 
-    'start' is the index of the first displayed pixel in the flat array, 'steps' how far it is from
-    there to the next slice, row and column; 0 along an axis of one.
+    'start' is the index of the first displayed pixel in the flattened array. 'steps' are the
+    differences in this index to the next slice, row and column; 0 along an axis of length 1.
     """
     labels = result.labels
     index = np.arange(labels.size, dtype=np.int64).reshape(labels.shape)
@@ -202,7 +203,7 @@ def own_order(result: Segmentation) -> dict[str, Any]:
 
 
 def facts_of_table(result: Segmentation, table: pd.DataFrame) -> dict[str, Any]:
-    """Return what the page's JavaScript must know of the objects and their classes."""
+    """Return what the page's JavaScript needs to know about the objects and their classes."""
     rows = table.round(4).head(MAX_ROWS).to_json(orient="values")
     return {
         "name": f"{result.image.name}_{result.card.name}",
@@ -231,13 +232,13 @@ def notes_on_page(shown: ShownImage, table: pd.DataFrame) -> list[str]:
 
 
 def pack(values: np.ndarray) -> str:
-    """Return an array's bytes, deflated and in base64."""
+    """Return an array's bytes, zlib-compressed, in base64."""
     packed = zlib.compress(np.ascontiguousarray(values).tobytes(), 9)
     return base64.b64encode(packed).decode()
 
 
 def digest(text: str) -> str:
-    """Return what a content security policy knows an inline script or style by."""
+    """Return the hash by which a content security policy allows an inline script or style."""
     sha256 = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(sha256).decode()}"
 
@@ -245,7 +246,7 @@ def digest(text: str) -> str:
 def report_index(folder: str | Path) -> Path:
     """Write ``index.html`` with a link to every report in a folder.
 
-    An index that was written before is replaced.
+    An earlier index is replaced.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A result on disk: for people (mask, overlay), programs (labels, CSV) and the record (JSON)."""
+"""Write a result to disk: mask and overlay, labels and CSV for programs, a manifest (JSON)."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 REPORT = ".html"
 
-# Endings of files for other programs, which ``save`` adds when asked.
+# Endings of optional files, which ``save`` adds if asked to.
 ENDINGS = (*EXPORTS, REPORT)
 
-# What every result has, behind its name.
+# Endings of the files of every result.
 OVERLAY = "_overlay.png"
 MEASUREMENTS = "_measurements.csv"
 MANIFEST = ".json"
-MASK = "_mask.png"  # of single images
+MASK = "_mask.png"  # for single images only
 
-# Endings that `write_like` may choose; some depend on the values of the answer.
+# Endings that `write_like` may choose. Which one depends on the input and on the values written.
 ENDINGS_LIKE_THE_INPUT = (".nii.gz", ".npy", ".png", ".ome.tif")
 
-# Larger ids than this do not fit into a 16-bit PNG.
+# The largest id that fits into a 16-bit PNG.
 MAX_UINT16 = 65535
 
 
@@ -51,9 +51,9 @@ def save(
 ) -> dict[str, Path]:
     """Write all files of a ``Segmentation`` to ``folder``, or none; returns their paths by kind.
 
-    They are made aside and then moved in. The manifest, to which ``record`` is added, comes last: a
-    folder that has it has all. Raises SaveError where the folder cannot be written, or (before
-    anything is computed) holds such a file and ``overwrite`` is False.
+    They are written to a temporary folder and then moved. The manifest, to which ``record`` is
+    added, moves last: if a folder has it, it has all files. Raises SaveError if the folder cannot
+    be written, or if it holds such a file and ``overwrite`` is False (before anything is computed).
     """
     folder = output_path(folder)
     name = f"{result.image.name}_{result.card.name}"
@@ -93,14 +93,14 @@ def save(
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Raise SaveError where an ending is none of ``ENDINGS``."""
+    """Raise SaveError if an ending is not in ``ENDINGS``."""
     for ending in formats:
         if ending not in ENDINGS:
             raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
 
 
 def refuse_earlier_result(folder: Path, name: str, formats: Sequence[str]) -> None:
-    """Raise SaveError where ``folder`` holds a file that ``save`` might write."""
+    """Raise SaveError if ``folder`` holds a file that ``save`` might write."""
     endings = {OVERLAY, MEASUREMENTS, MANIFEST, MASK, *formats}
     endings.update(export.beside for export in EXPORTS.values() if export.beside)
     for ending in ENDINGS_LIKE_THE_INPUT:
@@ -114,7 +114,7 @@ def refuse_earlier_result(folder: Path, name: str, formats: Sequence[str]) -> No
 
 
 def write_palette_mask(result: Segmentation, path: Path) -> None:
-    """Write the labels as a palette PNG: class ids for a program, colours for the eye."""
+    """Write the labels as a palette PNG: pixels are class ids, shown in the classes' colours."""
     palette: list[int] = []
     for colour in ("#000000", *result.card.colors):
         palette.extend(ImageColor.getrgb(colour))
@@ -125,7 +125,7 @@ def write_palette_mask(result: Segmentation, path: Path) -> None:
 
 
 def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
-    """Return all that is needed to know how this answer came about, and to get it again."""
+    """Return what was found, from which input and with which settings, to reproduce the answer."""
     image = result.image
 
     pixels_per_class = {}
@@ -153,7 +153,7 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
 
 
 def sha256_of_input(image: MedicalImage) -> str:
-    """Return the SHA-256 of the file that was read, or of the pixels where there is none."""
+    """Return the SHA-256 of the file that was read, or of the pixels if there is no file."""
     if image.path is not None and image.path.is_file():
         content = image.path.read_bytes()
     else:
@@ -162,7 +162,7 @@ def sha256_of_input(image: MedicalImage) -> str:
 
 
 def settings(result: Segmentation) -> dict[str, Any]:
-    """Return what a manifest says before the answer is known."""
+    """Return the part of a manifest that does not depend on the answer."""
     image = result.image
     card = result.card
 
@@ -189,11 +189,14 @@ def settings(result: Segmentation) -> dict[str, Any]:
 
 
 def write_like(image: MedicalImage, values: np.ndarray, stem: Path) -> Path:
-    """Write ``values`` in the format that suits the input, to ``stem`` + ending; returns the path.
+    """Write ``values`` in the format that suits the input, to ``stem`` + ending; return the path.
 
-    ``values`` have the image's spatial shape and are uint8, int32 or float32. NIfTI gives .nii.gz
-    with the same affine, codes and units; a DICOM series too, since its slices lie in space. Arrays
-    give .npy; stacks, and images whose spacing is known, OME-TIFF; others PNG.
+    ``values`` have the image's spatial shape and are uint8, int32 or float32.
+
+    - NIfTI files and DICOM series, which have an affine: .nii.gz with the same affine;
+    - arrays: .npy;
+    - stacks, images with a spacing, float32 values and ids above 65535: .ome.tif;
+    - others: .png.
     """
     if image.lies_in_space:
         return write_nifti(image, values, stem.with_name(f"{stem.name}.nii.gz"))

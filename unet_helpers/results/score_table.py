@@ -1,4 +1,4 @@
-"""A result against the truth that a person has drawn: each of ``METRICS``, class by class."""
+"""Compare a result with the truth drawn by a person: each of ``METRICS``, class by class."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def score_table(result: Segmentation, truth: np.ndarray) -> pd.DataFrame:
     result : Segmentation
         The answer of a network.
     truth : numpy.ndarray
-        Of the image's spatial shape and order. Of a card with several classes it holds their ids,
-        0 background; of any other (and of nuclei, whose classes only serve to tell objects apart)
-        whatever is not 0 counts.
+        Of the image's spatial shape and axis order. If the card has several classes: their ids, 0
+        for background. For other cards, and for nuclei, whose classes only serve to separate
+        objects: values above 0 are the structure.
 
     Returns
     -------
     pandas.DataFrame
-        One row a class, and one for all classes together where there are several. Distances are in
-        mm where the image's spacing is known, else in px.
+        One row for each class, and one for all classes together if there are several. Distances are
+        in mm if the image's spacing is known, else in px.
 
     Raises
     ------
@@ -67,11 +67,11 @@ def score_table(result: Segmentation, truth: np.ndarray) -> pd.DataFrame:
 def masks_by_name(
     result: Segmentation, truth: np.ndarray, labels: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the masks (truth, answer) that are compared, by the name of their row."""
+    """Return the pairs of masks (truth, answer) to compare, by the name of their row."""
     card = result.card
     together = (truth > 0, labels > 0)
 
-    # The classes of nuclei, interior and border, are no structures of their own.
+    # The classes of nuclei, interior and border, are parts of one structure.
     has_classes = len(card.classes) > 1 and card.instance_method != "interiors"
     if not has_classes:
         return {card.title: together}

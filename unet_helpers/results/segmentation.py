@@ -1,4 +1,4 @@
-"""What comes back: a ``Segmentation`` that can be looked at, measured and saved."""
+"""``Segmentation``: the result of ``segment``, to be displayed, measured and saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def foreground_of(probabilities: np.ndarray) -> np.ndarray:
-    """Return (*spatial): the probability of any class but background, of (K, *spatial)."""
+    """Return (*spatial), the probability of any class but background, from (K, *spatial)."""
     if len(probabilities) == 1:
         return probabilities[0]
     return 1 - probabilities[0]
@@ -33,28 +33,29 @@ class Segmentation:
     Parameters
     ----------
     image : MedicalImage
-        What was segmented.
+        The image that was segmented.
     card : ModelCard
-        What is known of the network.
+        The card of the network.
     probabilities : numpy.ndarray
         float32, (K, *spatial), in the order of the image's own axes. K = 1: the probability of the
         structure. K > 1: background and the card's classes, which sum to 1.
     threshold : float
-        Foreground is where its probability reaches this, 0 to 1.
+        Pixels whose probability of foreground reaches this, 0 to 1, are foreground.
     zoom : float
-        Working px per image px, as the network saw it.
+        Working px per image px, at which the network saw the image.
     flips : int
-        Answers averaged: test-time augmentation with turned and mirrored copies.
+        Number of turned and mirrored copies averaged (test-time augmentation).
     weights_sha256 : str
-        SHA-256 of the weights' file; empty where there is none.
+        SHA-256 of the weights' file; empty if there is no file.
     warnings : tuple of str
-        Doubts about the image, from before the network ran.
+        Doubts about the image or the answer.
     spread : numpy.ndarray or None
-        (*spatial) standard deviation over the answers averaged; None of a single one.
+        (*spatial) standard deviation over the copies averaged; None if there is only one, or if the
+        image is too large.
     places : dict
-        Of localised structures: name, and the voxel (z, y, x) of the middle as displayed.
+        For localised structures: the voxel (z, y, x) of the middle as displayed, by name.
     measured : View or None
-        What was measured of the image on the way, handed on so that it is not measured again.
+        Measurements of the image that were already made, so that they are not made again.
 
     Examples
     --------
@@ -78,7 +79,7 @@ class Segmentation:
 
     @cached_property
     def view(self) -> View:
-        """What is measured of the image, such as its field of view, each at most once."""
+        """Measurements of the image, such as its field of view, each made at most once."""
         if self.measured is not None and self.measured.image.pixels is self.image.pixels:
             return self.measured
         return View(self.image)
@@ -100,7 +101,7 @@ class Segmentation:
     def labels(self) -> np.ndarray:
         """Class of each pixel: uint8, (*spatial); 0 is background, then the card's classes.
 
-        Regions smaller than the card allows are dropped.
+        Components smaller than the card's share of the largest one are dropped.
 
         Examples
         --------
@@ -111,7 +112,7 @@ class Segmentation:
         """
         labels = np.zeros(self.probabilities.shape[1:], np.uint8)
 
-        # Row by row (or slice by slice), so that huge images need no huge copies.
+        # Along the first axis (rows of 2D images, slices or frames of others), to save memory.
         for i in range(len(labels)):
             answer = self.probabilities[:, i]
             classes: int | np.ndarray = 1
@@ -123,6 +124,7 @@ class Segmentation:
         if share:
             from .objects import drop_small_components
 
+            # Views: the small components are dropped from ``labels`` in place.
             volumes = labels if self.image.axes.startswith("T") else [labels]
             for volume in volumes:
                 volume[:] = drop_small_components(volume, share)
@@ -145,9 +147,9 @@ class Segmentation:
 
     @cached_property
     def expected_dice(self) -> tuple[float, float, float] | None:
-        """The Dice that such an answer usually has, and an interval that holds nine in ten.
+        """The expected Dice of this answer, and an interval that holds the Dice in 9 of 10 cases.
 
-        None where nothing was found, or where too little is known of the network.
+        None if nothing was found, or if too little is known about the network.
 
         Examples
         --------
@@ -162,12 +164,12 @@ class Segmentation:
         return expected_dice(self.view, self.card, self.foreground, self.labels > 0)
 
     def explain(self) -> str:
-        """Say why the answer is empty, full or unusual, and what to try.
+        """Return why the answer is empty, full or unusual, and what to try.
 
         Returns
         -------
         str
-            One or more sentences; '' where the answer is none of these.
+            One or more sentences; '' if the answer is not unusual.
 
         Examples
         --------
@@ -181,12 +183,12 @@ class Segmentation:
         return explain(self)
 
     def busiest_slice(self) -> int:
-        """Find the slice with most of the structure.
+        """Return the index of the slice with most of the structure.
 
         Returns
         -------
         int
-            Its index as displayed, from 0; the middle one where nothing was found.
+            The index as displayed, from 0; that of the middle slice if nothing was found.
 
         Examples
         --------
@@ -203,7 +205,7 @@ class Segmentation:
     def overlay(
         self, index: int | None = None, alpha: float | None = None, contours: bool = True
     ) -> np.ndarray:
-        """Paint each class in its colour over a slice, every object outlined in full colour.
+        """Paint each class in its colour over a slice, and outline every object in full colour.
 
         Parameters
         ----------
@@ -240,13 +242,13 @@ class Segmentation:
         return paint(picture(self.image, index), labels, self.card.colors, objects, alpha)
 
     def measure(self) -> pd.DataFrame:
-        """Measure each object: its size and shape, where it lies and how bright the image is there.
+        """Measure each object: its size, shape, position, and the intensity of the image there.
 
         Returns
         -------
         pandas.DataFrame
-            One row per object, in px, and in µm or mm where the spacing is known. In 2D for single
-            images, movies and cards whose objects are slices, else in 3D.
+            One row per object, in px, and in µm or mm if the spacing is known. Measured in 2D for
+            single images, movies of single images and cards whose objects are slices, else in 3D.
 
         Examples
         --------
@@ -260,13 +262,13 @@ class Segmentation:
         return measure(self)
 
     def summary(self) -> dict[str, tuple[float, str]]:
-        """Give the answer in a few named numbers.
+        """Return the result in a few named numbers.
 
         Returns
         -------
         dict
-            Name, and (value, unit): the number of objects and their sizes, or the length and width
-            of vessels, and the Dice to be expected where that is known.
+            (value, unit) by name: the number of objects and their sizes, or the length and width of
+            vessels, and the expected Dice if that is known.
 
         Examples
         --------
@@ -280,15 +282,16 @@ class Segmentation:
         return summary(self)
 
     def export(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the result for another program, by the path's ending.
+        """Write the result for another program, in the format of the path's ending.
 
         Parameters
         ----------
         path : str or pathlib.Path
             Ends in .geojson (QuPath), .roi.zip (ImageJ), .seg.nrrd (3D Slicer), .nii.gz (ITK-SNAP
-            and others), .dcm (a DICOM segmentation of DICOM slices) or .csv; ``~`` is the home.
+            and others), .dcm (a DICOM segmentation of DICOM slices) or .csv; ``~`` is the home
+            folder.
         overwrite : bool
-            Whether a file of that name may be replaced.
+            Whether an existing file may be replaced.
 
         Returns
         -------
@@ -298,8 +301,8 @@ class Segmentation:
         Raises
         ------
         SaveError
-            Another ending, a file that exists where ``overwrite`` is False (before anything is
-            computed), or one that cannot be written.
+            The ending is another one, the file exists and ``overwrite`` is False (before anything
+            is computed), or the file cannot be written.
 
         Examples
         --------
@@ -315,14 +318,14 @@ class Segmentation:
         return export(self, path, overwrite)
 
     def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write one HTML file that shows all of this result, offline, with a live threshold.
+        """Write one HTML file that shows this result offline, with a slider for the threshold.
 
         Parameters
         ----------
         path : str or pathlib.Path
-            The file; ``~`` is the home.
+            The file; ``~`` is the home folder.
         overwrite : bool
-            Whether a file of that name may be replaced.
+            Whether an existing file may be replaced.
 
         Returns
         -------
@@ -332,8 +335,8 @@ class Segmentation:
         Raises
         ------
         SaveError
-            The file exists and ``overwrite`` is False (before anything is computed), or cannot be
-            written.
+            The file exists and ``overwrite`` is False (before anything is computed), or it cannot
+            be written.
 
         Examples
         --------
@@ -356,23 +359,23 @@ class Segmentation:
         Parameters
         ----------
         folder : str or pathlib.Path
-            Made where it is not there; ``~`` is the home.
+            It is made if it does not exist; ``~`` is the home folder.
         formats : tuple of str
-            Endings of further files for other programs, as in `export`, and '.html' for the report.
+            Endings of additional files for other programs, as in `export`; '.html' for the report.
         overwrite : bool
             Whether files of an earlier result of this image and network may be replaced.
 
         Returns
         -------
         dict
-            The paths by kind: 'labels', 'objects', 'overlay', 'measurements', 'manifest', for
-            single images 'mask', and each of ``formats``.
+            The paths by kind: 'labels', 'objects', 'overlay', 'measurements' and 'manifest'; 'mask'
+            for 2D images; and each of ``formats``.
 
         Raises
         ------
         SaveError
-            An unknown format, a file that would be replaced where ``overwrite`` is False (before
-            anything is computed), or a folder that cannot be written: nothing is written then.
+            A format is unknown, a file exists and ``overwrite`` is False (both before anything is
+            computed), or the folder cannot be written. Nothing is written then.
 
         Examples
         --------

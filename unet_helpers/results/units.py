@@ -1,4 +1,4 @@
-"""Physical sizes of pixels and voxels, and the unit in which people give them."""
+"""Physical sizes of pixels and voxels, and the unit in which they are given."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from ..images.image import MedicalImage
 from ..images.stack import to_stack
 
-# mm a step: where all steps are smaller, sizes are given in µm, and in mm elsewhere.
+# mm per px. If both sides of a displayed pixel are smaller, sizes are given in µm, else in mm.
 MICROSCOPIC = 0.01
 
 
 @dataclass(frozen=True)
 class PixelSize:
-    """How large a displayed pixel, or a voxel, is in the body or under the microscope."""
+    """The physical size of a displayed pixel or of a voxel."""
 
     size: float  # mm² of a pixel, mm³ of a voxel
-    unit: str  # of lengths: 'µm' or 'mm'; 'px' where nothing is known
-    per_mm: int  # how many of that unit 1 mm has
+    unit: str  # of lengths: 'µm' or 'mm'; 'px' if the spacing is not known
+    per_mm: int  # how many of this unit make 1 mm
 
 
 def pixel_size(image: MedicalImage, dimensions: int) -> PixelSize | None:

@@ -1,4 +1,4 @@
-"""Batches: windows of the examples with varied intensities, on the CPU or a GPU."""
+"""Makes batches: windows of the examples with varied intensities, on the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from .recipes import Recipe
 from .rng import StepRng
 from .windows import ExamplePool
 
-# What haematoxylin, eosin and DAB (rows) absorb of red, green and blue (Ruifrok and Johnston 2001).
+# Optical densities of haematoxylin, eosin and DAB (rows) for red, green and blue (columns), from
+# Ruifrok and Johnston 2001.
 DYES = (
     (0.65, 0.70, 0.29),
     (0.07, 0.99, 0.11),
     (0.27, 0.57, 0.78),
 )
 
-# Share of the light that passes a pixel of 0: no stain is entirely black.
+# Share of the light that passes a pixel of value 0, because no stain is entirely black.
 LEAST_LIGHT = 0.15
 
-# Knots a side of fields that vary slowly, of bias and of haze.
+# Knots per side of the smooth fields of bias and of haze.
 FIELD_KNOTS = 4
 
-# How often colour images lose their colour.
+# Share of colour images that become grey.
 GREYED = 0.1
 
-# Images that share one resolution and one width of blur: shapes cannot differ within a tensor.
+# Number of groups into which a batch is split. The images of a group have the same resolution and
+# width of blur, because shapes cannot differ within a tensor.
 CAMERAS = 8
 
 
@@ -53,7 +55,7 @@ def batch_of(pool: ExamplePool, rng: StepRng, recipe: Recipe) -> tuple[torch.Ten
 
 
 def vary_neighbours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
-    """Swap or hide the neighbours of some slices of a volume, (N, C, H, W)."""
+    """Swap or hide the neighbouring slices (channels) of some slices, (N, C, H, W)."""
     per_image = (len(images), 1, 1, 1)
     middle = images[:, [images.shape[1] // 2]]
 
@@ -64,10 +66,10 @@ def vary_neighbours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch
 def swap_sides(
     images: torch.Tensor, targets: torch.Tensor, left_right: torch.Tensor, chosen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show the ``chosen`` of (N, C, H, W) and (N, H, W) as of a mirrored body.
+    """Swap left and right of the body in the ``chosen`` of (N, C, H, W) and (N, H, W).
 
-    Where the columns run from left to right (``left_right`` is 2) these are mirrored; where the
-    slices do (0), their order is reversed.
+    If the columns run from left to right (``left_right`` is 2) they are mirrored; if the slices do
+    (0), the order of the channels is reversed.
     """
     mirror_columns = (chosen & (left_right == 2))[:, None, None]
     reverse_slices = (chosen & (left_right == 0))[:, None, None]
@@ -79,7 +81,7 @@ def swap_sides(
 
 
 def vary_intensities(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
-    """Vary dyes, colours, light, contrast and camera of (N, C, H, W), each image on its own."""
+    """Vary dyes, colours, light, contrast and camera of (N, C, H, W), separately per image."""
     count = len(images)
     size = images.shape[2:]
     per_image = (count, 1, 1, 1)
@@ -124,7 +126,7 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tens
     added = 0.2 * recipe.stain * rng.normal(count, 3, 1, 1)
     amounts = amounts * gain + added
 
-    # The dyes of no two laboratories have the same hue.
+    # Hues of dyes differ between laboratories.
     dyes = dyes + 0.15 * recipe.stain * rng.normal(count, 3, 3)
 
     light = (-torch.einsum("ndhw,ndc->nchw", amounts, dyes)).exp()
@@ -132,7 +134,7 @@ def vary_stain(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tens
 
 
 def vary_colours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
-    """Vary saturation and hue; one image in ten loses its colour."""
+    """Vary saturation and hue; a share GREYED of the images becomes grey."""
     count = len(images)
     per_image = (count, 1, 1, 1)
     grey = rgb_to_grayscale(images)
@@ -141,7 +143,7 @@ def vary_colours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Te
     saturation = saturation * ~rng.coin(GREYED, *per_image)
     chroma = (images - grey) * saturation
 
-    # Hue is turned around the axis of the greys, by the exponential of a skew-symmetric matrix.
+    # Hue is rotated around the axis of greys, by the exponential of a skew-symmetric matrix.
     angle = rng.uniform(-1, 1, count) * recipe.colour / 5 * 2 * math.pi
     generator = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device)
     around_grey = generator / math.sqrt(3)
@@ -150,7 +152,7 @@ def vary_colours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Te
 
 
 def vary_camera(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
-    """Show images as from cameras of fewer pixels, with their noise, blurred or sharpened."""
+    """Simulate cameras of lower resolution, with noise, blurred or sharpened."""
     groups = [vary_camera_of_group(group, recipe, rng) for group in images.chunk(CAMERAS)]
     return torch.cat(groups)
 
@@ -167,14 +169,14 @@ def vary_camera_of_group(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> 
         fewer = [round(length * share) for length in full_size]
         images = functional.interpolate(images, fewer, mode="bilinear", antialias=True)
 
-    # Noise is that of the camera's own pixels, be they few or many.
+    # Noise is added at the camera's resolution.
     noise = rng.normal(*images.shape)
     strength = rng.normal(*per_image).abs() * recipe.noise
     images = images + noise * strength
     if share < 1:
         images = functional.interpolate(images, full_size, mode="bilinear", antialias=True)
 
-    # Above 0 it is blurred, below 0 sharpened.
+    # Amounts above 0 blur, below 0 sharpen.
     amount = rng.uniform(-1, 1, *per_image) * rng.coin(recipe.focus, *per_image)
     if recipe.focus:
         blurred = gaussian_blur(images, [11, 11], [rng.number(0.5, 2.0)])
@@ -183,10 +185,10 @@ def vary_camera_of_group(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> 
 
 
 def hide_boxes(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
-    """Hide a small box of some of the images behind an even grey."""
+    """Cover a small box in some of the images with one grey value."""
     count, _, height, width = images.shape
 
-    # As shares of the image; a box of no size hides nothing.
+    # As shares of the image's sides; a box of size 0 covers nothing.
     sides = rng.uniform(0.05, 0.2, count, 2) * rng.coin(recipe.erase, count, 1)
     centres = rng.uniform(0, 1, count, 2)
 

@@ -1,8 +1,8 @@
-"""CarveMix: the structure of one image is set into another one, with its label.
+"""CarveMix: copies the structure of one image into another, with its label.
 
-After Zhang et al. 2021, MICCAI, arXiv:2108.06883; but never less than the whole structure is set
-in, only where both images show tissue, feathered, and as bright against its new surroundings as it
-was against its old ones.
+After Zhang et al. 2021, MICCAI, arXiv:2108.06883, with these differences: always the whole
+structure is copied, only where both images show tissue, with a soft border, and as bright relative
+to its new surroundings as to its old ones.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import torch
 from .examples import IGNORED
 from .rng import StepRng
 
-# Intensity above which there is tissue: neither air nor the blank beyond an image.
+# Pixels above this intensity are tissue, neither air nor the blank outside an image.
 TISSUE = 0.05
 
-# px from the structure: the ring of surroundings in which brightness is measured.
+# px from the structure: inner and outer limit of the ring in which the surroundings' brightness is
+# measured.
 RING = (2, 12)
 
-# Fewer pixels of structure, or of its surroundings, are not carved.
+# px: nothing is copied if the structure, or the ring around it, is smaller.
 LEAST_STRUCTURE = 30
 LEAST_RING = 50
 
-# px over which the border of what is set in fades.
+# px: width of the soft border of the copied region.
 FEATHER = 3
 
 
 def carve_some(
     images: torch.Tensor, targets: torch.Tensor, chance: float, rng: StepRng
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Set the structure of the image before it in the batch into some images, with a ``chance``."""
+    """Copy into each image, with a ``chance``, the structure of the one before it in the batch."""
     all_images = images.cpu()
     all_targets = targets.cpu()
 
@@ -53,10 +54,10 @@ def carve_mix(
     other_target: torch.Tensor,
     share: float = 0.5,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Set the structure of ``other`` (C, H, W) into ``image``, with its label (H, W).
+    """Copy the structure of ``other`` (C, H, W) into ``image``, with its label (H, W).
 
-    A ``share`` of the structure's own depth comes along as a margin. Where there is too little to
-    carve, ``image`` and ``target`` come back as they are.
+    A margin around it is copied, too: 1 px + ``share`` * the structure's largest distance from its
+    border. If structure or ring are too small, ``image`` and ``target`` are returned unchanged.
     """
     is_structure = (other_target > 0) & (other_target != IGNORED)
     structure = is_structure.to(torch.uint8).numpy()

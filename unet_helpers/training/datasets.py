@@ -1,6 +1,6 @@
 """Cases of a data set: images with their truth, read from a folder, each in one of three parts.
 
-Parts are split by patient, child, eye, field or block of slices, never by slice.
+The parts are split by patient, child, eye, field or block of slices, never by single slices.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ class Case:
     # The file's or the patient's name.
     name: str
     part: Part
-    # The data set, camera or stain: scores are given by kind, and kinds are drawn by their shares.
+    # The data set, camera or stain: scores are given per kind, and kinds are drawn by their shares.
     kind: str
     image: MedicalImage
-    # Class ids, or for nuclei instance ids, of the image's spatial shape and order.
+    # Class ids, or instance ids for nuclei, of the image's spatial shape and axis order.
     truth: np.ndarray
-    # The person or field that the case belongs to, where a group has several cases.
+    # The person or field of the case; empty if no other case has the same one.
     group: str = ""
 
     @property
     def group_or_name(self) -> str:
-        """The group of the case; a case without a group is one by itself."""
+        """The group of the case; its name if it has no group."""
         return self.group or self.name
 
 
 @dataclass(frozen=True, eq=False)
 class ImageWithMask:
-    """An image of a folder and the mask of the same name in another one."""
+    """An image and its mask, two files of the same name in two folders."""
 
     # The name of both files, without their endings.
     name: str
@@ -68,7 +68,7 @@ def read_pairs(images: Path, masks: Path) -> Iterator[ImageWithMask]:
 
 
 def part_by_number(number: int) -> Part:
-    """Put each ninth patient, child or image into the validation part, each tenth into the test."""
+    """Return the part by the last digit: 9 is validation, 0 is test, others are training."""
     last_digit = number % 10
     if last_digit == 9:
         return "validation"
@@ -78,7 +78,7 @@ def part_by_number(number: int) -> Part:
 
 
 def first_number(name: str) -> int:
-    """Return the first whole number in a file's name; TrainingError where there is none."""
+    """Return the first whole number in a file's name; TrainingError if there is none."""
     digits = re.search(r"\d+", name)
     if digits is None:
         raise TrainingError(

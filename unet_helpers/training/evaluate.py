@@ -36,8 +36,9 @@ def evaluate(
 ) -> pd.DataFrame:
     """Segment the cases of one ``part`` of a data set, and score each.
 
-    Returns a table: name, kind, group and the task's metrics of a case. ``part`` may be 'all'.
-    ``task`` evaluates on another card's data, without the kinds that ``card`` has learnt from.
+    Returns a table with a row per case: name, kind, group and the task's metrics. ``part`` may be
+    'all'. With ``task``, the data are those of another card, without the kinds in the training data
+    of ``card``.
     ``options`` are those of ``segment``.
     """
     import pandas as pd
@@ -58,7 +59,7 @@ def evaluate(
 
 
 def cases_to_score(card: str, folder: Path, part: str, data_of: str) -> Iterator[Case]:
-    """Read the cases of the part; of another card's data only what was never learnt from."""
+    """Read the cases of the part; of another card's data only kinds not used in training."""
     kinds_learnt: set[str] = set()
     if data_of != card:
         kinds_learnt = set(TASKS[card].recipe.shares)
@@ -71,8 +72,8 @@ def cases_to_score(card: str, folder: Path, part: str, data_of: str) -> Iterator
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Summarise scores of cases: mean, median, minimum, and the mean's 95 % interval.
 
-    Over all cases, and where there are several kinds for each kind. Rows are (kind, statistic),
-    columns metrics.
+    This is done for all cases together and, if there are several kinds, for each kind. Rows are
+    (kind, statistic), columns are metrics.
     """
     import pandas as pd
 
@@ -84,7 +85,7 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def heading(kind: str, rows: pd.DataFrame) -> str:
-    """Name a kind with its number of cases, and of groups where these are fewer."""
+    """Return a kind with its number of cases, and of groups if there are fewer."""
     groups = rows.group.nunique()
     if groups < len(rows):
         return f"{kind} ({len(rows)}, groups: {groups})"
@@ -92,10 +93,10 @@ def heading(kind: str, rows: pd.DataFrame) -> str:
 
 
 def statistics_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean, median and minimum of each metric; 'from' and 'to' where there are several groups.
+    """Return mean, median and minimum of each metric; 'from' and 'to' if there are several groups.
 
-    The interval is that of a bootstrap in which groups are drawn whole: cases of one person or
-    field are alike.
+    These are the ends of a bootstrap interval of the mean. Whole groups are drawn, because cases of
+    one person or field are similar.
     """
     from scipy.stats import bootstrap
 
@@ -118,7 +119,7 @@ def statistics_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_of_groups(totals: np.ndarray, sizes: np.ndarray, axis: int) -> np.ndarray:
-    """Return the mean over all cases of the groups drawn."""
+    """Return the mean over all cases of the groups that were drawn."""
     return totals.sum(axis) / sizes.sum(axis)
 
 
@@ -128,22 +129,22 @@ class Section:
 
     card: str
     task: Task
-    # One of the two is set when the card was evaluated.
+    # One of these two is set after the card was evaluated.
     scores: pd.DataFrame | None = None
     error: str = ""
 
     @property
     def is_own(self) -> bool:
-        """Tell whether it is the data set that the card learnt from."""
+        """Return whether the card was trained on this data set."""
         return self.card == self.task.card
 
     @property
     def part(self) -> str:
-        """The part that is evaluated: of data never seen all of it."""
+        """The part that is evaluated: all of a data set that the card was not trained on."""
         return "test" if self.is_own else "all"
 
     def measure(self, folder: Path) -> None:
-        """Evaluate the card on the task's data set in ``folder``; what is missing is an error."""
+        """Evaluate the card on the task's data set in ``folder``; set ``scores`` or ``error``."""
         data = folder / self.task.card
         try:
             self.scores = summary(evaluate(self.card, data, self.part, task=self.task.card))
@@ -155,8 +156,8 @@ class Section:
 def write_accuracy_page(folder: Path, file: Path) -> None:
     """Write a page in Markdown about all cards.
 
-    Each is evaluated on the test part of its data set in ``folder``, and on all of those that it
-    has never seen.
+    Each is evaluated on the test part of its own data set in ``folder``, and on all of the data
+    sets that it has never seen.
     """
     from jinja2 import Template
 

@@ -1,4 +1,4 @@
-"""Examples: what a network learns from, slices prepared just as inference prepares them.
+"""Training examples: slices with their truth, prepared exactly as for inference.
 
 A task makes examples from a case, either of a single image (``single_example``) or of each slice of
 an image or volume (``slice_examples``).
@@ -18,23 +18,23 @@ from ..preprocessing.resample import resize_labels
 from ..preprocessing.slices import Prepared
 from .datasets import Case
 
-# A true label that no loss and no score counts.
+# Label of pixels that neither the loss nor a score counts.
 IGNORED = 255
 
-# Of the slices of a volume that do not show the structure, every third is an example.
+# Every third of the slices without the structure is an example.
 EMPTY_SLICE_STEP = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One slice at working scale, as the network reads it, with the answer it is to give."""
+    """One slice at working scale, as the network reads it, with its true labels."""
 
     # (C, h, w) float16, about 0 to 1.
     pixels: np.ndarray
-    # (h, w) uint8 class ids; IGNORED where nothing is known.
+    # (h, w) uint8 class ids; IGNORED where the truth is not known.
     target: np.ndarray
-    # Which axis of ``pixels`` runs from left to right through the body: 2, the columns, or 0, the
-    # channels, where a volume was sliced from left to right.
+    # The axis of ``pixels`` that runs from left to right in the body: 2, the columns; or 0, the
+    # channels, if the volume was sliced from left to right.
     left_right: int = 2
     # The camera, stain or animal.
     kind: str = ""
@@ -52,7 +52,7 @@ def single_example(
     """Make the example of a single image (H, W[, 3]), prepared at the working ``shape`` (h, w)."""
     prepared = prepare(pixels[None], card.preprocessing, shape)[0]
 
-    # Only the field of view is prepared where the card has one, and it may be smaller.
+    # If the card has a field of view, only this is prepared, and it may be smaller.
     prepared_shape = shape
     if prepared.inside is not None:
         prepared_shape = prepared.inside.shape
@@ -62,7 +62,7 @@ def single_example(
 
 
 def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make an example of each slice with the structure, and of every third of the others."""
+    """Make an example of each slice with the structure, and of every third other slice."""
     stack = to_stack(case.image).pixels
     truth = as_displayed(case.image, case.truth)
 
@@ -76,7 +76,7 @@ def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
         shape = training_shape(card.preprocessing, masks.shape[1:])
         prepared = prepare(slices, card.preprocessing, shape)
 
-        # Along axis 2 the slices follow one another from left to right.
+        # Slices along axis 2 (X) are ordered from left to right.
         left_right = 0 if axis == 2 else 2
 
         for index, mask in enumerate(masks):
@@ -86,7 +86,7 @@ def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
 
 
 def training_shape(preprocessing: Preprocessing, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the working (h, w) of a slice of ``shape``: the card's square, or as it is stored."""
+    """Return the working (h, w) of a slice of ``shape``: the card's square, or unchanged."""
     if preprocessing.scale == "square":
         return preprocessing.size, preprocessing.size
     height, width = shape
@@ -96,7 +96,7 @@ def training_shape(preprocessing: Preprocessing, shape: tuple[int, ...]) -> tupl
 def as_example(
     card: ModelCard, prepared: Prepared, target: np.ndarray, left_right: int = 2
 ) -> Example:
-    """Read a whole prepared slice as the network does; outside the field of view it is ignored."""
+    """Make the example of a prepared slice; outside the field of view its target is IGNORED."""
     pixels = prepared.tile(slice(None), slice(None), card.in_channels)
 
     if prepared.inside is not None:

@@ -1,4 +1,4 @@
-"""``fine_tune``: teach a network your own structure, from a few images, in minutes on a CPU."""
+"""``fine_tune`` trains a network on your own structure: a few images, minutes on a CPU."""
 
 from __future__ import annotations
 
@@ -33,23 +33,24 @@ from .tasks import TASKS
 if TYPE_CHECKING:
     import pandas as pd
 
-# Where no number of steps is given, it learns in rounds of so many steps, and so many at most.
+# Without a given number of steps, training runs in rounds of STEPS_PER_ROUND steps, MAX_ROUNDS at
+# most.
 STEPS_PER_ROUND = 60
 MAX_ROUNDS = 5
 
-# Points of the learning curve in each round.
+# Number of points of the learning curve in each round.
 CHECKS_PER_ROUND = 8
 
-# A Dice that rises by less in the last quarter of a round has settled.
+# The Dice has settled if it rises by no more than this in the last quarter of a round.
 SETTLED_RISE = 0.02
 
-# A Dice below this on the images it learnt from means that something is wrong.
+# A Dice below this on the training images means that something is wrong.
 POOR_DICE = 0.5
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When fine-tuning ends; without either it ends when its Dice has settled."""
+    """When fine-tuning ends; if both are None it ends when the Dice has settled."""
 
     steps: int | None
     minutes: float | None
@@ -69,42 +70,42 @@ def fine_tune(
     save_to: str | Path | None = None,
     seed: int = 0,
 ) -> UNet:
-    """Teach a network your own structure, from a few images with masks.
+    """Train a network on your own structure, from a few images with masks.
 
-    It learns in rounds until its Dice on ``images`` settles, or ``minutes`` are over; or for so
-    many ``steps``. Where its Dice has not settled by then, a UserWarning says so. Keep some images
-    with masks aside to test the network: it is scored here on those that it learns from.
+    Training runs in rounds until the Dice on ``images`` settles or ``minutes`` are over, or for
+    exactly ``steps``. If the Dice has not settled by then, there is a UserWarning. Keep some images
+    with masks aside to test the network, because it is scored here on its training images.
 
     Parameters
     ----------
     start : str, pathlib.Path, ModelCard or UNet
         The network to start from: a card or its name, a file of ``save_model``, or a network,
-        which stays as it is.
+        which is not changed.
     images : sequence
-        Single images, each whatever ``read_image`` takes: a path, an array (H, W) or (H, W, 3), a
+        Single images, each an input of ``read_image``: a path, an array (H, W) or (H, W, 3), a
         PIL image, a tensor or a MedicalImage.
     masks : sequence
-        One mask (H, W) for each image, of its shape: 0 is background, then 1, 2, ... for the
-        classes; any value above 0 is 1 if there is one class. For the card's own task of
-        nuclei, ids, one for each nucleus (or a plain mask, of which connected components are ids).
+        One mask (H, W) for each image, of its shape: 0 for background, 1, 2, ... for the classes.
+        If there is one class, all values above 0 are 1. For the cards of nuclei without
+        ``classes``: an id for each nucleus, or a plain mask, whose connected components are nuclei.
     classes : sequence of str, optional
-        Names of the new classes. The network gets a new last layer for them, unless its old one
-        does better from the start. Without ``classes`` it goes on with the card's own task.
+        Names of the new classes. The network gets a new last layer for them, unless the old one
+        has a lower loss before training. Without ``classes`` it continues with the card's own task.
     size : int, optional
-        Working px: side of the square to which images are brought, with ``classes``. Default: the
+        Working px: side of the square to which images are resized, with ``classes``. Default: the
         card's own if it has one, else 128.
     minutes : float, optional
-        Learn for about so long.
+        Train for about this many minutes.
     steps : int, optional
-        Learn for exactly so many steps.
+        Train for exactly this many steps.
     name : str, default 'fine_tuned'
         The name of the new card.
     pretrained : bool, default True
-        False starts from random weights, to compare.
+        False starts from random weights, for comparison.
     save_to : str or pathlib.Path, optional
-        Keep the network in this file, for ``load_model``.
+        Save the network to this file, for ``load_model``.
     seed : int, default 0
-        Of the new last layer, and of which windows are learnt from.
+        Seed of the new last layer and of the choice of training windows.
 
     Returns
     -------
@@ -115,8 +116,8 @@ def fine_tune(
     Raises
     ------
     TrainingError
-        Images, masks or classes do not go together, or the network has no recipe of its own and no
-        ``classes`` are given.
+        Images, masks or classes do not fit together, or the network has no recipe of its own and
+        no ``classes`` are given.
     ImageError
         An image or a mask cannot be read.
     ModelError
@@ -193,7 +194,7 @@ def trainable_network(start: str | Path | ModelCard | UNet) -> UNet:
     if has_batch_norm(network):
         return network
 
-    # Folding batch normalisation away cannot be undone, but the shipped weights are at hand.
+    # Folding batch normalisation cannot be undone, but shipped weights can be loaded again.
     card = network.card
     if card.name in MODELS:
         shipped = load_model(card.name, trainable=True)
@@ -238,7 +239,7 @@ def give_new_task(network: UNet, card: ModelCard) -> None:
 
 
 def with_random_weights(network: UNet) -> UNet:
-    """Return a network of the same shape that has learnt nothing."""
+    """Return an untrained network of the same shape."""
     untrained = UNet(network.in_channels, network.out_channels, network.features, network.depth)
     untrained.card = network.card
     return untrained
@@ -260,7 +261,7 @@ def fit_in_rounds(
 ) -> UNet:
     """Train until the limits are reached, or the Dice has settled; the curve is that of all rounds.
 
-    Each round has a seed of its own, and its learning rate rises and falls anew.
+    Each round has its own seed, and its learning rate rises and falls again.
     """
     import pandas as pd
 
@@ -300,7 +301,7 @@ def is_done(limits: Limits, curve: pd.DataFrame, rounds: int, seconds: float) ->
 
 
 def doubts(curve: pd.DataFrame) -> str:
-    """Say why the training may not have come to its end, and what to do; '' if it has."""
+    """Return why the training may not have converged, and what to do; '' if it has."""
     dice = curve["Dice"].to_numpy()
     steps = curve["step"].iloc[-1]
     advice = f"Give it more steps, for example steps={2 * steps}."
@@ -318,7 +319,7 @@ def doubts(curve: pd.DataFrame) -> str:
 
 
 def own_card(card: ModelCard, name: str) -> ModelCard:
-    """Return the card under its new name, without what was said of the old weights."""
+    """Return the card under its new name, without the data of the old weights."""
     return replace(
         card,
         name=name,

@@ -1,9 +1,9 @@
 """The training loop, on a CPU or a GPU: ``fit(model, train, validation, recipe, folder)``.
 
-The moving average of the weights is updated by torch's own function. Its ``AveragedModel`` is not
-used: it copies the weights at the first step, has no rising decay, and names its tensors otherwise
-than earlier checkpoints. Its schedulers are not used either: the product of a linear rise and half
-a cosine is none of them, and ``learning_rate_at`` needs no state to go on from a checkpoint.
+The moving average of the weights is updated by torch's own function. torch's ``AveragedModel`` is
+not used: it copies the weights at the first step, has no rising decay, and its tensors have other
+names than those in earlier checkpoints. torch's schedulers are not used either: none is the product
+of a linear rise and half a cosine, and ``learning_rate_at`` needs no state to resume.
 """
 
 from __future__ import annotations
@@ -34,30 +34,31 @@ from .windows import ExamplePool
 if TYPE_CHECKING:
     import pandas as pd
 
-# Validation examples that are looked at, evenly spread over all.
+# About how many validation examples are used at each check, evenly spaced.
 MAX_VALIDATION_EXAMPLES = 64
 
-# Steps over which the learning rate rises: a tenth of all, but no more than this.
+# The learning rate rises over a tenth of all steps, but over no more than this.
 MAX_WARM_UP_STEPS = 100
 
-# Factor between the seeds of two recipes, so that their steps have no seed in common.
+# seed of a step = seed of the recipe * SEED_STRIDE + step, so that recipes with different seeds
+# have no step's seed in common.
 SEED_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """How the training stood at one of its checks."""
+    """Loss and validation Dice at one check of the training."""
 
     step: int
-    # Mean over the steps since the check before.
+    # Mean over the steps since the previous check.
     loss: float
-    # Of the moving average; minus the loss where there are no validation examples.
+    # Dice of the moving average; -loss if there are no validation examples.
     validation_dice: float
 
 
 @dataclass
 class TrainingState:
-    """All that a training goes on from."""
+    """All that is needed to resume a training."""
 
     model: UNet
     # Moving average of the model's weights, in eval mode.
@@ -79,7 +80,7 @@ class TrainingState:
             torch.save(checkpoint, part)
 
     def load(self, path: Path, device: str | torch.device) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         checkpoint = torch.load(path, weights_only=True, map_location=device)
         self.model.load_state_dict(checkpoint["model"])
         self.average.load_state_dict(checkpoint["average"])
@@ -107,9 +108,9 @@ def fit(
 ) -> UNet:
     """Train ``model`` and return the moving average of its weights, on the CPU.
 
-    At each of ``checks``, evenly spread, ``folder`` gets checkpoint.pt, curve.csv, best and
-    last.safetensors; the training goes on from checkpoint.pt where there is one. ``half``
-    convolves in bfloat16, which is faster where the device has it.
+    At each of ``checks``, evenly spaced, checkpoint.pt, curve.csv, best.safetensors and
+    last.safetensors are written to ``folder``; the training resumes from checkpoint.pt if there is
+    one. ``half`` convolves in bfloat16, which is faster on devices that support it.
     """
     check_examples(model, train)
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +136,7 @@ def fit(
 
 
 def check_examples(model: UNet, train: Sequence[Example]) -> None:
-    """Raise TrainingError where there are no examples, or not those of this network."""
+    """Raise TrainingError if there are no examples, or their channels do not fit the network."""
     if not train:
         raise TrainingError("No training examples: give at least one image with its mask.")
 
@@ -166,7 +167,7 @@ def starting_state(
 def train_one_step(
     state: TrainingState, pool: ExamplePool, recipe: Recipe, half: bool
 ) -> torch.Tensor:
-    """Learn from one batch, and return its loss."""
+    """Train on one batch, and return its loss."""
     rng = StepRng(recipe.seed * SEED_STRIDE + state.step, pool.device)
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate_at(state.step, recipe)
@@ -183,7 +184,7 @@ def train_one_step(
 
 
 def learning_rate_at(step: int, recipe: Recipe) -> float:
-    """Return the learning rate: a short rise, then half a cosine down to a hundredth."""
+    """Return the learning rate: a short linear rise, and half a cosine down to 1/100."""
     warm_up_steps = max(1, min(MAX_WARM_UP_STEPS, recipe.steps // 10))
     rise = min(1.0, 0.05 + 0.95 * step / warm_up_steps)
 
@@ -193,20 +194,20 @@ def learning_rate_at(step: int, recipe: Recipe) -> float:
 
 
 def update_average(average: UNet, model: UNet, step: int, ema_decay: float) -> None:
-    """Move the average towards the model; quickly at first, so that the start is forgotten."""
+    """Move the average towards the model, in place; faster at first, to forget the start."""
     decay = min(ema_decay, (1 + step) / (10 + step))
     move = get_ema_multi_avg_fn(decay)
     move(floating_tensors(average), floating_tensors(model), step)
 
 
 def floating_tensors(model: UNet) -> list[torch.Tensor]:
-    """Return weights and statistics, without the counters of batch normalisation."""
+    """Return views of weights and statistics, without the counters of batch normalisation."""
     tensors = model.state_dict().values()
     return [tensor for tensor in tensors if tensor.is_floating_point()]
 
 
 def is_check(step: int, checks: int, steps: int) -> bool:
-    """Tell whether one of the evenly spread checks comes after this step, counted from 1."""
+    """Return whether one of the evenly spaced checks follows this step, counted from 1."""
     return step * checks // steps > (step - 1) * checks // steps
 
 
@@ -222,7 +223,7 @@ def check(
     if validation:
         score = validate(state.average, validation)
 
-    # Without validation examples the last weights are taken as the best.
+    # Without validation examples the last weights are saved as the best.
     is_best = all(score > earlier.validation_dice for earlier in state.curve)
     if is_best or not validation:
         save_model(state.average, folder / "best.safetensors")
@@ -236,7 +237,8 @@ def check(
     return point
 
 
-# Images have many sizes here: a search for the fastest convolution of each would not pay.
+# No benchmark: images have many sizes here, and a search for each size's fastest convolution takes
+# longer than it saves.
 @torch.inference_mode()
 @torch.backends.cudnn.flags(benchmark=False)
 def validate(model: UNet, examples: Sequence[Example]) -> float:

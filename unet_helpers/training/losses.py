@@ -1,7 +1,7 @@
-"""The loss: cross-entropy plus soft Dice, and how far the answers to a turned copy differ.
+"""The loss: cross-entropy plus soft Dice, and optionally the difference to a turned copy.
 
-Own code, since MONAI's ``DiceCELoss`` has no label that is ignored, as pixels outside the field of
-view are here.
+MONAI's ``DiceCELoss`` is not used, because it cannot ignore a label, which pixels outside the field
+of view need.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def segmentation_loss(
 ) -> torch.Tensor:
     """Return cross-entropy plus 1 - soft Dice (Milletari et al. 2016) of logits (N, K, H, W).
 
-    ``target`` holds class ids (N, H, W). Dice is taken over the whole 'batch', or over each
-    'image': then unclear images count as much as clear ones, and the probability at which Dice is
-    best stays near a half in them.
+    ``target`` holds class ids (N, H, W). Dice is computed over the whole 'batch' or for each
+    'image'. With 'image', unclear images count as much as clear ones, so that the best threshold of
+    their probabilities stays near 0.5.
     """
     logits = as_two_classes(logits)
     cross_entropy = functional.cross_entropy(
@@ -36,7 +36,7 @@ def segmentation_loss(
 
 
 def soft_dice(logits: torch.Tensor, target: torch.Tensor, dice_over: DiceOver) -> torch.Tensor:
-    """Return the mean Dice of the probabilities of the foreground classes, where truth is known."""
+    """Return the mean soft Dice of the foreground classes, without IGNORED pixels."""
     is_known = (target != IGNORED).unsqueeze(1)
     class_ids = target.where(target != IGNORED, 0)
 
@@ -50,7 +50,7 @@ def soft_dice(logits: torch.Tensor, target: torch.Tensor, dice_over: DiceOver) -
 
 
 def as_two_classes(logits: torch.Tensor) -> torch.Tensor:
-    """Add a background to a single logit: a sigmoid is a softmax against 0."""
+    """Add a background logit of 0 to a single logit: sigmoid(x) = softmax(0, x)."""
     if logits.shape[1] > 1:
         return logits
     return torch.cat((torch.zeros_like(logits), logits), dim=1)
@@ -66,10 +66,11 @@ def loss_of_step(
 ) -> torch.Tensor:
     """Return the loss of a batch.
 
-    With ``consistency`` the batch goes with a turned copy of it, and how far the two answers
-    differ is added.
+    If the recipe has ``consistency``, the network also sees a turned copy of the batch, and the
+    weighted squared difference of the two predictions is added.
     """
-    # One of the seven other ways an image can lie; drawn in any case, for the order of numbers.
+    # One of the seven augmentations that change the image. It is always drawn, so that the order of
+    # random numbers does not depend on the recipe.
     augmentation = AUGMENTATIONS[int(rng.number(1, len(AUGMENTATIONS)))]
     if recipe.consistency:
         images = torch.cat((images, augmentation.apply(images)))

@@ -1,4 +1,4 @@
-"""What fine-tuning needs around the training: a card for the new task, examples, and a recipe."""
+"""Prepares fine-tuning: a card for the new task, examples, and a recipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .losses import segmentation_loss
 from .recipes import Recipe
 from .tasks import TASKS
 
-# Working px: the side at which a new structure is seen, where the card has no square of its own.
+# Working px: the side at which a new structure is seen, if the card has no square of its own.
 USUAL_SIDE = 128
 
 # Learning rates for a card's own task: from its weights, and from random ones.
@@ -31,20 +31,20 @@ OWN_TASK_RATE = 5e-4
 RANDOM_WEIGHTS_RATE = 2e-3
 
 # Learning rates for a new task: with the old last layer, and with a new one, which would learn too
-# slowly at the rate of an old one.
+# slowly at the lower rate.
 KEPT_HEAD_RATE = 1e-3
 NEW_HEAD_RATE = 3e-3
 
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
-    """Make the card of a new task: what the old one says of its own data no longer holds."""
+    """Return the card of a new task, without what the old card says about its own data."""
     side = size
     if not side:
         side = card.preprocessing.size if card.preprocessing.scale == "square" else USUAL_SIDE
 
     if card.in_channels == 3:
-        # All colours, also of the brown dye, which may be the new structure. A network that read
-        # a slice between its neighbours reads colours in their place.
+        # All colours, because the brown dye may be the new structure. A network that was trained on
+        # three neighbouring slices gets the three colours instead.
         preprocessing = Preprocessing(scale="square", size=side, channels="rgb")
     else:
         preprocessing = Preprocessing(
@@ -78,10 +78,10 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
 
 @torch.inference_mode()
 def keep_better_head(network: UNet, old_head: nn.Conv2d, examples: Sequence[Example]) -> bool:
-    """Put the old last layer back where it fits the classes and comes closer to the masks.
+    """Put the old last layer back if it fits the classes and has a lower loss than the new one.
 
-    Tells whether it did. Who outlines dark lungs in a bright chest already outlines many a dark
-    spot on the skin.
+    Returns whether it did. For example, a network that outlines dark lungs in a bright chest
+    already outlines many dark spots on skin.
     """
     if old_head.out_channels != network.out_channels:
         return False
@@ -108,12 +108,12 @@ def mean_loss(network: UNet, examples: Sequence[Example]) -> float:
 
 
 def make_example(network: UNet, image: Any, mask: Any) -> Example:
-    """Make the example of an image and its mask, both whatever ``read_image`` takes."""
+    """Make the example of an image and its mask, both inputs of ``read_image``."""
     image = read_image(image)
     mask_pixels = read_image(mask).pixels
     check_shapes(image, mask_pixels)
 
-    # A mask saved as a colour picture.
+    # The mask was saved as a colour image.
     if mask_pixels.ndim == 3:
         mask_pixels = mask_pixels.max(-1)
 
@@ -146,7 +146,7 @@ def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:
 
 
 def example_of_instances(card: ModelCard, image: MedicalImage, mask: np.ndarray) -> Example:
-    """Make the example of instance ids or a plain mask, of which the task makes its classes."""
+    """Make the example from instance ids or a plain mask, with the task's own classes."""
     from skimage.measure import label
 
     case = Case(name=image.name, part="train", kind="drawn", image=image, truth=label(mask))
@@ -166,12 +166,13 @@ def recipe_for_own_task(card: str, pretrained: bool) -> Recipe:
 
 
 def recipe_for_new_task(example: Example, kept_head: bool) -> Recipe:
-    """Return a gentle general recipe, for images like this example."""
-    # A multiple of 16 px, as the network's four levels need, and no larger than the image.
+    """Return a general recipe with mild augmentation, for images like this example."""
+    # A multiple of 16 px, because the network halves the image four times, and no larger than the
+    # image.
     least_side = max(16, min(example.target.shape))
     crop = min(256, 16 * (least_side // 16))
 
-    # As many pixels as eight windows of 128 px, but four to eight windows.
+    # As many pixels as eight windows of 128 px, but at least four windows and at most eight.
     batch = min(8, max(4, 8 * 128**2 // crop**2))
 
     has_colours = len(example.pixels) == 3

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class StepRng:
-    """Random numbers of one step: the same whenever they are drawn again on such a device.
+    """Random numbers of one training step, reproducible on the same type of device.
 
     Reproducible training depends on the ORDER in which they are drawn. A change of that order
     changes every batch from there on.
@@ -19,7 +19,7 @@ class StepRng:
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
 
-        # For numbers that decide about a shape: they must not wait for the GPU.
+        # On the CPU, for numbers that set a shape: reading them from a GPU would wait for it.
         self.host = torch.Generator().manual_seed(seed)
 
     def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
@@ -31,20 +31,20 @@ class StepRng:
         return torch.randn(shape, generator=self.generator, device=self.device)
 
     def coin(self, chance: float, *shape: int) -> torch.Tensor:
-        """Draw a tensor of booleans, True with this chance."""
+        """Draw a tensor of booleans that are True with probability ``chance``."""
         return self.uniform(0, 1, *shape) < chance
 
     def smooth_field(
         self, count: int, channels: int, knots: int, size: Sequence[int]
     ) -> torch.Tensor:
-        """Draw (count, channels, *size) fields that vary slowly; half of them are zero.
+        """Draw (count, channels, *size) smooth fields; half of them are zero.
 
-        Each is interpolated between ``knots`` normal numbers a side.
+        Each is interpolated from ``knots`` x ``knots`` normal numbers.
         """
         values = self.normal(count, channels, knots, knots)
         values = values * self.coin(0.5, count, 1, 1, 1)
         return functional.interpolate(values, tuple(size), mode="bicubic", align_corners=True)
 
     def number(self, low: float, high: float) -> float:
-        """Draw one uniform number, as Python's own."""
+        """Draw one uniform number as a Python float."""
         return low + (high - low) * float(torch.rand((), generator=self.host))

@@ -1,6 +1,7 @@
 """The trainer, for the shipped weights: ``python -m unet_helpers train CARD --data DIR``.
 
-Seeded step by step, so that a run that was killed goes on from its checkpoint to the same end.
+Each step has its own seed, so that a run resumed from its checkpoint gives the same weights as one
+without interruption.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def read_examples(
 ) -> ExamplesByPart:
     """Read the examples of a data set, never those of the test part.
 
-    With ``refit`` the validation part is learnt from too; the kind ``without`` is left out.
+    With ``refit`` the validation part is also used for training; the kind ``without`` is left out.
     """
     card = MODELS[task.card]
     by_part = ExamplesByPart(train=[], validation=[])
@@ -84,14 +85,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def chosen_recipe(recipe: Recipe, chosen: argparse.Namespace) -> Recipe:
-    """Change the recipe where the command says so."""
+    """Return the recipe with the changes that the command line gives."""
     asked_for = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
     changes = {name: value for name, value in asked_for.items() if value is not None}
     return replace(recipe, **changes)
 
 
 def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
-    """Load the weights to begin with, or make random ones."""
+    """Return the network to start from: loaded from a file, or with random weights."""
     torch.manual_seed(seed)
     if start:
         network = load_model(start, trainable=True)

@@ -1,4 +1,4 @@
-"""Random windows of the examples, turned, zoomed and bent, a whole batch at a time."""
+"""Cuts random windows out of the examples, turned, zoomed and bent, one batch at a time."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .examples import IGNORED, Example
 from .recipes import Recipe
 from .rng import StepRng
 
-# Places that are tried for a window, and points a side at which the truth of each is looked at.
+# Number of places tried for a window, and of points per side at which the truth of each is sampled.
 PLACES_TRIED = 8
 POINTS_PER_SIDE = 16
 
 # Share of a window's points inside the image whose truth must be known.
 LEAST_KNOWN = 0.6
 
-# How much longer one side may become than the other, as the log of a ratio.
+# Largest stretch, as a natural logarithm: rows are scaled by s and columns by 1 / s.
 MAX_STRETCH = 0.1
 
-# Degrees: the largest shear, where the rotation of the recipe is not smaller.
+# Degrees: the largest shear is the smaller of this and the recipe's rotation.
 MAX_SHEAR = 8.0
 
 
 @dataclass(frozen=True, eq=False)
 class SourceImages:
-    """Where the images of a batch lie in an ``ExamplePool``."""
+    """Positions of the images of a batch in an ``ExamplePool``."""
 
     # (N, 2) height and width in px.
     shapes: torch.Tensor
@@ -38,7 +38,7 @@ class SourceImages:
 
 
 class ExamplePool:
-    """All examples end to end in one tensor on the device, and how often each is drawn."""
+    """All examples, concatenated in one tensor on the device, and how often each is drawn."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class ExamplePool:
     ) -> torch.Tensor:
         """Choose the centres (N, 2) of windows whose ``sides`` (N,) are in px of their images.
 
-        Of a few random places the first is taken that shows some structure and whose truth is
-        mostly known; where none does, the very first.
+        The first of several random places is taken that shows some structure and whose truth is
+        mostly known; if there is none, the very first place.
         """
         count = len(images.shapes)
         half = sides[:, None] / 2
@@ -132,8 +132,8 @@ class ExamplePool:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Read pixels (N, P, C) and class ids (N, P) at ``positions`` (N, P, 2) in px.
 
-        Pixels are interpolated between their four neighbours. Beyond an image lies its mirror
-        image, or nothing, whose truth is IGNORED.
+        Pixels are interpolated between their four neighbours. Beyond the border of an image is its
+        mirror image, or 0 with the class IGNORED.
         """
         shapes = images.shapes[:, None]
 
@@ -167,10 +167,10 @@ class ExamplePool:
 
 
 def draw_weights(examples: Sequence[Example], shares: Mapping[str, float]) -> list[float]:
-    """Return how often each example is to be drawn.
+    """Return the weight with which each example is drawn.
 
-    Each kind gets its share; in a kind each group counts the same, in a group each example.
-    Without shares all examples count the same.
+    Each kind has its share; all groups in a kind, and all examples in a group, have equal weight.
+    Without shares all examples have equal weight.
     """
     if not shares:
         return [1.0] * len(examples)
@@ -186,12 +186,12 @@ def draw_weights(examples: Sequence[Example], shares: Mapping[str, float]) -> li
 
 
 def lies_inside(positions: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
-    """Tell (N, P) whether ``positions`` (N, P, 2) lie inside images of ``shapes`` (N, 2)."""
+    """Return (N, P) bool: which ``positions`` (N, P, 2) are inside images of ``shapes`` (N, 2)."""
     return ((positions > -0.5) & (positions < shapes[:, None] - 0.5)).all(-1)
 
 
 def mirrored(positions: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
-    """Bring ``positions`` (N, P, 2) back into the image, as in a mirror at its border.
+    """Reflect ``positions`` (N, P, 2) at the image's borders, so that all are inside.
 
     ``shapes`` is (N, 1, 2).
     """
@@ -203,7 +203,7 @@ def mirrored(positions: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
 def window_to_image(zoom: torch.Tensor, rng: StepRng, recipe: Recipe) -> torch.Tensor:
     """Draw matrices (N, 2, 2) from px (row, column) of a window to px of its image.
 
-    They hold zoom, stretch, shear and rotation; and a quarter turn and flips where all symmetries
+    They combine zoom, stretch, shear and rotation, and flips and a quarter turn if all symmetries
     are allowed.
     """
     count = len(zoom)

@@ -1,7 +1,7 @@
-"""One file a network: its data set, its examples, its recipe and its score.
+"""One file for each network: its data set, examples, recipe and score.
 
-Each module here that has a ``TASK`` is found by itself: a new card adds its file, and no line
-elsewhere. ``read_cases`` reads the data set of any of them.
+Every module in this folder has a ``TASK`` and is found automatically: a new card needs only a new
+file here. ``read_cases`` reads the data set of any of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..recipes import Task
 
 
 def discover_tasks() -> dict[str, Task]:
-    """Find the tasks of all modules in this folder, by card, in the order of their names."""
+    """Return the tasks of all modules in this folder by card, sorted by the modules' names."""
     names = sorted(module.name for module in iter_modules(__path__))
     tasks = [import_module(f".{name}", __name__).TASK for name in names]
     return {task.card: task for task in tasks}
@@ -27,7 +27,7 @@ TASKS = discover_tasks()
 
 
 def read_cases(card: str, folder: Path) -> Iterator[Case]:
-    """Read all cases of a card's data set; TrainingError where the folder holds none."""
+    """Read all cases of a card's data set; TrainingError if the folder holds none."""
     if card not in TASKS:
         raise TrainingError(
             f"There is no data set for {card!r}. Choose one of: {', '.join(TASKS)}."
@@ -47,7 +47,7 @@ def read_cases(card: str, folder: Path) -> Iterator[Case]:
 
 
 def check_shape(case: Case) -> None:
-    """Raise TrainingError where the truth is not of the image's shape."""
+    """Raise TrainingError if truth and image have different shapes."""
     if case.truth.shape != case.image.spatial_shape:
         raise TrainingError(
             f"{case.name}: the mask is {case.truth.shape}, the image {case.image.spatial_shape}."

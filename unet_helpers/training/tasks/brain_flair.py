@@ -14,9 +14,9 @@ from ..recipes import Recipe, Task, score_classes
 
 
 def read_brains(folder: Path) -> Iterator[Case]:
-    """Read TCGA-LGG, FLAIR alone: a stack (Z, Y, X) for each patient.
+    """Read TCGA-LGG, the FLAIR images only: a stack (Z, Y, X) for each patient.
 
-    Its slices are images/PATIENT/NN.jpg and masks/PATIENT/NN.png.
+    Slices are images/PATIENT/NN.jpg and masks/PATIENT/NN.png.
     """
     patients = sorted(path for path in (folder / "images").glob("*") if path.is_dir())
 

@@ -15,13 +15,13 @@ from ..datasets import Case, Part, first_number, read_pairs
 from ..examples import IGNORED, slice_examples
 from ..recipes import Recipe, Task
 
-# Grey value of VNC's masks for glia and extracellular space, in which nobody traced membranes.
+# Grey value in VNC's masks of glia and extracellular space, in which no membranes were traced.
 GLIA = 128
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Where the blocks of neighbouring slices begin; before them lies the training part."""
+    """First slices of the validation and test blocks; slices before them are for training."""
 
     first_validation: int
     first_test: int
@@ -56,9 +56,9 @@ def read_membranes(folder: Path) -> Iterator[Case]:
 
 
 def score_membranes(case: Case, result: Segmentation) -> dict[str, float]:
-    """Rand V after border thinning, and Dice of the membranes outside ignored pixels.
+    """Return the Rand V after border thinning, and the Dice of the membranes.
 
-    The true cells are the 4-connected regions without membrane.
+    The true cells are the 4-connected regions without membrane. The Dice leaves out IGNORED pixels.
     """
     true_cells = label(case.truth == 0, connectivity=1)
     is_known = case.truth != IGNORED

@@ -18,14 +18,14 @@ from ..recipes import Recipe, Task
 
 KINDS = ("fluorescence", "stained", "brightfield")
 
-# Class ids of what the network answers.
+# Class ids of the network's output.
 INTERIOR = 1
 BORDER = 2
 
-# Working px: nuclei nearer to one another have a border between them.
+# Working px: pixels of a nucleus within this distance of another one are border.
 BORDER_REACH = 2
 
-# Nuclei are made at most so many times smaller or larger, and images no smaller than so many px.
+# Smallest and largest zoom at which examples are made, and the least side of an example in px.
 ZOOM_LIMITS = (0.2, 4)
 LEAST_SIDE = 16
 
@@ -45,7 +45,7 @@ def read_nuclei(folder: Path) -> Iterator[Case]:
 
 
 def nucleus_examples(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make the example of an image, brought to the card's median diameter of nuclei."""
+    """Make the example of an image, resized to the card's median diameter of nuclei."""
     ids = at_diameter(case.truth, card.preprocessing.size)
     target = interiors_and_borders(ids, reach=BORDER_REACH)
     yield single_example(card, case.image.pixels, target, target.shape)
@@ -65,16 +65,16 @@ def at_diameter(ids: np.ndarray, size: float) -> np.ndarray:
 
 
 def interiors_and_borders(ids: np.ndarray, reach: int, rim: bool = False) -> np.ndarray:
-    """Make classes of instance ids: pixels of a nucleus within ``reach`` px of another are border.
+    """Turn instance ids into classes: pixels within ``reach`` px of another nucleus are border.
 
-    With ``rim``, those within ``reach`` px of background too: interiors then lie apart even where
-    a border is not seen all along.
+    With ``rim``, pixels within ``reach`` px of background are border, too. Interiors are then
+    separate even if the network misses a part of a border.
     """
     diameter = 2 * reach + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
 
-    # A pixel is border where the lowest and the highest id around it differ. Background counts as
-    # the lowest id, or as one that is never the lowest.
+    # A pixel is border if the lowest and the highest id around it differ. With ``rim``, background
+    # counts as the lowest id; without, it gets the highest value, so that it is never the lowest.
     without_background = np.where(ids > 0, ids, np.iinfo(np.uint16).max).astype(np.uint16)
     highest = cv2.dilate(ids, disc)
     lowest = cv2.erode(ids if rim else without_background, disc)
@@ -84,7 +84,7 @@ def interiors_and_borders(ids: np.ndarray, reach: int, rim: bool = False) -> np.
 
 
 def score_nuclei(case: Case, result: Segmentation) -> dict[str, float]:
-    """Mean AP, AP50, panoptic quality, aggregated Jaccard index and Dice."""
+    """Return mean AP, AP50, panoptic quality, aggregated Jaccard index and Dice."""
     precision = average_precision(case.truth, result.objects)
     return {
         "mean AP": precision.mean(),

@@ -19,15 +19,15 @@ VALIDATION_FIELDS = ("TCGA-B0-5710", "TCGA-E2-A1B5", "09", "18", "27")
 # Fields of MoNuSeg: liver, breast and prostate; of CoNSeP: colon.
 TEST_FIELDS = ("TCGA-21-5786", "TCGA-AR-A1AS", "TCGA-G9-6362", "07", "10", "20")
 
-# Working px: median diameter of nuclei to which images of an unknown scale are brought.
+# Working px: images of unknown scale are resized to this median diameter of nuclei.
 DIAMETER = 24
 
 
 def read_tissue(folder: Path) -> Iterator[Case]:
     """Read MoNuSeg and CoNSeP, and the stained training images of ``nuclei``.
 
-    images/monuseg_FIELD.jpg and consep_train_FIELD_TILE.jpg, labels/*.png with a 16-bit id for
-    each nucleus; ``nuclei`` is read where its folder lies beside this one.
+    Files are images/monuseg_FIELD.jpg, images/consep_train_FIELD_TILE.jpg, and labels/*.png with a
+    16-bit id for each nucleus. The images of ``nuclei`` are read if its folder is beside this one.
     """
     for pair in read_pairs(folder / "images", folder / "labels"):
         kind, field = kind_and_field(pair.name)
@@ -48,7 +48,7 @@ def read_tissue(folder: Path) -> Iterator[Case]:
 
 
 def kind_and_field(name: str) -> tuple[str, str]:
-    """Return the data set and the field of a file's name; fields of CoNSeP have two digits."""
+    """Return the data set and the field from a file's name; CoNSeP's fields have two digits."""
     kind, field = name.split("_", maxsplit=1)
     if kind == "monuseg":
         return kind, field
@@ -67,9 +67,9 @@ def part_of_field(field: str) -> Part:
 
 
 def tissue_examples(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make the example of a field as it was scanned, at 0.25 um a pixel.
+    """Make the example of a field as it was scanned, at 0.25 um per px.
 
-    Of the images of ``nuclei`` the scale is not known: their nuclei are brought to a like size.
+    The scale of images of ``nuclei`` is not known: they are resized to a similar size of nuclei.
     """
     ids = case.truth.astype(np.uint16)
     if case.kind == "stained":

@@ -16,14 +16,15 @@ from ..datasets import Case, first_number, part_by_number, read_pairs
 from ..examples import Example, single_example
 from ..recipes import Recipe, Task
 
-# Share of a working pixel that must be vessel: below a half, or the thinnest vessels are lost.
+# A working px is vessel if a larger share of it than this is. It is below 0.5, because at 0.5 the
+# thinnest vessels are lost.
 VESSEL_SHARE = 0.45
 
 
 def read_vessels(folder: Path) -> Iterator[Case]:
     """Read CHASE_DB1 by child, HRF and DRIVE by number.
 
-    images/chase_*.jpg, hrf_*.jpg and drive_*.jpg, masks/*.png.
+    Files are chase_*.jpg, hrf_*.jpg and drive_*.jpg in images/, and masks/*.png.
     """
     for pair in read_pairs(folder / "images", folder / "masks"):
         kind = pair.name.split("_")[0]
@@ -34,13 +35,13 @@ def read_vessels(folder: Path) -> Iterator[Case]:
             kind=kind,
             image=pair.image,
             truth=(pair.mask > 0).astype(np.uint8),
-            # Both eyes of a child.
+            # Both eyes of a child are one group.
             group=f"{kind} {number}",
         )
 
 
 def vessel_examples(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make the example of a photograph whose field of view is as wide as the card says."""
+    """Make the example of a photograph, resized to the card's width of the field of view."""
     zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
     height, width = (round(length * zoom) for length in case.truth.shape)
     truth = case.truth.astype(np.float32)
@@ -48,12 +49,12 @@ def vessel_examples(card: ModelCard, case: Case) -> Iterator[Example]:
 
 
 def resize_vessels(truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize a float32 mask of vessels, with the thin ones."""
+    """Resize a float32 mask of vessels without losing thin ones."""
     return resize(truth, shape) > VESSEL_SHARE
 
 
 def score_vessels(case: Case, result: Segmentation) -> dict[str, float]:
-    """Dice and sensitivity inside the field of view."""
+    """Return Dice and sensitivity inside the field of view."""
     inside = field_of_view(case.image.pixels)
     truth = case.truth[inside]
     answer = result.labels[inside]
