@@ -1,4 +1,4 @@
-"""Pretrained U-Nets for medical images: read, segment, look, measure, save.
+"""Pretrained U-Nets for medical images: read, segment, show, measure, save.
 
     import unet_helpers as uh
 
@@ -31,7 +31,8 @@ from .results.segmentation import Segmentation
 from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
-# These load matplotlib, scikit-image or the trainer, so not before they are used.
+# Public names by module. They are imported on first use, because they load matplotlib,
+# scikit-image, pandas or the trainer.
 LAZY_NAMES = {
     "figures.show": ["show", "compare"],
     "figures.viewer": ["three_planes", "gallery"],
@@ -79,5 +80,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """List what is public, for tab completion."""
+    """Return the public names, for tab completion."""
     return sorted(__all__)

@@ -1,4 +1,4 @@
-"""The same from a shell: ``python -m unet_helpers IMAGE... --out DIR``, or a subcommand first."""
+"""The command line: ``python -m unet_helpers IMAGE... --out DIR``, or ``train`` or ``evaluate``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from .inference.sources import find_images
 if TYPE_CHECKING:
     import pandas as pd
 
-# Modules of ``training``, each with a ``main`` of its own.
+# Subcommands: each is a module of ``training`` with its own ``main``.
 COMMANDS = ("train", "evaluate")
 
+# The meaning of each exit status is in EPILOG.
 EXIT_GOOD = 0
 EXIT_SOME_FAILED = 1
 EXIT_NOTHING_DONE = 2
@@ -43,7 +44,7 @@ logger = logging.getLogger("unet_helpers")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command of a shell; returns its exit status."""
+    """Run the command line with ``arguments``, by default those of the shell; return its status."""
     if arguments is None:
         arguments = sys.argv[1:]
     handler = logging.StreamHandler(sys.stderr)
@@ -62,7 +63,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse the arguments; options that are not given are left to the card and the reader."""
+    """Parse the arguments of the segmentation command.
+
+    Options that are not given are missing from the namespace (``argparse.SUPPRESS``), so that the
+    defaults of the card and of ``read_image`` apply.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m unet_helpers",
         description=DESCRIPTION,
@@ -106,26 +111,26 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def model_lines() -> list[str]:
-    """Describe each model in a line."""
+    """Return a line of help for each model."""
     return [f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values()]
 
 
 def channel(text: str) -> int | str:
-    """Read an index, or the name or colour of a channel."""
+    """Parse ``--channel``: an index, or the name or colour of a channel."""
     if text.isdecimal():
         return int(text)
     return text
 
 
 def millimetres(text: str) -> float | tuple[float, ...]:
-    """Read a spacing in mm: one number for all axes, or one an axis, between commas."""
+    """Parse ``--spacing`` in mm: one number for all axes, or one for each axis, with commas."""
     if "," in text:
         return tuple(float(number) for number in text.split(","))
     return float(text)
 
 
 def segment_images(options: argparse.Namespace) -> int:
-    """Segment all images that were asked for, print the summary; returns the exit status."""
+    """Segment all images, print the summary, and return the exit status."""
     settings = vars(options)
     images = settings.pop("images")
     is_strict = settings.pop("strict")
@@ -147,9 +152,9 @@ def segment_images(options: argparse.Namespace) -> int:
 
 
 def suggested_model(images: list[str], settings: dict[str, Any]) -> str:
-    """Name the network that fits the first image that can be read, and say so.
+    """Return the network that fits the first readable image, and log that it was chosen.
 
-    Raises UNetHelpersError where no image can be read, or none fits.
+    Raises ImageError if no image can be read, and ModelError if no network fits that image.
     """
     reader_options = signature(read_image).parameters
     reading = {name: value for name, value in settings.items() if name in reader_options}
@@ -159,7 +164,8 @@ def suggested_model(images: list[str], settings: dict[str, Any]) -> str:
             image = read_image(source.image, **{**reading, **source.options})
             suggestion = suggest(View(image))
         except ImageError as error:
-            problem = error  # the next one may be read
+            # Try the next image. If none can be read, the last error is raised.
+            problem = error
             continue
         logger.warning("%s: %s", source.image, suggestion.note)
         return suggestion.model
@@ -167,7 +173,7 @@ def suggested_model(images: list[str], settings: dict[str, Any]) -> str:
 
 
 def executor_at(address: str) -> Executor:
-    """Connect to the scheduler of a Dask cluster; UNetHelpersError where it is not there."""
+    """Connect to the scheduler of a Dask cluster; raise UNetHelpersError if that fails."""
     try:
         from distributed import Client
 
@@ -178,7 +184,7 @@ def executor_at(address: str) -> Executor:
 
 
 def print_summary(table: pd.DataFrame, path: Path) -> None:
-    """Print a line an image, with the number of its warnings, and how many were saved."""
+    """Print a line for each image with its number of warnings, and the count of each status."""
     shown = table.drop(columns=["notes", "explanation", "error", "result"])
     shown["warnings"] = [number_of_texts(texts) for texts in table["warnings"]]
     is_used = (shown != "").any()
@@ -190,15 +196,16 @@ def print_summary(table: pd.DataFrame, path: Path) -> None:
 
 
 def number_of_texts(joined: str) -> int:
-    """Count the texts that the summary holds in one cell."""
+    """Count the texts in one cell of the summary, which joins them by ' | '."""
     if not joined:
         return 0
     return joined.count(" | ") + 1
 
 
 def exit_status(table: pd.DataFrame, images: list[str], is_strict: bool) -> int:
-    """Tell from the summary whether all, some or no images were segmented."""
-    # files that were named one by one were meant to be done now; a folder goes on where it stopped
+    """Compute the exit status from the summary: all, some or no images were segmented."""
+    # A folder or pattern continues where it stopped, so earlier results count as good. Files that
+    # were named one by one must be segmented by this call.
     named_one_by_one = all(Path(image).expanduser().is_file() for image in images)
     good_statuses = ["saved"]
     if not named_one_by_one:

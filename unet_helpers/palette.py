@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers can tell apart.
+"""Colours that colour-blind readers can distinguish.
 
 The palette is that of Okabe and Ito (2008, https://jfly.uni-koeln.de/color).
 """
@@ -11,10 +11,10 @@ BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 
-# The colours of structures that have none of their own, in this order.
+# Colours of the classes of a fine-tuned network, in this order.
 CLASSES = (ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE)
 
-# The colours of an answer compared with the truth.
+# Colours of an answer compared with the truth.
 HIT = GREEN
 MISS = SKY
 FALSE_ALARM = VERMILION

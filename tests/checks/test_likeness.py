@@ -69,12 +69,12 @@ def test_a_cluster_measures_whitened_differences_and_its_spread():
     difference = np.array([1.0, -1.0])
     whitened = np.array([2.0, 1.0 - 3.0])
     expected = (whitened**2).mean() + 0.25
-    assert cluster.squared_distance(np.array([1.0, 2.0]) + difference) == pytest.approx(expected)
+    assert cluster.penalised_square(np.array([1.0, 2.0]) + difference) == pytest.approx(expected)
 
 
 def test_statistics_that_are_not_known_count_as_the_mean():
     cluster = Cluster(np.zeros(2), np.eye(2), spread=0.0)
-    assert cluster.squared_distance(np.array([np.nan, 3.0])) == pytest.approx(9 / 2)
+    assert cluster.penalised_square(np.array([np.nan, 3.0])) == pytest.approx(9 / 2)
 
 
 def test_a_group_is_as_far_as_its_nearest_cluster():

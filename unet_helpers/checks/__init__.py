@@ -1,4 +1,4 @@
-"""How well an image suits a network, and how good the answer is likely to be.
+"""Whether an image suits a network, and how good the answer is likely to be.
 
-Entry: ``checks.run_checks``.
+Start reading at ``checks.run_checks``.
 """

@@ -1,7 +1,7 @@
-"""The input check: how well an image suits the network that is to read it.
+"""Checks whether an image suits a network, before the network runs.
 
-A check is a function of a ``View`` and a card that returns warnings, one sentence each; a new one
-is such a function and a line in the table ``CHECKS``.
+A check is a function that takes a ``View`` and a card and returns a list of warnings, one sentence
+each. To add a check, write such a function and add it to the table ``CHECKS``.
 """
 
 import re
@@ -22,7 +22,7 @@ from .view import View
 
 Check = Callable[[View, ModelCard], list[str]]
 
-# Words by which file names and series descriptions call the sequences of MRI.
+# MRI sequences, and the words for each in file names and in DICOM series descriptions.
 SEQUENCES = {
     "flair": {"flair"},
     "t1": {"t1", "t1w", "t1c", "t1ce", "t1gd", "mprage", "spgr", "bravo"},
@@ -32,28 +32,29 @@ SEQUENCES = {
     "susceptibility": {"swi", "t2star"},
 }
 
-# Values in which colours are looked for, evenly spread: enough, and fast.
+# Colours are searched for in about this many values, evenly spaced, because all would take long.
 COLOUR_VALUES = 4_000_000
 
-# px: side of the square in which lines are told from their surroundings, wider than a vessel.
+# px: side of the square that separates lines from their surroundings, wider than a vessel.
 LINE_WINDOW = 7
 
-# Strength of dark lines over that of bright ones below which vessels count as bright: above 0.95 in
-# 60 photographs, up to 0.87 in 57 as angiograms.
+# Vessels count as bright if (strength of dark lines) / (strength of bright lines) is below this.
+# The ratio was above 0.95 in 60 photographs, and at most 0.87 in 57 made to look like angiograms.
 DARK_OVER_BRIGHT = 0.92
 
-# A network works at so many times the size of an image that shows too little detail for it.
+# An image is too small if its longer side is below (working size of the network) / TOO_SMALL.
 TOO_SMALL = 4
 
-# Voxels: the side of a volume that is too wide for a network that knows small crops.
+# Voxels, at the working spacing if the image's spacing is known: a network trained on small crops
+# warns if a side is longer than this.
 WIDEST_CROP = 128
 
-# The lowest out-of-distribution score that a warning gives, also where it is hardly above 1.
+# Warnings show at least this out-of-distribution score: 1.04 would be rounded to 1.0, the limit.
 LOWEST_SCORE_SHOWN = 1.1
 
 
 def run_checks(view: View, card: ModelCard) -> list[str]:
-    """Run all checks on an image and the network that is to read it, before the network runs."""
+    """Return the warnings of all checks for an image and a network, before the network runs."""
     warnings: list[str] = []
     for check in CHECKS:
         warnings += check(view, card)
@@ -61,12 +62,12 @@ def run_checks(view: View, card: ModelCard) -> list[str]:
 
 
 def check_values(view: View, card: ModelCard) -> list[str]:
-    """Warn about pixels that show little or nothing."""
+    """Warn if the pixels show little or nothing: constant, clipped, tiny, or a mask."""
     return check_pixels(view.image.pixels, view.image.spatial_shape)
 
 
 def check_named(view: View, card: ModelCard) -> list[str]:
-    """Warn about what the file itself says that it shows."""
+    """Warn if the file's own modality or sequence is not the one that the card expects."""
     image = view.image
     if image.modality and card.dicom and image.modality not in card.dicom:
         return [
@@ -82,9 +83,9 @@ def check_named(view: View, card: ModelCard) -> list[str]:
 
 
 def sequences_named(image: MedicalImage) -> list[str]:
-    """Name the MRI sequences that the file's name and DICOM's description speak of.
+    """List the MRI sequences named in the file name and in the DICOM series description.
 
-    FLAIR is weighted like T2, or T1, and often called so, too; it is FLAIR all the same.
+    Only "flair" is listed if it is named: FLAIR is often also called T2 or T1 for its weighting.
     """
     file_name = image.path.name if image.path else ""
     text = f"{image.description} {file_name}".lower()
@@ -96,7 +97,7 @@ def sequences_named(image: MedicalImage) -> list[str]:
 
 
 def check_channels(view: View, card: ModelCard) -> list[str]:
-    """Warn about channels that the card's network was not trained on."""
+    """Warn if the image has other channels than the images that the network was trained on."""
     image = view.image
     channels = card.preprocessing.channels
     if channels == "green" and image.channels == 1:
@@ -121,12 +122,12 @@ def check_channels(view: View, card: ModelCard) -> list[str]:
 
 
 def has_light_ground(view: View) -> bool:
-    """Tell whether the image has colours on a light ground, as stained tissue."""
+    """Return whether the image has colours on a light ground, like stained tissue."""
     return view.image.channels >= 3 and is_bright_field(view.stack.pixels)
 
 
 def has_colours(image: MedicalImage) -> bool:
-    """Tell whether some pixels of an image with three channels are not grey."""
+    """Return whether any sampled pixel of an image with three channels is not grey."""
     if image.channels != 3:
         return False
     step = max(1, image.pixels.size // COLOUR_VALUES)
@@ -135,7 +136,7 @@ def has_colours(image: MedicalImage) -> bool:
 
 
 def check_vessels(view: View, card: ModelCard) -> list[str]:
-    """Warn about bright vessels, as in an angiogram, for a network that knows dark ones."""
+    """Warn if vessels are bright, as in an angiogram: the network was trained on dark ones."""
     if card.measures != "tree" or not view.shows_something:
         return []
 
@@ -147,6 +148,7 @@ def check_vessels(view: View, card: ModelCard) -> list[str]:
     if not inside.any():
         return []
 
+    # Lines narrower than the window: black hat finds dark ones, top hat finds bright ones.
     dark = np.percentile(cv2.morphologyEx(green, cv2.MORPH_BLACKHAT, window)[inside], 95)
     bright = np.percentile(cv2.morphologyEx(green, cv2.MORPH_TOPHAT, window)[inside], 95)
     if dark < DARK_OVER_BRIGHT * bright:
@@ -158,7 +160,7 @@ def check_vessels(view: View, card: ModelCard) -> list[str]:
 
 
 def check_gaps(view: View, card: ModelCard) -> list[str]:
-    """Warn about empty slices inside a volume, as where files of a series are missing."""
+    """Warn about constant slices between others, for example if files of a series are missing."""
     if not view.image.lies_in_space:
         return []
 
@@ -175,12 +177,12 @@ def check_gaps(view: View, card: ModelCard) -> list[str]:
 
 
 def is_localised(view: View, card: ModelCard) -> bool:
-    """Tell whether the network sees boxes of the image, which are looked at later, one by one."""
+    """Return whether the network gets boxes cut from the image, which are checked later."""
     return card.localise is not None and card.localise.wanted(view.frames[0])
 
 
 def check_scale(view: View, card: ModelCard) -> list[str]:
-    """Warn about an image far smaller or larger than the card's working scale."""
+    """Warn if the image is far smaller or larger than the card's working size."""
     if is_localised(view, card):
         return []
 
@@ -209,11 +211,12 @@ def check_scale(view: View, card: ModelCard) -> list[str]:
 
 
 def check_distribution(view: View, card: ModelCard) -> list[str]:
-    """Warn about an image unlike those that the card's network learnt from."""
+    """Warn if the image is unlike the training images of the card's network."""
     if is_localised(view, card):
         return []
 
-    # Where the file names the sequence, scanners differ more than what is known of them.
+    # The name of the sequence is more reliable than the statistics: scanners differ more than the
+    # training images do.
     is_named = card.sequence and card.sequence in sequences_named(view.image)
     if is_named or not view.shows_something:
         return []
@@ -225,7 +228,7 @@ def check_distribution(view: View, card: ModelCard) -> list[str]:
 
 
 def distribution_warning(view: View, card: ModelCard) -> str | None:
-    """Say where an image is unlike the card's training images, and what it looks like, if it is."""
+    """Return the warning for an image that is unlike the card's training images, or None."""
     if card.name not in known_groups():
         return None
 
@@ -247,7 +250,7 @@ def distribution_warning(view: View, card: ModelCard) -> str | None:
 
 
 def advice_on_kind(view: View, card: ModelCard) -> str:
-    """Say what the image looks like instead, and what to try; '' where neither is known."""
+    """Say what the image looks like instead, and what to try; '' if neither is known."""
     advice = ""
     nearest = view.likeness.nearest_kind(card)
     if nearest != card.name and view.likeness.distances[nearest] < 1:
@@ -263,13 +266,13 @@ def advice_on_kind(view: View, card: ModelCard) -> str:
 
 
 def check_published(view: View, card: ModelCard) -> list[str]:
-    """Warn about what the published method of a card does not do."""
+    """Warn about the limits of the method ``buda2019``, for the card that uses it."""
     if card.preprocessing.method != "buda2019":
         return []
     return check_volume(view.image)
 
 
-# Every check, in the order of its warnings.
+# All checks, in the order of the warnings.
 CHECKS: tuple[Check, ...] = (
     check_values,
     check_named,

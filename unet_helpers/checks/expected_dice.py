@@ -1,8 +1,8 @@
-"""How good is this very answer likely to be? Its expected Dice, from what inference knows anyway.
+"""Predicts the Dice of an answer without the truth, from the image and the probabilities.
 
-``expected_dice.json`` holds a small kernel ridge regression a card, fitted by
-``tests/benchmarks/fit_expected_dice.py`` to test images that no training has seen and to degraded
-copies of them; intervals come from images left out of it.
+``expected_dice.json`` holds a small kernel ridge regression for each card. It was fitted by
+``tests/benchmarks/fit_expected_dice.py`` to test images, which no training used, and to degraded
+copies of them. The intervals were measured on images left out of the fit.
 """
 
 import json
@@ -22,39 +22,39 @@ from .view import View
 
 CALIBRATION_FILE = Path(__file__).with_name("expected_dice.json")
 
-# Decay of the Laplacian kernel exp(-DECAY * sum |x - y|) of signs in standard deviations.
+# The Laplacian kernel is exp(-KERNEL_DECAY * sum |x - y|), with x and y standardised signs.
 KERNEL_DECAY = 0.1
 
-# Probabilities between these are doubtful.
+# A pixel is doubtful if its probability is between these.
 DOUBTFUL = (0.2, 0.8)
 
-# Out-of-distribution scores beyond these count as these.
+# Out-of-distribution scores are clipped to this range.
 SCORE_LIMITS = (0.2, 5.0)
 
-# Added to the noise, of greys from 0 to 1, so that images without any have a logarithm.
+# Added to the noise (greys are 0 to 1) before the logarithm, which is not defined at 0.
 LEAST_NOISE = 0.006
 
 
 @dataclass(frozen=True)
 class Signs:
-    """What tells how good an answer is, in the order in which the regression takes it."""
+    """Predictors of the Dice of an answer, in the order of the regression. Greys are 0 to 1."""
 
-    soft_dice: float  # Dice of mask and probabilities
+    soft_dice: float  # Dice of the mask and the probabilities
     certainty: float  # mean probability inside the mask
-    doubtful: float  # pixels of doubtful probability, over the mask's
-    unlikeness: float  # logarithm of the out-of-distribution score
-    size: float  # log10 of the mask's share of the image, a third of it
-    contrast: float  # greys from 0 to 1: how much brighter they are inside the mask than outside
-    deviation_inside: float  # their standard deviation inside the mask
-    deviation_outside: float  # and outside
-    noise: float  # logarithm of the median of their Laplacian
+    doubtful: float  # number of doubtful pixels / number of pixels of the mask
+    unlikeness: float  # ln(out-of-distribution score)
+    size: float  # log10(share of the image that the mask covers) / 3
+    contrast: float  # mean grey inside the mask - mean grey outside
+    deviation_inside: float  # standard deviation of the greys inside the mask
+    deviation_outside: float  # standard deviation of the greys outside
+    noise: float  # ln(median of |Laplacian of the greys| + LEAST_NOISE)
 
 
 @dataclass(frozen=True, eq=False)
 class DiceRegression:
-    """A kernel ridge regression of the Dice of a card's answers on their signs."""
+    """A kernel ridge regression for one card: from the signs of an answer to its Dice."""
 
-    # (9,) signs beyond these count as these.
+    # (9,) signs are clipped to this range.
     lowest: np.ndarray
     highest: np.ndarray
 
@@ -62,15 +62,17 @@ class DiceRegression:
     mean: np.ndarray
     scale: np.ndarray
 
-    # (N, 9) standardised signs of the answers it was fitted to, and their (N,) weights.
+    # (N, 9) standardised signs of the answers that it was fitted to.
     points: np.ndarray
+
+    # (N,) weights of these answers.
     weights: np.ndarray
 
-    # The mean Dice.
+    # Mean Dice of these answers.
     intercept: float
 
     def predict(self, signs: np.ndarray) -> np.ndarray:
-        """Predict the (N,) Dice of the (N, 9) signs of answers."""
+        """Predict the (M,) Dice of M answers from their signs (M, 9)."""
         standardised = (np.clip(signs, self.lowest, self.highest) - self.mean) / self.scale
         differences = np.abs(standardised[:, None] - self.points).sum(-1)
         kernel = np.exp(-KERNEL_DECAY * differences)
@@ -79,14 +81,14 @@ class DiceRegression:
 
 @dataclass(frozen=True, eq=False)
 class DiceInterval:
-    """What a prediction misses in nine of ten cases, by the predicted Dice."""
+    """The 90 % interval of (true Dice - predicted Dice), as a function of the predicted Dice."""
 
-    at: np.ndarray  # (K,) predicted Dice, rising
-    low: np.ndarray  # (K,) 5th percentile of the true Dice minus the predicted one, at these
-    high: np.ndarray  # (K,) the 95th percentile
+    at: np.ndarray  # (K,) predicted Dice, increasing
+    low: np.ndarray  # (K,) 5th percentile of true - predicted Dice at these values
+    high: np.ndarray  # (K,) 95th percentile
 
     def around(self, value: float) -> tuple[float, float]:
-        """Tell the lower and the upper end for a predicted Dice."""
+        """Return the lower and the upper end of the interval for a predicted Dice."""
         low = np.clip(value + np.interp(value, self.at, self.low), 0, 1)
         high = np.clip(value + np.interp(value, self.at, self.high), 0, 1)
         return float(low), float(high)
@@ -94,7 +96,7 @@ class DiceInterval:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What is known of the Dice of a card's answers."""
+    """The regression of one card and the interval of its error."""
 
     regression: DiceRegression
     interval: DiceInterval
@@ -102,13 +104,13 @@ class Calibration:
 
 @cache
 def calibrations() -> dict[str, Calibration]:
-    """Read what is known, by the card's name; cards with too few test images are not among them."""
+    """Read the calibrations by name of the card; cards with too few test images have none."""
     stored = json.loads(CALIBRATION_FILE.read_text("utf-8"))
     return {card: calibration_of(fields) for card, fields in stored.items()}
 
 
 def calibration_of(fields: Mapping[str, Any]) -> Calibration:
-    """Make a calibration of its JSON."""
+    """Make a calibration from its JSON."""
     lowest, highest = np.array(fields["range"])
     regression = DiceRegression(
         lowest=lowest,
@@ -130,8 +132,8 @@ def expected_dice(
 ) -> tuple[float, float, float] | None:
     """Predict the Dice of an answer, and its 90 % interval: (value, low, high).
 
-    ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, what was found. None where
-    that is nothing, and for a card without calibration.
+    ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, the answer. Returns None if
+    the mask is empty, and for a card without calibration.
     """
     calibration = calibrations().get(card.name)
     if calibration is None or not mask.any():
@@ -145,10 +147,10 @@ def expected_dice(
 
 
 def signs_of(image: MedicalImage, foreground: np.ndarray, mask: np.ndarray, score: float) -> Signs:
-    """Collect the signs of an answer that found something.
+    """Compute the signs of an answer whose mask is not empty.
 
-    ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, what was found;
-    ``score``: the image's out-of-distribution score, NaN where it is not known.
+    ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, the answer;
+    ``score``: the image's out-of-distribution score, NaN if it is unknown (it then counts as 1).
     """
     inside = foreground[mask]
     doubtful = np.count_nonzero((foreground > DOUBTFUL[0]) & (foreground < DOUBTFUL[1]))
@@ -176,7 +178,7 @@ def signs_of(image: MedicalImage, foreground: np.ndarray, mask: np.ndarray, scor
 
 
 def normalised_grey(image: MedicalImage, shape: tuple[int, ...]) -> np.ndarray:
-    """Average the channels of an image of the spatial ``shape``, brought to 0 to 1."""
+    """Average the channels and scale to 0 ... 1; ``shape`` is the image's spatial shape."""
     grey = image.pixels.reshape(*shape, -1).mean(-1, dtype=np.float32)
     low, gain = intensity_range(grey, 0.5, 99.5)
     return np.clip((np.nan_to_num(grey) - low) * gain, 0, 1)

@@ -1,7 +1,7 @@
-"""What an image looks like, in about 36 numbers: histogram, texture, layout and colour.
+"""Describes an image by about 36 numbers: histogram, texture, layout and colour.
 
-They are taken at about the scale at which a card's network works. Nothing depends on the unit of
-the intensities, so that 8 and 16 bits, or 0 to 1, look the same.
+They are computed at about the working scale of a card's network. They do not depend on the unit of
+the intensities: an image has the same statistics in 8 bits, in 16 bits and from 0 to 1.
 """
 
 from collections.abc import Sequence
@@ -15,54 +15,56 @@ from ..preprocessing.field_of_view import box_of, field_of_view
 from ..preprocessing.intensities import intensity_range
 from ..preprocessing.resample import highest_contrast_window, resize
 
-# px: the longer side of the overview that the statistics are taken of.
+# px: longer side of the overview from which the statistics are computed.
 OVERVIEW_SIDE = 256
 
-# Weights of red, green and blue in the brightness of a colour, rounded from ITU-R BT.601.
+# brightness = 0.3 red + 0.59 green + 0.11 blue: ITU-R BT.601, rounded.
 LUMA = (0.3, 0.59, 0.11)
 
-# Of the range of intensities above its lower end: what is brighter in an X-ray, as markers, is
-# clipped.
+# Pixels of an X-ray are clipped at low + 1.25 * (high - low) of its range of intensities, because
+# markers are much brighter than the chest.
 HIGHEST_RELATIVE_VALUE = 1.25
 
-# Larger finite values are clipped to this, so that their squares stay finite in single precision.
+# Values are clipped to -1e12 ... 1e12, so that their squares stay finite in single precision.
 LARGEST_FLOAT = 1e12
 
-# Octaves of the Laplacian pyramid that the texture is described by.
+# Number of octaves of the Laplacian pyramid that describes the texture.
 OCTAVES = 5
 
-# Of the intensity range: where a band of the pyramid stays below this, an area is flat.
+# A pixel is in a flat area if |second band of the pyramid| is below this; greys are 0 to 1.
 FLAT = 0.02
 
-# px: side of the thumbnail that the layout is described by.
+# px: side of the thumbnail that describes the layout.
 THUMBNAIL_SIDE = 16
 
-# Squared distance from the middle of the thumbnail, in half sides, beyond which its corners lie.
+# A pixel of the thumbnail is in a corner if x**2 + y**2 is above this, with x and y from -1 to 1.
 CORNER_RADIUS = 1.35
 
-# Share of the 99.5th percentile of the light above which a pixel's colour counts.
+# A pixel's colour counts if red + green + blue is above this share of its 99.5th percentile.
 LIT = 0.15
 
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """How a card looks at an image: equal for cards that share the statistics."""
+    """The settings for an overview and its statistics; several cards may share one."""
 
-    # 'native' pixels of a window, a 'square', or the 'field of view' of a photograph.
+    # 'native': a window at the image's own scale; 'square': the image resized to a square;
+    # 'field of view': the box around the field of view of a photograph.
     scale: str
 
-    # Are markers that are far brighter than a chest clipped?
+    # Clip markers that are much brighter than the chest?
     clips_markers: bool
 
-    # 'green' if a grey image lacks its colours, 'flair' for the second of three, or 'any'.
+    # 'green': the colour statistics of a grey image are unknown (NaN); 'flair': only the second
+    # of three channels is used; 'any': a grey image has colour statistics 0.
     channels: str
 
-    # Does the size of the image count? Small crops are the rule for such a card.
+    # Is the size of the image a statistic? It is for cards trained on small crops.
     counts_size: bool
 
 
 def viewpoint_of(card: ModelCard) -> Viewpoint:
-    """Tell how a card looks at an image."""
+    """Return the viewpoint of a card."""
     preprocessing = card.preprocessing
 
     scale: str = preprocessing.scale
@@ -82,21 +84,21 @@ def viewpoint_of(card: ModelCard) -> Viewpoint:
 
 
 class Overviews:
-    """The slices of a stack as cards look at them, each made once for every viewpoint."""
+    """Overviews of the slices of a stack, computed once for each viewpoint and kept."""
 
     def __init__(self, slices: Sequence[np.ndarray]) -> None:
         self.slices = slices  # (H, W) or (H, W, C) each
         self.by_viewpoint: dict[Viewpoint, list[np.ndarray]] = {}
 
     def __getitem__(self, viewpoint: Viewpoint) -> list[np.ndarray]:
-        """Make the overviews (h, w) or (h, w, 3) of all slices."""
+        """Return the overviews, (h, w) or (h, w, 3) float32, of all slices."""
         if viewpoint not in self.by_viewpoint:
             overviews = [overview(pixels, viewpoint) for pixels in self.slices]
             self.by_viewpoint[viewpoint] = overviews
         return self.by_viewpoint[viewpoint]
 
     def features(self, viewpoint: Viewpoint) -> np.ndarray:
-        """Describe each slice by the D statistics of its overview: (slices, D)."""
+        """Return the D statistics of each slice: (slices, D)."""
         rows = []
         for pixels, shrunk in zip(self.slices, self[viewpoint], strict=True):
             rows.append(describe(shrunk, viewpoint, longer_side=max(pixels.shape[:2])))
@@ -104,19 +106,21 @@ class Overviews:
 
 
 def features(pixels: np.ndarray, viewpoint: Viewpoint) -> np.ndarray:
-    """Describe a slice (H, W) or (H, W, C) by (D,) statistics, as a card looks at it."""
+    """Return the (D,) statistics of a slice (H, W) or (H, W, C)."""
     return Overviews([np.asarray(pixels)]).features(viewpoint)[0]
 
 
 def overview(pixels: np.ndarray, viewpoint: Viewpoint) -> np.ndarray:
-    """Shrink or cut (H, W) or (H, W, C) to at most OVERVIEW_SIDE px a side, as float32.
+    """Make an overview, (h, w) or (h, w, 3) float32, of a slice (H, W) or (H, W, C).
 
-    At native scale it is the window of highest contrast, else all of the image.
+    Its sides have at most OVERVIEW_SIDE px. At native scale it is the window of highest contrast;
+    otherwise it is the whole image or its field of view, resized.
     """
     pixels = colours_seen(pixels, viewpoint)
     if viewpoint.scale == "native":
         return as_floats(highest_contrast_window(pixels, OVERVIEW_SIDE))
 
+    # Skip pixels of large images for speed: at least 1.5 times the final size is left.
     step = max(1, max(pixels.shape[:2]) // (3 * OVERVIEW_SIDE // 2))
     pixels = as_floats(pixels[::step, ::step])
     if viewpoint.scale == "square":
@@ -128,19 +132,19 @@ def overview(pixels: np.ndarray, viewpoint: Viewpoint) -> np.ndarray:
 
 
 def colours_seen(pixels: np.ndarray, viewpoint: Viewpoint) -> np.ndarray:
-    """Choose what is looked at of (H, W[, C]): three colours, or a single channel."""
+    """Choose channels of (H, W) or (H, W, C): (H, W, 3) colours or one (H, W) channel, a view."""
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[-1] < 3:
         return pixels[..., 0]
     if viewpoint.channels == "flair":
-        # Three sequences that are stored as red, green and blue are no colours.
+        # The channels are three MRI sequences, not colours. The second is FLAIR.
         return pixels[..., 1]
     return pixels[..., :3]
 
 
 def as_floats(pixels: np.ndarray) -> np.ndarray:
-    """Convert to float32, with NaN and infinities at the lowest finite value."""
+    """Convert to float32; NaN and infinities become the lowest finite value."""
     with np.errstate(over="ignore"):
         floats = np.ascontiguousarray(pixels, np.float32)
 
@@ -156,7 +160,7 @@ def as_floats(pixels: np.ndarray) -> np.ndarray:
 
 
 def clip_markers(pixels: np.ndarray) -> np.ndarray:
-    """Clip what is far brighter than the range of intensities, as a lead marker in an X-ray."""
+    """Clip pixels far above the range of intensities, such as a lead marker in an X-ray."""
     low, gain = intensity_range(pixels[::4, ::4], 0.5, 99.5, marker=True)
     if not gain:
         return pixels
@@ -164,7 +168,7 @@ def clip_markers(pixels: np.ndarray) -> np.ndarray:
 
 
 def cut_to_field_of_view(pixels: np.ndarray) -> np.ndarray:
-    """Cut (H, W[, 3]) to the box of its field of view, which is found at half resolution."""
+    """Cut (H, W) or (H, W, 3) to the box around its field of view, found at half resolution."""
     rows, columns = box_of(field_of_view(np.ascontiguousarray(pixels[::2, ::2])))
     cut = pixels[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
     return np.ascontiguousarray(cut)
@@ -182,9 +186,9 @@ def shrink_to_overview(pixels: np.ndarray) -> np.ndarray:
 
 
 def describe(shrunk: np.ndarray, viewpoint: Viewpoint, longer_side: int) -> np.ndarray:
-    """Describe an overview (h, w) or (h, w, 3) by (D,) statistics.
+    """Return the (D,) statistics of an overview (h, w) or (h, w, 3).
 
-    ``longer_side``: px of the slice that the overview was made of.
+    ``longer_side``: px of the slice from which the overview was made.
     """
     if viewpoint.channels == "flair":
         return np.array(describe_grey(shrunk))
@@ -204,7 +208,7 @@ def describe(shrunk: np.ndarray, viewpoint: Viewpoint, longer_side: int) -> np.n
 
 
 def describe_grey(grey: np.ndarray) -> list[float]:
-    """Describe the histogram, the texture by scale and the layout of (h, w)."""
+    """Return statistics of the histogram, the texture and the layout of (h, w) greys."""
     low, *quantiles, high = np.percentile(grey[::2, ::2], [0.5, 5, 25, 50, 75, 95, 99.5])
     gain = 0.0
     if high - low > 1e-30:
@@ -216,9 +220,10 @@ def describe_grey(grey: np.ndarray) -> list[float]:
 
 
 def texture(grey: np.ndarray) -> list[float]:
-    """Tell strength, skewness and kurtosis of the octaves of a Laplacian pyramid.
+    """Return strength, skewness and kurtosis of the octaves of a Laplacian pyramid.
 
-    Burt and Adelson 1983, IEEE Trans. Commun. 31:532.
+    The pyramid is that of Burt and Adelson (1983, IEEE Trans. Commun. 31:532). The share of flat
+    areas comes from the second octave.
     """
     values: list[float] = []
     level = grey
@@ -237,18 +242,18 @@ def texture(grey: np.ndarray) -> list[float]:
 
         # The last octave has too few pixels for higher moments.
         if octave < OCTAVES - 1:
-            # Are there bright spots or dark lines?
+            # Above 0 for bright spots or lines, below 0 for dark ones.
             skewness = (square * band).mean() / (variance**1.5 + 1e-9)
             values.append(np.arcsinh(skewness))
 
-            # Are there few strong ones or many weak ones?
+            # Large for few strong spots or lines, small for many weak ones.
             kurtosis = (square * square).mean() / (variance**2 + 1e-9)
             values.append(np.log(kurtosis + 1))
     return values
 
 
 def layout(grey: np.ndarray) -> list[float]:
-    """Describe how (h, w) greys are laid out: direction, symmetry, middle and rim, top and left."""
+    """Return statistics of the layout of (h, w) greys: direction, symmetry, middle, rim, halves."""
     side = THUMBNAIL_SIDE
     thumbnail = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA)
     rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
@@ -269,7 +274,8 @@ def layout(grey: np.ndarray) -> list[float]:
         thumbnail.std(),
     ]
 
-    # Which side is up, and which is left: halves, and how far the middle of each end stands out.
+    # Orientation: the difference of the two halves, and how much the middle of each end stands out,
+    # first from top to bottom, then from left to right.
     for upright in (thumbnail, thumbnail.T):
         top, bottom = upright[:5], upright[11:]
         middle_of_top = top[:, 5:11].mean() - top.mean()
@@ -280,17 +286,17 @@ def layout(grey: np.ndarray) -> list[float]:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Compute Pearson's correlation of two arrays; 0 where one is constant."""
+    """Compute Pearson's correlation of two arrays; 0 if one is constant."""
     a = a - a.mean()
     b = b - b.mean()
     return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-6))
 
 
 def chroma(pixels: np.ndarray) -> np.ndarray:
-    """Describe the colours of (h, w, 3) where there is light, in (5,) numbers.
+    """Return (5,) statistics of the colours of (h, w, 3); dark pixels do not count.
 
-    Mean and standard deviation of red - green and green - blue as shares of the light, and the mean
-    strength of both.
+    They are the means of (red - green) / light and (green - blue) / light, their standard
+    deviations, and the mean length of both as a vector, with light = red + green + blue.
     """
     colours = np.maximum(pixels[::2, ::2], 0).reshape(-1, 3)
     light = colours.sum(-1)

@@ -1,12 +1,15 @@
-"""How like an image is to those that networks learnt from: distances to statistics of these.
+"""How similar an image is to the training images of each network.
 
-``out_of_distribution.json`` holds mean and covariance of about 36 image statistics for some
-clusters of each card's training images, and of inverted or turned ones. The distance is that of
-Mahalanobis to the nearest cluster, as Lee et al. (2018, arXiv:1807.03888, section 2.1) use it on
-features of a network. What is nearer to images of another kind, or by a logistic regression a
-photograph of something else, is out of distribution; what is far from all kinds is accepted up to
-a limit.
-``python tests/benchmarks/fit_ood.py --data DIR`` fits it anew and prints how often it is right.
+Each image is described by about 36 statistics. ``out_of_distribution.json`` holds their mean and
+covariance for clusters of each card's training images, and for clusters of inverted or turned
+images. The distance from a cluster is that of Mahalanobis, as Lee et al. (2018, arXiv:1807.03888,
+section 2.1) use it on features of a network.
+
+An image is out of distribution for a card in three cases. It is nearer to another kind of images
+than to the card's. A logistic regression says that it is a photograph of something else. Or it is
+far from all kinds, beyond a cap. ``Likeness.score`` puts the three into one number.
+
+``python tests/benchmarks/fit_ood.py --data DIR`` refits the file and prints the error rates.
 """
 
 import json
@@ -23,70 +26,78 @@ from .image_statistics import Overviews, viewpoint_of
 
 STATISTICS_FILE = Path(__file__).with_name("out_of_distribution.json")
 
-# Slices of a volume that are looked at, and where they lie: from 30 % to 70 % of its depth.
+# Number of slices of a volume that are measured.
 SLICES = 5
+
+# They are evenly spaced between these shares of the depth.
 MIDDLE_OF_VOLUME = (0.3, 0.7)
 
-# Share of an image's distance from its card below which another card of the same structure is
-# recommended: H&E is 0.33 to 0.72 times as far from its own card, other stains 0.72 or more.
+# Another card for the same structure is recommended if its distance is below this share of the
+# distance from the user's card. For images sent to `nuclei`, the ratio with `nuclei_he` was 0.33 to
+# 0.72 for H&E and at least 0.72 for other stains: some H&E, from 0.70 to 0.72, is missed.
 CLEARLY_NEARER = 0.7
 
-# A warning needs more than a refused suggestion, since some stains that were not learnt from are
-# almost like photographs: so much of the limit of photographs must be reached.
-DOUBT = 0.9
+# A card is not suggested if the distance from photographs is below 1 limit, but a warning is given
+# only below this many limits: some stains that are missing from the training data resemble
+# photographs.
+PHOTOGRAPH_WARNING_LIMIT = 0.9
 
-# Standardised statistics beyond this count as this in the regression that tells photographs.
+# Standardised statistics are clipped to -4 ... 4 in the regression that recognises photographs.
 LARGEST_Z = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Cluster:
-    """Training images that look much the same, as a normal distribution of their D statistics."""
+    """Training images that look similar, as a normal distribution of their D statistics."""
 
-    # (D,) the mean.
+    # (D,) mean.
     centre: np.ndarray
 
-    # (D, D) lower triangular: differences from the mean times this have unit covariance.
+    # (D, D) lower triangular: whitening @ (x - centre) has unit covariance.
     whitening: np.ndarray
 
-    # Logarithm of the covariance's determinant by D, over that of the group's narrowest cluster.
+    # log(det(covariance)) / D, minus that of the narrowest cluster of the group: 0 or more.
     spread: float
 
-    def squared_distance(self, features: np.ndarray) -> np.ndarray:
-        """Measure (..., D) statistics, without those that are NaN: (...) mean squares by D."""
+    def penalised_square(self, features: np.ndarray) -> np.ndarray:
+        """Return (...) squared distances of (..., D) statistics, divided by D, plus the spread.
+
+        Up to a constant this is -2 / D times the logarithm of the density. Without the spread, wide
+        clusters would be nearest to every image. A statistic that is NaN counts as no difference.
+        """
         whitened = np.nan_to_num(features - self.centre) @ self.whitening.T
         return (whitened**2).mean(-1) + self.spread
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A kind of images: those of a card, or those of a card as they are given by mistake."""
+    """A kind of images: those of a card, or a card's images inverted or turned by mistake."""
 
-    # The card by whose viewpoint the statistics are taken.
+    # Name of the card whose viewpoint determines the statistics.
     view: str
 
-    # What the images are, in words, and the remedy; '' of a card's own.
+    # What the images are and the remedy, in words; empty for a card's own images.
     description: str
 
-    # The distance up to which images belong to the group.
+    # Distance up to which images belong to the group. Other distances are divided by it.
     limit: float
 
-    # How many limits away an image may be that is far from all groups.
+    # Cap on the allowed distance, in limits, of an image that is far from all other kinds.
     room: float
 
     clusters: tuple[Cluster, ...]
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """Measure (..., D) statistics: (...) distances from the nearest cluster."""
-        squares = [cluster.squared_distance(features) for cluster in self.clusters]
+        """Return the (...) distances of (..., D) statistics from the nearest cluster."""
+        squares = [cluster.penalised_square(features) for cluster in self.clusters]
         return np.sqrt(np.min(squares, axis=0))
 
 
 @dataclass(frozen=True, eq=False)
 class Photographs:
-    """Photographs of other things, told from a card's images by a logistic regression."""
+    """Photographs of other things, which a logistic regression separates from a card's images."""
 
-    # As of a ``Group``.
+    # See ``Group``.
     view: str
     description: str
     limit: float
@@ -95,27 +106,31 @@ class Photographs:
     centre: np.ndarray
     scale: np.ndarray
 
-    # (D,) weights of the standardised statistics and of their squares, and the constant.
+    # (D,) weights of the standardised statistics and of their squares.
     linear: np.ndarray
     squared: np.ndarray
+
+    # The constant of the regression.
     bias: float
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """Measure (..., D) statistics: (...) one over the probability of a photograph."""
+        """Return (...) values 1 / (probability of a photograph) for (..., D) statistics."""
         z = np.nan_to_num((features - self.centre) / self.scale)
         z = np.clip(z, -LARGEST_Z, LARGEST_Z)
+
+        # 1 / sigmoid(logit)
         return 1 + np.exp(-(z @ self.linear + z**2 @ self.squared + self.bias))
 
 
 @cache
 def known_groups() -> dict[str, Group | Photographs]:
-    """Read all groups, by name: the cards, then mistakes, then photographs for each card."""
+    """Read all groups by name: the cards, then the mistakes, then each card's photographs."""
     stored = json.loads(STATISTICS_FILE.read_text("utf-8"))
     return {name: group_of(fields) for name, fields in stored.items()}
 
 
 def group_of(fields: Mapping[str, Any]) -> Group | Photographs:
-    """Make a group of its JSON."""
+    """Make a group from its JSON."""
     view = fields["view"]
     description = fields["what"]
     limit = fields["limit"]
@@ -137,7 +152,7 @@ def group_of(fields: Mapping[str, Any]) -> Group | Photographs:
 
 
 def cluster_of(fields: Mapping[str, Any]) -> Cluster:
-    """Make a cluster of its JSON, which holds the lower triangle of the whitening row by row."""
+    """Make a cluster from its JSON: the lower triangle of ``whitening`` is stored row by row."""
     centre = np.array(fields["centre"])
     whitening = np.zeros((len(centre), len(centre)))
     whitening[np.tril_indices(len(centre))] = fields["whiten"]
@@ -145,31 +160,37 @@ def cluster_of(fields: Mapping[str, Any]) -> Cluster:
 
 
 def name_of_photographs(card: str) -> str:
-    """Tell the name of the group of photographs that are told from a card's images."""
+    """Return the name of the group of photographs that is compared with a card's images."""
     return f"photographs, {card}"
 
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """Distances of one image from every group; 1 is the calibrated limit, larger is less alike."""
+    """Distances of one image from every group, in limits: 1 or less belongs to the group."""
 
-    # By name of the group: a card, a mistake, or photographs as told from a card's images.
+    # By name of the group: a card, a mistake, or the photographs compared with a card's images.
     distances: Mapping[str, float]
 
     groups: Mapping[str, Group | Photographs] = field(default_factory=known_groups, repr=False)
 
     def score(self, card: str, *, strict: bool = False) -> float:
-        """Score how unlike the card's images this one is: up to 1 is usual.
+        """Score how different the image is from the card's training images: up to 1 is usual.
 
-        The score is the card's distance over that of the nearest other kind of images, or the limit
-        of photographs over their distance if that is larger; NaN for a card without statistics.
-        ``strict`` leaves no room for stains and cameras that the network did not learn from.
+        With all distances d in limits, and d_other that of the nearest other kind of images::
+
+            allowed = min(max(d_other, d_other**3), room)
+            score = max(d_card / allowed, photograph_limit / d_photograph)
+
+        ``photograph_limit`` is 0.9, so that unusual stains and cameras get no warning. It is 1 with
+        ``strict``, for suggestions. The score is NaN for a card without statistics.
         """
         group = self.groups.get(card)
         if card not in MODELS or not isinstance(group, Group):
             return float("nan")
 
-        # What is far from all kinds is accepted up to the room of its group.
+        # An image that another kind claims (nearest < 1) must be nearer to the card. An image that
+        # no other kind claims may be further away, the more the further it is from the others:
+        # their cube grows fast up to the cap of the group. 1e-6 prevents a division by zero.
         nearest = min(self.distances[name] for name in self.other_kinds(card))
         allowed = min(max(nearest, nearest**3, 1e-6), group.room)
         unlike = self.distances[card] / allowed
@@ -179,27 +200,30 @@ class Likeness:
         if photographs not in self.distances:
             return unlike
 
-        limit_of_photographs = 1.0 if strict else DOUBT
+        limit_of_photographs = 1.0 if strict else PHOTOGRAPH_WARNING_LIMIT
         like_photographs = limit_of_photographs / self.distances[photographs]
         return max(unlike, like_photographs)
 
     def other_kinds(self, card: str) -> list[str]:
-        """Name the groups that show something else than a card does: other classes, or mistakes."""
+        """List the groups of other kinds: the cards with other classes, and all mistakes."""
         classes = MODELS[card].classes
         kinds = [name for name, group in self.groups.items() if isinstance(group, Group)]
         return [name for name in kinds if name not in MODELS or MODELS[name].classes != classes]
 
     def fits(self, card: str) -> bool:
-        """Tell whether a card would be suggested for the image."""
+        """Return whether a card would be suggested for the image."""
         return self.score(card, strict=True) <= 1
 
     def fitting_cards(self) -> list[str]:
-        """Name the cards whose training images the image is like, the nearest first."""
+        """List the cards whose training images are similar to the image, the nearest first."""
         fitting = [name for name in MODELS if name in self.distances and self.fits(name)]
         return sorted(fitting, key=self.distances.__getitem__)
 
     def better_card(self, card: ModelCard) -> str | None:
-        """Name the card of the same classes that is clearly nearer than this one, if any is."""
+        """Return the card with the same classes that is clearly nearer than this one, or None.
+
+        ``card`` must have statistics: its name must be in ``distances``.
+        """
         of_same_classes = [
             name
             for name in self.distances
@@ -211,7 +235,11 @@ class Likeness:
         return None
 
     def nearest_kind(self, card: ModelCard) -> str:
-        """Name the group that the image looks like most, with a card that fits before any other."""
+        """Return the group that the image is most similar to.
+
+        A card that fits is preferred to all other groups. Of the photographs, only those that are
+        compared with this card's images are considered.
+        """
         candidates = [
             name
             for name, group in self.groups.items()
@@ -222,7 +250,7 @@ class Likeness:
 
 
 def measure_likeness(overviews: Overviews) -> Likeness:
-    """Measure the distances of an image from every group: the median over the slices looked at."""
+    """Measure the distance of an image from every group, in limits: the median of its slices."""
     groups = known_groups()
     distances = {}
     features_by_viewpoint: dict[Any, np.ndarray] = {}
@@ -238,11 +266,13 @@ def measure_likeness(overviews: Overviews) -> Likeness:
 def middle_slices(
     stack: np.ndarray, first: float = MIDDLE_OF_VOLUME[0], last: float = MIDDLE_OF_VOLUME[1]
 ) -> list[np.ndarray]:
-    """Choose some (H, W) or (H, W, C) slices of (Z, H, W[, C]) from the middle of its depth.
+    """Choose up to SLICES slices, (H, W) or (H, W, C), of a stack (Z, H, W) or (Z, H, W, C).
 
-    ``first`` and ``last``: shares of the depth between which they lie.
+    They are views, evenly spaced between the shares ``first`` and ``last`` of the depth.
     """
     start = first * len(stack)
+
+    # Half a slice less, so that last=1 gives the final slice.
     stop = max(start, last * len(stack) - 0.5)
     indices = np.linspace(start, stop, SLICES).astype(int)
     return [stack[index] for index in np.unique(indices)]

@@ -1,4 +1,4 @@
-"""Which networks know images like this one, and how far it is from what one of them knows."""
+"""Which networks were trained on images like this one, and how different the image is."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,27 +13,27 @@ from .view import View
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The network that is taken where none was named."""
+    """The network that is used if the user names none."""
 
-    model: str  # the card's name
-    note: str  # says so, and which other networks would fit
+    model: str  # name of the card
+    note: str  # says that it was chosen, and which other networks would fit
 
 
 def ood_score(image: Any, card: ModelCard | UNet | str) -> float:
-    """Score how unlike an image is to those that a network learnt from (out of distribution).
+    """Score how different an image is from a network's training images (out of distribution).
 
     Parameters
     ----------
     image : path, numpy.ndarray or MedicalImage
-        What ``read_image`` takes. Of a volume, five slices around the middle are looked at.
+        What ``read_image`` takes. Of a volume, five slices around the middle are measured.
     card : str, ModelCard or UNet
         The network.
 
     Returns
     -------
     float
-        1 is the calibrated limit, larger is less alike. NaN for a card without statistics, as that
-        of a network fine-tuned by a user.
+        1 is the calibrated limit; a larger score means less similar. NaN for a card without
+        statistics, such as the card of a fine-tuned network.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def ood_score(image: Any, card: ModelCard | UNet | str) -> float:
 
 
 def suggest_model(image: Any) -> list[str]:
-    """Name the networks whose training images an image is like, the nearest first.
+    """List the networks whose training images are similar to an image, the nearest first.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def suggest_model(image: Any) -> list[str]:
     Returns
     -------
     list of str
-        Names of cards; an empty list says: none of these. Cards without statistics, as those of
-        fine-tuned networks, are never among them.
+        Names of cards. The list is empty if no network fits. Cards without statistics, such as
+        those of fine-tuned networks, are never in it.
 
     Raises
     ------
@@ -84,14 +84,14 @@ def suggest_model(image: Any) -> list[str]:
 
 
 def fitting_cards(view: View) -> list[str]:
-    """Name the cards that know such images, the nearest first; none for an empty image."""
+    """List the cards that fit the image, the nearest first; none for an empty image."""
     if not view.shows_something:
         return []
     return view.likeness.fitting_cards()
 
 
 def suggest(view: View) -> Suggestion:
-    """Choose the network for an image; ModelError where none knows such images."""
+    """Choose the network for an image; raise ModelError if no network fits."""
     names = fitting_cards(view)
     if not names:
         known = "; ".join(f"{card.name} ({card.modality})" for card in MODELS.values())

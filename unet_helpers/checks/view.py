@@ -1,4 +1,4 @@
-"""``View``: an image with what is measured of it, so that nothing is measured twice."""
+"""``View``: an image and its measurements, so that nothing is measured twice."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from .likeness import Likeness, measure_likeness, middle_slices
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """An image and what is measured of it, each at most once, when it is first asked for."""
+    """An image and its measurements: each is made on first use and then kept."""
 
     image: MedicalImage
 
@@ -27,12 +27,12 @@ class View:
 
     @cached_property
     def frames(self) -> list[Stack]:
-        """The stack of each point in time; one where the image has no time."""
+        """The stack of each time point; one stack if the image has no time axis."""
         return self.stack.frames
 
     @cached_property
     def fields_of_view(self) -> list[FieldsOfView]:
-        """Those of the slices of each frame."""
+        """The fields of view of the slices of each frame."""
         return [FieldsOfView(frame.pixels) for frame in self.frames]
 
     @cached_property
@@ -42,12 +42,12 @@ class View:
 
     @cached_property
     def overviews(self) -> Overviews:
-        """The middle slices as cards look at them."""
+        """The middle slices, at the scale and with the channels that each card uses."""
         return Overviews(middle_slices(self.stack.pixels))
 
     @cached_property
     def likeness(self) -> Likeness:
-        """Distances of the image from those that the networks learnt from."""
+        """Distances of the image from the training images of each network."""
         return measure_likeness(self.overviews)
 
     def field_of_view(self, index: int) -> np.ndarray:
@@ -56,6 +56,6 @@ class View:
         return self.fields_of_view[frame][index_in_frame]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what holds copies of the pixels when a result goes to another process."""
+        """Pickle no cached values that hold copies of the pixels: results go between processes."""
         small = ("image", "shows_something", "likeness")
         return {name: value for name, value in self.__dict__.items() if name in small}

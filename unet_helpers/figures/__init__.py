@@ -1,4 +1,4 @@
-"""What a person looks at: overlays, volumes, scores, and the inside of a network.
+"""Figures of results, volumes and scores, and of the inside of a network.
 
-Entry: ``show.show``.
+Start reading at ``show.show``.
 """

@@ -1,4 +1,4 @@
-"""``diagram``: the U of the paper's figure 1, with the sizes of a real forward pass."""
+"""``diagram``: a network drawn as in figure 1 of the U-Net paper, with its real sizes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .network import activations, block_levels, network_input
 if TYPE_CHECKING:
     from ..images.read import ImageSource
 
-# Colours. Each arrow has that of its operation, as in the legend of the paper's figure 1.
+# Colours of the arrows, one for each operation (as in figure 1 of Ronneberger et al. 2015).
 CONVOLUTION = palette.BLUE
 SKIP = "#7F7F7F"
 POOLING = palette.VERMILION
@@ -41,37 +41,39 @@ OPERATIONS = {
 MAP_COLOR = "#A6D3F2"
 LEVEL_COLOR = "#595959"
 
-# Lengths are in units of the drawing: from a map to the next of its block it is one unit.
+# Lengths below are in units of the drawing. Two neighbouring stacks of maps in a block are 1 apart.
 
-# Height of a map of level 1.
+# Height of the maps of level 1.
 FIRST_HEIGHT = 1.7
 
-# Of the height, from level to level. A half, as in the network, would leave nothing of level 5.
+# Height of a level / height of the level above. One half, as in the network, would make level 5
+# invisible.
 SHRINKING = 0.72
 
-# Height of the gap between two levels.
+# Vertical gap between two levels.
 GAP = 0.85
 
-# From the first map of a block to the first of the next one, if both were of one level.
+# Horizontal distance between the first maps of two successive blocks. A block is 2 wide, so a block
+# starts at the x at which the one before it ends.
 BLOCK_STEP = 2
 
-# Width of image and answer beside the U.
+# Width of the image and of the answer, which are shown beside the U.
 PICTURE_WIDTH = 2.9
 
-# Points.
+# Points (1/72 inch).
 FONT_SIZE = 11
 
 
 @dataclass(frozen=True)
 class Level:
-    """Where the maps of one level are drawn."""
+    """The vertical position of the maps of one level, in units of the drawing; y points up."""
 
     top: float
     bottom: float
 
     @property
     def middle(self) -> float:
-        """The height at which arrows pass from map to map."""
+        """The y of the horizontal arrows of this level."""
         return (self.top + self.bottom) / 2
 
 
@@ -80,10 +82,14 @@ class Drawing:
     """A diagram being drawn."""
 
     ax: Axes
-    levels: dict[int, Level]  # by number, 1 is full resolution
+    levels: dict[int, Level]  # by number; 1 is full resolution
 
     def stack_of_maps(self, x: float, level: int, channels: int, white_half: bool = False) -> float:
-        """Draw a stack of maps at ``x``, wider with more channels; returns half its width."""
+        """Draw a stack of maps with its centre at ``x``; return half its width.
+
+        More channels make a wider stack. ``white_half``: the left half, which stands for the maps
+        from the skip connection, is white.
+        """
         place = self.levels[level]
         height = place.top - place.bottom
         half = half_width(channels)
@@ -106,7 +112,7 @@ class Drawing:
         self.ax.annotate("", end, start, arrowprops=style)
 
     def size_below(self, x: float, level: int, shape: Sequence[int]) -> None:
-        """Write 'height × width' below the maps of a block."""
+        """Write ``shape`` (height, width) below the maps of a block."""
         words = " × ".join(str(n) for n in shape)
         y = self.levels[level].bottom - 0.08
         self.ax.text(x, y, words, ha="center", va="top", fontsize=FONT_SIZE)
@@ -118,7 +124,7 @@ class Drawing:
         self.ax.text(x, y, words, ha="center", fontsize=FONT_SIZE, color=LEVEL_COLOR)
 
     def picture(self, left: float, pixels: np.ndarray, colors: str) -> None:
-        """Show an image beside level 1."""
+        """Show ``pixels`` from 0 to 1, (h, w) or (h, w, C), beside level 1, from x = ``left``."""
         place = self.levels[1]
         box = (left, place.bottom, PICTURE_WIDTH, place.top - place.bottom)
         inset = self.ax.inset_axes(box, transform=self.ax.transData)
@@ -127,12 +133,12 @@ class Drawing:
 
 
 def half_width(channels: int) -> float:
-    """Give half the drawn width of a stack of ``channels`` maps."""
+    """Return half the drawn width of a stack of ``channels`` maps."""
     return 0.05 + 0.03 * float(np.log2(channels))
 
 
 def place_levels(depth: int) -> dict[int, Level]:
-    """Place the levels of a network below one another, the bottleneck is level depth + 1."""
+    """Place the levels of a network below each other; the bottleneck is level depth + 1."""
     levels = {}
     top = 0.0
     height = FIRST_HEIGHT
@@ -144,20 +150,20 @@ def place_levels(depth: int) -> dict[int, Level]:
 
 
 def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = None) -> Figure:
-    """Draw a network as the U of the 2015 paper's figure 1, with the sizes of a real forward pass.
+    """Draw a network as in figure 1 of the U-Net paper, with the sizes of a real forward pass.
 
     Parameters
     ----------
     model : str, path or UNet
         A network, or its name; also a ``UNet`` without a card.
     image : path, array or MedicalImage, optional
-        What is sent through. It is shown on the left, and the answer on the right. By default
-        zeros of 256 × 256 px.
+        The input of the forward pass. It is shown on the left, and the answer on the right. The
+        default is zeros of 256 × 256 px, which are not shown.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Above a box its channels, below it height × width.
+        The number above a box is its number of channels; below it is height × width.
 
     Examples
     --------
@@ -201,7 +207,7 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
 def draw_blocks(
     drawing: Drawing, model: UNet, in_channels: int, outputs: dict[str, torch.Tensor]
 ) -> float:
-    """Draw all blocks with the arrows between them; returns the x of the answer, the right end."""
+    """Draw all blocks and the arrows between them; return the x of the answer, at the right."""
     depth = model.depth
     for number, (name, level) in enumerate(block_levels(model).items()):
         x = BLOCK_STEP * number
@@ -215,7 +221,8 @@ def draw_blocks(
             incoming = channels // 2
         draw_block(drawing, x, level, incoming, channels, white_half=is_decoder)
 
-        # On the way down, the right of a block is taken by an arrow; on the way up, the left.
+        # The size stands where no arrow is: an encoder's pooling arrow is at its right, and the
+        # up-convolution arrow that reaches a decoder is at its left.
         size_x = x + 1
         if number < depth:
             size_x = x
@@ -251,7 +258,7 @@ def draw_blocks(
 def draw_block(
     drawing: Drawing, x: float, level: int, incoming: int, channels: int, white_half: bool
 ) -> None:
-    """Draw what comes into a block, and its two convolutions."""
+    """Draw the input maps of a block and its two convolutions, from ``x`` to ``x`` + 2."""
     halves = [
         drawing.stack_of_maps(x, level, incoming, white_half),
         drawing.stack_of_maps(x + 1, level, channels),

@@ -1,4 +1,4 @@
-"""What the figures share: panels without frames, and the words above them."""
+"""What all figures use: panels without axes, and texts for their titles."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..images.image import MedicalImage
 from ..results.measurements import in_words
 from ..results.segmentation import Segmentation
 
-# Inches: the width of a figure that fills a notebook's column.
+# Inches: width of a figure that fills the column of a notebook.
 FULL_WIDTH = 13.0
 
-# Characters: longer names of files are cut in titles.
+# Characters: longer file names are cut in titles.
 LONGEST_NAME = 28
 
-# Of the numbers in a result's summary, so many stand in a title.
+# A title shows this many numbers of a result's summary.
 NUMBERS_IN_A_TITLE = 4
 
 
@@ -33,9 +33,10 @@ def panels(
     layout: str = "constrained",
     width_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, np.ndarray]:
-    """Make a figure of ``size`` (width, height) in inches and its (rows, columns) axes, unframed.
+    """Make a figure of ``size`` (width, height) in inches, and its (rows, columns) axes.
 
-    ``note`` is written below the panels; ``width_ratios`` are the relative widths of the columns.
+    The axes have no frames and ticks. ``note`` is written below the panels. ``width_ratios`` are
+    the relative widths of the columns.
     """
     figure, axes = plt.subplots(
         rows, columns, figsize=size, layout=layout, squeeze=False, width_ratios=width_ratios
@@ -51,7 +52,7 @@ def panels(
 
 
 def headline(image: MedicalImage, index: int | None = None) -> str:
-    """Name an image as in 'name', or a slice of a volume as in 'name, slice 12'."""
+    """Return the title of an image, 'name', or of a slice of a volume, 'name, slice 12'."""
     name = image.name
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME - 1]}…"
@@ -61,6 +62,6 @@ def headline(image: MedicalImage, index: int | None = None) -> str:
 
 
 def describe(result: Segmentation, width: int) -> str:
-    """Say what was found, 'Cell nuclei: 117 objects, ...', in lines of ``width`` characters."""
+    """Describe a result, 'Cell nuclei: 117 objects, ...', in lines of ``width`` characters."""
     numbers = dict(islice(result.summary().items(), NUMBERS_IN_A_TITLE))
     return fill(f"{result.card.title}: {in_words(numbers)}", width)

@@ -1,4 +1,4 @@
-"""The inside of a network: what it reads, and what each block makes of it."""
+"""The inside of a network: its input, and the output of each block."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from .layout import FULL_WIDTH, panels
 if TYPE_CHECKING:
     from ..images.read import ImageSource
 
-# Inches: the widest column of feature maps, so that a network of few blocks fills no screen.
+# Inches: largest width of a column of feature maps. Without it, maps of a network with few blocks
+# would fill the screen.
 WIDEST_MAP = 2.6
 
 
 def network_input(
     image: ImageSource, model: str | Path | ModelCard | UNet, index: int | None = None
 ) -> torch.Tensor:
-    """Give (1, C, h, w): what the network reads of an image, or of slice ``index`` of a volume.
+    """Return the network's input (1, C, h, w) for an image, or for slice ``index`` of a volume.
 
-    The slice is counted as it is displayed; by default it is the middle one. Of an image larger
-    than a tile it is the centre.
+    Slices are numbered as displayed; the default is the middle one. If the image is larger than a
+    tile, only its centre is used.
     """
     model = load_model(model)
     stack = to_stack(read_image(image))
@@ -42,7 +43,7 @@ def network_input(
     if index is None:
         index = len(slices) // 2
 
-    # The fields of view serve the scale and the preprocessing; they are found when asked for.
+    # Both the scale and the preprocessing use the fields of view, which are found on first use.
     fields_of_view = FieldsOfView(slices)
     scale = working_scale(
         model, slices, index, spacing=stack.spacing, fields_of_view=fields_of_view
@@ -58,16 +59,16 @@ def network_input(
 
 
 def central_part(length: int, at_most: float) -> slice:
-    """Give the middle of ``length`` px, about ``at_most`` px of it."""
+    """Return the middle of ``length`` px as a slice of about ``at_most`` px."""
     margin = max(0, int(length - at_most) // 2)
     return slice(margin, length - margin)
 
 
 @torch.inference_mode()
 def activations(model: UNet, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Give the (C, h, w) output of each block in one forward pass of ``x`` (1, C, h, w).
+    """Return the output (C, h, w) of each block in one forward pass of ``x`` (1, C, h, w).
 
-    They come in the order of computation; the last is the 'answer', probabilities.
+    The outputs are in the order of computation. The last one, 'answer', holds probabilities.
     """
     block_names = {block: name for name, block in model.named_children() if name != "pool"}
     outputs: dict[str, torch.Tensor] = {}
@@ -85,7 +86,10 @@ def activations(model: UNet, x: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def block_levels(model: UNet) -> dict[str, int]:
-    """Give each block's level in the order of computation: 1 is full resolution, then each half."""
+    """Return the level of each block, in the order of computation; 1 is full resolution.
+
+    Each further level has half the resolution of the one above it.
+    """
     levels = {}
     for level in range(1, model.depth + 1):
         levels[f"encoder{level}"] = level
@@ -101,23 +105,23 @@ def feature_maps(
     maps: int = 6,
     index: int | None = None,
 ) -> Figure:
-    """Show the channels that vary most, of each block of the network.
+    """Show the channels of each block of a network that vary most.
 
     Parameters
     ----------
     image : path, array or MedicalImage
-        Of an image larger than a tile (1024 px at the network's scale) the centre is shown.
+        If it is larger than a tile (1024 px at the network's scale), only its centre is shown.
     model : str, path or UNet
         A network, or its name.
     maps : int
-        Channels of each block, the one that varies most on top.
+        Number of channels of each block, the one that varies most on top.
     index : int, optional
-        The slice of a volume, counted from 0 as it is displayed; by default the middle one.
+        The slice of a volume, counted from 0 as displayed; by default the middle one.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One column for each block, one row for each channel; bright is strong.
+        One column for each block, one row for each channel. Bright pixels are large values.
 
     Examples
     --------
@@ -154,7 +158,7 @@ def feature_maps(
 
 
 def most_varying(block: torch.Tensor, count: int) -> np.ndarray:
-    """Pick the ``count`` channels of (C, h, w) with the largest variance, the largest first."""
+    """Return the ``count`` channels of (C, h, w) with the largest variance, the largest first."""
     variances = block.var(dim=(1, 2))
     strongest = variances.topk(min(count, len(block))).indices
     return block[strongest].numpy()

@@ -1,4 +1,4 @@
-"""How good is an answer, and how sure? What the threshold does, calibration, and disagreement."""
+"""Figures and tables of quality: the threshold, calibration, and disagreement of copies."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .layout import FULL_WIDTH, headline, panels
 if TYPE_CHECKING:
     from ..images.read import ImageSource
 
-# The thresholds of the curve, 0.05 to 0.95.
+# Thresholds of the curve: 0.05, 0.10, ... 0.95.
 THRESHOLDS = np.arange(5, 100, 5) / 100
 
-# Standard deviation over turned and mirrored copies from which an answer counts as unsure.
+# A pixel is unsure if the standard deviation over turned and mirrored copies is above this.
 UNSURE_FROM = 0.1
 
-# The share of each side of an image that is shown where the copies differ most.
+# The window where the copies differ most has 1/3 of each side of the image.
 WINDOW_SHARE = 3
 
 
@@ -42,13 +42,13 @@ def threshold_scores(
 ) -> pd.DataFrame:
     """Score the foreground at each threshold: Dice, sensitivity and precision, one row each.
 
-    The scores are of the pixels alone, before a card's small regions are dropped.
+    Small regions are not removed from the mask here, unlike in the labels of some cards.
     """
     true_mask, probability = same_shape(np.asarray(truth) > 0, result.foreground)
 
     rows = {}
     for threshold in thresholds:
-        # As in ``labels``, the comparison is made in single precision.
+        # Compare in single precision, as ``labels`` does.
         mask = probability >= np.float32(threshold)
         rows[threshold] = {
             "Dice": dice(true_mask, mask),
@@ -66,17 +66,17 @@ def threshold_curve(result: Segmentation, truth: np.ndarray) -> Figure:
     result : Segmentation
         What ``segment`` returned.
     truth : numpy.ndarray
-        The true labels, in the image's spatial shape and order; what is not 0 counts.
+        The true labels, with the image's spatial shape and axis order; 0 is background.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Three curves; a dot marks the threshold in use, a star the best one for this image.
+        Three curves. A dot marks the threshold in use, a star the best one for this image.
 
     Raises
     ------
     ArgumentError
-        ``truth`` has another shape than the image.
+        The shape of ``truth`` is not that of the image.
 
     Examples
     --------
@@ -115,29 +115,29 @@ def threshold_curve(result: Segmentation, truth: np.ndarray) -> Figure:
 
 
 def calibration(result: Segmentation, truth: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Compare the probabilities with the share of pixels that is true.
+    """Compare the probabilities with the share of pixels that belong to the structure.
 
-    A network is calibrated where, of ten pixels to which it gives 0.8, eight are true.
+    A network is calibrated if 8 of 10 pixels with a probability of 0.8 belong to the structure.
 
     Parameters
     ----------
     result : Segmentation
         What ``segment`` returned.
     truth : numpy.ndarray
-        The true labels, in the image's spatial shape and order; what is not 0 counts.
+        The true labels, with the image's spatial shape and axis order; 0 is background.
     bins : int
-        How many intervals of equal width from 0 to 1 the probabilities are sorted into.
+        Number of intervals of equal width from 0 to 1 into which the probabilities are sorted.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each interval that holds pixels: their mean probability, the share of them
-        that is true, and their number. The index counts the intervals from 0.
+        One row for each interval that contains pixels: their mean probability, the share of them
+        that belongs to the structure, and their number. The index is the interval, from 0.
 
     Raises
     ------
     ArgumentError
-        ``truth`` has another shape than the image.
+        The shape of ``truth`` is not that of the image.
 
     Examples
     --------
@@ -169,8 +169,9 @@ def disagreement_figure(
 ) -> Figure:
     """Show how sure a network is: image, mean probability and disagreement side by side.
 
-    The image is turned and mirrored, and the network asked again. The disagreement is the standard
-    deviation of its answers: where it is large, the answer depends on which way up the image lies.
+    The network runs on turned and mirrored copies of the image. The disagreement is the standard
+    deviation of the probabilities. Where it is large, the answer depends on how the image is
+    turned.
 
     Parameters
     ----------
@@ -179,20 +180,20 @@ def disagreement_figure(
     model : str, path or UNet
         A network, or its name.
     flips : int
-        How many copies are compared: 2, 4 or 8.
+        Number of copies that are compared: 2, 4 or 8.
     index : int, optional
-        The slice of a volume, counted from 0 as it is displayed; by default the one with most
+        The slice of a volume, counted from 0 as displayed; by default the one with the largest
         disagreement.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Three panels of the part of the image, a third of each side, where the copies differ most.
+        Three panels of the part of the image where the copies differ most: 1/3 of each side.
 
     Raises
     ------
     ArgumentError
-        There is only one answer, and nothing to compare it with.
+        There is no disagreement: ``flips`` is 1, or the image is too large.
 
     Examples
     --------
@@ -233,7 +234,7 @@ def disagreement_figure(
     figure.colorbar(heat, ax=mean_ax, shrink=0.7)
     mean_ax.set_title("Mean probability")
 
-    # The scale ends near the largest values, but at no less than 0.01.
+    # The colour scale ends near the largest value, but not below 0.01: noise would look important.
     top = max(0.01, float(np.percentile(spread[window], 99.5)))
     heat = spread_ax.imshow(spread[window], cmap="viridis", vmin=0, vmax=top, aspect=aspect)
     figure.colorbar(heat, ax=spread_ax, shrink=0.7, extend="max")
@@ -242,20 +243,21 @@ def disagreement_figure(
 
 
 def busiest_window(values: np.ndarray, share: int = WINDOW_SHARE) -> tuple[slice, slice]:
-    """Give rows and columns of the window, 1 / ``share`` of each side, with the largest sum."""
+    """Return rows and columns of the window with the largest sum: 1 / ``share`` of each side."""
     rows, columns = values.shape
     height = max(1, rows // share)
     width = max(1, columns // share)
     sums = cv2.boxFilter(values, cv2.CV_64F, (width, height), anchor=(0, 0), normalize=False)
 
-    # Windows that reach beyond the rim do not count.
+    # sums[row, column] is that of the window whose top left corner is there. Windows that extend
+    # beyond the image do not count.
     sums = sums[: rows - height + 1, : columns - width + 1]
     top, left = np.unravel_index(sums.argmax(), sums.shape)
     return slice(top, top + height), slice(left, left + width)
 
 
 def unsure_share(mask: np.ndarray, spread: np.ndarray) -> float:
-    """Give the share of a mask in which the answers of the copies differ."""
+    """Return the share of a mask in which the copies differ by more than UNSURE_FROM."""
     pixels = int(np.count_nonzero(mask))
     unsure_pixels = int(np.count_nonzero(mask & (spread > UNSURE_FROM)))
     return unsure_pixels / max(1, pixels)

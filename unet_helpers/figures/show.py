@@ -24,13 +24,13 @@ def show(result: Segmentation, index: int | None = None) -> Figure:
     result : Segmentation
         What ``segment`` returned.
     index : int, optional
-        The slice of a volume, counted from 0 as it is displayed; by default the one with most of
+        The slice of a volume, counted from 0 as displayed; by default the one with most pixels of
         the structure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A notebook shows it where it is a cell's last line. Warnings stand below the panels.
+        A notebook shows it if it is the last line of a cell. Warnings are below the panels.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def show(result: Segmentation, index: int | None = None) -> Figure:
     figure, axes = panels(1, 3, size)
     image_ax, overlay_ax, probability_ax = axes[0]
 
-    # Large pictures are shrunk before they are drawn, as the overlay is.
+    # Shrink large pictures before drawing them, as ``overlay`` does, to save time and memory.
     image_ax.imshow(shrink(picture(result.image, index), cv2.INTER_AREA), aspect=aspect)
     image_ax.set_title(headline(result.image, index))
 
@@ -87,20 +87,20 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None) -
     result : Segmentation
         What ``segment`` returned.
     truth : numpy.ndarray
-        The true labels, in the image's spatial shape and order; what is not 0 counts.
+        The true labels, with the image's spatial shape and axis order; 0 is background.
     index : int, optional
-        The slice of a volume, counted from 0 as it is displayed; by default the one with most of
+        The slice of a volume, counted from 0 as displayed; by default the one with most pixels of
         the structure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One panel; its title holds the Dice of the whole image or volume.
+        One panel; its title gives the Dice of the whole image or volume.
 
     Raises
     ------
     ArgumentError
-        ``truth`` has another shape than the image.
+        The shape of ``truth`` is not that of the image.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the skip connections of a network carry: the answer without some of them."""
+"""Shows what skip connections contribute: answers of a network without some of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def cut_skips(model: UNet, levels: Collection[int]) -> Iterator[None]:
-    """Let zeros arrive over the skip connections of these levels, 1 for full resolution."""
+    """Replace what the skip connections of these levels carry by zeros; 1 is full resolution.
+
+    The network works as before when the context ends.
+    """
     unknown = set(levels) - set(range(1, model.depth + 1))
     if unknown:
         raise ArgumentError(
@@ -60,17 +63,17 @@ def without_skips(
     image : path, array or MedicalImage
         As for ``segment``.
     model : str, path or UNet
-        A network, or its name. It is left as it was.
+        A network, or its name. It is not changed.
     levels : collection of int, optional
-        Which skip connections are cut: 1 is at full resolution, 2 at half of it, and so on. By
-        default all.
+        Levels of the skip connections that are cut: 1 is full resolution, 2 is half of it, and so
+        on. By default all levels.
     **options
         Options of ``segment``.
 
     Returns
     -------
     Segmentation
-        The answer at the scale at which the whole network sees the image.
+        The answer, at the scale that the whole network uses for the image.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def without_skips(
     if levels is None:
         levels = range(1, model.depth + 1)
 
-    # A scale that is found from the objects in the image is found by the whole network.
+    # If the scale is estimated from the objects in the image, estimate it with the whole network.
     if model.card.preprocessing.scale == "objects" and options.get("zoom") is None:
         slices = to_stack(image).pixels
         options["zoom"] = zoom_for_objects(model, slices[len(slices) // 2])
@@ -110,17 +113,17 @@ def compare_skips(
     Parameters
     ----------
     image : path, array, MedicalImage or Segmentation
-        A ``Segmentation`` of this network saves the time to segment the image once more.
+        A ``Segmentation`` made with this network saves the time for segmenting the image again.
     model : str, path or UNet
         A network, or its name.
     index : int, optional
-        The slice of a volume, counted from 0 as it is displayed; by default the one with most of
+        The slice of a volume, counted from 0 as displayed; by default the one with most pixels of
         the structure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Three panels a row. Their titles hold the Dice with the answer of the whole network.
+        Three panels in each row. Titles give the Dice with the answer of the whole network.
 
     Examples
     --------
@@ -165,7 +168,7 @@ def compare_skips(
 
 
 def answer_again(whole: Segmentation, model: UNet, levels: Collection[int] | None) -> Segmentation:
-    """Segment the image of ``whole`` once more, at the same scale, with skip connections cut."""
+    """Segment the image of ``whole`` again, at the same scale, with skip connections cut."""
     zoom = None
     if model.card.preprocessing.scale == "objects":
         zoom = whole.zoom

@@ -32,10 +32,11 @@ from .volumes import (
 if TYPE_CHECKING:
     from ..images.read import ImageSource
 
-# Figures a row of the gallery.
+# Largest number of panels in a row of the gallery.
 COLUMNS = 3
 
-# Where the letters at the sides of a plane stand, in shares of its panel.
+# Positions (x, y) of the letters at the sides of a plane, in shares of its panel; (0, 0) is its
+# lower left corner.
 LEFT_SIDE = (0.04, 0.5)
 RIGHT_SIDE = (0.96, 0.5)
 TOP_SIDE = (0.5, 0.95)
@@ -46,9 +47,12 @@ class Plane:
     """One of the three planes of a volume."""
 
     name: str
-    # What is on the left, on the right and on top: a letter each, or nothing where not known.
+
+    # One letter each for the left, the right and the top of the panel; '' if they are unknown.
+    # R, L: the patient's right and left; A, P: front and back; S: head.
     sides: str
-    # Is the head on top, where the stack as displayed begins at the feet?
+
+    # Is the head on top? The stack as displayed begins at the feet, so ``turn`` flips the rows.
     upright: bool = False
 
 
@@ -74,18 +78,19 @@ def three_planes(
     shown : Segmentation, path, array or MedicalImage
         A result of a volume, or a volume alone.
     at : tuple of int, optional
-        The voxel, along the axes of the file and counted from 0. By default it lies in the midst
-        of the largest object, or else of the volume.
+        The voxel, in the axis order of the file and counted from 0. The default is the middle of
+        the largest object, or of the volume if there is no object.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Three panels of one scale; dotted lines mark the voxel. The patient's right is on the left.
+        Three panels with the same scale. Dotted lines mark the voxel. If the orientation is known,
+        the patient's right is on the left of the axial and coronal planes.
 
     Raises
     ------
     ImageError
-        The image is a single one, without slices.
+        The image is a single image, without slices.
 
     Examples
     --------
@@ -110,7 +115,7 @@ def three_planes(
     stacks = [reslice_any(shown, axis) for axis in range(3)]
     extents = [slice_extent(image_of(stack)) for stack in stacks]
     heights, widths = zip(*extents, strict=True)
-    # One scale for all three, so that they can be compared.
+    # All three have the same scale, so that sizes can be compared.
     inches_high = min(max(heights) * 12.5 / sum(widths) + 1.2, 8)
     figure, axes = panels(1, 3, (FULL_WIDTH, inches_high), width_ratios=widths)
 
@@ -128,7 +133,7 @@ def three_planes(
 
 
 def reslice_any(shown: Segmentation | MedicalImage, axis: int) -> Segmentation | MedicalImage:
-    """Give a result or a volume as slices along ``axis`` of the stack as displayed."""
+    """Return a result or a volume as slices along ``axis`` of the stack as displayed."""
     if isinstance(shown, Segmentation):
         return reslice(shown, axis)
     return reslice_image(shown, axis)
@@ -141,10 +146,15 @@ def draw_plane(
     axis: int,
     point: Sequence[int],
 ) -> None:
-    """Draw the slice through ``point`` (z, y, x), with dotted lines that cross there."""
+    """Draw the slice through ``point`` (z, y, x), with dotted lines that cross there.
+
+    ``stack`` has been resliced along ``axis``; ``point`` is a voxel of the stack as displayed.
+    """
     height, width = slice_extent(image_of(stack))
     rows, columns = image_of(stack).spatial_shape[1:]
     row, column = np.delete(point, axis)
+
+    # Shares of the height and width; 0.5 is added to reach the centre of the voxel.
     down = (row + 0.5) / rows
     right = (column + 0.5) / columns
     if plane.upright:
@@ -170,17 +180,17 @@ def draw_plane(
 
 
 def gallery(results: Iterable[Segmentation]) -> Figure:
-    """Show several results in one figure, three a row.
+    """Show several results in one figure, three in each row.
 
     Parameters
     ----------
     results : iterable of Segmentation
-        Of a volume the slice with most of the structure is shown.
+        Of a volume, the slice with most pixels of the structure is shown.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each result: the overlay, and above it name, number and size of the objects.
+        A panel for each result: the overlay, and above it its name and the main measurements.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Volumes turned for display: a stack of slices along any axis, in the proportions of the body."""
+"""Turns volumes for display: slices along any axis, with the proportions of the body."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from ..images.stack import as_displayed, to_stack
 from ..results.overlay import picture, to_8_bits
 from ..results.segmentation import Segmentation
 
-# px: the longer side of a slice as it is shown.
+# px: longer side of a rendered slice.
 LONGER_SIDE = 480
 
 
 def image_of(shown: Segmentation | MedicalImage) -> MedicalImage:
-    """Give the image of a result, or the image itself."""
+    """Return the image of a result, or the image itself."""
     if isinstance(shown, Segmentation):
         return shown.image
     return shown
 
 
 def reslice_image(image: MedicalImage, axis: int) -> MedicalImage:
-    """Give a volume as a stack of its axial (0), coronal (1) or sagittal (2) slices, in 8 bits.
+    """Return a volume as a stack of slices along ``axis`` of the stack as displayed, in 8 bits.
 
-    The head is up. All slices share one range of brightness.
+    With a known orientation, axis 0 gives axial, 1 coronal and 2 sagittal slices, and the head is
+    up in the latter two. All slices have the same range of brightness.
     """
     stack = to_stack(image).as_image()
     spacing = None
@@ -38,11 +39,13 @@ def reslice_image(image: MedicalImage, axis: int) -> MedicalImage:
 
 
 def reslice(result: Segmentation, axis: int) -> Segmentation:
-    """Give the result of a volume along another axis, as ``reslice_image`` does with an image."""
+    """Return a result of a volume as slices along ``axis``; see ``reslice_image``."""
     image = result.image
     classes = [turn(image, probability, axis) for probability in result.probabilities]
     resliced = replace(result, image=reslice_image(image, axis), probabilities=np.stack(classes))
-    # Labels and objects are those that were found in the volume, not found once more.
+
+    # Labels and objects are cached properties. Set them to those of the volume, because computing
+    # them again from the turned probabilities could give others.
     vars(resliced).update(
         labels=turn(image, result.labels, axis), objects=turn(image, result.objects, axis)
     )
@@ -50,10 +53,11 @@ def reslice(result: Segmentation, axis: int) -> Segmentation:
 
 
 def turn(image: MedicalImage, values: np.ndarray, axis: int) -> np.ndarray:
-    """Turn an array of the image's shape to slices along ``axis`` of the stack as displayed."""
+    """Turn an array of the image's shape into slices along ``axis`` of the stack as displayed."""
     values = np.moveaxis(as_displayed(image, values), axis, 0)
 
-    # In the stack as displayed, the first slice is nearest to the feet.
+    # The first slice of the stack as displayed is nearest to the feet. Flip the rows so that the
+    # head is up.
     feet_are_up = axis > 0 and image.lies_in_space and image.oriented
     if feet_are_up:
         values = values[:, ::-1]
@@ -61,7 +65,7 @@ def turn(image: MedicalImage, values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def render(shown: Segmentation | MedicalImage, index: int | None = None) -> np.ndarray:
-    """Draw (H, W, 3) uint8: an image, a result, or a slice, its sides as long as in the body."""
+    """Return an image, a result, or a slice as (H, W, 3) uint8, with the body's proportions."""
     painted = paint_slice(shown, index)
     height, width = slice_extent(image_of(shown))
     zoom = LONGER_SIDE / max(height, width)
@@ -75,20 +79,20 @@ def render(shown: Segmentation | MedicalImage, index: int | None = None) -> np.n
 
 
 def paint_slice(shown: Segmentation | MedicalImage, index: int | None) -> np.ndarray:
-    """Draw (h, w, 3) uint8, a px each voxel: a slice, with the answer over it if there is one."""
+    """Return a slice as (h, w, 3) uint8, one px for each voxel, and the answer drawn over it."""
     if not isinstance(shown, Segmentation):
         return picture(shown, index)
 
-    # Vessels keep the strong colour that they have by default.
+    # Vessels (measured as a tree) are thin, so they keep the stronger default colour.
     alpha: float | None = 0.6
     if shown.card.measures == "tree":
         alpha = None
-    # Outlines are drawn only where touching objects have to be told apart.
+    # Outlines are needed only if objects can touch each other.
     return shown.overlay(index, alpha, contours=shown.card.instance_method != "components")
 
 
 def slice_extent(image: MedicalImage) -> tuple[float, float]:
-    """Give height and width of a slice in mm, or in px where the spacing is not known."""
+    """Return height and width of a slice in mm, or in px if the spacing is unknown."""
     rows, columns = image.spatial_shape[-2:]
     if image.spacing is None:
         return float(rows), float(columns)
@@ -96,7 +100,7 @@ def slice_extent(image: MedicalImage) -> tuple[float, float]:
 
 
 def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
-    """Give (z, y, x) as displayed: in the midst of the largest object, or else of the volume."""
+    """Return the voxel (z, y, x) as displayed in the middle of the largest object or the volume."""
     image = image_of(shown)
     if isinstance(shown, Segmentation) and shown.objects.any():
         return midst_of_largest(as_displayed(image, shown.objects))
@@ -104,7 +108,7 @@ def centre(shown: Segmentation | MedicalImage) -> tuple[int, ...]:
 
 
 def midst_of_largest(objects: np.ndarray) -> tuple[int, ...]:
-    """Give the voxel of the largest object that lies nearest to its centre of mass."""
+    """Return the voxel of the largest object that is nearest to its centre of mass."""
     sizes = np.bincount(objects.reshape(-1))[1:]
     largest = 1 + sizes.argmax()
     voxels = np.argwhere(objects == largest)
@@ -113,14 +117,18 @@ def midst_of_largest(objects: np.ndarray) -> tuple[int, ...]:
 
 
 def displayed_point(image: MedicalImage, voxel: Sequence[int]) -> tuple[int, ...]:
-    """Give (z, y, x) as displayed of a voxel in the file's order."""
+    """Return the position (z, y, x) as displayed of a voxel in the file's axis order."""
+    # Mark the voxel and search for it, so that the turning is done by ``as_displayed`` alone.
     marker = np.zeros(image.spatial_shape, bool)
     marker[tuple(voxel)] = True
     return tuple(int(i) for i in np.argwhere(as_displayed(image, marker))[0])
 
 
 def volume_by_class(result: Segmentation) -> dict[str, str]:
-    """Give the colour of each 'Anterior 1.55 mL', in voxels where the spacing is not known."""
+    """Return the colour of each class by a text such as 'Anterior 1.55 mL'.
+
+    The volume is in voxels if the spacing is unknown.
+    """
     card = result.card
     voxel_volume = result.image.voxel_volume
     counts = np.bincount(result.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]

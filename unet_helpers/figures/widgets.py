@@ -1,4 +1,4 @@
-"""Results to play with: a widget for a running notebook, and a page that lives without one."""
+"""Interactive results: a widget for a running notebook, and a page that needs no kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlaygroundContent:
-    """What the playground shows of one result at one threshold."""
+    """What the playground shows for one result at one threshold."""
 
     image: bytes  # JPEG file
     overlay: bytes  # JPEG file
@@ -34,15 +34,15 @@ class PlaygroundContent:
 def playground(
     results: Mapping[str, Segmentation], truths: Mapping[str, np.ndarray] | None = None
 ) -> ipywidgets.VBox:
-    """Make a widget to pick a result, move its threshold and see mask and numbers change.
+    """Make a widget to choose a result and move its threshold; mask and numbers follow.
 
     Parameters
     ----------
     results : mapping of str to Segmentation
         Results by name, at least one.
     truths : mapping of str to numpy.ndarray, optional
-        True labels by the same names, for those results of which they are known, in the images'
-        spatial shapes. The widget then shows the Dice, too.
+        True labels by the same names, with the images' spatial shapes. Results may be missing. The
+        widget shows the Dice of those that are given.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def playground(
         if slider.value == threshold:
             draw()
         else:
-            # The slider draws when it is moved.
+            # Moving the slider calls ``draw``.
             slider.value = threshold
 
     slider.observe(draw, names="value")
@@ -96,8 +96,8 @@ def playground(
 def content_at(
     result: Segmentation, threshold: float, truth: np.ndarray | None
 ) -> PlaygroundContent:
-    """Draw and describe a result at a threshold, with its Dice where the truth is known."""
-    # The slice stays the same, whatever the threshold.
+    """Draw and describe a result at a threshold, with its Dice if the truth is known."""
+    # Choose the slice before the threshold changes, so that it is the same at every threshold.
     index = None
     if not result.image.is_single:
         index = result.busiest_slice()
@@ -121,7 +121,7 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 
 def describe_as_html(result: Segmentation, truth: np.ndarray | None) -> str:
-    """Say what was found, by which network, and how well it fits the truth where that is known."""
+    """Describe the network and the answer, and give the Dice if the truth is known."""
     if result.image.lies_in_space:
         amounts = ", ".join(volume_by_class(result))
     else:
@@ -139,19 +139,19 @@ def describe_as_html(result: Segmentation, truth: np.ndarray | None) -> str:
 def live(result: Segmentation, height: int = 760) -> HTML:
     """Show the page of ``result.report`` inside a notebook.
 
-    Its slider moves without a running kernel and without a network, also in a saved notebook.
+    The slider needs neither a running kernel nor the internet, also in a saved notebook.
 
     Parameters
     ----------
     result : Segmentation
         What ``segment`` returned.
     height : int
-        px on the page; what does not fit is reached by scrolling.
+        Height in px; the page scrolls if it is longer.
 
     Returns
     -------
     IPython.display.HTML
-        The page; a notebook shows it where it is a cell's last line.
+        The page; a notebook shows it if it is the last line of a cell.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def live(result: Segmentation, height: int = 760) -> HTML:
     page = page_of(result)
     path = result.image.path
     if path is not None:
-        # Notebooks are shared, so the page does not say in which folders the image lies.
+        # Notebooks are shared, so the page must not reveal the folders of the image.
         page = page.replace(escape(str(path.absolute())), escape(path.name))
 
     title = escape(f"{result.card.title}, {result.image.name}: live threshold")
