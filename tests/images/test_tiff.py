@@ -8,6 +8,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 import unet_helpers as uh
+from unet_helpers.images.options import ReadOptions
+from unet_helpers.images.tiff_axes import TiffPixels, arrange
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 4000, (40, 50), np.uint16)
@@ -121,6 +123,30 @@ def test_pages_that_say_nothing_are_slices_and_a_note_says_so(tmp_path):
     page = uh.read_image(tmp_path / "a.tif", page=1)
     np.testing.assert_array_equal(page.pixels, NOISE)
     assert page.notes[-1] == "took page 1 of 2"
+
+
+def test_axes_of_pages_that_say_nothing_are_counted_together_as_slices(tmp_path):
+    pages = RNG.integers(0, 65536, (2, 3, 40, 50), np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pages, photometric="minisblack")
+    with tifffile.TiffFile(path) as tif:
+        assert tif.series[0].axes == "QQYX"
+
+    image = uh.read_image(path)
+    assert image.axes == "ZYX"
+    np.testing.assert_array_equal(image.pixels, pages.reshape(6, 40, 50))
+    assert image.notes == ("6 pages read as slices of a stack; page= takes one",)
+    page = uh.read_image(path, page=4)
+    np.testing.assert_array_equal(page.pixels, pages[1, 1])
+
+
+def test_of_several_axes_that_say_nothing_beside_slices_the_first_index_is_taken(tmp_path):
+    pixels = RNG.integers(0, 256, (2, 3, 4, 40, 50), np.uint8)
+    tiff = TiffPixels(pixels, axes="QQZYX", spacing={})
+    image = arrange(tiff, ReadOptions(), tmp_path / "a.tif")
+    assert image.axes == "ZYX"
+    np.testing.assert_array_equal(image.pixels, pixels[0, 0])
+    assert image.notes == ("took the first of 2 along axis Q", "took the first of 3 along axis Q")
 
 
 def write_movie(path: Path) -> np.ndarray:

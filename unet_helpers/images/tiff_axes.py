@@ -1,5 +1,7 @@
-"""The axes of a TIFF, in any order and number, as those of a ``MedicalImage``."""
+"""Convert the axes of a TIFF, in any order and number, to those of a ``MedicalImage``."""
 
+import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,29 +11,29 @@ from .channels import channel_index, channel_notes, colour_alone
 from .image import MedicalImage
 from .options import ReadOptions, index_of
 
-# The axes of an image without colour, in the order in which they are kept.
+# The axes that are kept, in the order of a ``MedicalImage``; colour follows.
 TIME_AND_SPACE = "TZYX"
 
-# What tifffile calls axes of pages that say nothing about themselves.
-PLAIN_PAGES = "IQ"
+# tifffile's letters I and Q are for axes of pages whose meaning is unknown.
+UNKNOWN_PAGES = re.compile("I+|Q+")
 
-# How many samples a pixel in colour may have: of a grey or RGB with alpha, or RGB.
+# Samples of a pixel that count as colours: 2 are grey and alpha, 3 RGB, 4 RGBA.
 COLOUR_SAMPLES = (2, 3, 4)
 
 
 @dataclass(frozen=True, eq=False)
 class TiffPixels:
-    """Decoded pixels with what the file says about them, on the way to a ``MedicalImage``."""
+    """Decoded pixels and the file's metadata, not yet converted to a ``MedicalImage``."""
 
     pixels: np.ndarray
 
-    # A letter of tifffile's for each axis of the pixels: T(ime), Z, C(hannel), Y, X, S(ample), ...
+    # tifffile's letter for each axis of the pixels: T(ime), Z, C(hannel), Y, X, S(ample), ...
     axes: str
 
-    # Millimetres of a step along 'Z', 'Y' and 'X', of those that are known.
+    # Spacing in mm along 'Z', 'Y' and 'X'; unknown ones are missing.
     spacing: dict[str, float]
 
-    # Whether samples are colours, and not channels.
+    # Whether samples are colours, not channels.
     in_colour: bool = False
 
     channel_names: tuple[str, ...] = ()
@@ -39,31 +41,34 @@ class TiffPixels:
 
     @property
     def kept_axes(self) -> str:
-        """The axes that an image may have, in its order."""
+        """The axes of a ``MedicalImage``, in its order, with samples ('S') if in colour."""
         if self.in_colour:
             return TIME_AND_SPACE + "S"
         return TIME_AND_SPACE
 
     def length(self, axis: str) -> int:
-        """Find the length along an axis; 0 where there is no such axis."""
+        """Return the length of an axis; 0 if there is no such axis."""
         if axis not in self.axes:
             return 0
         return self.pixels.shape[self.axes.index(axis)]
 
     def take(self, axis: str, index: int, *notes: str) -> "TiffPixels":
-        """Take one index along an axis, which is gone then; a copy, so that the rest can go."""
+        """Take one index along an axis and drop the axis.
+
+        Copies the pixels, so that the memory of the full array can be freed.
+        """
         return replace(
             self,
             pixels=self.pixels.take(index, self.axes.index(axis)),
-            axes=self.axes.replace(axis, ""),
+            axes=self.axes.replace(axis, "", 1),
             notes=self.notes + notes,
         )
 
 
 def arrange(tiff: TiffPixels, options: ReadOptions, path: Path) -> MedicalImage:
-    """Make an image of decoded pixels: name their axes, order them, choose from them."""
+    """Make an image of decoded pixels: name axes, sort them, choose one index of those not kept."""
     tiff = name_samples(tiff)
-    tiff = name_plain_pages(tiff)
+    tiff = name_unknown_pages(tiff)
     has_channels = "C" in tiff.axes
 
     tiff = order_axes(tiff)
@@ -78,7 +83,7 @@ def arrange(tiff: TiffPixels, options: ReadOptions, path: Path) -> MedicalImage:
 
 
 def name_samples(tiff: TiffPixels) -> TiffPixels:
-    """Call samples channels where they are no colours and there are no other channels."""
+    """Rename the axis S to C if samples are not colours, unless there is a C already."""
     if tiff.in_colour and tiff.length("S") in COLOUR_SAMPLES:
         return tiff
     axes = tiff.axes
@@ -87,25 +92,37 @@ def name_samples(tiff: TiffPixels) -> TiffPixels:
     return replace(tiff, axes=axes, in_colour=False)
 
 
-def name_plain_pages(tiff: TiffPixels) -> TiffPixels:
-    """Call pages that say nothing about themselves slices, where there are no others."""
-    pages = [axis for axis in tiff.axes if axis in PLAIN_PAGES]
-    if "Z" in tiff.axes or not pages:
+def name_unknown_pages(tiff: TiffPixels) -> TiffPixels:
+    """Rename the first axis of unknown pages to Z, unless there is a Z already.
+
+    tifffile repeats the letter, as in 'QQYX', if pages of unknown meaning have several axes. These
+    are merged, in the order of the pages: (2, 3, Y, X) becomes (6, Y, X).
+    """
+    unknown = UNKNOWN_PAGES.search(tiff.axes)
+    if "Z" in tiff.axes or unknown is None:
         return tiff
-    first = pages[0]
-    words = f"{tiff.length(first)} pages read as slices of a stack; page= takes one"
-    return replace(tiff, axes=tiff.axes.replace(first, "Z"), notes=(*tiff.notes, words))
+    start, stop = unknown.span()
+    shape = tiff.pixels.shape
+    count = math.prod(shape[start:stop])
+    words = f"{count} pages read as slices of a stack; page= takes one"
+    return replace(
+        tiff,
+        pixels=tiff.pixels.reshape(*shape[:start], count, *shape[stop:]),
+        axes=tiff.axes[:start] + "Z" + tiff.axes[stop:],
+        notes=(*tiff.notes, words),
+    )
 
 
 def order_axes(tiff: TiffPixels) -> TiffPixels:
-    """Put the axes that are kept into their order, behind all others."""
+    """Sort the axes: first those that are not kept, then those that are, in their order; a view."""
+    # find returns -1 for an axis that is not kept.
     order = sorted(range(len(tiff.axes)), key=lambda index: tiff.kept_axes.find(tiff.axes[index]))
     axes = "".join(tiff.axes[index] for index in order)
     return replace(tiff, pixels=tiff.pixels.transpose(order), axes=axes)
 
 
 def choose_along_other_axes(tiff: TiffPixels, options: ReadOptions, path: Path) -> TiffPixels:
-    """Take one channel, and the first of whatever else there is several of."""
+    """Take one channel, and index 0 of every other axis that is not kept."""
     others = [axis for axis in tiff.axes if axis not in tiff.kept_axes]
     for axis in others:
         count = tiff.length(axis)
@@ -120,7 +137,7 @@ def choose_along_other_axes(tiff: TiffPixels, options: ReadOptions, path: Path) 
 
 
 def choose_channel(tiff: TiffPixels, channel: int | str | None, path: Path) -> TiffPixels:
-    """Take the channel that was asked for, and say which ones there were."""
+    """Take a channel; notes list all channels if there are several."""
     channels = np.moveaxis(tiff.pixels, tiff.axes.index("C"), 0)
     names = tiff.channel_names
     index = channel_index(channel, len(channels), names, path)
@@ -131,8 +148,12 @@ def choose_channel(tiff: TiffPixels, channel: int | str | None, path: Path) -> T
 
 
 def choose_frame_and_page(tiff: TiffPixels, options: ReadOptions, path: Path) -> TiffPixels:
-    """Take a point in time, and a slice (or, where there are none, a point in time) by ``page``."""
+    """Take a point in time by ``frame``; by ``page`` a slice, or a point in time if no Z exists.
+
+    A ``page`` of a file with neither is ignored: the file has only one image.
+    """
     if options.frame is not None:
+        # Without a time axis, only frame 0 exists: the axis is added so that the index is checked.
         if "T" not in tiff.axes:
             tiff = replace(tiff, pixels=tiff.pixels[None], axes="T" + tiff.axes)
         tiff = take_asked(tiff, "T", "frame", options.frame, path)
@@ -144,14 +165,14 @@ def choose_frame_and_page(tiff: TiffPixels, options: ReadOptions, path: Path) ->
 
 
 def take_asked(tiff: TiffPixels, axis: str, what: str, wanted: int, path: Path) -> TiffPixels:
-    """Take the frame or page that was asked for."""
+    """Take one frame or page, with a note; raise ImageError if there is no such index."""
     count = tiff.length(axis)
     index = index_of(path, what, wanted, count)
     return tiff.take(axis, index, f"took {what} {index} of {count}")
 
 
 def drop_single(tiff: TiffPixels) -> TiffPixels:
-    """Drop time and depth of length 1."""
+    """Drop the axes T and Z if their length is 1."""
     for axis in "TZ":
         if tiff.length(axis) == 1:
             tiff = replace(
@@ -163,13 +184,13 @@ def drop_single(tiff: TiffPixels) -> TiffPixels:
 
 
 def as_image(tiff: TiffPixels, path: Path) -> MedicalImage:
-    """Give the image the spacing of the axes that are left, if all of theirs are known."""
+    """Make the image, with a spacing if it is known along all of its axes Z, Y and X."""
     steps = [tiff.spacing.get(axis) for axis in tiff.axes if axis in "ZYX"]
     known_steps = [step for step in steps if step is not None]
     spacing = tuple(known_steps) if len(known_steps) == len(steps) else None
 
     notes = tiff.notes
-    if spacing is None and steps[-1] is not None:
+    if spacing is None and tiff.spacing.get("X") is not None:
         notes = (*notes, "the spacing of its slices is not in the file: give it with spacing=")
     return MedicalImage(
         pixels=np.ascontiguousarray(tiff.pixels),
