@@ -1,11 +1,10 @@
-"""``fetch(url, sha256)``: files from remote storage, verified, resumed, and kept in a cache.
+"""``fetch(url, sha256)``: download files, verify and cache them, and resume broken downloads.
 
-The cache is the folder in the environment variable UNET_HELPERS_CACHE, else the user's own
-(``pooch.os_cache``). A file lies there as HASH-NAME; a file put there by hand under that name
-counts as downloaded, if its hash fits.
+The cache is the folder in the environment variable UNET_HELPERS_CACHE, else the user's cache folder
+(``pooch.os_cache``). A cached file is called HASH-NAME, with the first 8 digits of the hash. A file
+that the user puts there under that name is used, too, if its hash fits.
 
-``pooch.retrieve`` is not used: it cannot resume, lock, bound the size or try mirrors, all of which
-is needed here.
+``pooch.retrieve`` is not used, because it cannot resume, lock, limit the size or try mirrors.
 """
 
 from __future__ import annotations
@@ -24,38 +23,43 @@ from .version import HOME
 if TYPE_CHECKING:
     import requests
 
+# Address of this repository's files.
 HOME_URL = f"https://raw.githubusercontent.com/{HOME}/main/"
 
+# Timeouts for the connection and for the next bytes of an answer.
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 
 # How long one process waits for another that fetches the same file.
 LOCK_SECONDS = 3600.0
 
+# How often an address is tried. The n-th retry waits n * PAUSE_SECONDS.
 TRIES = 3
 PAUSE_SECONDS = 0.5
+
+# Larger files are refused, because a server might never stop sending.
 MAX_BYTES = 2 * 1024**3
 
 # Bytes written at a time: a broken connection loses no more than these.
 CHUNK_BYTES = 1 << 14
 
-# Answers of a server that may change (timeout, too early, too many requests), besides 500 and
-# above.
+# HTTP status codes after which another try may help (timeout, too early, too many requests); so
+# may it after 500 and above.
 TEMPORARY_STATUS = (408, 425, 429)
 
 
 class Unreachable(DownloadError):  # noqa: N818 (its base is the error that users know)
-    """No server answers, or none that is able to: other files of it will not come either."""
+    """No server answers, or it has an error: its other files cannot be fetched either."""
 
 
 def home_url(relative: str) -> str:
-    """Address of a file of this repository; UNET_HELPERS_HOME replaces its home."""
+    """Return the address of a file of this repository, or below UNET_HELPERS_HOME if it is set."""
     home = os.environ.get("UNET_HELPERS_HOME", HOME_URL)
     return f"{home.rstrip('/')}/{relative}"
 
 
 def cached_path(url: str, sha256: str = "", name: str = "") -> Path:
-    """Where ``fetch`` keeps the file, whether it is there or not."""
+    """Return the path at which ``fetch`` keeps the file, which need not exist."""
     import pooch
 
     folder = Path(os.environ.get("UNET_HELPERS_CACHE") or pooch.os_cache("unet_helpers"))
@@ -80,8 +84,7 @@ def fetch(
     url, mirrors
         Addresses (http or https), tried in this order.
     sha256
-        Hash of the file in hexadecimal digits, or a prefix of it where only that is known; not
-        checked if empty.
+        SHA-256 of the file in hexadecimal digits, or its first digits; not checked if empty.
     name
         Name of the file in the cache; the last part of the address if empty.
     progress
@@ -90,8 +93,8 @@ def fetch(
     Raises
     ------
     DownloadError
-        With the reason for each address, and where to put the file by hand. The cache never holds a
-        file that does not fit its hash.
+        If no address works. The message gives the reason for each address, and says where the user
+        can put the file. No file with a wrong hash is returned.
     """
     try:
         target = cached_path(url, sha256, name)
@@ -118,9 +121,9 @@ def fetch_alone(
     progress: bool,
     failures: dict[str, Exception],
 ) -> Path | None:
-    """Fetch from the first address that works, other processes wait; None where none did.
+    """Fetch from the first address that works, while other processes wait; None if none works.
 
-    The reasons are added to ``failures``, by address.
+    The errors are added to ``failures``, by address, in place.
     """
     from filelock import FileLock
 
@@ -137,7 +140,7 @@ def fetch_alone(
 
 
 def all_failed(url: str, target: Path, failures: dict[str, Exception]) -> DownloadError:
-    """Make the error that tells why each address failed, and what can be done without a network."""
+    """Make the error with the reason for each address, and advice for work without a network."""
     file_name = target.name.split("-", 1)[1]
     reasons = "\n  ".join(f"{where}: {error}" for where, error in failures.items())
     message = (
@@ -152,7 +155,7 @@ def all_failed(url: str, target: Path, failures: dict[str, Exception]) -> Downlo
 
 
 def has_hash(path: Path, sha256: str) -> bool:
-    """Tell whether this is a file that can be read, with such a hash (or one that begins so)."""
+    """Return whether the file can be read and its SHA-256 begins with these digits."""
     import pooch
 
     try:
@@ -162,16 +165,16 @@ def has_hash(path: Path, sha256: str) -> bool:
 
 
 def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
-    """Fetch ``target`` by way of a .part file beside it, which stays if the connection breaks.
+    """Download to a .part file, kept if the connection breaks, and rename it to ``target``.
 
-    Raises DownloadError after ``TRIES`` tries, at once where another try is of no use, and OSError
-    of the disk.
+    Raises DownloadError after ``TRIES`` tries, or at once if another try cannot help. Raises
+    OSError for errors of the disk.
     """
     part = target.with_name(f".{target.name}.part")
     problems: list[DownloadError] = []
     wrong_files = 0
 
-    # Two files that are not the one expected are enough: the server has no other.
+    # After two files with a wrong hash, a third try cannot help.
     while len(problems) < TRIES and wrong_files < 2:
         time.sleep(PAUSE_SECONDS * len(problems))
         broken = receive_or_break(url, part, sha256, progress)
@@ -186,7 +189,7 @@ def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
         if broken is not None:
             problems.append(broken)
             continue
-        # The file may have begun with a part of something else: once more, from the start.
+        # The .part file may have begun with bytes of another file, so the next try starts at 0.
         part.unlink()
         wrong_files += 1
         words = "the file that came is not the one expected (its sha256 differs)"
@@ -196,7 +199,7 @@ def download(url: str, target: Path, sha256: str, progress: bool) -> Path:
 
 
 def receive_or_break(url: str, part: Path, sha256: str, progress: bool) -> Unreachable | None:
-    """Send one request; the error where the connection broke, since another try may help."""
+    """Send one request; return the error after which another try may help, else None."""
     try:
         receive(url, part, sha256, progress)
     except Unreachable as error:
@@ -205,10 +208,10 @@ def receive_or_break(url: str, part: Path, sha256: str, progress: bool) -> Unrea
 
 
 def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
-    """Send one request for what is missing in ``part``.
+    """Send one request for the missing bytes of ``part`` and append them.
 
-    Where no hash can tell whether the pieces fit, everything is asked for. Raises Unreachable where
-    another try may help, DownloadError where not, OSError of the disk.
+    Without a hash the pieces cannot be verified, so the whole file is requested. Raises Unreachable
+    if another try may help, DownloadError if not, and OSError for errors of the disk.
     """
     import requests
 
@@ -225,7 +228,7 @@ def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
         timeouts = (CONNECT_SECONDS, READ_SECONDS)
         with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
             if response.status_code == 416 and bytes_here:
-                return  # nothing is missing, or the part is of something else: the hash tells
+                return  # nothing is missing, or the part is of another file: the hash will show it
             refuse_bad_status(response, is_resumed=bytes_here > 0)
             if response.status_code != 206:
                 bytes_here = 0
@@ -235,13 +238,13 @@ def receive(url: str, part: Path, sha256: str, progress: bool) -> None:
     except requests.RequestException as error:
         name = type(error).__name__
         raise Unreachable(f"no connection, or a broken one ({name})") from None
-    except OSError:  # most likely a full disk: give the room back
+    except OSError:  # most likely a full disk: free the space
         part.unlink(missing_ok=True)
         raise
 
 
 def refuse_bad_status(response: requests.Response, is_resumed: bool) -> None:
-    """Raise Unreachable or DownloadError for an answer that is not (the rest of) a file."""
+    """Raise Unreachable or DownloadError if the answer is not a file or the rest of one."""
     status = response.status_code
     if status == 200 or (is_resumed and status == 206):
         return
@@ -252,7 +255,7 @@ def refuse_bad_status(response: requests.Response, is_resumed: bool) -> None:
 
 
 def write_body(response: requests.Response, part: Path, bytes_here: int, progress: bool) -> None:
-    """Write what follows the first ``bytes_here`` bytes of ``part``, MAX_BYTES at most."""
+    """Write the answer behind the first ``bytes_here`` bytes of ``part``; at most MAX_BYTES."""
     import requests
     from tqdm.auto import tqdm
 
@@ -286,7 +289,7 @@ def write_body(response: requests.Response, part: Path, bytes_here: int, progres
 
 
 def announced_bytes(response: requests.Response) -> int | None:
-    """How many bytes the server says will come; None where it does not say so, or packs them."""
+    """Return the number of bytes the server announces; None if unknown or compressed."""
     length = response.headers.get("Content-Length", "")
     if not length.isdecimal() or "Content-Encoding" in response.headers:
         return None

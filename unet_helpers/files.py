@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and names near one that is not there."""
+"""Write files without leaving incomplete ones, and suggest names for a missing file."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,10 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write; it takes the name ``path`` when the block ends well."""
+    """Yield a temporary path to write to; without an error it is renamed to ``path`` at the end.
+
+    After an error it is deleted, and an earlier file ``path`` stays as it was.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         yield part
@@ -19,7 +22,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def did_you_mean(path: str | Path) -> str:
-    """End a sentence about a file that is not there: the nearest name, or what to check."""
+    """Write the end of a sentence about a missing file: the most similar name, or advice."""
     path = Path(path)
     names_beside: list[str] = []
     if path.parent.is_dir():

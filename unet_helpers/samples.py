@@ -1,4 +1,4 @@
-"""The sample images: those in sample_images/, and those fetched on first use."""
+"""The sample images: some are in sample_images/, the others are downloaded at their first use."""
 
 from __future__ import annotations
 
@@ -14,35 +14,38 @@ from .errors import DownloadError
 if TYPE_CHECKING:
     import pandas as pd
 
-# Installed by pip, the samples lie inside the package; in a clone, beside it.
+# pip installs the samples inside the package; in a clone of the repository they are beside it.
 INSTALLED_FOLDER = Path(__file__).parent / "sample_images"
 CLONED_FOLDER = Path(__file__).parent.parent / "sample_images"
 FOLDER = INSTALLED_FOLDER if INSTALLED_FOLDER.is_dir() else CLONED_FOLDER
 
-# Hosts and addresses that failed in this session. They are tried once, not in every cell.
+# Hosts and addresses that failed in this session. They are not tried again.
 unreachable: set[str] = set()
 
 
 @cache
 def table() -> dict[str, dict[str, Any]]:
-    """Read samples.json: by name the card, title, licence, and a shipped file or url and sha256."""
+    """Read samples.json: a dict from a sample's name to its row.
+
+    A row has the card, title and licence, and either a shipped file or a url and its sha256.
+    """
     rows = json.loads((FOLDER / "samples.json").read_text(encoding="utf-8"))
     return {row["name"]: row for row in rows}
 
 
 def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> Path:
-    """Give the path of a sample image, or of its true mask.
+    """Return the path of a sample image, or of its true mask.
 
-    A sample that is not shipped with the package is fetched, verified and kept in the cache.
+    A sample that is not shipped with the package is downloaded, verified and kept in the cache.
 
     Parameters
     ----------
     name : str
         A name in the first column of ``list_samples()``.
     ground_truth : bool
-        Whether to give the expert's mask instead of the image.
+        Whether to return the expert's mask instead of the image.
     progress : bool
-        Whether a bar shows the progress of a download.
+        Whether to show a progress bar during a download.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
     Raises
     ------
     DownloadError
-        Where there is no such sample, no true mask of it, or no network.
+        If there is no such sample, it has no true mask, or it cannot be downloaded.
 
     Examples
     --------
@@ -77,9 +80,9 @@ def sample(name: str, *, ground_truth: bool = False, progress: bool = True) -> P
 
 
 def samples_at_hand(card: str | None = None) -> list[str]:
-    """List the samples that can be used now: shipped, cached, or fetched by this call.
+    """List the samples that can be used now: shipped, cached, or downloaded by this call.
 
-    Without a network it gives up soon: a host that does not answer is asked once in a session.
+    A host that does not answer is tried only once in a session, so this is fast without a network.
 
     Parameters
     ----------
@@ -100,13 +103,13 @@ def samples_at_hand(card: str | None = None) -> list[str]:
     names = []
     for name, row in table().items():
         is_wanted = card is None or card == row["card"]
-        if is_wanted and is_at_hand(row):
+        if is_wanted and is_available(row):
             names.append(name)
     return names
 
 
-def is_at_hand(row: dict[str, Any]) -> bool:
-    """Tell whether the file of a row of the table is here, after an attempt to fetch it."""
+def is_available(row: dict[str, Any]) -> bool:
+    """Return whether the file of a row is on this computer, after an attempt to download it."""
     if "file" in row:
         return True
 
@@ -123,19 +126,19 @@ def is_at_hand(row: dict[str, Any]) -> bool:
         unreachable.add(host)
         return False
     except DownloadError:
-        # The server answers, so its other files may still come.
+        # The server answers, so its other files may still be available.
         unreachable.add(url)
         return False
     return True
 
 
 def list_samples() -> pd.DataFrame:
-    """List all sample images, with the network that each is for and its licence.
+    """List all sample images, each with its network and its licence.
 
     Returns
     -------
     pandas.DataFrame
-        One row a sample; its index is the name for ``sample``.
+        One row per sample; its index is the name for ``sample``.
 
     Examples
     --------

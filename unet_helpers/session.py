@@ -1,4 +1,4 @@
-"""What a notebook needs around it: files in, files out, in Colab and elsewhere."""
+"""Helpers for notebooks, in Colab and elsewhere: upload files, download results, store figures."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .files import written_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# px on the page for an inch of a figure that is narrower than a notebook's column
+# px on the page per inch of a figure, if the figure is narrower than a notebook's column.
 PX_PER_INCH = 80
 
 
 def upload(folder: str | Path = "uploads") -> list[Path]:
-    """Ask for files in Colab, and keep them in a folder.
+    """Ask the user for files in Colab, and save them in a folder.
 
     Parameters
     ----------
     folder : str or Path
-        Where the files are kept; it is made if it is not there.
+        The folder for the files; it is made if it does not exist.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def upload(folder: str | Path = "uploads") -> list[Path]:
     Raises
     ------
     UNetHelpersError
-        Outside Colab, where there is nothing to upload: a path is enough.
+        Outside Colab. There, a file's path can be used directly.
 
     Examples
     --------
@@ -63,16 +63,16 @@ def upload(folder: str | Path = "uploads") -> list[Path]:
 
 
 def take_away(folder: str | Path = "results", name: str = "results.zip") -> Path:
-    """Pack everything in a folder into one zip file beside it.
+    """Pack all files of a folder into one zip file beside the folder.
 
-    In Colab the browser downloads it at once. An earlier zip file of that name is replaced.
+    In Colab the browser then downloads the zip file. An existing zip file is replaced.
 
     Parameters
     ----------
     folder : str or Path
-        The folder that results were saved to.
+        The folder with the saved results.
     name : str
-        The name of the zip file, which is written beside the folder.
+        The name of the zip file.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def take_away(folder: str | Path = "results", name: str = "results.zip") -> Path
     Raises
     ------
     SaveError
-        Where there is nothing to take away.
+        If the folder has no files or does not exist.
 
     Examples
     --------
@@ -119,19 +119,19 @@ def take_away(folder: str | Path = "results", name: str = "results.zip") -> Path
 
 
 def describe_figures(width: int = 940, density: float = 1.4, quality: int = 72) -> None:
-    """Make a notebook's figures sharp on dense screens, and let them say their titles as text.
+    """Make a notebook's figures sharp on high-resolution screens, with their titles as alt text.
 
-    From then on each figure of the running notebook is stored as a JPEG, and its titles become
-    the text that a screen reader says in place of the picture. Outside a notebook it does nothing.
+    After this call, each figure of the notebook is stored as a JPEG, and its titles become the text
+    that a screen reader reads instead of the picture. Outside a notebook it does nothing.
 
     Parameters
     ----------
     width : int
-        The largest width of a figure on the page, in px; that of a notebook's column by default.
+        The largest width of a figure on the page, in px; by default that of a notebook's column.
     density : float
-        Stored px per px on the page, more than 1 for dense screens.
+        Stored px per px on the page; more than 1 for high-resolution screens.
     quality : int
-        Quality of the JPEG, 1 to 95. With the default this course's notebook stays below 3 MB.
+        Quality of the JPEG, 1 to 95. With the default, this course's notebook is smaller than 3 MB.
 
     Examples
     --------
@@ -155,9 +155,9 @@ def describe_figures(width: int = 940, density: float = 1.4, quality: int = 72) 
 def described_jpeg(
     figure: Figure, max_width: int, density: float, quality: int
 ) -> tuple[bytes, dict[str, int | str]]:
-    """Draw a figure as a JPEG file, and give its size on the page and its titles as text."""
+    """Return a figure as a JPEG, and IPython's metadata: size on the page, titles as alt text."""
     if figure.get_layout_engine() is None:
-        # Without a layout engine labels may be cut off.
+        # Without a layout engine, labels may be cut off at the figure's border.
         figure.set_layout_engine("constrained")
 
     inches_wide, inches_high = figure.get_size_inches()
@@ -171,7 +171,7 @@ def described_jpeg(
 
 
 def titles_of(figure: Figure) -> str:
-    """Join the title of a figure, those of its panels and the note below it to one line."""
+    """Join the figure's title, its panels' titles and the note below it in one line."""
     titles = [figure.get_suptitle()]
     titles += [ax.get_title() for ax in figure.axes]
     titles.append(figure.get_supxlabel())

@@ -1,4 +1,4 @@
-"""A file becomes a ``MedicalImage``, values and geometry as stored; an answer goes back likewise.
+"""Read files as ``MedicalImage``, with values and geometry as stored, and write answers to files.
 
-Entry: ``read.read_image``. A format is a line in ``formats.FORMATS``.
+Entry: ``read.read_image``. The table of formats is ``formats.FORMATS``.
 """

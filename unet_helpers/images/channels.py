@@ -1,4 +1,4 @@
-"""Channels of an image: colours that hold nothing, one colour, one channel by index or name."""
+"""Channels of an image: drop those without information, choose one by index or name."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,29 +12,31 @@ from .pixel_checks import CHECKED_VALUES, evenly_spread
 
 COLOURS = ("red", "green", "blue")
 
-# An image of one dye has a dark ground: its median is less than this share of its maximum.
-DARK_GROUND = 0.25
+# The limits of an image of a single fluorescent dye, displayed in a colour. With these four limits
+# none of 500 photographs is mistaken for such an image.
 
-# A colour whose range is below this share of the strongest colour's is faint. With the next two
-# limits none of 500 photographs is taken for an image of one dye.
-FAINT = 0.35
+# The background is dark if the median brightness is below this share of the maximum.
+DARK_BACKGROUND_SHARE = 0.25
 
-# A weaker colour that correlates this much with the strongest one is of the same hue, ...
-ONE_HUE = 0.985
+# A colour is faint if its range is below this share of the strongest colour's range.
+FAINT_SHARE = 0.35
 
-# ... if its range is below this share of the strongest colour's: else the picture is grey, not
-# dyed.
-WEAKER = 0.9
+# Another colour has the same hue as the strongest one if their correlation is above the first
+# number, and its range is below the second, a share of the strongest colour's range. Colours with
+# equal ranges form a grey picture, not a dyed one.
+SAME_HUE_CORRELATION = 0.985
+SAME_HUE_SHARE = 0.9
 
-# What people call channels of nuclei.
+# Parts of the names that people give to channels of nuclei, in lower case.
 NUCLEAR_DYES = ("dapi", "hoechst", "draq", "nucle", "h2b")
 
-# How much more the neighbouring pixels of another channel must correlate for a hint to be worth it.
-CLEARLY_MORE = 0.3
+# A note hints at another channel if the correlation between its neighbouring pixels is higher by
+# more than this.
+MORE_STRUCTURE = 0.3
 
 
 def drop_idle_channels(image: MedicalImage) -> MedicalImage:
-    """Drop alpha; make grey of colours where all light is of one hue, as of one dye."""
+    """Drop alpha; reduce colours to grey if all light has one hue, as in an image of one dye."""
     if image.channels == 1:
         return image
     image = grey_if_one_hue(without_alpha(image))
@@ -42,7 +44,7 @@ def drop_idle_channels(image: MedicalImage) -> MedicalImage:
 
 
 def without_alpha(image: MedicalImage) -> MedicalImage:
-    """Drop the last of two or four channels, and say how much it hid."""
+    """Drop the last of two or four channels; a note says which share of the pixels it hid."""
     if image.channels not in (2, 4):
         return image
     alpha = image.pixels[..., -1]
@@ -58,7 +60,7 @@ def without_alpha(image: MedicalImage) -> MedicalImage:
 
 
 def grey_if_one_hue(image: MedicalImage) -> MedicalImage:
-    """Take the strongest of three colours as grey where the others only follow it."""
+    """Take the strongest of three colours as grey if the others add no information."""
     if image.channels != 3:
         return image
     strongest = colour_of_one_dye(image.pixels.reshape(-1, 3))
@@ -73,33 +75,34 @@ def grey_if_one_hue(image: MedicalImage) -> MedicalImage:
 
 
 def colour_of_one_dye(values: np.ndarray) -> int | None:
-    """Find which of (N, 3) colours holds the light of a single dye; None where there are several.
+    """Return the index of the only informative column of (N, 3) colours; None if there are several.
 
-    Colours that are constant hold nothing. On a dark ground others may be faint, or follow the
-    strongest one.
+    A constant colour has no information. On a dark background, neither has a faint colour, nor one
+    with the same hue as the strongest.
     """
-    live = np.flatnonzero(np.ptp(values, axis=0))
+    informative = np.flatnonzero(np.ptp(values, axis=0))
     sample = np.nan_to_num(evenly_spread(values, CHECKED_VALUES)).astype(np.float32)
-    has_dark_ground = np.median(sample.max(1)) < DARK_GROUND * sample.max()
+    has_dark_background = np.median(sample.max(1)) < DARK_BACKGROUND_SHARE * sample.max()
 
-    if len(live) > 1 and has_dark_ground:
+    if len(informative) > 1 and has_dark_background:
         low, high = np.percentile(sample, [0.1, 99.9], axis=0)
         ranges = high - low
         strongest = ranges.max()
-        correlations = np.corrcoef(sample[:, live].T)[ranges[live].argmax()]
+        # With the strongest colour.
+        correlations = np.corrcoef(sample[:, informative].T)[ranges[informative].argmax()]
 
-        is_faint = ranges[live] < FAINT * strongest
-        is_weaker = ranges[live] < WEAKER * strongest
-        follows = is_weaker & (np.abs(correlations) > ONE_HUE)
-        live = live[~(is_faint | follows)]
+        is_faint = ranges[informative] < FAINT_SHARE * strongest
+        is_weaker = ranges[informative] < SAME_HUE_SHARE * strongest
+        has_same_hue = is_weaker & (np.abs(correlations) > SAME_HUE_CORRELATION)
+        informative = informative[~(is_faint | has_same_hue)]
 
-    if len(live) != 1:
+    if len(informative) != 1:
         return None
-    return int(live[0])
+    return int(informative[0])
 
 
 def colour_alone(image: MedicalImage, channel: int | str) -> MedicalImage:
-    """Take red, green or blue alone, by its name or index."""
+    """Take only red, green or blue, by its name or index."""
     wanted = str(channel).lower()
     choices = {"0": 0, "1": 1, "2": 2, "red": 0, "green": 1, "blue": 2}
     if image.channels < len(COLOURS) or wanted not in choices:
@@ -113,9 +116,9 @@ def colour_alone(image: MedicalImage, channel: int | str) -> MedicalImage:
 
 
 def channel_index(channel: int | str | None, count: int, names: Sequence[str], path: Path) -> int:
-    """Find a channel by its index, its name or the beginning of one name.
+    """Find a channel by its index, its name or the beginning of its name, if only one begins so.
 
-    Where none is asked for, it is that of a nuclear dye, or the first.
+    If ``channel`` is None, it is the first one of a nuclear dye, else channel 0.
     """
     lowered = [name.lower() for name in names[:count]]
     if channel is None:
@@ -135,7 +138,7 @@ def channel_index(channel: int | str | None, count: int, names: Sequence[str], p
 
 
 def nuclear_channel(lowered_names: Sequence[str]) -> int:
-    """Find the index of the first name of a nuclear dye, else 0."""
+    """Return the index of the first name that contains a nuclear dye, else 0."""
     for index, name in enumerate(lowered_names):
         if any(dye in name for dye in NUCLEAR_DYES):
             return index
@@ -143,9 +146,9 @@ def nuclear_channel(lowered_names: Sequence[str]) -> int:
 
 
 def channel_notes(pixels: np.ndarray, index: int, names: Sequence[str], *, hint: bool) -> list[str]:
-    """Say which of (C, ..., Y, X) channels was taken.
+    """Write a note that says which of (C, ..., Y, X) channels was taken.
 
-    With ``hint`` also whether another one has clearly more structure.
+    With ``hint``, a second note follows if another channel has clearly more structure.
     """
     titles = [f"{i} ({names[i]})" if i < len(names) else str(i) for i in range(len(pixels))]
     listed = ", ".join(titles)
@@ -154,13 +157,13 @@ def channel_notes(pixels: np.ndarray, index: int, names: Sequence[str], *, hint:
     if hint:
         structures = [structure(channel) for channel in pixels]
         best = int(np.argmax(structures))
-        if structures[best] > structures[index] + CLEARLY_MORE:
+        if structures[best] > structures[index] + MORE_STRUCTURE:
             notes.append(f"channel {titles[best]} has clearly more structure than the one taken")
     return notes
 
 
 def structure(pixels: np.ndarray) -> float:
-    """Correlate neighbouring pixels of the middle plane: about 0 of noise, about 1 of an image."""
+    """Correlate horizontal neighbours in the middle plane: about 0 for noise, 1 for an image."""
     planes = pixels.reshape(-1, *pixels.shape[-2:])
     plane = np.nan_to_num(planes[len(planes) // 2]).astype(float)
     left = plane[:, :-1].ravel()

@@ -1,4 +1,4 @@
-"""What every image has to be, whichever reader it comes from."""
+"""Checks and conversions that every image goes through, whichever reader it comes from."""
 
 from dataclasses import replace
 
@@ -9,14 +9,15 @@ from . import limits
 from .channels import drop_idle_channels
 from .image import MedicalImage, noted
 
-# Bytes of single and double precision, the floats that every library can calculate with.
-USUAL_FLOAT_BYTES = (4, 8)
+# Bytes of single and double precision, the floats that all libraries used here support.
+SUPPORTED_FLOAT_BYTES = (4, 8)
 
 
 def checked(image: MedicalImage) -> MedicalImage:
-    """Make sure that there are numbers, not too many, in a usual dtype, without idle channels.
+    """Return the image with a supported dtype and without uninformative channels.
 
-    Booleans become 0 and 1; half precision and long double become single.
+    Booleans become 0 and 1; half precision and long double become single precision. Raises
+    ImageError if the values are no numbers, or there are none or too many of them.
     """
     pixels = image.pixels
     name = image.path or "The array"
@@ -33,12 +34,12 @@ def checked(image: MedicalImage) -> MedicalImage:
         )
 
     image = without_impossible_spacing(image)
-    pixels = pixels.astype(usual_dtype(pixels.dtype), copy=False)
+    pixels = pixels.astype(supported_dtype(pixels.dtype), copy=False)
     return drop_idle_channels(replace(image, pixels=pixels))
 
 
 def without_impossible_spacing(image: MedicalImage) -> MedicalImage:
-    """Drop a spacing with a step that is not a finite number above 0, and say so."""
+    """Drop the spacing, with a note, if one of its steps is not a finite number above 0."""
     if image.spacing is None:
         return image
     if all(np.isfinite(step) and step > 0 for step in image.spacing):
@@ -46,10 +47,10 @@ def without_impossible_spacing(image: MedicalImage) -> MedicalImage:
     return noted(image, f"ignored an impossible spacing of {image.spacing}", spacing=None)
 
 
-def usual_dtype(dtype: np.dtype) -> np.dtype:
-    """Choose the dtype, in native byte order, in which values of ``dtype`` are kept."""
+def supported_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype, in native byte order, to which values of ``dtype`` are converted."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
-    if dtype.kind == "f" and dtype.itemsize not in USUAL_FLOAT_BYTES:
+    if dtype.kind == "f" and dtype.itemsize not in SUPPORTED_FLOAT_BYTES:
         return np.dtype(np.float32)
     return dtype.newbyteorder("=")

@@ -1,4 +1,4 @@
-"""DICOM files: pixels as stored, with what their data set says about values, spacing and frames."""
+"""Read a DICOM file: its pixels, with the scaling, spacing and frames that its header describes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from .options import ReadOptions, index_of
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# How a file begins: a preamble, whatever fills it, and DICM; or, without these, right away with a
-# data element of group 2 or 8 that is not all zeros.
+# How a file begins: with a preamble of 128 arbitrary bytes and "DICM"; or, without these, with a
+# data element of group 2 or 8, whose next four bytes (type or length) are not all zeros.
 MAGIC = rb".{128}DICM|[\x02\x08]\0.\0(?=\0{0,3}[^\0])"
 MAGIC_BYTES = 132
 
 PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
-# Elements that only a movie has, whose frames are points in time.
+# Elements that only a movie has. The frames of a movie are points in time, not slices.
 MOVIE_ELEMENTS = ("FrameTime", "FrameTimeVector", "CineRate")
 
+# Packages with which pydicom decodes all compressions, as written behind ``pip install``.
 DECODERS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 
 
 def looks_like_dicom(start: bytes) -> bool:
-    """Tell whether the first bytes of a file are those of DICOM."""
+    """Return whether the first bytes of a file are those of DICOM."""
     return re.match(MAGIC, start, re.DOTALL) is not None
 
 
 def header_of(path: Path, tags: list[str] | None = None) -> Dataset | None:
-    """Read all but the pixels, or only some tags; None where the file is not DICOM."""
+    """Read all but the pixels, or only some tags; return None if the file is not DICOM."""
     with path.open("rb") as file:
         if not looks_like_dicom(file.read(MAGIC_BYTES)):
             return None
@@ -48,7 +49,10 @@ def header_of(path: Path, tags: list[str] | None = None) -> Dataset | None:
 
 
 def read_dicom(path: Path, options: ReadOptions) -> MedicalImage:
-    """Read 'YX', 'YXC', or 'ZYX' of several frames, sorted by their own positions."""
+    """Read 'YX', or 'ZYX' or 'TYX' of several frames, with a last 'C' if in colour.
+
+    Frames that have positions in the body are sorted by them.
+    """
     import pydicom
 
     data = pydicom.dcmread(path, force=True)
@@ -66,7 +70,7 @@ def read_dicom(path: Path, options: ReadOptions) -> MedicalImage:
 
 
 def frame_of(image: MedicalImage, frame: int, path: Path) -> MedicalImage:
-    """Take one frame of a stack or movie; the only one of a single image is 0."""
+    """Take one frame of a stack or movie; a single image has only frame 0."""
     has_frames = image.axes[0] in "TZ"
     frames = image.pixels if has_frames else image.pixels[None]
     index = index_of(path, "frame", frame, len(frames))
@@ -83,41 +87,41 @@ def frame_of(image: MedicalImage, frame: int, path: Path) -> MedicalImage:
 def slices_of_frames(
     image: MedicalImage, frame_groups: Iterable[Dataset], shared_groups: Iterable[Dataset]
 ) -> list[Slice] | None:
-    """Find the places of an enhanced file's frames; None where one does not say where it lies."""
+    """Return each frame of an enhanced file with its position; None if a frame has no position."""
     shared = group_contents(shared_groups)
     slices = []
     for group, pixels in zip(frame_groups, image.pixels):
-        places = group_contents([group]) + shared
-        spacing = first_given(places, "PixelSpacing")
+        datasets = group_contents([group]) + shared
+        spacing = first_given(datasets, "PixelSpacing")
         frame = replace(
             image,
             pixels=pixels,
             axes=image.axes[1:],
             spacing=tuple(map(float, spacing)) if spacing else None,
         )
-        member = slice_of(places, "EffectiveEchoTime", frame)
+        member = slice_of(datasets, "EffectiveEchoTime", frame)
         if member is None:
             return None
         slices.append(member)
     return slices
 
 
-def slice_of(places: list[Dataset], echo_element: str, image: MedicalImage) -> Slice | None:
-    """Find the place of an image in the body; None where the data sets do not say it."""
-    position = first_given(places, "ImagePositionPatient")
-    orientation = first_given(places, "ImageOrientationPatient")
+def slice_of(datasets: list[Dataset], echo_element: str, image: MedicalImage) -> Slice | None:
+    """Return the image with its position in the body; None if the data sets do not contain it."""
+    position = first_given(datasets, "ImagePositionPatient")
+    orientation = first_given(datasets, "ImageOrientationPatient")
     if not position or not orientation:
         return None
     return Slice(
         position=tuple(map(float, position)),
         orientation=tuple(map(float, orientation)),
-        echo=str(first_given(places, echo_element) or ""),
+        echo=str(first_given(datasets, echo_element) or ""),
         image=image,
     )
 
 
 def group_contents(groups: Iterable[Dataset]) -> list[Dataset]:
-    """List the data sets in functional groups, of a frame or shared by all."""
+    """List the data sets inside functional groups (those of one frame, or the shared ones)."""
     return [
         element.value[0]
         for group in groups
@@ -126,11 +130,11 @@ def group_contents(groups: Iterable[Dataset]) -> list[Dataset]:
     ]
 
 
-def first_given(places: list[Dataset], *names: str) -> Any:
-    """Find the first of ``names`` that any of the data sets gives; its value, else None."""
+def first_given(datasets: list[Dataset], *names: str) -> Any:
+    """Return the value of the first of ``names`` that is in any of the data sets, else None."""
     for name in names:
-        for place in places:
-            value = place.get(name)
+        for dataset in datasets:
+            value = dataset.get(name)
             if value:
                 return value
     return None
@@ -144,7 +148,7 @@ def image_of(data: Dataset, path: Path) -> MedicalImage:
 
     is_colour = samples_of(data) == 3
     if is_colour and photometric_of(data).startswith("YBR"):
-        # By pydicom, as it decodes.
+        # pydicom converts it when it decodes the pixels.
         notes.append("converted from YBR to RGB")
     if photometric_of(data) == "PALETTE COLOR":
         pixels = with_palette(pixels, data)
@@ -154,9 +158,9 @@ def image_of(data: Dataset, path: Path) -> MedicalImage:
         pixels = inverted(pixels, data)
         notes.append("inverted: the file stores white as the lowest value")
 
-    places = [data, *group_contents(data.get("SharedFunctionalGroupsSequence") or ())]
-    slope = float(first_given(places, "RescaleSlope") or 1)
-    intercept = float(first_given(places, "RescaleIntercept") or 0)
+    datasets = [data, *group_contents(data.get("SharedFunctionalGroupsSequence") or ())]
+    slope = float(first_given(datasets, "RescaleSlope") or 1)
+    intercept = float(first_given(datasets, "RescaleIntercept") or 0)
     if slope != 1 or intercept != 0:
         pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
         notes.append(f"values scaled by {slope:g} and shifted by {intercept:g}, as the file says")
@@ -172,7 +176,7 @@ def image_of(data: Dataset, path: Path) -> MedicalImage:
     return MedicalImage(
         pixels=pixels,
         axes=axes,
-        spacing=spacing_of(places, has_depth=has_depth),
+        spacing=spacing_of(datasets, has_depth=has_depth),
         header={0: path},
         path=path,
         notes=tuple(notes),
@@ -192,17 +196,17 @@ def samples_of(data: Dataset) -> int:
 
 
 def photometric_of(data: Dataset) -> str:
-    """Read the photometric interpretation; '' where there is none."""
+    """Read the photometric interpretation; '' if there is none."""
     return str(data.get("PhotometricInterpretation", ""))
 
 
 def is_movie(data: Dataset) -> bool:
-    """Tell whether frames are points in time, and not slices."""
+    """Return whether frames are points in time, not slices."""
     return any(data.get(name) for name in MOVIE_ELEMENTS)
 
 
 def refuse_without_pixels(data: Dataset, path: Path) -> None:
-    """Raise ImageError where there is no image, or one that is too large."""
+    """Raise ImageError if there is no image, or if it is too large."""
     has_pixels = any(name in data for name in PIXEL_ELEMENTS)
     if not (has_pixels and data.get("Rows") and data.get("Columns")):
         raise ImageError(
@@ -213,7 +217,7 @@ def refuse_without_pixels(data: Dataset, path: Path) -> None:
 
 
 def decoded(data: Dataset, path: Path) -> np.ndarray:
-    """Decompress the stored values with pydicom and its plug-ins."""
+    """Decompress the stored values with pydicom; raise ImageError if it lacks a plug-in."""
     try:
         return data.pixel_array
     except (RuntimeError, NotImplementedError) as error:
@@ -227,14 +231,14 @@ def decoded(data: Dataset, path: Path) -> np.ndarray:
 
 
 def with_palette(pixels: np.ndarray, data: Dataset) -> np.ndarray:
-    """Replace indices by the colours of the palette, without alpha."""
+    """Replace the stored indices by the palette's colours, (..., 3), without alpha."""
     from pydicom.pixels import apply_color_lut
 
     return apply_color_lut(pixels, data)[..., :3]
 
 
 def stores_white_as_lowest(data: Dataset) -> bool:
-    """Tell whether low values are meant to be shown bright."""
+    """Return whether low values are to be displayed bright."""
     photometric = photometric_of(data)
     if photometric == "MONOCHROME1":
         return True
@@ -243,21 +247,25 @@ def stores_white_as_lowest(data: Dataset) -> bool:
 
 
 def inverted(pixels: np.ndarray, data: Dataset) -> np.ndarray:
-    """Mirror the range of values that the file may hold, so that all slices of a series match."""
+    """Map each value to lowest + highest - value.
+
+    Lowest and highest are those that the file's bits can store, not those of this image: so all
+    slices of a series are inverted in the same way.
+    """
     is_signed = bool(data.PixelRepresentation)
     lowest_plus_highest = -1 if is_signed else 2**data.BitsStored - 1
     return pixels.dtype.type(lowest_plus_highest) - pixels
 
 
-def spacing_of(places: list[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
-    """Read millimetres of a step along (Z,) Y and X; None where one of them is not known."""
-    within_slice = first_given(places, "PixelSpacing", "ImagerPixelSpacing")
+def spacing_of(datasets: list[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
+    """Read the spacing along (Z,) Y and X in mm; None if one of the numbers is unknown."""
+    within_slice = first_given(datasets, "PixelSpacing", "ImagerPixelSpacing")
     if not within_slice:
         return None
     spacing = tuple(map(float, within_slice))
     if not has_depth:
         return spacing
-    depth = first_given(places, "SpacingBetweenSlices", "SliceThickness")
+    depth = first_given(datasets, "SpacingBetweenSlices", "SliceThickness")
     if not depth:
         return None
     return (float(depth), *spacing)

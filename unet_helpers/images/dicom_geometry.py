@@ -1,4 +1,4 @@
-"""Slices of a DICOM series, or frames of a file, as a volume that lies where they say."""
+"""Assemble slices of a DICOM series, or frames of a file, into a volume by their positions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,30 +10,31 @@ from ..errors import ImageError
 from .geometry import ras_affine
 from .image import MedicalImage, noted
 
-# Share of a step by which a distance may differ from a whole number of steps.
-UNEVEN = 0.05
+# A distance between slices may differ from a whole number of steps by this share of a step.
+MAX_UNEVENNESS = 0.05
 
-# mm; positions that are nearer to one another than this are one.
-SAME_PLACE = 1e-3
+# mm: two slices have the same position if no coordinate differs by more than this.
+SAME_POSITION_MM = 1e-3
 
-# Decimals of the direction cosines by which slices are said to be parallel.
+# Slices are parallel if their direction cosines are equal after rounding to so many decimals.
 PARALLEL_DECIMALS = 2
 
-# Degrees between the normal and the way from slice to slice, above which a series is sheared.
-SHEARED = 1
+# Degrees: a series is sheared if the angle between the slices' normal and the step from slice to
+# slice is larger than this.
+MAX_TILT_DEGREES = 1
 
-# How many different distances an error lists.
+# How many different distances an error lists at most.
 LISTED_DISTANCES = 6
 
 
 @dataclass(frozen=True)
 class Slice:
-    """An image with its place in the body, in DICOM's axes: to the left, the back and the head."""
+    """An image with its position in the body, in DICOM's axes: to the left, back and head (LPS)."""
 
-    # (3,) mm, of the first pixel.
+    # (3,) position of the centre of the first pixel, in mm.
     position: tuple[float, ...]
 
-    # (6,) direction in which a row runs, then that of a column.
+    # (6,) unit vector along a row, then unit vector along a column.
     orientation: tuple[float, ...]
 
     # Echo time as the file writes it; '' without one.
@@ -53,16 +54,16 @@ class Slice:
 
     @property
     def normal(self) -> np.ndarray:
-        """(3,) direction across the slice."""
+        """(3,) direction at right angles to the slice."""
         return np.cross(self.along_row, self.along_column)
 
 
 def assemble(slices: list[Slice], path: Path, series: str | int | None = None) -> MedicalImage:
-    """Sort slices along their normal, as 'ZYX' or 'ZYXC' with an affine to mm (right, front, head).
+    """Sort slices along their normal into a volume 'ZYX' or 'ZYXC' with an affine in mm (RAS).
 
-    Other orientations and repeated slices are left out, missing ones are empty; all is said in
-    notes. ImageError for two echoes without a choice (``series='echo TIME'``), different images in
-    one place, and uneven distances.
+    Slices of another orientation and repeated slices are left out, missing slices are filled with
+    0; notes say so. Raises ImageError for several echoes without a choice (``series='echo TIME'``),
+    for different images at one position, and for uneven distances.
     """
     notes = []
     slices = of_one_echo(slices, path, series)
@@ -74,7 +75,7 @@ def assemble(slices: list[Slice], path: Path, series: str | int | None = None) -
     if len({(member.image.pixels.shape, member.image.spacing) for member in parallel}) > 1:
         raise ImageError(f"{path}: slices of different size or spacing. Move the odd ones out.")
 
-    # Nearly parallel slices are taken to lie exactly as the first one that was given.
+    # Nearly parallel slices are treated as exactly parallel to the first one.
     reference = parallel[0]
     in_order = sorted(parallel, key=lambda member: float(reference.normal @ member.position))
     unique = without_repeats(in_order, path)
@@ -97,12 +98,12 @@ def assemble(slices: list[Slice], path: Path, series: str | int | None = None) -
 
 
 def plural(count: int) -> str:
-    """Give the ending of a noun that is counted."""
+    """Return the plural ending 's' if the count is more than 1, else ''."""
     return "s" if count > 1 else ""
 
 
 def of_one_echo(slices: list[Slice], path: Path, series: str | int | None) -> list[Slice]:
-    """Take the echo that was asked for, or the only one."""
+    """Take the slices of the echo that ``series`` asks for, or of the only echo."""
     echoes = sorted({member.echo for member in slices})
     wanted = echoes
     if "echo " in str(series):
@@ -118,24 +119,26 @@ def of_one_echo(slices: list[Slice], path: Path, series: str | int | None) -> li
 
 
 def of_usual_orientation(slices: list[Slice]) -> list[Slice]:
-    """Take the slices that are parallel to most of them."""
-    # Adding 0 turns a rounded -0 into 0.
+    """Take the slices that have the most frequent orientation."""
+    # Adding 0 turns a rounded -0 into 0, so that equal orientations have equal tuples.
     orientations = [
         tuple(np.round(member.orientation, PARALLEL_DECIMALS) + 0.0) for member in slices
     ]
-    usual = mode(orientations)
-    return [member for member, orientation in zip(slices, orientations) if orientation == usual]
+    most_frequent = mode(orientations)
+    return [
+        member for member, orientation in zip(slices, orientations) if orientation == most_frequent
+    ]
 
 
 def without_repeats(in_order: list[Slice], path: Path) -> list[Slice]:
-    """Drop slices that equal the one before them in the same place.
+    """Drop a slice if it has the position and the pixels of the slice before it.
 
-    Raises ImageError where two differ in one place: which of them is meant cannot be known.
+    Raises ImageError if two slices at one position differ, because it is unknown which one to use.
     """
     kept = in_order[:1]
     for member in in_order[1:]:
         distance = np.abs(np.subtract(member.position, kept[-1].position)).max()
-        if distance > SAME_PLACE:
+        if distance > SAME_POSITION_MM:
             kept.append(member)
         elif not np.array_equal(member.image.pixels, kept[-1].image.pixels):
             raise ImageError(
@@ -146,17 +149,18 @@ def without_repeats(in_order: list[Slice], path: Path) -> list[Slice]:
 
 
 def indices_in_volume(depths: np.ndarray, path: Path) -> np.ndarray:
-    """Count the steps of the smallest distance to each sorted depth: missing slices leave gaps.
+    """Return the index of each slice in the volume: 0, 1, 2, ... with gaps for missing slices.
 
-    Raises ImageError where distances are not whole numbers of steps, or more slices would be
-    missing than are there.
+    ``depths`` are sorted, in mm along the normal; a step is the smallest distance between two of
+    them. Raises ImageError if a distance is not a whole number of steps, or if more slices would be
+    missing than there are.
     """
     distances = np.diff(depths)
     steps = distances / distances.min()
     whole_steps = np.rint(steps)
     indices = np.concatenate([[0], np.cumsum(whole_steps.astype(int))])
 
-    is_uneven = np.abs(steps - whole_steps).max() > UNEVEN
+    is_uneven = np.abs(steps - whole_steps).max() > MAX_UNEVENNESS
     is_mostly_missing = indices[-1] >= 2 * len(depths)
     if is_uneven or is_mostly_missing:
         different = np.unique(distances.round(3))[:LISTED_DISTANCES]
@@ -171,7 +175,7 @@ def indices_in_volume(depths: np.ndarray, path: Path) -> np.ndarray:
 def volume_of(
     slices: list[Slice], indices: np.ndarray, reference: Slice, notes: list[str]
 ) -> MedicalImage:
-    """Put each slice at its index, lying as the reference does; the others stay empty."""
+    """Put each slice at its index, with the reference's orientation; missing slices are 0."""
     first = slices[0].image
     shape = (indices[-1] + 1, *first.pixels.shape)
     pixels = np.zeros(shape, np.result_type(*(member.image.pixels for member in slices)))
@@ -180,7 +184,7 @@ def volume_of(
 
     step = np.subtract(slices[-1].position, slices[0].position) / indices[-1]
     tilt = degrees_between(reference.normal, step)
-    if tilt > SHEARED:
+    if tilt > MAX_TILT_DEGREES:
         notes = [
             *notes,
             "sheared: its slices are shifted against one another by "
@@ -207,6 +211,6 @@ def volume_of(
 
 
 def degrees_between(normal: np.ndarray, step: np.ndarray) -> float:
-    """Measure the angle between a normal of length 1 and a step."""
+    """Compute the angle between a normal of length 1 and a step."""
     cosine = normal @ step / np.linalg.norm(step)
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))

@@ -1,4 +1,4 @@
-"""Folders of DICOM files: which series they hold, and one of them as an image or volume."""
+"""Read one series of a folder of DICOM files as an image or volume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Files of a folder that belong together."""
+    """Files of a folder that belong to the same DICOM series."""
 
     uid: str
 
@@ -28,7 +28,7 @@ class Series:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """By which a person may choose it: UID, number and description."""
+        """The names by which a user may choose it: UID, number and description."""
         first = self.headers[0]
         number = str(first.get("SeriesNumber"))
         description = str(first.get("SeriesDescription", ""))
@@ -36,7 +36,7 @@ class Series:
 
     @property
     def is_scout(self) -> bool:
-        """Whether it only served to plan the others, as a single slice or a localizer does."""
+        """Whether it was only made to plan the others: a single slice or a localizer."""
         image_type = self.headers[0].get("ImageType") or ()
         return len(self.headers) == 1 or "LOCALIZER" in image_type
 
@@ -52,14 +52,14 @@ class Series:
 
 
 def counted(count: int, noun: str) -> str:
-    """Put a count and its noun together, as '1 slice' or '2 slices'."""
+    """Write a count with its noun, such as '1 slice' or '2 slices'."""
     if count == 1:
         return f"{count} {noun}"
     return f"{count} {noun}s"
 
 
 def read_dicom_folder(folder: Path, options: ReadOptions) -> MedicalImage:
-    """Read one series of a folder and all folders in it, and say what else lies there."""
+    """Read one series of a folder and its subfolders; notes list what was left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     headers = headers_of_images(files)
     if not headers:
@@ -80,7 +80,7 @@ def read_dicom_folder(folder: Path, options: ReadOptions) -> MedicalImage:
 
 
 def headers_of_images(files: list[Path]) -> list[Dataset]:
-    """Read the headers of those files that are DICOM and hold rows of pixels."""
+    """Read the headers of the files that are DICOM and contain an image."""
     headers = []
     for file in files:
         header = header_of(file)
@@ -90,7 +90,7 @@ def headers_of_images(files: list[Path]) -> list[Dataset]:
 
 
 def grouped(headers: list[Dataset]) -> list[Series]:
-    """Group files by series, in the order of their first ones."""
+    """Group files by series, sorted by the first file of each series."""
     by_uid: dict[str, list[Dataset]] = defaultdict(list)
     for header in headers:
         by_uid[str(header.get("SeriesInstanceUID", ""))].append(header)
@@ -98,7 +98,7 @@ def grouped(headers: list[Dataset]) -> list[Series]:
 
 
 def choose_series(folder: Path, all_series: list[Series], wanted: str | int | None) -> Series:
-    """Choose by UID, number or description; without a choice the only one that is no scout."""
+    """Choose a series by UID, number or description; if None, the only one that is no scout."""
     asks_only_for_echo = str(wanted).startswith("echo ")
     if wanted is None:
         candidates = [series for series in all_series if not series.is_scout]
@@ -117,7 +117,7 @@ def choose_series(folder: Path, all_series: list[Series], wanted: str | int | No
 
 
 def image_of_series(folder: Path, series: Series, wanted: str | int | None) -> MedicalImage:
-    """Read the only image of a series, or its slices as a volume."""
+    """Read a series: its only image, or its slices as a volume."""
     import pydicom
 
     paths = [Path(header.filename) for header in series.headers]

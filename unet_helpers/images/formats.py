@@ -1,8 +1,8 @@
-"""The table of file formats: how each is known, what reads it, what to do where nothing does.
+"""The table of file formats: how each is recognised, which function reads it, or advice if none.
 
-A new format is a function ``read(path, options) -> MedicalImage`` in a file of its own and a line
-in ``FORMATS``. Endings that promise an image, the options a file offers, the package an error asks
-for and the list in the documentation all come from here.
+To add a format, write a function ``read(path, options) -> MedicalImage`` in a new file and add a
+line to ``FORMATS``. This table is also the source of the file endings of images, of the options of
+each format, of the packages that errors name, and of the list in the documentation.
 """
 
 from __future__ import annotations
@@ -25,53 +25,55 @@ from .tiff import read_tiff
 
 IN_FIJI = "open it in Fiji and save it as OME-TIFF"
 
-# Bytes from the beginning of a file by which its format is known; a DICM comes after 128 others.
+# Bytes that are read from the beginning of a file to recognise its format. DICOM's "DICM" ends at
+# byte 132.
 START_BYTES = 560
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format of files."""
+    """One file format."""
 
-    # How it is called in lists and errors.
+    # The name of the format in lists and errors.
     name: str
 
-    # Regular expression that fits the first bytes, unpacked where the file is gzipped.
+    # Regular expression that matches the first bytes; those of a gzipped file are unpacked before.
     magic: bytes
 
-    # A file whose name ends so promises to be an image, in lower case.
+    # Endings of file names, in lower case, that only images have.
     endings: tuple[str, ...] = ()
 
-    # What reads it; None where it is recognised, but not read.
+    # The function that reads it; None if the format is recognised, but not read.
     read: Callable[[Path, ReadOptions], MedicalImage] | None = None
 
-    # The fields of ``ReadOptions`` that the reader takes.
+    # The fields of ``ReadOptions`` that the reader accepts.
     options: tuple[str, ...] = ()
 
-    # The package that has to be installed beside those this one needs anyway.
+    # The optional package that the reader needs; '' if none.
     package: str = ""
 
-    # Of a format that is not read: what it is, and the way out.
+    # For a format that is not read: what it is, and what the user can do.
     advice: str = ""
 
-    # Whether a name has to have one of the endings, too, because the bytes say too little.
+    # Whether the name must have one of the endings, too, because the bytes are not specific.
     known_by_ending: bool = False
 
     def fits(self, start: bytes, path: Path) -> bool:
-        """Tell whether a file with these first bytes and this name is of the format."""
+        """Return whether a file with these first bytes and this name has this format."""
         if self.known_by_ending and path.suffix.lower() not in self.endings:
             return False
         return re.match(self.magic, start, re.DOTALL) is not None
 
 
-# Options of the readers of pictures, TIFFs and volumes.
+# Fields of ``ReadOptions`` for pictures, for TIFFs, for volumes, and for DICOM files.
 PICTURE = ("page", "frame", "channel")
 STACK = ("page", "frame", "channel", "level")
 VOLUME = ("volume",)
 SERIES = ("series", "frame")
 
-# The first that fits counts: DICOM may have a TIFF's header in its preamble, a .vsi is a TIFF with
-# only a thumbnail in it, and the .img of a pair holds nothing but voxels.
+# The first format that fits is used, so the order matters: DICOM may have a TIFF's header in its
+# preamble, and a .vsi is a TIFF that holds only a thumbnail. The .img of a pair has no header, so
+# it comes last.
 FORMATS = (
     Format("DICOM", DICOM_MAGIC, (".dcm", ".ima"), read_dicom, SERIES, "pydicom"),
     Format(
@@ -116,7 +118,7 @@ FORMATS = (
         (".oib", ".zvi"),
         advice=f"Olympus .oib, Zeiss .zvi or an old Office document: {IN_FIJI}",
     ),
-    # .h5 promises no image: networks and tables are kept in it, too.
+    # .h5 is not among the endings, because such files also hold networks and tables.
     Format(
         "HDF5",
         rb"\x89HDF\r\n\x1a\n",
@@ -134,7 +136,7 @@ FORMATS = (
     ),
 )
 
-# A folder is known by being one.
+# The format of a folder, which has no first bytes and so is not in ``FORMATS``.
 FOLDER = Format(
     "folder of DICOM slices",
     magic=b"",
@@ -143,12 +145,12 @@ FOLDER = Format(
     package="pydicom",
 )
 
-# Last parts of names that promise an image; a ``.gz`` may be any of them, packed.
+# Last parts of the names of images. ``.gz`` is one of them, because of ``.nii.gz``.
 ENDINGS = frozenset(Path("name" + ending).suffix for row in FORMATS for ending in row.endings)
 
 
 def format_of(start: bytes, path: Path) -> Format | None:
-    """Find the format of a file by its first bytes and name; None where none fits."""
+    """Return the format of a file by its first bytes and name; None if no format fits."""
     for row in FORMATS:
         if row.fits(start, path):
             return row
@@ -156,17 +158,17 @@ def format_of(start: bytes, path: Path) -> Format | None:
 
 
 def formats_needing(package: str | None) -> list[str]:
-    """List the formats that a package is needed for."""
+    """List the names of the formats that need a package."""
     return [row.name for row in FORMATS if row.package and row.package == package]
 
 
 def promises_image(path: Path) -> bool:
-    """Tell whether a file is an image by its name, whatever it holds."""
+    """Return whether a file's name has the ending of an image; the file is not opened."""
     return path.suffix.lower() in ENDINGS
 
 
 def formats_in_markdown() -> str:
-    """Make a table for the documentation: each format, its endings, what it needs."""
+    """Write the table for the documentation: each format, its endings and the package it needs."""
     lines = ["| format | endings | |", "|---|---|---|"]
     for row in FORMATS:
         remark = ""

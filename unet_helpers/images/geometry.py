@@ -1,4 +1,4 @@
-"""Where voxels lie: affines, and a spacing given by hand."""
+"""Positions of voxels: affines, and a spacing given by the user."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,16 @@ import numpy as np
 from ..errors import ImageError
 from .image import MedicalImage, noted
 
-# Signs of the rows of an affine that turn DICOM's and ITK's axes (to the left, the back and the
-# head) into those of NIfTI (to the right, the front and the head).
+# Signs for the rows of an affine. They turn the axes of DICOM and ITK (LPS: to the left, back and
+# head) into those of NIfTI (RAS: to the right, front and head).
 LPS_TO_RAS = np.array([[-1], [-1], [1]])
 
 
 def ras_affine(steps: np.ndarray, start: Sequence[float]) -> np.ndarray:
-    """Turn steps and a start that count to left, back and head into a (4, 4) affine of NIfTI's.
+    """Make NIfTI's (4, 4) affine (RAS) from steps and a start in the axes of DICOM and ITK (LPS).
 
-    It counts to the right, the front and the head.
-    ``steps`` is (3, 3), a column a step along x, y and z; ``start`` the place of the first voxel;
-    both in mm.
+    ``steps`` is (3, 3): its columns are the steps along x, y and z. ``start`` is the position of
+    the first voxel. Both are in mm.
     """
     affine = np.eye(4)
     affine[:3] = np.column_stack([steps, start]) * LPS_TO_RAS
@@ -25,7 +24,10 @@ def ras_affine(steps: np.ndarray, start: Sequence[float]) -> np.ndarray:
 
 
 def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -> MedicalImage:
-    """Replace the spacing by one given by hand: mm, one number or one for each spatial axis."""
+    """Replace the spacing by one in mm: one number, or one for each spatial axis, in their order.
+
+    The affine of a volume is scaled to it. None leaves the image as it is.
+    """
     if spacing is None:
         return image
     count = len(image.axes.strip("TC"))
@@ -37,7 +39,7 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
 
     affine = image.affine
     if affine is not None and count == 3:
-        # An affine counts in the order (x, y, z), which is that of axes beginning with X alone.
+        # The columns of an affine are in the order (x, y, z), as axes only are if X is the first.
         in_affine_order = steps if image.axes.startswith("X") else steps[::-1]
         affine = rescaled(affine, in_affine_order)
     spacing = tuple(map(float, steps))
@@ -45,12 +47,12 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
 
 
 def is_length(step: object) -> bool:
-    """Tell whether this is a finite number above 0."""
+    """Return whether this is a finite number above 0."""
     return isinstance(step, int | float) and bool(np.isfinite(step)) and step > 0
 
 
 def rescaled(affine: np.ndarray, steps: Sequence[float]) -> np.ndarray:
-    """Give an affine steps of these lengths, with its directions and origin."""
+    """Return a copy of an affine with steps (x, y, z) of these lengths, in the same directions."""
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     affine = affine.copy()
     affine[:3, :3] *= steps / np.where(lengths > 0, lengths, 1)

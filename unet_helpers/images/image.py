@@ -10,10 +10,10 @@ import numpy as np
 from ..errors import ImageError
 from .pixel_checks import check_pixels
 
-# Endings of two parts, which belong to the name of the format as a whole.
+# Endings of two parts; ``Path.stem`` would only cut off the last one.
 DOUBLE_ENDINGS = (".nii.gz", ".ome.tiff", ".ome.tif")
 
-# Lengths of a last axis that holds colours: red, green, blue and perhaps alpha.
+# An array's last axis holds colours if it has one of these lengths: RGB, or RGB with alpha.
 COLOUR_SAMPLES = (3, 4)
 
 
@@ -26,26 +26,26 @@ class MedicalImage:
     pixels : np.ndarray
         Values in the file's own dtype; nothing is rescaled silently.
     axes : str
-        A letter for each axis of ``pixels``: 'YX', 'ZYX', 'TYX' or 'TZYX' with a last 'C' where
-        colour, or 'XYZ' as nibabel gives NIfTI.
+        A letter for each axis of ``pixels``: 'YX', 'ZYX', 'TYX' or 'TZYX', with a last 'C' if in
+        colour, or 'XYZ' as nibabel reads NIfTI.
     spacing : tuple of float, optional
-        Millimetres of a step along each spatial axis, in the order of ``axes``; None where not
-        known.
+        Distance in mm between neighbouring pixels along Z, Y and X, in the order of ``axes``; None
+        if unknown.
     affine : np.ndarray, optional
-        (4, 4), from indices (x, y, z) to the header's unit (mm), to the right, the front and the
-        head.
+        (4, 4) matrix from indices (x, y, z) to positions in the header's unit (mm), with axes to
+        the patient's right, front and head (RAS).
     header : optional
-        Of a NIfTI file its header; of a DICOM series the file of each slice, by its index.
+        For a NIfTI file, its header; for DICOM, a dict from slice index to the slice's file.
     path : Path, optional
         The file or folder the image was read from.
     notes : tuple of str
-        What the reader saw and did, a sentence each.
+        What the reader found and changed, one sentence each.
     modality : str
-        Of DICOM: 'MR', 'CT', ...
+        For DICOM: 'MR', 'CT', ...
     description : str
-        Of DICOM: the name of its series.
+        For DICOM: the name of the series.
     oriented : bool
-        False where a volume's file does not say how it lies in the body.
+        False if a volume's file does not give its orientation in the body.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class MedicalImage:
 
     @property
     def spatial_axes(self) -> str:
-        """The letters of all axes but colour.
+        """The letters of all axes except colour, time included.
 
         Examples
         --------
@@ -81,7 +81,7 @@ class MedicalImage:
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
-        """The lengths of all axes but colour, time included.
+        """The lengths of all axes except colour, time included.
 
         Examples
         --------
@@ -94,7 +94,7 @@ class MedicalImage:
 
     @property
     def channels(self) -> int:
-        """How many colours a pixel has: 1 where it is grey.
+        """Number of values of a pixel: 1 if the image is grey.
 
         Examples
         --------
@@ -109,7 +109,7 @@ class MedicalImage:
 
     @property
     def is_single(self) -> bool:
-        """Whether this is one slice, as a photograph is, and not a stack, volume or movie.
+        """Whether this is one slice, such as a photograph, not a stack, volume or movie.
 
         Examples
         --------
@@ -122,7 +122,7 @@ class MedicalImage:
 
     @property
     def lies_in_space(self) -> bool:
-        """Whether this is a volume whose axes have a place in the body, or NIfTI's order at least.
+        """Whether this is a volume with an affine, or with axes in NIfTI's order.
 
         Examples
         --------
@@ -136,10 +136,11 @@ class MedicalImage:
 
     @property
     def voxel_volume(self) -> float | None:
-        """Cubic millimetres of a voxel; None where the spacing is not known.
+        """Volume of a voxel in mm³; None if the spacing is unknown.
 
-        It is the determinant of the affine, so that the volume of a sheared series (a tilted
-        gantry) is right.
+        The steps of a sheared series (a tilted gantry) are not at right angles. The product of the
+        spacing is therefore multiplied by det(steps) / product of the steps' lengths, from the
+        affine.
 
         Examples
         --------
@@ -154,8 +155,7 @@ class MedicalImage:
         if self.affine is None:
             return box
 
-        # The affine counts in the header's unit, so only the shape of its cell is used, not the
-        # size.
+        # The affine is in the header's unit, which may not be mm, so only its ratio is used.
         steps = self.affine[:3, :3]
         lengths = float(np.prod(np.linalg.norm(steps, axis=0)))
         if not 0 < lengths < np.inf:
@@ -164,7 +164,7 @@ class MedicalImage:
 
     @property
     def name(self) -> str:
-        """The file's name without its ending(s), which names results; 'array' without a file.
+        """The file's name without its ending(s), used to name results; 'array' without a file.
 
         Examples
         --------
@@ -179,13 +179,12 @@ class MedicalImage:
         return name_of(self.path)
 
     def facts(self) -> dict[str, str]:
-        """Say what a person wants to know first, as a cell shows it.
+        """List the most important properties, as a notebook's cell displays them.
 
         Returns
         -------
         dict of str to str
-            Name, size, range of the values, channels, spacing; then a line for each note and
-            warning.
+            Name, size, range of the values, channels and spacing; then each note and each warning.
 
         Examples
         --------
@@ -194,7 +193,7 @@ class MedicalImage:
         >>> uh.read_image(np.zeros((64, 48), np.uint8)).facts()["size"]
         '64 × 48 (y, x)'
         """
-        # Without the folders of its path: notebooks are shared.
+        # Only the file's name, without its folders, because notebooks are shared.
         facts = {
             "image": self.path.name if self.path else "array",
             "size": self._size_in_words(),
@@ -250,7 +249,7 @@ def name_of(path: Path) -> str:
 def from_array(
     pixels: np.ndarray, notes: tuple[str, ...] = (), name: str | Path = "The array"
 ) -> MedicalImage:
-    """Guess the axes by the shape: 'YX' or 'ZYX', and 'C' where a third or fourth has 3 or 4."""
+    """Guess the axes: 'YX' or 'ZYX', then 'C' if a third or fourth axis has length 3 or 4."""
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
 
@@ -269,5 +268,5 @@ def from_array(
 
 
 def noted(image: MedicalImage, *notes: str, **changes: Any) -> MedicalImage:
-    """Add notes to an image, and change other fields."""
+    """Return the image with more notes, and with other fields changed."""
     return replace(image, notes=(*image.notes, *notes), **changes)

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage, read with SimpleITK."""
+"""Read NRRD and MetaImage with SimpleITK."""
 
 import math
 from pathlib import Path
@@ -11,26 +11,26 @@ from .image import MedicalImage
 from .limits import refuse_if_huge
 from .options import ReadOptions, index_of
 
-# Bytes from the beginning of a file in which its header is looked for.
+# Bytes from the beginning of a file that are searched for the header.
 HEADER_BYTES = 4096
 
-# What ends a header: an empty line in NRRD, the name of the data's file in MetaImage.
+# The text that ends a header: an empty line in NRRD, the field ElementDataFile in MetaImage.
 HEADER_ENDS = (b"\n\n", b"ElementDataFile")
 
-# Words of a header that has the spacing, ...
+# Names of the fields that hold the spacing, in lower case.
 SPACING_FIELDS = (b"space directions", b"spacings", b"elementspacing", b"elementsize")
 
-# ... and of one that has the directions of its axes.
+# Names of the fields that hold the directions of the axes, in lower case.
 DIRECTION_FIELDS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")
 
 
 def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
-    """Read 'YX' or 'ZYX' with an affine, 'C' last where a voxel has three values."""
+    """Read 'YX', or 'ZYX' with an affine, and a last 'C' if a voxel has three values."""
     import SimpleITK
 
     header = header_text(path)
     reader = SimpleITK.ImageFileReader()
-    # By its bytes, whatever the file is called.
+    # The format is recognised by the first bytes, because the file's name may be wrong.
     reader.SetImageIO("NrrdImageIO" if header.startswith(b"nrrd") else "MetaImageIO")
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -68,7 +68,7 @@ def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
         directions = np.reshape(volume.GetDirection(), (dimensions, dimensions))
         affine = ras_affine(directions * steps, volume.GetOrigin())
 
-    # What is not in the file, ITK makes up without a word: 1 mm, and axes along those of the body.
+    # If the file has no spacing or no directions, ITK silently uses 1 mm and the body's axes.
     has_spacing = any(field in header for field in SPACING_FIELDS)
     has_directions = any(field in header for field in DIRECTION_FIELDS)
     if affine is not None and not has_directions:
@@ -93,6 +93,9 @@ def header_text(path: Path) -> bytes:
 
 
 def stored_bytes(path: Path) -> int:
-    """Add up the file and what lies beside a header with the same name, perhaps its data."""
+    """Add up the sizes of all files whose names begin like this one, in bytes.
+
+    A header's voxels may be in a second file of the same name.
+    """
     beside = [file for file in path.parent.iterdir() if file.name.startswith(path.stem)]
     return sum(file.stat().st_size for file in beside)

@@ -1,4 +1,4 @@
-"""Images on disk that may be larger than memory: TIFFs and Zarr stores, read piece by piece."""
+"""Open TIFFs and Zarr stores that may be larger than memory, to read them piece by piece."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     import dask.array
     import zarr
 
-# Values in a piece of a store, which are decoded at once to read one of them.
+# The most values in a chunk of a store: a chunk is decoded as a whole, in memory.
 LARGEST_CHUNK = 2**27
 
-# Photometric interpretations whose pixels would have to be changed after reading.
+# Photometric interpretations that are refused, because their pixels would have to be converted.
 UNREAD_PHOTOMETRICS = ("MINISWHITE", "PALETTE")
 
-# Lengths of a last axis that holds colours, or grey with alpha.
+# The last axis holds samples of a pixel if it has one of these lengths: grey with alpha, RGB, RGBA.
 COLOUR_SAMPLES = (2, 3, 4)
 
-# The version of OME-NGFF that a store without one has, the oldest whose scales are read.
+# The oldest version of OME-NGFF whose scales are read. A store without a version counts as this.
 OLDEST_NGFF = "0.4"
 
 
 @dataclass(frozen=True)
 class StoredLevel:
-    """One resolution of a TIFF or Zarr store, not yet read."""
+    """One resolution of a TIFF or Zarr store, whose pixels are not yet read."""
 
     values: zarr.Array
 
-    # Millimetres of a step along rows and columns, None where not known.
+    # Distance between rows and between columns, in mm; None if unknown.
     spacing: tuple[float, float] | None
 
     channel_names: tuple[str, ...]
@@ -57,11 +57,11 @@ def open_lazily(
     channel: int | str | None = None,
     spacing: float | Sequence[float] | None = None,
 ) -> MedicalImage:
-    """Open 'YX' or 'YXC' of a TIFF or Zarr store as a dask array that reads only what is asked for.
+    """Open 'YX' or 'YXC' of a TIFF or Zarr store as a dask array, which reads only what is used.
 
-    ``level`` 0 is the finest, ``region`` is (top, left, height, width) in px of it, ``channel``
-    counts what is neither rows nor columns nor colours, or is a name of OME's. Raises ImageError,
-    also when pixels are read.
+    ``level`` 0 is the finest; ``region`` is (top, left, height, width) in px of that level;
+    ``channel`` is an OME channel's name, or an index over all axes other than Y, X and colour.
+    Raises ImageError, also later, when pixels are read.
     """
     path = expanded(source)
     with reading_errors(path):
@@ -73,7 +73,7 @@ def open_lazily(
             raise ImageError(
                 f"{path}: is stored in pieces of {values.chunks} values. Save it in tiles."
             )
-        # Errors come when pixels are read, which is long after this function has returned.
+        # Pixels are read after this function has returned; the errors are converted then, too.
         pixels = dask.array.from_array(
             values, values.chunks, name=False, getitem=reading_errors(path)(getitem)
         )
@@ -81,7 +81,7 @@ def open_lazily(
         axes = "YXC" if is_colour else "YX"
         pixels, notes = one_channel(pixels, len(axes), channel, stored.channel_names, path)
         pixels = cut(pixels, region, path)
-    # A dask array behaves like one of NumPy's.
+    # A dask array behaves like a NumPy array, although its type is another.
     lazy_pixels: Any = pixels
     image = MedicalImage(
         pixels=lazy_pixels,
@@ -94,7 +94,7 @@ def open_lazily(
 
 
 def level_of_tiff(path: Path, number: int) -> StoredLevel:
-    """Open a resolution of the largest image in a TIFF."""
+    """Open one resolution of the largest image in a TIFF."""
     import tifffile
     import zarr
 
@@ -109,7 +109,7 @@ def level_of_tiff(path: Path, number: int) -> StoredLevel:
 
     spacing = None
     if "Y" in steps and "X" in steps:
-        spacing = (steps["Y"] * level.shrunk, steps["X"] * level.shrunk)
+        spacing = (steps["Y"] * level.downsampling, steps["X"] * level.downsampling)
     store = tifffile.imread(path, aszarr=True, series=level.number)
     arrays = arrays_of(zarr.open(store, mode="r"))
     name = name_of_level(arrays, number, path)
@@ -117,7 +117,7 @@ def level_of_tiff(path: Path, number: int) -> StoredLevel:
 
 
 def level_of_store(path: Path, number: int) -> StoredLevel:
-    """Open a resolution of a Zarr store, which is a folder."""
+    """Open one resolution of a Zarr store, which is a folder."""
     import zarr
 
     node = zarr.open(path, mode="r")
@@ -132,7 +132,7 @@ def level_of_store(path: Path, number: int) -> StoredLevel:
 
 
 def arrays_of(node: zarr.Group | zarr.Array) -> dict[str, zarr.Array]:
-    """Sort the arrays of a group by name; a single array has the name ''."""
+    """Return the arrays of a group, sorted by name; a single array gets the name ''."""
     import zarr
 
     if isinstance(node, zarr.Group):
@@ -141,7 +141,7 @@ def arrays_of(node: zarr.Group | zarr.Array) -> dict[str, zarr.Array]:
 
 
 def name_of_level(arrays: dict[str, zarr.Array], number: int, path: Path) -> str:
-    """Find the name of the array that is the level of this number."""
+    """Return the name of the array of a level: the arrays' order is that of the levels."""
     index = index_of(path, "level", number, len(arrays))
     return list(arrays)[index]
 
@@ -153,7 +153,10 @@ def one_channel(
     names: tuple[str, ...],
     path: Path,
 ) -> tuple[dask.array.Array, list[str]]:
-    """Take one index of all axes before the last ``kept_dimensions``, counted together."""
+    """Take one channel: an index over all axes before the last ``kept_dimensions`` together.
+
+    Also returns notes.
+    """
     outer_shape = pixels.shape[: pixels.ndim - kept_dimensions]
     count = int(np.prod(outer_shape))
     if len(names) != count or not all(names):
@@ -170,7 +173,7 @@ def one_channel(
 def cut(
     pixels: dask.array.Array, region: tuple[int, int, int, int] | None, path: Path
 ) -> dask.array.Array:
-    """Cut (top, left, height, width) out of an image, in native byte order."""
+    """Cut (top, left, height, width), in px, out of an image; the result has native byte order."""
     rows, columns = pixels.shape[:2]
     top, left, height, width = region or (0, 0, rows, columns)
     native = pixels.dtype.newbyteorder("=")
@@ -183,15 +186,16 @@ def cut(
 
 
 def ome_zarr(attributes: dict, name: str) -> tuple[tuple[str, ...], tuple[float, float] | None]:
-    """Read names of the channels, and mm along rows and columns, of OME-NGFF 0.4 and 0.5.
+    """Read the channels' names and the spacing (rows, columns) in mm of OME-NGFF 0.4 and 0.5.
 
-    ``name`` is that of the array whose spacing is wanted.
+    ``attributes`` are those of the store, ``name`` is that of the array with the spacing.
     """
-    about = attributes.get("ome", attributes)
-    channels = about.get("omero", {}).get("channels", ())
+    # Version 0.5 puts the metadata under the key 'ome'.
+    metadata = attributes.get("ome", attributes)
+    channels = metadata.get("omero", {}).get("channels", ())
     names = tuple(str(channel.get("label", "")) for channel in channels)
 
-    for image in about.get("multiscales", ()):
+    for image in metadata.get("multiscales", ()):
         spacing = spacing_of_scale(image, name)
         if spacing is not None:
             return names, spacing
@@ -199,7 +203,7 @@ def ome_zarr(attributes: dict, name: str) -> tuple[tuple[str, ...], tuple[float,
 
 
 def spacing_of_scale(image: dict, name: str) -> tuple[float, float] | None:
-    """Find mm along rows and columns of an array of a multiscale image; None where not known."""
+    """Return the spacing (rows, columns) in mm of an array of a multiscale image, or None."""
     is_old = image.get("version", OLDEST_NGFF) < OLDEST_NGFF
     if is_old:
         return None
@@ -210,7 +214,7 @@ def spacing_of_scale(image: dict, name: str) -> tuple[float, float] | None:
         for dataset in image["datasets"]
     }
 
-    # A transformation of all levels together is rare, and not read.
+    # Transformations of all levels together are rare and not supported.
     has_further_transformation = "coordinateTransformations" in image
     if has_further_transformation or name not in scales or not row_unit or not column_unit:
         return None

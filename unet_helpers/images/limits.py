@@ -1,4 +1,4 @@
-"""Limits on what is decoded: a header can promise more than a computer holds."""
+"""Limits on the size of images, checked before decoding: a header can promise any size."""
 
 import math
 from collections.abc import Iterable
@@ -6,24 +6,24 @@ from pathlib import Path
 
 from ..errors import ImageError
 
-# Numbers in an image: 8192 x 8192 RGB and 512 x 512 x 1000 pass, a decompression bomb does not.
+# The most values in an image: 8192 x 8192 RGB and 512 x 512 x 1000 are below this.
 MAX_VALUES = 2**29
 
-# A file that unpacks to more bytes than this, and is so many times smaller itself, consists of
-# zeros that were made to fill the memory.
+# A file is refused as a decompression bomb if it unpacks to more than BOMB_BYTES, and to more than
+# BOMB_RATIO times its own size.
 BOMB_BYTES = 2**30
 BOMB_RATIO = 100
 
 
 def too_many_values(shape: Iterable[int]) -> bool:
-    """Tell whether an array of this shape holds more values than are read at once."""
+    """Return whether an array of this shape has more than MAX_VALUES values."""
     return math.prod(map(int, shape)) > MAX_VALUES
 
 
 def refuse_if_huge(
     path: Path, shape: Iterable[int], unpacked_bytes: float = 0, stored_bytes: float = 0
 ) -> None:
-    """Raise ImageError before a file is decoded that promises too many values or bytes."""
+    """Raise ImageError if a file, not yet decoded, promises too many values or bytes."""
     shape = tuple(shape)
     if too_many_values(shape):
         sizes = " × ".join(map(str, shape))

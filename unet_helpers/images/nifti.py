@@ -1,4 +1,4 @@
-"""NIfTI, Analyze and FreeSurfer's MGH, read and written with nibabel."""
+"""Read NIfTI, Analyze and FreeSurfer's MGH, and write NIfTI, with nibabel."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
 GZIP_START = b"\x1f\x8b"
 
-# Bytes of a NIfTI-1 header, enough to know NIfTI-2 by as well.
+# Bytes of a NIfTI-1 header, enough to recognise NIfTI-2, too.
 HEADER_BYTES = 348
 
-# Bytes of a NIfTI-1 or Analyze header that hold the voxel sizes, pixdim[1:4].
+# Position of the voxel sizes, pixdim[1:4], in the bytes of a NIfTI-1 or Analyze header.
 VOXEL_SIZES = slice(80, 92)
 
-# Millimetres of the units of a header; most files that do not say one mean mm.
+# Length of each unit of a header in mm. Most files with the unit "unknown" mean mm.
 MILLIMETRES = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}
 
-# zlib cannot shrink anything further than about 1 : 1032.
-MOST_SHRUNK = 1100
+# The highest compression ratio of a gzipped file: zlib reaches at most about 1032.
+MAX_COMPRESSION = 1100
 
-# Relative difference between the steps of an sform and the voxel sizes that is only rounding.
-SAME_SIZE = 0.02
+# A relative difference below this, between the steps of an sform and the voxel sizes, is rounding.
+SIZE_TOLERANCE = 0.02
 
 
 def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
-    """Read 'XYZ' in the file's own orientation, its values scaled as its header says."""
+    """Read 'XYZ' in the file's own orientation, with the values scaled as the header says."""
     import nibabel as nib
 
     with path.open("rb") as file:
         is_packed = file.read(2) == GZIP_START
 
-    # A single file is known by its bytes, whatever it is called; a pair is found by its name. The
-    # stream stays open until the voxels are read.
+    # A single file is recognised by its bytes, because its name may be wrong; the two files of a
+    # pair are found by their names. The stream stays open until the voxels are read.
     with closing(gzip.open(path) if is_packed else path.open("rb")) as stream:
         start = stream.read(HEADER_BYTES)
         stream.seek(0)
@@ -57,7 +57,7 @@ def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
             source = nib.load(path)
         image = image_of(source, path, options.volume, is_packed=is_packed)
 
-    # Where the header has no voxel size, nibabel says 1 mm. MGH always has one, elsewhere.
+    # If the header has no voxel size, nibabel returns 1 mm. MGH always has one, in other bytes.
     is_nifti_2 = isinstance(source, nib.Nifti2Image)
     if is_nifti_2 or "sform_code" not in source.header or any(start[VOXEL_SIZES]):
         return image
@@ -68,7 +68,7 @@ def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
 def image_of(
     source: nib.spatialimages.SpatialImage, path: Path, volume: int | None, *, is_packed: bool
 ) -> MedicalImage:
-    """Read one volume of nibabel's image, with its geometry and what is doubtful about it."""
+    """Read one volume of nibabel's image, with its geometry and notes about doubtful headers."""
     refuse_if_more_than_stored(source, path, is_packed=is_packed)
     pixels, notes = voxels_of(source, path, volume)
 
@@ -89,7 +89,7 @@ def image_of(
 def refuse_if_more_than_stored(
     source: nib.spatialimages.SpatialImage, path: Path, *, is_packed: bool
 ) -> None:
-    """Raise ImageError for no slices, too many voxels, or more than the file holds."""
+    """Raise ImageError for no voxels, too many voxels, or more voxels than the file holds."""
     shape = tuple(map(int, source.shape))
     if len(shape) < 2 or min(shape) < 1:
         raise ImageError(f"{path}: an image of shape {shape} has no slices.")
@@ -98,8 +98,8 @@ def refuse_if_more_than_stored(
     promised_bytes = math.prod(shape) * source.header.get_data_dtype().itemsize
     voxel_file = Path(source.file_map["image"].filename or path)
     stored_bytes = voxel_file.stat().st_size
-    most_bytes = stored_bytes * MOST_SHRUNK if is_packed else stored_bytes
-    if promised_bytes > most_bytes:
+    possible_bytes = stored_bytes * MAX_COMPRESSION if is_packed else stored_bytes
+    if promised_bytes > possible_bytes:
         raise ImageError(
             f"{path}: its header promises more data than the file holds: it is cut off. "
             "Copy it again."
@@ -110,7 +110,7 @@ def refuse_if_more_than_stored(
 def voxels_of(
     source: nib.spatialimages.SpatialImage, path: Path, volume: int | None
 ) -> tuple[np.ndarray, list[str]]:
-    """Read (X, Y, Z) voxels of one volume, also where the file has only two axes; and notes."""
+    """Read the (X, Y, Z) voxels of one volume, and notes; a file with two axes gets one slice."""
     data = source.dataobj
     shape = tuple(map(int, source.shape))
     further_axes = shape[3:]
@@ -134,12 +134,12 @@ def voxels_of(
 
     missing_axes = 3 - voxels.ndim
     voxels = voxels.reshape(voxels.shape + (1,) * missing_axes)
-    # A copy, since the file is closed soon.
+    # A copy, because nibabel may map the file, which is closed soon.
     return np.array(voxels), notes
 
 
 def millimetres_of_unit(header: Any) -> float:
-    """Find the millimetres of the unit in which the header gives lengths."""
+    """Return the length in mm of the header's unit."""
     if not hasattr(header, "get_xyzt_units"):
         return MILLIMETRES["unknown"]
     unit, _ = header.get_xyzt_units()
@@ -147,8 +147,8 @@ def millimetres_of_unit(header: Any) -> float:
 
 
 def orientation_known(header: Any) -> tuple[bool, list[str]]:
-    """Tell whether the header says how the volume lies, and what is doubtful about it."""
-    # Analyze and MGH have no such codes: they always lie as their format says.
+    """Return whether the header gives the volume's orientation, and notes about doubts."""
+    # Analyze and MGH have no such codes: their orientation is fixed by the format.
     if "sform_code" not in header:
         return True, []
     has_sform = header["sform_code"] > 0
@@ -162,7 +162,7 @@ def orientation_known(header: Any) -> tuple[bool, list[str]]:
     dimensions = min(3, int(header["dim"][0]))
     lengths = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
     voxel_sizes = header.get_zooms()[:dimensions]
-    if np.allclose(lengths[:dimensions], voxel_sizes, rtol=SAME_SIZE):
+    if np.allclose(lengths[:dimensions], voxel_sizes, rtol=SIZE_TOLERANCE):
         return True, []
     steps = " × ".join(f"{length:.4g}" for length in lengths)
     return True, [
@@ -171,7 +171,7 @@ def orientation_known(header: Any) -> tuple[bool, list[str]]:
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
-    """Write values of the image's spatial shape where its voxels lie."""
+    """Write values of the image's spatial shape, with the image's geometry."""
     import nibabel as nib
 
     is_read_from_file = isinstance(
@@ -186,7 +186,7 @@ def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:
 
 
 def with_header_of(image: MedicalImage, values: np.ndarray) -> nib.Nifti1Pair:
-    """Give (X, Y, Z) values the geometry, codes and units of the header that was read."""
+    """Make a NIfTI of (X, Y, Z) values with the geometry, codes and units of the image's header."""
     import nibabel as nib
 
     kind = nib.Nifti2Image if isinstance(image.header, nib.Nifti2Header) else nib.Nifti1Image
@@ -194,20 +194,20 @@ def with_header_of(image: MedicalImage, values: np.ndarray) -> nib.Nifti1Pair:
     header.set_data_dtype(values.dtype)
     header.set_slope_inter(1, 0)
 
-    # A flat image was stored with two axes. An image that was cut by hand has its own shape.
+    # A flat image was stored with two axes. An image that the user has cut keeps its new shape.
     stored_shape = image.header.get_data_shape()[:3]
     if math.prod(stored_shape) == values.size:
         values = values.reshape(stored_shape)
 
-    # nibabel cannot write an affine with NaN; without one the header's own stays as it is.
+    # nibabel cannot write an affine with NaN; with None it keeps that of the header.
     affine = image.affine if has_finite_affine(image) else None
     return kind(values, affine, header)
 
 
 def with_new_header(image: MedicalImage, values: np.ndarray) -> nib.Nifti1Image:
-    """Put values where the affine or the spacing says, as (X, Y, Z) or (X, Y, Z, T).
+    """Make a NIfTI (X, Y, Z) or (X, Y, Z, T) with the geometry of the affine or the spacing.
 
-    They are of a DICOM series, of another format than NIfTI, or of an image made by hand.
+    For images without a NIfTI header: of other formats, such as DICOM, or made from an array.
     """
     import nibabel as nib
 
@@ -219,12 +219,12 @@ def with_new_header(image: MedicalImage, values: np.ndarray) -> nib.Nifti1Image:
 
 
 def has_finite_affine(image: MedicalImage) -> bool:
-    """Tell whether there is an affine, of numbers alone."""
+    """Return whether the image has an affine without NaN or infinity."""
     return image.affine is not None and bool(np.isfinite(image.affine).all())
 
 
 def affine_of_spacing(image: MedicalImage) -> np.ndarray:
-    """Make a (4, 4) along the body's axes, of the image's spacing, or of 1 where it has none."""
+    """Make a diagonal (4, 4) affine from the image's spacing, or from 1 if it is unknown."""
     steps = image.spacing or ()
     if not image.axes.startswith("X"):
         steps = steps[::-1]
@@ -235,7 +235,7 @@ def affine_of_spacing(image: MedicalImage) -> np.ndarray:
 
 
 def in_nifti_order(image: MedicalImage, values: np.ndarray) -> np.ndarray:
-    """Turn values of the image's spatial shape to (X, Y, Z), or (X, Y, Z, T) of a movie."""
+    """Transpose values of the image's spatial shape to (X, Y, Z), a movie to (X, Y, Z, T)."""
     if image.axes.startswith("X"):
         return values
     return values.transpose()

@@ -1,4 +1,4 @@
-"""NumPy's own files, .npy and .npz; never a pickle."""
+"""Read NumPy's files, .npy and .npz; pickles in them are refused, because they can run code."""
 
 import math
 import zipfile
@@ -12,9 +12,10 @@ from .image import MedicalImage, from_array
 from .limits import refuse_if_huge
 from .options import ReadOptions
 
-# Names by which the image is known among several arrays of an archive.
+# If an archive has several arrays, the image is the one with one of these names.
 IMAGE_NAMES = ("image", "arr_0")
 
+# Functions that read an array's header, by the major version of the file format.
 HEADER_READERS = {
     1: np.lib.format.read_array_header_1_0,
     2: np.lib.format.read_array_header_2_0,

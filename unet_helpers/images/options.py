@@ -1,4 +1,4 @@
-"""Which of the images in a file is meant."""
+"""Options that choose one of several images in a file."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,18 +8,18 @@ from ..errors import ImageError
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What to take of a file that holds several images; None leaves the choice to the reader."""
+    """Which of several images in a file to read; with None the reader chooses."""
 
-    # Index, or the name the file gives it; of colours "red", "green" or "blue".
+    # Index, or the name in the file; for colours "red", "green" or "blue".
     channel: int | str | None = None
 
-    # Index of a point in time.
+    # Index of a point in time, or of a frame of a GIF or DICOM file.
     frame: int | None = None
 
     # Index of a page of a TIFF or of a frame of a GIF.
     page: int | None = None
 
-    # Index of a resolution of a pyramid; 0 is the finest.
+    # Index of a resolution of an image pyramid; 0 is the finest.
     level: int | None = None
 
     # Index of a volume of a 4D file.
@@ -35,7 +35,10 @@ class ReadOptions:
 
 
 def index_of(path: Path, what: str, index: int | None, count: int) -> int:
-    """Check the index of a frame, page, volume or level that was asked for; 0 where none was."""
+    """Check and return the index of a frame, page, volume or level; 0 if it is None.
+
+    ``what`` names it in the ImageError.
+    """
     if index is None:
         index = 0
     if not 0 <= index < count:

@@ -1,4 +1,4 @@
-"""PNG, JPEG, JPEG 2000, GIF, BMP and WebP, pictures of everyday programs; and Pillow's own."""
+"""Read PNG, JPEG, JPEG 2000, GIF, BMP and WebP files, and convert Pillow's images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PNG_START = b"\x89PNG"
 
-# Bytes of a PNG's header that say how many bits a channel has, and what its channels are.
+# Positions of the bytes of a PNG's header with the bits per channel and the kind of channels.
 PNG_BIT_DEPTH = 24
 PNG_COLOUR_TYPE = 25
 
@@ -30,27 +30,27 @@ PNG_GREY_TYPES = (0, 4)
 # EXIF tag of the camera's orientation; 1 is upright.
 EXIF_ORIENTATION = 0x0112
 
-# Modes whose values are taken as they are; so are those that begin with 'I;16'.
+# Pillow's modes whose values are used without conversion; so are those that begin with 'I;16'.
 PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "I", "F")
 
 
 @dataclass(frozen=True)
 class PngHeader:
-    """What Pillow does not tell about a PNG."""
+    """Properties of a PNG that Pillow does not report."""
 
-    # Bits a channel: 1, 2, 4, 8 or 16.
+    # Bits per channel: 1, 2, 4, 8 or 16.
     bit_depth: int
 
-    # Grey, perhaps with alpha; neither colours nor a palette.
+    # Whether the pixels are grey, perhaps with alpha; neither colours nor a palette.
     is_grey: bool
 
 
 def read_raster(path: Path, options: ReadOptions) -> MedicalImage:
-    """Read with Pillow; a 16-bit PNG with OpenCV, since Pillow would cut its colours to 8 bit."""
+    """Read with Pillow; a 16-bit PNG with OpenCV, because Pillow cuts its colours to 8 bits."""
     from PIL import Image
 
     with warnings.catch_warnings():
-        # There is a limit of our own.
+        # limits.MAX_VALUES is checked instead.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             opened = Image.open(path)
@@ -65,7 +65,7 @@ def read_raster(path: Path, options: ReadOptions) -> MedicalImage:
 
 
 def image_of_file(path: Path, picture: Image.Image, options: ReadOptions) -> MedicalImage:
-    """Decode the frame that was asked for; ``page`` is another name for it."""
+    """Decode the frame that was asked for; here the option ``page`` means the same as ``frame``."""
     refuse_if_huge(path, (*picture.size, len(picture.getbands())))
     notes = []
 
@@ -89,19 +89,19 @@ def image_of_file(path: Path, picture: Image.Image, options: ReadOptions) -> Med
 
 
 def from_picture(picture: Image.Image) -> MedicalImage:
-    """Take the current frame of a picture that Pillow has opened or made."""
+    """Convert the current frame of a Pillow image."""
     pixels, notes = pixels_of(picture)
     return image_of_pixels(pixels, notes, path=None)
 
 
 def image_of_pixels(pixels: np.ndarray, notes: list[str], path: Path | None) -> MedicalImage:
-    """Name the axes 'YX', or 'YXC' where the pixels have a third one."""
+    """Make an image of (Y, X) or (Y, X, C) pixels."""
     axes = "YXC"[: pixels.ndim]
     return MedicalImage(np.ascontiguousarray(pixels), axes, path=path, notes=tuple(notes))
 
 
 def png_header(path: Path) -> PngHeader | None:
-    """Read the header of a PNG; None of other formats."""
+    """Read the header of a PNG; return None for other formats."""
     with path.open("rb") as file:
         start = file.read(PNG_COLOUR_TYPE + 1)
     if not start.startswith(PNG_START):
@@ -112,7 +112,7 @@ def png_header(path: Path) -> PngHeader | None:
 
 
 def pixels_of_16_bit_png(path: Path, png: PngHeader) -> np.ndarray:
-    """Decode (Y, X), (Y, X, 2) with alpha, (Y, X, 3) or (Y, X, 4), uint16."""
+    """Decode to uint16: (Y, X), (Y, X, 2) with alpha, (Y, X, 3), or (Y, X, 4) with alpha."""
     import cv2
 
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -121,7 +121,7 @@ def pixels_of_16_bit_png(path: Path, png: PngHeader) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels
 
-    # OpenCV gives BGR or BGRA.
+    # OpenCV returns blue, green, red and perhaps alpha.
     red_green_blue_alpha = [2, 1, 0, 3]
     pixels = pixels[..., red_green_blue_alpha[: pixels.shape[-1]]]
     if png.is_grey:
@@ -130,7 +130,7 @@ def pixels_of_16_bit_png(path: Path, png: PngHeader) -> np.ndarray:
 
 
 def pixels_of(picture: Image.Image) -> tuple[np.ndarray, list[str]]:
-    """Decode (Y, X) or (Y, X, C), upright, without a palette; and say what was done."""
+    """Decode to (Y, X) or (Y, X, C), upright and without a palette; also return notes."""
     from PIL import ImageOps
 
     notes = []
@@ -138,7 +138,7 @@ def pixels_of(picture: Image.Image) -> tuple[np.ndarray, list[str]]:
         notes.append("turned as the camera's EXIF orientation says")
         picture = ImageOps.exif_transpose(picture)
 
-    # Later frames of a GIF come as RGB.
+    # Pillow returns later frames of a GIF as RGB, although the GIF has a palette.
     has_palette = picture.mode in ("P", "PA") or picture.format == "GIF"
     if has_palette:
         notes.append("expanded the colour palette")
@@ -155,14 +155,14 @@ def pixels_of(picture: Image.Image) -> tuple[np.ndarray, list[str]]:
 
 
 def mode_of_palette(picture: Image.Image) -> str:
-    """Choose RGBA where some of the palette's colours are clear, else RGB."""
+    """Return the mode to convert to: RGBA if the palette has transparent colours, else RGB."""
     if "transparency" in picture.info or picture.mode == "PA":
         return "RGBA"
     return "RGB"
 
 
 def one_of_equal_colours(pixels: np.ndarray) -> np.ndarray:
-    """Take (Y, X) of three equal colours, (Y, X, 2) where they have an alpha."""
+    """Keep one of three equal colours: (Y, X, 3) to (Y, X), with alpha (Y, X, 4) to (Y, X, 2)."""
     if pixels.shape[-1] == 3:
         return pixels[..., 0]
     return pixels[..., [0, 3]]

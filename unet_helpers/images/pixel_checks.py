@@ -1,36 +1,36 @@
-"""What the values of an image show: nothing, a mask, clipped light, too few grey levels."""
+"""Check an image's values: warn if it is empty, a mask, overexposed or has few grey levels."""
 
 import numpy as np
 
-# Values that are looked at, evenly spread over the image: enough for shares in percent, and fast.
+# About how many values are checked, evenly spread over the image: enough for shares in percent.
 CHECKED_VALUES = 4_000_000
 
-# Values for the short question whether there is anything to see.
+# About how many values ``shows_something`` checks.
 GLANCE_VALUES = 100_000
 
-# Sampled values whose different levels are counted: sorting them takes milliseconds.
+# Grey levels are counted in so many of the checked values, because sorting them takes milliseconds.
 COUNTED_VALUES = 100_000
 
-# px on a side, below which no network sees anything.
-SMALLEST_SIDE = 16
+# px: the networks find nothing in an image with a shorter side.
+MIN_SIDE = 16
 
-# Share of values at the maximum, above which an image is overexposed or clipped.
+# An image is overexposed or clipped if a larger share of its values is at the maximum.
 CLIPPED_SHARE = 0.2
 
-# An image of so few levels has many values at its maximum without being clipped.
+# An image with at most so many levels has many values at its maximum without being clipped.
 FEW_LEVELS = 8
 
-# Grey levels in a file of 16 bit or more, below which its export was probably wrong.
-FEWEST_GREY_LEVELS = 32
+# An image of 16 or more bits whose range of values is below this was probably exported wrongly.
+MIN_GREY_LEVELS = 32
 
 
 def evenly_spread(values: np.ndarray, at_most: int) -> np.ndarray:
-    """Take about ``at_most`` of the values, by steps along the first axis; a view."""
+    """Take every n-th entry along the first axis, a view of about ``at_most`` values."""
     return values[:: max(1, values.size // at_most)]
 
 
 def check_pixels(pixels: np.ndarray, shape: tuple[int, ...]) -> list[str]:
-    """Warn about pixels of the spatial ``shape``, one sentence each; empty where all looks well."""
+    """Return warnings about pixels of the spatial ``shape``, one sentence each."""
     values = evenly_spread(pixels.reshape(-1), CHECKED_VALUES)
     warnings = []
 
@@ -49,7 +49,7 @@ def check_pixels(pixels: np.ndarray, shape: tuple[int, ...]) -> list[str]:
         )
         return warnings
 
-    if min(sides(shape)) < SMALLEST_SIDE:
+    if min(sides(shape)) < MIN_SIDE:
         warnings.append(
             "fewer than 16 pixels on a side: far too small for a network to see anything."
         )
@@ -57,7 +57,7 @@ def check_pixels(pixels: np.ndarray, shape: tuple[int, ...]) -> list[str]:
 
 
 def contrast_warnings(values: np.ndarray) -> list[str]:
-    """Warn about how the finite, not all equal ``values`` are distributed."""
+    """Return warnings about the distribution of finite ``values`` that are not all equal."""
     warnings = []
     nearly_constant = middle_range(values) == 0
     if nearly_constant:
@@ -78,31 +78,31 @@ def contrast_warnings(values: np.ndarray) -> list[str]:
         warnings.append("only two different values: this looks like a mask, not like an image.")
 
     is_deep = values.dtype.kind in "ui" and values.dtype.itemsize > 1
-    if is_deep and np.ptp(values.astype(np.int64)) < FEWEST_GREY_LEVELS:
+    if is_deep and np.ptp(values.astype(np.int64)) < MIN_GREY_LEVELS:
         warnings.append("fewer than 32 grey levels in a 16-bit file: check how it was exported.")
     return warnings
 
 
 def middle_range(values: np.ndarray) -> float:
-    """Measure how far the middle 99 % of the values reach."""
+    """Return the range of the middle 99 % of the values."""
     low, high = np.percentile(values, [0.5, 99.5])
     return float(high - low)
 
 
 def has_values_between(values: np.ndarray) -> bool:
-    """Tell whether any value lies between the lowest and the highest, as none does in a mask."""
+    """Return whether any value is between the lowest and the highest; in a mask none is."""
     return bool(((values > values.min()) & (values < values.max())).any())
 
 
 def sides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Find the two largest extents: those of a slice, wherever the file has its slices."""
+    """Return the two largest lengths: those of a slice, whichever axis counts the slices."""
     return tuple(sorted(shape)[-2:])
 
 
 def shows_something(pixels: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Tell whether pixels of the spatial ``shape`` are neither tiny, nor empty, nor a mask."""
+    """Return whether pixels of the spatial ``shape`` are neither tiny, nor empty, nor a mask."""
     values = evenly_spread(pixels.reshape(-1), GLANCE_VALUES)
     values = values[np.isfinite(values)]
-    if values.size == 0 or min(sides(shape)) < SMALLEST_SIDE:
+    if values.size == 0 or min(sides(shape)) < MIN_SIDE:
         return False
     return middle_range(values) > 0 and has_values_between(values)

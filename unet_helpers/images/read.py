@@ -1,6 +1,6 @@
-"""``read_image``: from any file, array or picture to a ``MedicalImage``.
+"""``read_image``: read a file, or convert an array or picture, to a ``MedicalImage``.
 
-The reader of a file is chosen by its first bytes, not by its name: ``formats.FORMATS``.
+The reader is chosen by the file's first bytes, not by its name: see ``formats.FORMATS``.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    # What every function that takes an image takes.
+    # The types that every function with an image as argument accepts.
     ImageSource: TypeAlias = (
         str | os.PathLike[str] | np.ndarray | Image.Image | torch.Tensor | MedicalImage
     )
 
 GZIP_START = b"\x1f\x8b"
 
-# Files by which a Zarr store is known among folders.
+# A folder with one of these files is a Zarr store.
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 
-# What a text file consists of.
+# Regular expression for the bytes of a text file.
 PRINTABLE = rb"[\t\n\r -~]+"
 
-# How much of what a library says is repeated in an error.
-LONGEST_DESCRIPTION = 200
+# The most characters of a library's error message that are repeated in an ImageError.
+MAX_DESCRIPTION = 200
 
 
 def read_image(
@@ -59,15 +59,16 @@ def read_image(
 ) -> MedicalImage:
     """Read an image, stack or volume from a file, or take one that is in memory.
 
-    Files are known by their bytes, whatever they are called: PNG, JPEG, JPEG 2000, GIF, BMP, WebP,
-    TIFF (of ImageJ, OME and slide scanners, too), NIfTI and Analyze, MGH, NRRD, MetaImage, DICOM,
-    NumPy .npy and NumPy .npz; or a folder of DICOM slices.
+    A file's format is recognised by its bytes, so its name does not matter: PNG, JPEG, JPEG 2000,
+    GIF, BMP, WebP, TIFF (also from ImageJ, OME and slide scanners), NIfTI and Analyze, MGH, NRRD,
+    MetaImage, DICOM, NumPy .npy and NumPy .npz; or a folder of DICOM slices.
 
     Parameters
     ----------
     source : str, os.PathLike, np.ndarray, PIL.Image.Image, torch.Tensor or MedicalImage
-        A path, in which ``~`` is the home folder. An array or tensor is taken as 'YX', 'YXC' (last
-        axis 3 or 4) or 'ZYX'. A ``MedicalImage`` is returned as it is, but for ``spacing``.
+        A path, in which ``~`` is the home folder. An array or tensor has the axes 'YX', 'YXC' (if
+        the last has length 3 or 4), 'ZYX' or 'ZYXC'. A ``MedicalImage`` is returned unchanged
+        except for ``spacing``.
     channel : int or str, optional
         Index or name of a channel of a TIFF, or a colour: 'red', 'green' or 'blue'.
     frame : int, optional
@@ -75,25 +76,26 @@ def read_image(
     page : int, optional
         Index of a page of a TIFF's stack, or of a frame of a GIF.
     level : int, optional
-        Index of a resolution of a pyramid; 0 is the finest.
+        Index of a resolution of an image pyramid; 0 is the finest.
     volume : int, optional
         Index of a volume of a 4D file.
     series : str or int, optional
         UID, number or description of one of several DICOM series; 'echo TIME' picks one of its
         echoes.
     spacing : float or sequence of float, optional
-        Millimetres of a step, one number or one for each spatial axis in the image's order, instead
-        of the file's.
+        Distance in mm between neighbouring pixels, one number or one for each spatial axis in the
+        order of ``axes``; replaces the spacing in the file.
 
     Returns
     -------
     MedicalImage
-        Pixels as stored, with axes, spacing, affine, and notes of what was seen and done.
+        Pixels as stored, with axes, spacing, affine, and notes about what was found and changed.
 
     Raises
     ------
     ImageError
-        For whatever cannot be read, and nothing else. It names the file and says what to do.
+        If the source cannot be read; no other error is raised. It names the file and says what to
+        do.
 
     Examples
     --------
@@ -115,7 +117,7 @@ def read_image(
 
 
 def read_path(source: str | os.PathLike[str], options: ReadOptions) -> MedicalImage:
-    """Read a file or folder with the reader of its format, as stored."""
+    """Read a file or folder, as stored, with the reader of its format."""
     if str(source).startswith(("http://", "https://")):
         raise ImageError(f"{source}: a web address. Give it to segment_many, or download it first.")
     path = expanded(source)
@@ -132,12 +134,12 @@ def read_path(source: str | os.PathLike[str], options: ReadOptions) -> MedicalIm
 
 
 def expanded(source: str | os.PathLike[str]) -> Path:
-    """Put the home folder for ``~``."""
+    """Replace ``~`` by the home folder."""
     return Path(os.fspath(source)).expanduser()
 
 
 def from_memory(source: object) -> MedicalImage:
-    """Take a NumPy array, a picture of Pillow's or a tensor of PyTorch's as an image."""
+    """Convert a NumPy array, a Pillow image or a PyTorch tensor."""
     import torch
     from PIL import Image
 
@@ -156,7 +158,7 @@ def from_memory(source: object) -> MedicalImage:
 
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:
-    """Take the values of a tensor, wherever it lies; bfloat16 becomes single precision."""
+    """Convert a tensor on any device; bfloat16, which NumPy lacks, becomes single precision."""
     import torch
 
     tensor = tensor.detach().cpu()
@@ -166,7 +168,7 @@ def as_array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def format_of_path(path: Path) -> Format:
-    """Find the format of a file or folder; ImageError where it is none that is known."""
+    """Return the format of a file or folder; raise ImageError if it is unknown."""
     if path.is_dir():
         if any((path / name).exists() for name in ZARR_FILES):
             raise ImageError(
@@ -197,20 +199,20 @@ def format_of_path(path: Path) -> Format:
 
 
 def first_bytes(path: Path) -> bytes:
-    """Read as many bytes as formats are known by."""
+    """Read the bytes by which formats are recognised."""
     with path.open("rb") as file:
         return file.read(START_BYTES)
 
 
 @contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while ``path`` is read into an ImageError."""
+    """Turn any error while ``path`` is read into an ImageError."""
     try:
         yield
     except ImageError:
         raise
     except FileNotFoundError as error:
-        # Perhaps it is the other half of a pair that is missing.
+        # The missing file may be the second one of a pair, so the error's own path is named.
         missing = Path(error.filename or path)
         raise ImageError(
             f"{missing}: there is no such file{did_you_mean(missing)} ({Path.cwd()})."
@@ -225,7 +227,7 @@ def reading_errors(path: Path) -> Iterator[None]:
         raise ImageError(
             f"{path}: {need(error.name)} one more package: pip install {error.name}"
         ) from error
-    # Decoders fail in many ways, on files made to break them in any way.
+    # Decoders raise many kinds of errors on damaged files.
     except Exception as error:
         raise ImageError(
             f"{path}: damaged or unusual, cannot be read ({describe(error)}). Export it again."
@@ -233,7 +235,7 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 
 def need(package: str | None) -> str:
-    """Begin a sentence about what needs a package."""
+    """Write the beginning of a sentence about what needs a package."""
     names = formats_needing(package)
     if not names:
         return "it needs"
@@ -243,9 +245,9 @@ def need(package: str | None) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Put the type of an error and the beginning of what it says into one line."""
+    """Write an error's type and the beginning of its message as one line."""
     kind = type(error).__name__
     words = " ".join(str(error).split())
     if not words:
         return kind
-    return f"{kind}: {words[:LONGEST_DESCRIPTION]}"
+    return f"{kind}: {words[:MAX_DESCRIPTION]}"

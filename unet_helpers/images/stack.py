@@ -1,9 +1,9 @@
-"""Images as displayed, a stack of slices (Z, Y, X[, C]), and the way back to the file's own order.
+"""Turn images to stacks (Z, Y, X[, C]) as displayed, and answers back to the file's order.
 
 A single image is a stack of one slice. A volume that lies in space is turned to axial slices as
 radiologists see them: front at the top, the patient's right on the left, the first slice nearest to
-the feet. Other stacks are taken as they are. Every answer comes back in the file's own order, voxel
-for voxel.
+the feet. Other stacks keep their order. Answers are only reordered, never resampled, so each voxel
+gets its own answer.
 """
 
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from .image import MedicalImage
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """An image as displayed, its slices one after the other; made once and handed on."""
+    """An image as displayed, with its slices one after the other."""
 
     # The image as stored, from which the stack was made.
     image: MedicalImage
 
-    # (Z, Y, X) or (Z, Y, X, C), native dtype. Points in time follow one another along Z.
+    # (Z, Y, X) or (Z, Y, X, C), in the image's dtype. Points in time follow one another along Z.
     pixels: np.ndarray
 
-    # mm per step along Z, Y and X, or along Y and X of a single image; None where it is not known.
+    # mm along (Z, Y, X), or along (Y, X) if the image has no depth; None if unknown.
     spacing: tuple[float, ...] | None
 
     @property
@@ -35,7 +35,7 @@ class Stack:
 
     @property
     def frames(self) -> list["Stack"]:
-        """The stack of each point in time; the stack itself where it has no time."""
+        """The stack of each point in time; the stack itself if it has no time."""
         if not self.image.axes.startswith("T"):
             return [self]
 
@@ -47,17 +47,17 @@ class Stack:
         ]
 
     def in_file_order(self, answers: np.ndarray) -> np.ndarray:
-        """Turn (K, Z, Y, X) answers for this stack to (K, *spatial) in the image's own order."""
+        """Turn answers (K, Z, Y, X) for this stack to (K, *spatial_shape) in the image's order."""
         return from_stack(self.image, answers)
 
     def as_image(self) -> MedicalImage:
-        """Make an image of the stack, with the axes ZYX or ZYXC and no place in space."""
+        """Make an image of the stack, with the axes ZYX or ZYXC and without an affine."""
         axes = "ZYXC" if self.pixels.ndim == 4 else "ZYX"
         return replace(self.image, pixels=self.pixels, axes=axes, spacing=self.spacing, affine=None)
 
 
 def frames(image: MedicalImage) -> Iterator[MedicalImage]:
-    """Yield each point in time as an image of its own; the image itself if it has no time."""
+    """Yield an image for each point in time; the image itself if it has no time."""
     if not image.axes.startswith("T"):
         yield image
         return
@@ -67,7 +67,7 @@ def frames(image: MedicalImage) -> Iterator[MedicalImage]:
 
 
 def to_stack(image: MedicalImage) -> Stack:
-    """Turn an image to the stack that is displayed, a view of its pixels where that is possible."""
+    """Turn an image to the stack that is displayed; a view of its pixels if possible."""
     if not image.lies_in_space:
         slice_and_colours = image.pixels.shape[len(image.spatial_shape) - 2 :]
         return Stack(image, image.pixels.reshape(-1, *slice_and_colours), image.spacing)
@@ -81,9 +81,9 @@ def to_stack(image: MedicalImage) -> Stack:
 
 
 def to_axial_slices(image: MedicalImage) -> np.ndarray:
-    """Turn a volume that lies in space to (Z, Y, X[, C]), towards the head, the back and the left.
+    """Turn a volume that lies in space to (Z, Y, X[, C]), a view.
 
-    The result is a view.
+    The indices z, y and x grow towards the patient's head, back and left.
     """
     from nibabel.orientations import apply_orientation
 
@@ -94,7 +94,7 @@ def to_axial_slices(image: MedicalImage) -> np.ndarray:
 
 
 def spacing_of_axial_slices(image: MedicalImage) -> tuple[float, ...] | None:
-    """Tell the mm along Z, Y and X of ``to_axial_slices``; None where they are not known."""
+    """Return the spacing (Z, Y, X) in mm of ``to_axial_slices``; None if unknown."""
     if not image.spacing:
         return image.spacing
 
@@ -104,7 +104,7 @@ def spacing_of_axial_slices(image: MedicalImage) -> tuple[float, ...] | None:
 
 
 def from_stack(image: MedicalImage, answers: np.ndarray) -> np.ndarray:
-    """Turn (K, Z, Y, X) answers for ``to_stack(image)`` to (K, *spatial) in the image's order."""
+    """Turn (K, Z, Y, X) for ``to_stack(image)`` to (K, *spatial_shape) in the image's order."""
     if not image.lies_in_space:
         return answers.reshape(len(answers), *image.spatial_shape)
 
@@ -117,7 +117,7 @@ def from_stack(image: MedicalImage, answers: np.ndarray) -> np.ndarray:
 
 
 def as_displayed(image: MedicalImage, values: np.ndarray) -> np.ndarray:
-    """Turn any array of an image's own shape and order to (Z, Y, X[, C]), like ``to_stack``."""
+    """Turn an array in the image's shape and order to (Z, Y, X[, C]), as ``to_stack`` does."""
     axes = image.axes.rstrip("C")
     if values.ndim > len(image.spatial_shape):
         axes += "C"
@@ -125,9 +125,9 @@ def as_displayed(image: MedicalImage, values: np.ndarray) -> np.ndarray:
 
 
 def in_affine_order(image: MedicalImage, values: np.ndarray) -> np.ndarray:
-    """Turn (Z, Y, X[, C]) to (X, Y, Z[, C]), the order in which an affine counts, or back.
+    """Turn (Z, Y, X[, C]) to (X, Y, Z[, C]), the order of an affine's columns, or back; a view.
 
-    Values of an image that is stored as (X, Y, Z) are returned as they are.
+    If the image is stored as (X, Y, Z), the values are returned unchanged.
     """
     if image.axes.startswith("X"):
         return values
@@ -135,9 +135,9 @@ def in_affine_order(image: MedicalImage, values: np.ndarray) -> np.ndarray:
 
 
 def orientation(image: MedicalImage) -> np.ndarray:
-    """Tell nibabel's (3, 2) orientation of the axes in the affine's order.
+    """Return nibabel's (3, 2) orientation of the axes (X, Y, Z): body axis and sign (1 or -1).
 
-    It is RAS+ where the affine says nothing sensible.
+    Without a usable affine it is RAS: axes to the right, front and head.
     """
     from nibabel.orientations import axcodes2ornt, io_orientation
 

@@ -1,4 +1,4 @@
-"""TIFF, of scanners and of microscopes: ImageJ and OME with their axes and spacing."""
+"""Read TIFFs of scanners and microscopes, with the axes and spacing of ImageJ and OME."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 # Photometric interpretations whose samples are colours.
 COLOUR_PHOTOMETRICS = ("RGB", "YCBCR", "PALETTE", "CIELAB", "SEPARATED")
 
-# Kinds of extra samples that are alpha, which colours alone have.
+# Kinds of extra samples that are alpha. A file with alpha is in colour, or grey with alpha.
 ALPHA_SAMPLES = ("ASSOCALPHA", "UNASSALPHA")
 
-# Values of the tag Orientation (TIFF 6.0, tag 274) by what makes the image upright.
+# Values of the tag Orientation (TIFF 6.0, tag 274) by what turns the image upright: to exchange
+# rows and columns, then to reverse the order of the rows, then that of the columns.
 TRANSPOSED = (5, 6, 7, 8)
 ROWS_FLIPPED = (3, 4, 7, 8)
 COLUMNS_FLIPPED = (2, 3, 6, 7)
 
-# Offsets below this are in the header: a sloppy writer, and not a file that is cut off.
+# Size of a TIFF's header. Invalid offsets up to this come from sloppy writers, not from a file that
+# is cut off.
 HEADER_BYTES = 8
 
 
@@ -45,17 +47,17 @@ class Level:
 
     pages: tifffile.TiffPageSeries
 
-    # The image's number among those of the file.
+    # The index of the image among those of the file.
     number: int
 
-    # How many pixels of the finest level one of its pixels is wide.
-    shrunk: float
+    # Width of the finest level / width of this level.
+    downsampling: float
 
     notes: tuple[str, ...]
 
 
 def read_tiff(path: Path, options: ReadOptions) -> MedicalImage:
-    """Read 'YX', 'ZYX', 'TYX' or 'TZYX', with 'C' last where the photometric says colour."""
+    """Read 'YX', 'ZYX', 'TYX' or 'TZYX', with a last 'C' if the samples are colours."""
     import tifffile
 
     with logged_complaints() as complaints, tifffile.TiffFile(path) as tif:
@@ -66,7 +68,7 @@ def read_tiff(path: Path, options: ReadOptions) -> MedicalImage:
         try:
             pixels = level.pages.asarray()
         except (ValueError, ModuleNotFoundError) as error:
-            # ModuleNotFoundError: of Python's own zstd, which comes with 3.14.
+            # tifffile raises ModuleNotFoundError for zstd, which Python only has since 3.14.
             if isinstance(error, ValueError) and "imagecodecs" not in str(error):
                 raise
             return read_without_codecs(path, level.pages, error)
@@ -79,8 +81,8 @@ def read_tiff(path: Path, options: ReadOptions) -> MedicalImage:
 
 
 def pick_level(path: Path, tif: tifffile.TiffFile, level: int | None) -> Level:
-    """Find one resolution of the file's largest image: the finest that fits, or ``level``."""
-    # Counted first: tifffile would follow a circle of pages for ever.
+    """Find a resolution of the file's largest image: ``level``, else the finest that fits."""
+    # The pages must be counted first: otherwise tifffile follows a circle of pages for ever.
     len(tif.pages)
 
     sizes = [math.prod(series.shape) for series in tif.series]
@@ -100,13 +102,13 @@ def pick_level(path: Path, tif: tifffile.TiffFile, level: int | None) -> Level:
     return Level(
         pages=levels[level],
         number=number,
-        shrunk=widths[0] / widths[level],
+        downsampling=widths[0] / widths[level],
         notes=tuple(notes),
     )
 
 
 def finest_that_fits(levels: list[tifffile.TiffPageSeries]) -> int:
-    """Find the finest level that is not too large to be read at once; 0 where all are."""
+    """Return the finest level with at most MAX_VALUES values; 0 if all have more."""
     for index, pages in enumerate(levels):
         if not too_many_values(pages.shape):
             return index
@@ -115,7 +117,7 @@ def finest_that_fits(levels: list[tifffile.TiffPageSeries]) -> int:
 
 @contextmanager
 def logged_complaints() -> Iterator[list[str]]:
-    """Collect what tifffile only logs before it goes on with the pages it has."""
+    """Collect tifffile's log messages: it only logs that pages are missing, and goes on."""
     complaints: list[str] = []
 
     class Collector(logging.Handler):
@@ -132,7 +134,7 @@ def logged_complaints() -> Iterator[list[str]]:
 
 
 def refuse_if_cut_off(path: Path, series: tifffile.TiffPageSeries, complaints: list[str]) -> None:
-    """Raise ImageError where a page, a tag or pixels lie beyond the end of the file."""
+    """Raise ImageError if a page, a tag or pixels are beyond the end of the file."""
     pages = [page for page in series.pages if page is not None]
     lacks_pages = len(pages) < len(series.pages)
 
@@ -155,7 +157,7 @@ def refuse_if_cut_off(path: Path, series: tifffile.TiffPageSeries, complaints: l
 def read_without_codecs(
     path: Path, series: tifffile.TiffPageSeries, error: Exception
 ) -> MedicalImage:
-    """Read a single 8-bit page with Pillow, which knows LZW and JPEG; else say what to install."""
+    """Read a single 8-bit page with Pillow, which decodes LZW and JPEG; else raise ImageError."""
     first = series.keyframe
     if len(series.pages) == 1 and first.dtype == np.uint8:
         return read_raster(path, ReadOptions())
@@ -166,13 +168,13 @@ def read_without_codecs(
 
 
 def with_metadata(pixels: np.ndarray, level: Level, tif: tifffile.TiffFile) -> TiffPixels:
-    """Put pixels together with their axes, spacing, colours and channels, as the file says."""
+    """Combine pixels with the axes, spacing, colours and channel names in the file."""
     ome = ome_image(tif)
     names = channel_names(tif, ome)
     spacing = tiff_spacing(tif, ome)
     for axis in "YX":
         if axis in spacing:
-            spacing[axis] *= level.shrunk
+            spacing[axis] *= level.downsampling
     return TiffPixels(
         pixels=pixels,
         axes=level.pages.axes,
@@ -184,7 +186,7 @@ def with_metadata(pixels: np.ndarray, level: Level, tif: tifffile.TiffFile) -> T
 
 
 def samples_are_colours(page: tifffile.TiffPage) -> bool:
-    """Tell whether the photometric says so, or there is alpha, or three samples of 8 bit."""
+    """Return whether samples are colours: by the photometric, alpha, or three 8-bit samples."""
     if photometric_of(page) in COLOUR_PHOTOMETRICS:
         return True
     extra_samples = [getattr(extra, "name", "") for extra in page.extrasamples or ()]
@@ -194,12 +196,12 @@ def samples_are_colours(page: tifffile.TiffPage) -> bool:
 
 
 def photometric_of(page: tifffile.TiffPage) -> str:
-    """Name the photometric interpretation; '' where it is none of the standard's."""
+    """Return the name of the photometric interpretation; '' if it is not in the standard."""
     return getattr(page.photometric, "name", "")
 
 
 def with_black_as_zero(tiff: TiffPixels, page: tifffile.TiffPage) -> TiffPixels:
-    """Invert whole numbers of a file that stores white as 0."""
+    """Invert booleans and unsigned integers if the file stores white as 0."""
     pixels = tiff.pixels
     if photometric_of(page) != "MINISWHITE" or pixels.dtype.kind not in "bu":
         return tiff
@@ -209,9 +211,10 @@ def with_black_as_zero(tiff: TiffPixels, page: tifffile.TiffPage) -> TiffPixels:
 
 
 def with_expanded_palette(tiff: TiffPixels, page: tifffile.TiffPage) -> TiffPixels:
-    """Replace indices by the colours of the palette, as samples along a last axis."""
+    """Replace stored indices by the palette's colours, 8-bit samples along a last axis."""
     if photometric_of(page) != "PALETTE" or page.colormap is None:
         return tiff
+    # The palette has 16 bits per colour, of which the upper 8 are used.
     colours = page.colormap[:, tiff.pixels] >> 8
     return replace(
         tiff,
@@ -222,7 +225,7 @@ def with_expanded_palette(tiff: TiffPixels, page: tifffile.TiffPage) -> TiffPixe
 
 
 def turned_upright(tiff: TiffPixels, orientation: int) -> TiffPixels:
-    """Turn rows and columns as the tag Orientation says; 1 is upright."""
+    """Turn the image upright by the value of the tag Orientation; 1 is upright already."""
     if orientation not in range(2, 9) or "YX" not in tiff.axes:
         return tiff
     pixels = tiff.pixels
@@ -246,8 +249,8 @@ def turned_upright(tiff: TiffPixels, orientation: int) -> TiffPixels:
 def write_ome_tiff(image: MedicalImage, values: Any, path: Path, **options: Any) -> Path:
     """Write values with the axes and the spacing of ``image``.
 
-    ``values`` is an array of the image's spatial shape; or its tiles one by one, and ``options``
-    for tifffile say what they make up.
+    ``values`` is an array of the image's spatial shape. It may also be an iterator over tiles; then
+    ``options``, which are passed to tifffile, contain the shape, dtype and tile size.
     """
     import tifffile
 

@@ -1,4 +1,4 @@
-"""What a TIFF says about spacing and channels, in OME, ImageJ, Aperio and resolution tags."""
+"""Read spacing and channel names of a TIFF from OME, ImageJ, Aperio and resolution tags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 if TYPE_CHECKING:
     import tifffile
 
-# Millimetres of the units that programs write, in lower case and without the plural's s.
+# Length in mm of the units that programs write, in lower case and without the plural's s.
 MILLIMETRES = {
     "nm": 1e-6,
     "nanometer": 1e-6,
@@ -31,12 +31,13 @@ MILLIMETRES = {
 # Value of the tag ResolutionUnit that means centimetres (TIFF 6.0, page 38).
 CENTIMETRES = 3
 
-# px per cm. A lower resolution is a printer's (up to 1200 dpi), not a microscope's.
-FINEST_PRINTER = 500
+# px per cm. A resolution up to this may be that of a printer (1200 dpi are 472 per cm) and says
+# nothing about the object.
+MAX_PRINTER_RESOLUTION = 500
 
 
 def millimetres(unit: str) -> float | None:
-    """Find the millimetres of one ``unit``, in any of its spellings; None where it is not known."""
+    """Return the length of ``unit`` in mm, for any of its spellings; None if it is unknown."""
     unit = unit.strip().strip("\0")
     unit = unit.replace("\\u00B5", "µ").replace("μ", "µ").replace("metre", "meter")
     unit = unit.lower()
@@ -46,7 +47,7 @@ def millimetres(unit: str) -> float | None:
 
 
 def ome_image(tif: tifffile.TiffFile) -> ElementTree.Element | None:
-    """Find the first Image element of OME's metadata; None where the file is not of OME."""
+    """Return the first Image element of OME's metadata; None if the file has no OME metadata."""
     if not tif.is_ome:
         return None
     image = ElementTree.fromstring(tif.ome_metadata or "").find(".//{*}Image")
@@ -56,7 +57,7 @@ def ome_image(tif: tifffile.TiffFile) -> ElementTree.Element | None:
 
 
 def channel_names(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> tuple[str, ...]:
-    """Read the channels' names from OME's Image element or ImageJ; none where one is missing."""
+    """Read the channels' names from OME's Image element or ImageJ; () if one is missing."""
     if ome is not None:
         names = [channel.get("Name") for channel in ome.iterfind(".//{*}Channel")]
         given = [name for name in names if name]
@@ -69,7 +70,7 @@ def channel_names(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> tu
 
 
 def tiff_spacing(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> dict[str, float]:
-    """Read millimetres of a step along 'Z', 'Y' and 'X', of those that the file gives."""
+    """Read the spacing in mm along 'Z', 'Y' and 'X'; unknown ones are missing."""
     if ome is not None:
         return ome_spacing(ome)
     page = tif.pages.first
@@ -89,7 +90,7 @@ def tiff_spacing(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> dic
 
 
 def ome_spacing(ome: ElementTree.Element) -> dict[str, float]:
-    """Read the sizes in OME's Pixels element; their unit is the micrometre where none is given."""
+    """Read the spacing in mm in OME's Pixels element, whose default unit is the micrometre."""
     pixels = ome.find(".//{*}Pixels")
     if pixels is None:
         raise ValueError("OME metadata without Pixels")
@@ -103,7 +104,7 @@ def ome_spacing(ome: ElementTree.Element) -> dict[str, float]:
 
 
 def aperio_micrometres(description: str) -> float | None:
-    """Read micrometres per px in the description of an Aperio slide; None of other files."""
+    """Read the micrometres per px in an Aperio slide's description; None for other files."""
     if not description.startswith("Aperio"):
         return None
     match = re.search(r"\bMPP\s*=\s*([\d.]+)", description)
@@ -111,7 +112,7 @@ def aperio_micrometres(description: str) -> float | None:
 
 
 def pixels_per_unit(tags: tifffile.TiffTags) -> dict[str, float]:
-    """Count pixels per resolution unit along 'Y' and 'X', where the tags give a number above 0."""
+    """Read the pixels per resolution unit along 'Y' and 'X'; those that are 0 are missing."""
     per_unit = {}
     for axis in "YX":
         fraction = tags.valueof(f"{axis}Resolution")
@@ -126,21 +127,21 @@ def pixels_per_unit(tags: tifffile.TiffTags) -> dict[str, float]:
 def resolution_unit(
     tif: tifffile.TiffFile, tags: tifffile.TiffTags, per_unit: dict[str, float]
 ) -> float | None:
-    """Find mm of the unit in which pixels are counted; None where it is not to be trusted.
+    """Return the length in mm of the resolution unit; None if it is not reliable.
 
-    ImageJ names its unit. Other programs give centimetres or inches also where they know nothing,
-    so that only centimetres are taken, and only of a resolution that no printer has.
+    ImageJ names its unit. Other programs write centimetres or inches even if they know no spacing.
+    So only centimetres are used, and only with a resolution above MAX_PRINTER_RESOLUTION.
     """
     if tif.is_imagej:
         return millimetres(str(imagej_metadata(tif).get("unit", "")))
     in_centimetres = tags.valueof("ResolutionUnit") == CENTIMETRES
-    if in_centimetres and min(per_unit.values(), default=0) > FINEST_PRINTER:
+    if in_centimetres and min(per_unit.values(), default=0) > MAX_PRINTER_RESOLUTION:
         return MILLIMETRES["cm"]
     return None
 
 
 def imagej_metadata(tif: tifffile.TiffFile) -> dict:
-    """Read what ImageJ wrote about the image; empty of other files."""
+    """Return ImageJ's metadata; empty for other files."""
     if not tif.is_imagej:
         return {}
     return tif.imagej_metadata or {}

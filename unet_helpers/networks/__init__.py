@@ -1,4 +1,4 @@
-"""The U-Net, the card that describes each pretrained network, and weights from files.
+"""The U-Net, the cards that describe the pretrained networks, and the loading of weights.
 
 Entry: ``load.load_model``.
 """

@@ -1,6 +1,7 @@
-"""All there is to know of each pretrained network: input, task, training data and terms of use.
+"""Cards of the pretrained networks: input, task, training data, scores and terms of use.
 
-The card of each lies beside its weights, as JSON of all that differs from the defaults here.
+Each card is a JSON file beside the weights. It contains the fields that differ from the defaults
+here.
 """
 
 import json
@@ -25,32 +26,33 @@ Objects = Literal["volumes", "slices"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
-# Channels that are read as three planes, red, green and blue.
+# Values of ``Preprocessing.channels`` with which a network reads red, green and blue.
 IN_COLOUR = ("rgb", "stain")
 
-# Red, green and blue in hexadecimal digits.
+# A colour: red, green and blue in hexadecimal digits.
 COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
-# Former names of fields, and what they are called since version 0.2.
+# Former names of fields, and their names since version 0.2.
 RENAMED_FIELDS = {
     "reading": "preprocessing",
     "separate": "instance_method",
     "smallest_region": "min_component_share",
 }
 
-# Values of the former field 'planes' of the preprocessing, and the fields that say the same now.
+# Values of the former field 'planes' of the preprocessing, and the fields that replace it.
 FORMER_PLANES: dict[str, dict[str, Any]] = {
     "first": {},
     "three": {"axes": (0, 1, 2)},
     "published": {"method": "buda2019"},
 }
 
+# The folder of the shipped weights and cards.
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network reads an image. Raises ModelError for values that make no sense.
+    """How a network reads an image. Raises ModelError for invalid values.
 
     Parameters
     ----------
@@ -58,28 +60,28 @@ class Preprocessing:
         ``"slices"``: slice by slice; ``"buda2019"``: a volume at a time, as the published network
         does.
     channels
-        ``"grey"``; ``"green"`` of a photograph; ``"flair"``, the second of three MRI sequences;
-        ``"rgb"``; ``"stain"``, colours without the brown of DAB.
+        The channels that are read: ``"grey"``; ``"green"`` of a photograph; ``"flair"``, the second
+        of three MRI sequences; ``"rgb"``; ``"stain"``, colours without the brown of DAB.
     intensities
-        Where the range of intensities is taken from: ``"percentile"``, the image or volume;
-        ``"head"``, each slice without the air; ``"local"``, a local z-score that flattens the
-        illumination.
+        How intensities are scaled: by percentiles of the whole image or volume
+        (``"percentile"``), by percentiles of each slice without the air around a head (``"head"``),
+        or by a local z-score, which flattens the illumination (``"local"``).
     percentiles
-        Lower and upper percentile, which are brought onto 0 and 1.
+        Lower and upper percentile, which are mapped to 0 and 1.
     sigma
-        Standard deviation in working px of the local z-score's Gaussian.
+        Standard deviation of the local z-score's Gaussian, in working px.
     scale
-        What is brought to ``size``: nothing (``"native"``), the image (``"square"``), the
+        What is resized to ``size``: nothing (``"native"``), the image (``"square"``), the
         ``"field of view"`` of a photograph, or the ``"objects"`` in it.
     size
         In working px: side of the square, width of the field of view, or diameter of an object.
     spacing
-        mm per working px, for images whose own spacing is known; None: as ``scale`` says.
+        mm per working px, used if the image's own spacing is known; None: always use ``scale``.
     context
-        Slices of a volume on each side that are read along with a slice; a single image is its own
-        neighbour.
+        Number of neighbouring slices on each side that are read together with a slice. Beyond its
+        ends the volume's first or last slice is repeated.
     axes
-        Axes of a volume (Z, Y, X) along which it is sliced; the answers are averaged.
+        Axes of a volume (0: Z, 1: Y, 2: X) along which it is sliced; the answers are averaged.
     """
 
     method: Method = "slices"
@@ -109,7 +111,7 @@ class Preprocessing:
 
 
 class Volume(Protocol):
-    """A stack of slices as ``Localise`` looks at it."""
+    """The properties of a stack of slices that ``Localise`` uses."""
 
     @property
     def pixels(self) -> np.ndarray:
@@ -117,12 +119,12 @@ class Volume(Protocol):
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
-        """Steps in mm along (Z, Y, X), where they are known."""
+        """Spacing in mm along (Z, Y, X); None if unknown."""
 
 
 @dataclass(frozen=True)
 class Localise:
-    """Where structures lie in a template, to find them in a larger image; the network sees boxes.
+    """Positions of structures in a template, by which boxes for the network are found in an image.
 
     Parameters
     ----------
@@ -131,14 +133,13 @@ class Localise:
     names
         Names of the structures, each of which is one object.
     centres
-        Their centres in mm in the template's world: to the right, front and head.
+        Their centres in mm, in the template's axes to the right, front and head (RAS).
     box
-        Size of the box around a centre in voxels of the card's spacing: to the right, front and
-        head.
+        Size of the box around a centre, along the same axes, in voxels of the card's spacing.
     beyond
-        In mm: an image that is smaller than this along any axis is a crop.
+        In mm: an image that is not longer than this along every axis counts as a crop.
     volumes
-        Smallest and largest plausible volume of a structure in mL.
+        Smallest and largest plausible volume of a structure, in mL.
     """
 
     template: str
@@ -158,7 +159,7 @@ class Localise:
         require(0 <= smallest < largest, self, "volumes", "a smaller and a larger one")
 
     def wanted(self, stack: Volume) -> bool:
-        """Tell whether this (Z, Y, X) stack is more than a crop."""
+        """Return whether a (Z, Y, X) stack is more than a crop, so that boxes must be found."""
         if stack.spacing is None or stack.pixels.ndim != 3 or len(stack.spacing) != 3:
             return False
         sizes = np.array(stack.pixels.shape) * np.array(stack.spacing)
@@ -167,24 +168,24 @@ class Localise:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All there is to know of a pretrained network: task, input, answer, scores and terms of use.
+    """Description of a pretrained network: task, input, answer, scores and terms of use.
 
     Parameters
     ----------
     name
-        Short name, by which ``load_model`` finds it; also that of its files.
+        Short name, for ``load_model``; also the name of its files.
     title
-        Name of the segmented structure, for people.
+        Name of the segmented structure, for headings.
     modality
-        The kind of image it was trained on.
+        The kind of image the network was trained on.
     classes
         Names of the classes after the background, in the order of their labels 1, 2, ...
     colors
         A colour for each class, ``"#RRGGBB"``, from the colour-blind-safe palette of Okabe and Ito.
     preprocessing
-        How it reads an image.
+        How the network reads an image.
     localise
-        Where its structures lie in a larger image; None where they are not looked for.
+        How its structures are found in a larger image; None if they are not searched for.
     out_channels
         Channels of the answer: 1 for one class (sigmoid), else background and classes (softmax).
     features, depth
@@ -192,41 +193,41 @@ class ModelCard:
     threshold
         Probability, 0 to 1, from which a pixel belongs to the foreground.
     instance_method
-        How objects are told apart: connected ``"components"``, ``"interiors"`` inside borders, or
+        How objects are separated: connected ``"components"``, ``"interiors"`` inside borders, or
         cells between ``"membranes"``.
     measures
-        What says most about an answer: its ``"objects"``, or the length and width of a ``"tree"``.
+        What is measured: the ``"objects"``, or the length and width of a ``"tree"`` of vessels.
     objects
-        ``"volumes"`` are joined through the depth of a stack, ``"slices"`` are not.
+        ``"volumes"`` are joined through the slices of a stack, ``"slices"`` are not.
     min_component_share
         Components smaller than this share of the largest one, 0 to 1, are dropped; 1: all others.
     flips
-        Test-time augmentation, answers averaged: 1 as is, 2 mirrored, 4 with half turns, 8 with
-        quarter turns.
+        Number of answers that are averaged (test-time augmentation): 1 as is, 2 mirrored, 4 with
+        half turns, 8 with quarter turns.
     int8_ranges
         Lowest and highest input of each convolution that is rounded to 8 bits (see
-        ``networks.openvino_graph``); empty where this loses too much.
+        ``networks.openvino_graph``); empty if rounding loses too much accuracy.
     file, sha256, url, mirrors
         Its weights: SHA-256 of the file (or the first digits of it), and where to download it.
     prevalence
-        Share of the structure in its field of view in the training data; 0 where it is not used.
+        Share of the structure in its field of view in the training data; 0 if it is not used.
     usual_share
-        Shares of an image that are usually found; a warning says so where it is less or more.
+        Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
         DICOM's codes of the modality; empty: any.
     sequence
-        The sequence of MRI; ``""``: any, or another modality.
+        The MRI sequence; ``""``: any, or not MRI.
     data, licence, citation
         The training data, their licence, and the papers to cite.
     scores
-        What was measured of it; plain texts in cards of versions before 0.3.
+        Measured accuracy; plain texts in cards of versions before 0.3.
     intended_use, limits
-        What it is made for, and where it fails.
+        The purpose of the network, and the images on which it fails.
 
     Raises
     ------
     ModelError
-        For values that are none of the choices, or make no sense.
+        For a value that is not among the choices or is invalid.
 
     Examples
     --------
@@ -295,23 +296,23 @@ class ModelCard:
 
     @property
     def in_channels(self) -> int:
-        """Channels that the network reads: three colours, or a slice between its neighbours."""
+        """Channels that the network reads: three colours, or a slice with its neighbours."""
         if self.preprocessing.channels in IN_COLOUR:
             return 3
         return 1 + 2 * self.preprocessing.context
 
     @property
     def score_texts(self) -> tuple[str, ...]:
-        """The scores in words: one text for the scores of the same images."""
+        """The scores in words: one text for all scores of the same images."""
         measured = [score for score in self.scores if isinstance(score, Score)]
         texts_of_before = [score for score in self.scores if isinstance(score, str)]
         return (*score_texts(measured), *texts_of_before)
 
 
 def card_of(fields: dict[str, Any]) -> ModelCard:
-    """Make a card of its JSON, also of that of former versions, in which fields had other names.
+    """Make a card from its JSON; former names of fields are also accepted.
 
-    Raises ModelError for unknown fields and for values that make no sense.
+    Raises ModelError for unknown fields and for invalid values.
     """
     renamed = {RENAMED_FIELDS.get(name, name): value for name, value in fields.items()}
     renamed["preprocessing"] = preprocessing_of(renamed.get("preprocessing", {}))
@@ -325,7 +326,7 @@ def card_of(fields: dict[str, Any]) -> ModelCard:
 
 
 def preprocessing_of(fields: dict[str, Any]) -> Preprocessing:
-    """Make the preprocessing of its JSON, also where it has the former field 'planes'."""
+    """Make the preprocessing from its JSON; the former field 'planes' is also accepted."""
     renamed = dict(fields)
     planes = renamed.pop("planes", "first")
     if planes not in FORMER_PLANES:
@@ -337,7 +338,7 @@ def preprocessing_of(fields: dict[str, Any]) -> Preprocessing:
 
 
 def score_of(fields: dict[str, Any] | str) -> Score | str:
-    """Make a score of its JSON; before version 0.3 scores were texts, which stay as they are."""
+    """Make a score from its JSON; texts, as before version 0.3, are returned unchanged."""
     if isinstance(fields, str):
         return fields
     check_names(fields, Score)
@@ -345,7 +346,7 @@ def score_of(fields: dict[str, Any] | str) -> Score | str:
 
 
 def with_tuples(value: Any) -> Any:
-    """Put tuples in place of the lists of JSON, at any depth."""
+    """Replace the lists of JSON by tuples, at any depth."""
     if isinstance(value, dict):
         return {name: with_tuples(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -354,7 +355,7 @@ def with_tuples(value: Any) -> Any:
 
 
 def read_cards(folder: Path) -> dict[str, ModelCard]:
-    """Read the cards of a folder, by name; the ModelError for a wrong one names its file."""
+    """Read the cards of a folder, by name; the ModelError for an invalid card names its file."""
     cards = {}
     for path in sorted(folder.glob("*.json")):
         try:

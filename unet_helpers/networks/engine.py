@@ -61,12 +61,12 @@ class CompiledNetwork:
     network: "ov.CompiledModel"
 
 
-# By network and thread, since OpenVINO computes the images of one compiled network in turn.
+# By network and thread, because a compiled network computes one image after the other.
 COMPILED: WeakKeyDictionary[UNet, dict[int, CompiledNetwork]] = WeakKeyDictionary()
 
 
 def choose_engine(engine: str, card: ModelCard) -> str:
-    """Resolve 'auto' to OpenVINO where it is installed, else torch.
+    """Resolve 'auto' to OpenVINO if it is installed, else torch.
 
     Raises ArgumentError for an engine that is not installed, or that the card does not support.
     """
@@ -89,7 +89,7 @@ def choose_engine(engine: str, card: ModelCard) -> str:
 
 
 def openvino_is_installed() -> bool:
-    """Tell whether OpenVINO is there, in a release that is new enough."""
+    """Return whether OpenVINO is installed, in a release that is new enough."""
     if find_spec("openvino") is None:
         return False
     year = int(version("openvino").split(".")[0])
@@ -97,7 +97,7 @@ def openvino_is_installed() -> bool:
 
 
 def precision() -> str:
-    """Return 'bfloat16' where the processor computes in it natively, else 'float32'.
+    """Return 'bfloat16' if the processor computes in it natively, else 'float32'.
 
     The environment variable UNET_HELPERS_PRECISION overrules this.
     """
@@ -143,7 +143,7 @@ def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
 
 
 def compiled_for_this_thread(model: UNet) -> "ov.CompiledModel":
-    """Return this thread's OpenVINO network, compiled again where weights or settings changed."""
+    """Return this thread's OpenVINO network, compiled again if weights or settings changed."""
     key = CompiledFor(
         engine=model.engine,
         precision=precision(),

@@ -1,4 +1,4 @@
-"""A network as a file for other programs."""
+"""Save a network as an ONNX file for other programs."""
 
 import json
 from dataclasses import asdict
@@ -17,16 +17,17 @@ from .unet import UNet
 def export_onnx(model: str | Path | ModelCard | UNet, path: str | Path) -> Path:
     """Save a network as an ONNX file: float32 pixels in, probabilities out.
 
-    The input ``image`` is (n, C, 16 h, 16 w) and must have been prepared as the card says, which
-    goes along as JSON in the metadata ``card``; the output ``probabilities`` is (n, K, 16 h, 16 w).
-    The file is written whole or not at all. Needs the packages onnx and onnxscript.
+    The input ``image`` is (n, C, 16 h, 16 w) and must be prepared as the card says. The card is
+    stored in the file as JSON, in the metadata ``card``. The output ``probabilities`` is
+    (n, K, 16 h, 16 w). If saving fails, no incomplete file is left. Needs the packages onnx and
+    onnxscript.
 
     Parameters
     ----------
     model
         Name, card, file or network.
     path
-        The file to write, which must not be there yet.
+        The file to write, which must not exist yet.
 
     Returns
     -------
@@ -36,9 +37,9 @@ def export_onnx(model: str | Path | ModelCard | UNet, path: str | Path) -> Path:
     Raises
     ------
     ArgumentError
-        Where the packages are missing.
+        If the packages are missing.
     SaveError
-        Where there is a file of that name already.
+        If the file exists already.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def export_onnx(model: str | Path | ModelCard | UNet, path: str | Path) -> Path:
         raise SaveError(f"{path} is there already. Choose another name, or delete it first.")
     network = load_model(model, engine="torch")
 
-    # Any number of images, of any size that all levels divide without a rest.
+    # The file accepts any number of images, and sizes that are multiples of 2**depth.
     example = torch.zeros(2, network.in_channels, 64, 96)
     step = 2**network.depth
     sizes = {

@@ -1,4 +1,4 @@
-"""Pretrained networks, ready to use, from files of weights and into them."""
+"""Load pretrained networks, and save networks as files of weights."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from .unet import UNet, fold_batch_norm
 if TYPE_CHECKING:
     import pandas as pd
 
-# The most characters of a library's error message that are passed on.
+# The most characters of a library's error message that are repeated in a ModelError.
 MAX_MESSAGE = 300
 
 
@@ -34,8 +34,8 @@ def load_model(
 ) -> UNet:
     """Load a pretrained U-Net, in eval mode, with its ``card`` and ``weights_sha256``.
 
-    Takes the weights shipped beside the code; where there are none, downloads them once and keeps
-    them in the cache.
+    Uses the weights shipped with the code. If there are none, they are downloaded once and kept in
+    the cache.
 
     Parameters
     ----------
@@ -44,11 +44,12 @@ def load_model(
         ``MODELS``; a ``.safetensors`` file of ``save_model``; or a network, which is returned as
         it is.
     trainable
-        True leaves batch normalisation as layers, for training; otherwise it is folded away, which
-        gives the same answers faster.
+        True keeps batch normalisation as layers, for training; otherwise it is folded into the
+        convolutions, which gives the same answers faster.
     engine
-        What computes the network: ``"torch"``; ``"openvino"``; ``"int8"``, OpenVINO with integers
-        of 8 bits, where the card knows how; ``"auto"``, OpenVINO where it is installed.
+        The library that runs the network: ``"torch"``; ``"openvino"``; ``"int8"``, OpenVINO with
+        8-bit integers, if the card has ranges for it; ``"auto"``, OpenVINO if it is installed, else
+        torch.
 
     Returns
     -------
@@ -58,11 +59,11 @@ def load_model(
     Raises
     ------
     ModelError
-        For an unknown name, a missing file, damaged weights, or a card that makes no sense.
+        For an unknown name, a missing file, damaged weights, or an invalid card.
     DownloadError
-        Where the weights cannot be fetched.
+        If the weights cannot be fetched.
     ArgumentError
-        For an engine that is not there.
+        For an engine that does not exist, is not installed, or is not supported by the card.
 
     Examples
     --------
@@ -84,7 +85,7 @@ def load_model(
     if not trainable:
         fold_batch_norm(network)
 
-    # Hooks and gradients, which training needs, are torch's alone.
+    # Training needs hooks and gradients, which only torch has.
     if trainable and engine == "auto":
         engine = "torch"
     network.engine = choose_engine(engine, card)
@@ -92,7 +93,7 @@ def load_model(
 
 
 def card_and_weights(model: str | Path | ModelCard | None) -> tuple[ModelCard, Path]:
-    """Find the card of a name, file or card, and the file with its weights."""
+    """Return the card for a name, file or card, and the path of its weights."""
     if isinstance(model, ModelCard):
         return model, weights_of(model)
 
@@ -111,9 +112,9 @@ def card_and_weights(model: str | Path | ModelCard | None) -> tuple[ModelCard, P
 
 
 def weights_of(card: ModelCard) -> Path:
-    """Find the file of the card's weights: shipped, else from the cache, else downloaded.
+    """Return the path of the card's weights: shipped, else from the cache, else downloaded.
 
-    Its SHA-256 is that of the card.
+    Raises ModelError if the SHA-256 of the shipped file is not that of the card.
     """
     shipped = WEIGHTS / f"{card.name}.safetensors"
     if not card.sha256:
@@ -137,7 +138,7 @@ def list_models() -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        One row a card: its classes, kind of image, scores, and the licence of its training data.
+        One row per card: its classes, kind of image, scores, and the licence of its training data.
 
     Examples
     --------
@@ -168,8 +169,8 @@ def sha256_of(path: Path) -> str:
 def read_weights(path: Path, card: ModelCard) -> UNet:
     """Make the card's network with the tensors of a file, in single precision.
 
-    The file is .safetensors, or .pt, a pickle, of which nothing but tensors is read. Raises
-    ModelError where it is missing, damaged, or holds anything else.
+    The file is .safetensors, or .pt, a pickle, from which only tensors are read. Raises ModelError
+    if it is missing, damaged, or holds anything else.
     """
     is_pickle = path.suffix == ".pt"
     try:
@@ -177,17 +178,17 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
         else:
             tensors = load_file(path)
-        # On the device 'meta' it takes no memory: a stranger's file may ask for any size.
+        # On the device 'meta' the network takes no memory until the tensors are assigned: the card
+        # in a stranger's file may ask for any size.
         with torch.device("meta"):
             network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
             if not any("norm" in name for name in tensors):
                 fold_batch_norm(network)
         network.load_state_dict(tensors, assign=True)
         network = network.float()
-    except (
-        Exception
-    ) as error:  # unpickling fails in many ways, on files made to break it in any way
-        # torch's own message about a pickle advises to run it.
+    # Unpickling raises many kinds of errors on damaged files.
+    except Exception as error:
+        # torch's own message about a pickle is left out: it advises to run the pickle's code.
         reason = type(error).__name__
         if not is_pickle:
             reason = " ".join(str(error).split())[:MAX_MESSAGE]
@@ -202,7 +203,7 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
 
 
 def read_card(path: Path) -> ModelCard:
-    """Read the card inside a file of ``save_model``; ModelError where there is none."""
+    """Read the card inside a file of ``save_model``; raise ModelError if there is none."""
     if not path.exists():
         raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).")
     try:
@@ -217,11 +218,11 @@ def read_card(path: Path) -> ModelCard:
 
 
 def save_model(model: UNet, path: str | Path) -> None:
-    """Save weights and card in one .safetensors file, which ``load_model(path)`` takes.
+    """Save weights and card in one .safetensors file, for ``load_model(path)``.
 
-    The file is written whole or not at all; one of that name is replaced. A network with batch
-    normalisation, which is made for training, keeps its convolutions in half precision; all other
-    numbers are kept as they are.
+    An existing file is replaced. If saving fails, no incomplete file is left. The kernels of a
+    network with batch normalisation (one that can be trained) are saved in half precision; all
+    other numbers keep their precision.
 
     Parameters
     ----------
@@ -233,7 +234,7 @@ def save_model(model: UNet, path: str | Path) -> None:
     Raises
     ------
     ModelError
-        Where the network has no card.
+        If the network has no card.
 
     Examples
     --------
@@ -249,7 +250,7 @@ def save_model(model: UNet, path: str | Path) -> None:
     tensors = {}
     for name, tensor in network.state_dict().items():
         is_kernel = tensor.dim() == 4
-        # Kernels into which batch norm was folded are not rounded a second time.
+        # Kernels into which batch norm was folded keep their precision.
         kept = tensor.half() if is_kernel and has_batch_norm else tensor
         tensors[name] = kept.contiguous()
 

@@ -1,4 +1,4 @@
-"""The U-Net as a graph of OpenVINO's operations, also with integers of 8 bits inside."""
+"""Build the U-Net as a graph of OpenVINO's operations, optionally quantised to 8-bit integers."""
 
 import copy
 import sys
@@ -12,24 +12,25 @@ from .unet import UNet, fold_batch_norm
 if TYPE_CHECKING:
     import openvino as ov
 
-# Steps between the lowest and the highest of the 256 values of an input that is rounded to 8 bits.
-INPUT_STEPS = 255
+# Number of values that an input rounded to 8 bits can have.
+INPUT_LEVELS = 256
 
-# Values of a rounded weight: -127 to 127, so that the range is symmetric around 0.
-WEIGHT_VALUES = 255
+# Number of values that a rounded weight can have: -127 to 127 steps, symmetric around 0.
+WEIGHT_LEVELS = 255
 
-# The least range of a channel's weights, so that a channel of zeros is not divided by 0.
-LEAST_RANGE = np.float32(1e-12)
+# The smallest absolute maximum of a channel's weights: a channel of zeros must not be divided by 0.
+SMALLEST_MAXIMUM = np.float32(1e-12)
 
 # The first and the last convolution, whose weights and inputs are never rounded.
-UNROUNDED_WEIGHTS = ("encoder1.enc1conv1", "conv")
+UNROUNDED_LAYERS = ("encoder1.enc1conv1", "conv")
 
 
 def rounded_layers(model: UNet) -> list[str]:
-    """Name the convolutions whose inputs are rounded to 8 bits, in the order of a card's ranges.
+    """List the convolutions whose inputs are rounded to 8 bits, in the order of a card's ranges.
 
-    All but the first and the last, and but those after a pooling: what enters a pooling has been
-    rounded already, for the decoder that it also goes to by a skip connection.
+    These are all convolutions except the last one and the first one of each encoder block and of
+    the bottleneck. The first input of these blocks is the image, which is never rounded, or it was
+    rounded before the pooling, with the range of the skip connection.
     """
     names = []
     for name, layer in model.named_modules():
@@ -43,11 +44,12 @@ def rounded_layers(model: UNet) -> list[str]:
 def compile_network(model: UNet, precision: str, threads: int) -> "ov.CompiledModel":
     """Compile ``UNet.logits`` for images of any size, with batch norm folded.
 
-    By the engine 'int8' inputs (within the card's ranges) and weights of inner convolutions have
-    8 bits (Jacob et al. 2018, arXiv:1712.05877).
+    With the engine 'int8', inputs (by the card's ranges) and weights of inner convolutions are
+    quantised to 8 bits (Jacob et al. 2018, arXiv:1712.05877). ``precision``, 'bfloat16' or
+    'float32', is independent of the engine: it is that of all other operations.
     """
-    # Without this, the import of openvino reports its use to a server, by another process.
-    # An entry of None makes the import of that module fail, which openvino allows for.
+    # OpenVINO sends telemetry on import, from another process. An entry of None makes the import of
+    # its telemetry module fail, which OpenVINO handles.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # documented
     import openvino as ov
 
@@ -68,8 +70,10 @@ def compile_network(model: UNet, precision: str, threads: int) -> "ov.CompiledMo
 class GraphBuilder:
     """Builds the graph of a U-Net whose batch norms are folded.
 
-    ``ranges`` holds the lowest and highest input of each convolution that is rounded to 8 bits, by
-    its name; where it is empty, nothing is rounded.
+    ``ranges`` holds the lowest and highest input of each convolution whose input is rounded to 8
+    bits, by the convolution's name; if it is empty, nothing is rounded. Rounding is an operation
+    FakeQuantize, which returns rounded floats; when OpenVINO compiles the graph, it replaces each
+    convolution between FakeQuantize operations by one with 8-bit integers.
     """
 
     def __init__(self, model: UNet, ranges: dict[str, tuple[float, float]]) -> None:
@@ -89,6 +93,8 @@ class GraphBuilder:
         skips = []
         for level in range(1, self.model.depth + 1):
             x = self.two_convolutions(x, f"encoder{level}")
+            # The skip has the range of the decoder's input, so that both halves of the
+            # concatenation below have the same scale.
             x = self.round_input(x, f"decoder{level}.dec{level}conv1")
             skips.append(x)
             x = self.max_pool(x)
@@ -106,7 +112,7 @@ class GraphBuilder:
         return ov.Model([logits], [image])
 
     def two_convolutions(self, x: "ov.Node | ov.Output", block: str) -> "ov.Node":
-        """Add the two convolutions of a block, each with its ReLU."""
+        """Append the two convolutions of a block, each with its ReLU."""
         children = self.model.get_submodule(block).named_children()
         first, second = (
             f"{block}.{name}" for name, layer in children if isinstance(layer, nn.Conv2d)
@@ -116,7 +122,7 @@ class GraphBuilder:
         return self.op.relu(self.convolution(x, second))
 
     def max_pool(self, x: "ov.Node | ov.Output") -> "ov.Output":
-        """Add the maximum of each 2 x 2 pixels."""
+        """Append 2 x 2 max pooling, which halves height and width."""
         pooled = self.op.max_pool(
             x,
             strides=[2, 2],
@@ -125,11 +131,14 @@ class GraphBuilder:
             pads_end=[0, 0],
             kernel_shape=[2, 2],
         )
-        # The second output holds the places of the maxima.
+        # The second output, not used here, holds the positions of the maxima.
         return pooled.output(0)
 
     def convolution(self, x: "ov.Node | ov.Output", name: str) -> "ov.Node":
-        """Add the convolution of that name, upwards or of equal size, with its bias."""
+        """Append the convolution of that name, with its bias.
+
+        A transposed convolution doubles height and width, any other keeps them.
+        """
         layer = self.model.get_submodule(name)
         kernel = self.kernel(name)
         if isinstance(layer, nn.ConvTranspose2d):
@@ -144,34 +153,35 @@ class GraphBuilder:
         return self.op.add(x, self.op.constant(bias[None, :, None, None]))
 
     def kernel(self, name: str) -> "ov.Node":
-        """Add the weights of a convolution, in 8 bits with a scale for each output channel."""
+        """Return the weights of a convolution, if int8 rounded with a scale per output channel."""
         layer = self.model.get_submodule(name)
         weights = values_of(self.model, f"{name}.weight")
         kernel = self.op.constant(weights)
-        if not self.ranges or name in UNROUNDED_WEIGHTS:
+        if not self.ranges or name in UNROUNDED_LAYERS:
             return kernel
 
         # Weights are (out, in, h, w), those of a transposed convolution (in, out, h, w).
         is_transposed = isinstance(layer, nn.ConvTranspose2d)
         other_axes = (0, 2, 3) if is_transposed else (1, 2, 3)
         largest = np.abs(weights).max(axis=other_axes, keepdims=True)
-        largest = np.maximum(largest, LEAST_RANGE)
+        largest = np.maximum(largest, SMALLEST_MAXIMUM)
         return self.op.fake_quantize(
-            kernel, -largest, largest, -largest, largest, levels=WEIGHT_VALUES
+            kernel, -largest, largest, -largest, largest, levels=WEIGHT_LEVELS
         )
 
     def round_input(self, x: "ov.Node | ov.Output", name: str) -> "ov.Node | ov.Output":
-        """Round what goes into the convolution of that name to 8 bits, where it has a range."""
+        """Round ``x``, an input of the convolution of that name, to 8 bits if it has a range."""
         if name not in self.ranges:
             return x
         lowest, highest = self.ranges[name]
-        step = (highest - lowest) / INPUT_STEPS
+        steps = INPUT_LEVELS - 1
+        step = (highest - lowest) / steps
         # The range starts at a whole number of steps from 0, so that 0 stays exactly 0.
         low = np.float32(round(lowest / step) * step)
-        high = low + np.float32(INPUT_STEPS * step)
-        return self.op.fake_quantize(x, low, high, low, high, levels=INPUT_STEPS + 1)
+        high = low + np.float32(steps * step)
+        return self.op.fake_quantize(x, low, high, low, high, levels=INPUT_LEVELS)
 
 
 def values_of(model: UNet, name: str) -> np.ndarray:
-    """Return the values of a parameter."""
+    """Return the values of a parameter, a view."""
     return model.get_parameter(name).detach().numpy()

@@ -1,4 +1,4 @@
-"""What was measured of a network, as data, and the same in words."""
+"""Measured scores of networks, as data and in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Statistic = Literal["mean", "median", "worst image"]
 
 @dataclass(frozen=True)
 class Score:
-    """One figure that was measured of a network, on images it has not learnt from.
+    """One measured score of a network, on images that were not used for its training.
 
     Parameters
     ----------
@@ -25,15 +25,15 @@ class Score:
     n
         Number of images (or patients, volumes, slices, eyes, tiles).
     images
-        Which images these are, in words; ``""`` where there is no more to say.
+        Which images these are, in words; may be empty.
     subset
-        The kind of images, where only one kind of the data set was measured.
+        The kind of images, if only one kind of the data set was measured.
     structure
-        The class that was measured, where it is one of several.
+        The class that was measured, if the network has several.
     statistic
-        What ``value`` is of the figures of the single images.
+        How ``value`` was computed from the scores of the single images.
     decimals
-        Decimals of ``value`` that are significant.
+        Number of significant decimals of ``value``.
     """
 
     metric: str
@@ -62,9 +62,9 @@ class Score:
 
 
 def score_texts(scores: Sequence[Score], name_data: bool | None = None) -> tuple[str, ...]:
-    """Put scores into words: one text for the scores of the same images, in the order given.
+    """Put scores into words: one text for each run of scores of the same images.
 
-    The data set is named where ``name_data`` says so: by default, where there are several.
+    ``name_data`` says whether the texts name the data set; by default they do if there are several.
     """
     if name_data is None:
         name_data = len({score.data for score in scores}) > 1
@@ -79,7 +79,7 @@ def score_texts(scores: Sequence[Score], name_data: bool | None = None) -> tuple
 
 
 def images_of(score: Score) -> tuple[str, str, str]:
-    """Return by what scores of the same images are known."""
+    """Return a key that is equal for scores of the same images."""
     return score.data, score.subset, score.images
 
 
@@ -103,9 +103,10 @@ def group_text(group: list[Score], metric_before: str, name_data: bool) -> str:
 
 
 def figure_text(score: Score, group: list[Score], metric_before: str) -> str:
-    """Put one figure into words.
+    """Put one score into words.
 
-    A metric is not repeated, and a mean is only called so where there is a median, too.
+    The metric is left out if it is ``metric_before``. A mean is only called so if the group also
+    has a median.
     """
     words = []
     if score.metric != metric_before:

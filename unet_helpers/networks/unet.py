@@ -1,10 +1,10 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), https://arxiv.org/abs/1505.04597, figure 1.
 
-Two differences to the paper, both common today: convolutions keep the image size ('same' padding),
-so that the answer is as large as the image, and each convolution is followed by batch
-normalisation. Layer names are those of
-https://github.com/mateuszbuda/brain-segmentation-pytorch, so that its published weights fit into
-``UNet(3, 1, features=32)``.
+Two differences from the paper, both common today: convolutions keep the image size ('same'
+padding), so that the answer is as large as the image, and the 3 x 3 convolutions are followed by
+batch normalisation. Layer names are those of
+https://github.com/mateuszbuda/brain-segmentation-pytorch, so that its published weights can be
+loaded into ``UNet(3, 1, features=32)``.
 """
 
 from collections import OrderedDict
@@ -23,18 +23,18 @@ class UNet(nn.Module):
     """A U-Net: pixels (N, in_channels, H, W) to probabilities (N, out_channels, H, W).
 
     Any H and W work: the image is padded by reflection to a multiple of ``2**depth``, and the
-    answer cropped. Networks of ``load_model`` know their ``card``.
+    answer is cropped. Networks of ``load_model`` have a ``card``.
 
     Parameters
     ----------
     in_channels
         Channels of the image: 1, 3 for colours, or the slices of a volume that are read together.
     out_channels
-        1 for a yes or no at each pixel (sigmoid); more for one class each (softmax).
+        1 for foreground or not (sigmoid); more for one class per channel (softmax).
     features
         Channels at full resolution; they double at each level.
     depth
-        Number of levels.
+        Number of levels, each of which halves height and width.
 
     Examples
     --------
@@ -46,10 +46,10 @@ class UNet(nn.Module):
     (2, 3, 30, 50)
     """
 
-    card: ModelCard  # what the network reads and answers; set by ``load_model``
+    card: ModelCard  # the network's input and output; set by ``load_model``
     weights_sha256: str = ""  # of the file it was loaded from
-    engine: str = "torch"  # what computes it: 'torch', 'openvino' or 'int8'
-    curve: Any = None  # of ``fine_tune``: step, loss and Dice, a pandas.DataFrame
+    engine: str = "torch"  # the library that runs it: 'torch', 'openvino' or 'int8'
+    curve: Any = None  # set by ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(
         self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4
@@ -69,7 +69,7 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2)
         self.bottleneck = two_convolutions(below, features * 2**depth, "bottleneck")
 
-        # The expanding path (right side): twice the channels come in, half of them over the skip.
+        # The expanding path (right side): decoders read 2 * width channels, half from the skip.
         for level in range(depth, 0, -1):
             width = features * 2 ** (level - 1)
             upconv = nn.ConvTranspose2d(2 * width, width, kernel_size=2, stride=2)
@@ -84,7 +84,7 @@ class UNet(nn.Module):
         return self.probabilities(self.logits(x))
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Take the sigmoid of one channel, or the softmax over several; never in bfloat16."""
+        """Compute the sigmoid of one channel, or the softmax over several; never in bfloat16."""
         if logits.dtype == torch.bfloat16:
             logits = logits.float()
         if self.out_channels == 1:
@@ -112,7 +112,7 @@ class UNet(nn.Module):
 
 
 def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Sequential:
-    """Make two 3 x 3 convolutions, each with batch norm and ReLU: a pair of blue boxes."""
+    """Make two 3 x 3 convolutions, each with batch norm and ReLU; one level of the figure."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, channels in ((1, in_channels), (2, out_channels)):
         convolution = nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=False)
@@ -123,10 +123,10 @@ def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Seque
 
 
 def initialise(layer: nn.Module) -> None:
-    """Draw Gaussian weights of standard deviation sqrt(2 / fan-in), as section 3 of the paper."""
+    """Draw Gaussian weights, std sqrt(2 / fan-in), as in section 3 of the paper, in place."""
     if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         return
-    # Tensors without memory need no values, and torch would load a compiler to set them.
+    # Tensors on the device 'meta' have no values, and torch would load a compiler to set them.
     if layer.weight.is_meta:
         return
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -135,12 +135,12 @@ def initialise(layer: nn.Module) -> None:
 
 
 def pad_by_reflection(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Mirror the last rows and columns until both sizes are multiples of ``multiple``."""
+    """Mirror the last rows and columns of (..., H, W) until both are multiples of ``multiple``."""
     for axis in (-2, -1):
         size = x.shape[axis]
         missing = -size % multiple
         if missing:
-            # numpy's reflection, unlike torch's, also works where the image is smaller than the
+            # Unlike torch's reflection, numpy's also works if the image is smaller than the
             # padding, down to one pixel.
             mirrored = np.pad(np.arange(size), (0, missing), mode="reflect")
             indices = torch.from_numpy(mirrored).to(x.device)
@@ -149,9 +149,9 @@ def pad_by_reflection(x: torch.Tensor, multiple: int) -> torch.Tensor:
 
 
 def fold_batch_norm(model: UNet) -> UNet:
-    """Fold each batch norm into the convolution before it, in place: the same answers, fewer steps.
+    """Fold each batch norm into the convolution before it, in place; answers stay the same.
 
-    For inference: the network is put into eval mode.
+    For inference only: the network is put into eval mode.
     """
     model.eval()
     for block in model.children():

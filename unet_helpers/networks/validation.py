@@ -1,4 +1,4 @@
-"""Checks of the fields of a card: their types, by the annotations, and values that make sense."""
+"""Check the fields of a card: their types against the annotations, and their values."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -10,7 +10,7 @@ from ..errors import ModelError
 
 
 def check_types(instance: Any) -> None:
-    """Raise ModelError where a dataclass's field has another type, or a value of no choice."""
+    """Raise ModelError if a dataclass's field has a wrong type or is not among the choices."""
     class_name = type(instance).__name__
     for field in fields(instance):
         value = getattr(instance, field.name)
@@ -20,14 +20,14 @@ def check_types(instance: Any) -> None:
 
 
 def require(sensible: bool, instance: Any, name: str, needed: str) -> None:
-    """Raise ModelError that names a field, its value and what is needed, unless it is sensible."""
+    """Raise ModelError with a field's name, its value and what is needed, unless ``sensible``."""
     if not sensible:
         value = getattr(instance, name)
         raise ModelError(f"{type(instance).__name__}: {name}={value!r}: {needed} is needed.")
 
 
 def check_names(names: Iterable[str], cls: type) -> None:
-    """Raise ModelError for a name that is no field of a dataclass, with the nearest one that is."""
+    """Raise ModelError for a name that is no field of a dataclass; it suggests the nearest name."""
     field_names = [field.name for field in fields(cls)]
     for name in names:
         if name not in field_names:
@@ -38,7 +38,7 @@ def check_names(names: Iterable[str], cls: type) -> None:
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Tell whether a value suits an annotation, of the kinds that cards have."""
+    """Return whether a value has the annotated type; supports the annotations that cards use."""
     choices = get_args(hint)
     if get_origin(hint) is Literal:
         return any(value == choice and type(value) is type(choice) for choice in choices)
@@ -54,7 +54,7 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def items_fit(items: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
-    """Do as ``fits`` for the items of ``tuple[X, ...]`` or of ``tuple[X, Y]``."""
+    """Return whether the items fit the arguments of ``tuple[X, ...]`` or of ``tuple[X, Y]``."""
     if hints[-1] is Ellipsis:
         return all(fits(item, hints[0]) for item in items)
     if len(items) != len(hints):
@@ -63,7 +63,7 @@ def items_fit(items: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
 
 
 def advice_on(value: object, hint: Any) -> str:
-    """Say what to do about a value that does not fit."""
+    """Write which values would fit instead of ``value``."""
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         words = [choice for choice in choices if isinstance(choice, str)]
@@ -74,7 +74,7 @@ def advice_on(value: object, hint: Any) -> str:
 
 
 def nearest(value: object, choices: list[str]) -> str:
-    """Ask whether the choice that is spelt most alike was meant; '' where there is none."""
+    """Write a question that suggests the choice with the most similar spelling; '' if none."""
     near = get_close_matches(str(value), choices, n=1)
     if near:
         return f" Did you mean {near[0]!r}?"

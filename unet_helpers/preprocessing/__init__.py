@@ -1,4 +1,4 @@
-"""From pixels as stored to what a network reads: channels, intensities, working scale.
+"""Turn pixels as stored into the network's input: choose channels, scale intensities and size.
 
 Entry: ``prepare.prepare``.
 """

@@ -1,9 +1,10 @@
-"""The network that Buda, Saha and Mazurowski published (2019), read and used as its author does.
+"""Preprocessing and its inverse for the published network of Buda, Saha and Mazurowski (2019).
 
-https://github.com/mateuszbuda/brain-segmentation-pytorch: ``dataset.py`` and ``utils.py`` for the
-way to the network, ``inference.py`` for the way back; Comput. Biol. Med. 109:218,
-doi:10.1016/j.compbiomed.2019.05.002. All is done per volume: one threshold, box and pair of
-percentiles for all slices and channels, one mean and standard deviation per channel.
+The paper is Comput. Biol. Med. 109:218, doi:10.1016/j.compbiomed.2019.05.002, the code
+https://github.com/mateuszbuda/brain-segmentation-pytorch: ``dataset.py`` and ``utils.py`` prepare
+the images, ``inference.py`` puts the answers back. Everything is computed per volume: one
+threshold, box and pair of percentiles for all slices and channels, one mean and standard deviation
+per channel.
 """
 
 from dataclasses import dataclass
@@ -19,22 +20,22 @@ from ..networks.cards import Preprocessing
 from .field_of_view import box_of
 from .slices import Prepared
 
-# Red, green and blue of the training images.
+# The MRI sequences in the red, green and blue channels of the training images.
 CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")
 
 # Voxels below this share of the maximum become 0: ``crop_sample`` in the author's utils.py.
 DARK_SHARE = 0.1
 
-# A channel whose standard deviation is not above this is constant.
-LEAST_DEVIATION = 1e-6
+# A channel counts as constant if its standard deviation is not above this; values are from 0 to 1.
+MIN_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True)
 class PreparedVolume:
-    """A volume as the published network reads it, and where it was cut from."""
+    """A volume as the published network reads it, and the box of the stored volume it is from."""
 
     pixels: np.ndarray  # (z, size, size, 3) float32
-    slices: slice  # of the stored volume
+    slices: slice  # of the stored volume, as are the next two
     rows: slice
     columns: slice
 
@@ -42,8 +43,8 @@ class PreparedVolume:
 def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing) -> list[Prepared]:
     """Prepare slices (Z, Y, X[, 3]) as the published network reads them; grey as three channels.
 
-    That method does not look outside the head, nor at the first and last slice of a volume of
-    three or more: the answer there is 0.
+    The published method skips the first and the last slice of a volume of three or more, and all
+    outside the head's box. The answer there is 0.
     """
     shape = slices.shape[1:3]
     prepared = [Prepared(np.zeros(shape, np.uint8))] * len(slices)
@@ -61,16 +62,16 @@ def prepare_slices(slices: np.ndarray, preprocessing: Preprocessing) -> list[Pre
 
 
 def put_back(answer: np.ndarray, rows: slice, columns: slice, shape: tuple[int, int]) -> np.ndarray:
-    """Put the (K, size, size) probabilities of a slice into (K, *shape): 0 outside the box.
+    """Resize a slice's probabilities (K, size, size) into the box; return (K, *shape).
 
-    Interpolates bilinearly.
+    Interpolates bilinearly. Outside the box all is 0.
     """
     height = rows.stop - rows.start
     width = columns.stop - columns.start
     side = max(height, width)
     square = interpolate(torch.from_numpy(answer)[None], (side, side), mode="bilinear")[0].numpy()
 
-    # The box was padded to a square around its middle.
+    # ``pad_to_square`` had padded the box on both sides.
     top = (side - height) // 2
     left = (side - width) // 2
     whole = np.zeros((len(answer), *shape), np.float32)
@@ -81,8 +82,9 @@ def put_back(answer: np.ndarray, rows: slice, columns: slice, shape: tuple[int, 
 def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> PreparedVolume | None:
     """Prepare (Z, Y, X, 3) or (Z, Y, X, 1) of any dtype as ``dataset.py`` does.
 
-    None where there is nothing to see. The order matters: the maximum is that of the slices kept,
-    and padding counts in percentiles, means and standard deviations.
+    Returns None if the volume is constant. The order of the steps matters: the maximum is that of
+    the slices that are kept, and the padding is included in percentiles, means and standard
+    deviations.
     """
     from skimage.exposure import rescale_intensity
 
@@ -96,24 +98,24 @@ def prepare_volume(volume: np.ndarray, preprocessing: Preprocessing) -> Prepared
 
     volume = resize_volume(pad_to_square(volume), preprocessing.size)
     volume = np.broadcast_to(volume, (*volume.shape[:3], 3))
-    # Of all slices and channels together.
+    # Over all slices and channels together.
     low, high = np.percentile(volume, preprocessing.percentiles)
     if high <= low:
         return None
 
-    # Clipped, to 0 to 1.
+    # Scales to 0 to 1 and clips.
     volume = rescale_intensity(volume, in_range=(low, high))
     volume -= volume.mean(axis=(0, 1, 2))
     deviation = volume.std(axis=(0, 1, 2))
     # A constant channel becomes 0, not NaN.
-    volume /= np.where(deviation > LEAST_DEVIATION, deviation, np.inf)
+    volume /= np.where(deviation > MIN_DEVIATION, deviation, np.inf)
 
     kept = slice(slices.start + first, slices.stop + first)
     return PreparedVolume(volume.astype(np.float32), slices=kept, rows=rows, columns=columns)
 
 
 def pad_to_square(volume: np.ndarray) -> np.ndarray:
-    """Pad rows or columns of (Z, Y, X, C) with 0 to a square, an odd one below or right."""
+    """Pad (Z, Y, X, C) with 0 to a square, on both sides; an odd row or column at the end."""
     side = max(volume.shape[1:3])
     row_gap, column_gap = (side - n for n in volume.shape[1:3])
     padding = [
@@ -128,9 +130,9 @@ def pad_to_square(volume: np.ndarray) -> np.ndarray:
 def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
     """Resize (Z, S, S, C) to (Z, size, size, C) float64, as the author's ``resize_sample``.
 
-    Plane by plane is the same in a thirtieth of the time. Until 0.19 scikit-image, also the 0.14
-    that the network was trained with, took 0 for what lies beyond the last pixel's centre: the
-    outermost row of pixels differs.
+    Resizing plane by plane gives the same values in a thirtieth of the time. The outermost pixels
+    differ from the author's: his scikit-image 0.14, as all before 0.19, used 0 beyond the centre of
+    the last pixel.
     """
     from skimage.transform import resize
 
@@ -147,13 +149,14 @@ def resize_volume(volume: np.ndarray, size: int) -> np.ndarray:
             clip=False,
         )
 
-    # Beyond the rim lies 0, which the original's clipping allows for where it is used.
+    # Splines overshoot, so values are clipped to the range of the input. 0, used beyond the border,
+    # belongs to that range if the result reaches it, as in the original's clipping.
     lowest = 0.0 if resized.min() <= 0 else volume.min()
     return np.clip(resized, lowest, volume.max())
 
 
 def check_volume(image: MedicalImage) -> list[str]:
-    """Warn of what differs from the volumes of three sequences that the network was trained on."""
+    """Return warnings about differences from the training volumes of three MRI sequences."""
     slice_count = to_stack(image).spatial_shape[0]
     if slice_count < 3:
         count = "a single slice" if slice_count == 1 else "two slices only"

@@ -15,61 +15,72 @@ THUMBNAIL_SIDE = 512
 # px: standard deviation of the Gaussian that smooths the thumbnail.
 SMOOTHING = 1.5
 
-# Side of the corners that show the surround, as a share of the thumbnail's longer side.
+# Side of the squares in the corners in which the surround is measured, as a share of the
+# thumbnail's longer side.
 CORNER_SHARE = 0.03
 
-# Noise is in standard deviations of the surround's, contrast that between the surround and the
-# bright middle. Without this contrast, as a share of the brightness, there is no dark surround.
-LEAST_CONTRAST_IN_NOISE = 6
-LEAST_CONTRAST_SHARE = 0.3
+# The following six limits are differences in brightness from the dark surround: the ones _IN_NOISE
+# as multiples of the surround's noise (a standard deviation), the others as a share. The larger of
+# the two is used.
 
-# What is brighter than the surround by so much is lit.
+# The bright middle differs from the surround by at least this (as a share of the middle's
+# brightness); otherwise the photograph has no dark surround.
+MIN_CONTRAST_IN_NOISE = 6
+MIN_CONTRAST_SHARE = 0.3
+
+# A pixel is lit if it differs by more than this (as a share of the contrast).
 LIT_IN_NOISE = 4
 LIT_SHARE_OF_CONTRAST = 0.2
 
-# What is not even by so much is a notch in the disc's rim, and no shadow on the retina.
+# A pixel at the disc's rim belongs to a notch, not to the retina in shadow, if it differs by no
+# more than this (as a share of the contrast).
 NOTCH_IN_NOISE = 3
 NOTCH_SHARE_OF_CONTRAST = 0.08
 
-# px of the thumbnail: the label in a corner, whose strokes are thinner, is not the eye.
+# px of the thumbnail: opening with this square removes the thin strokes of labels in the corners.
 OPENING = np.ones((7, 7), np.uint8)
 
-# px of the thumbnail: the rim's own shadow looks like a vessel, and is cut off.
+# px of the thumbnail: erosion with this square removes the rim, whose shadow looks like a vessel.
 RIM = np.ones((5, 5), np.uint8)
 
-# Shares of the 99th percentile from which a part of a photograph through a lens is bright.
+# In a photograph through a lens, a pixel is bright above these shares of the 99th percentile; they
+# are tried in this order.
 LENS_LEVELS = (0.25, 0.4)
 
-# A bright part is a disc where its shorter side is so long, as a share of the longer one, ...
-LEAST_ROUNDNESS = 0.7
+# A bright region is a disc if shorter side / longer side of its bounding box is at least this, ...
+MIN_ROUNDNESS = 0.7
 
-# ... where it fills its bounding box so far (a disc: 0.79) and covers so much of the image, ...
-LEAST_FILLING = 0.7
-LEAST_DISC_SHARE = 0.02
+# ... if its area is more than the first share of its bounding box (a disc has pi / 4 = 0.79), and
+# more than the second share of the image, ...
+MIN_FILLING = 0.7
+MIN_DISC_SHARE = 0.02
 
-# ... and where the ring around it, in radii, is darker than the disc by so much.
+# ... and if brightness of the ring / brightness of the disc is below the second number. The ring is
+# between these multiples of the disc's radius.
 RING = (1.05, 1.15)
-MOST_RING_BRIGHTNESS = 0.4
+MAX_RING_BRIGHTNESS = 0.4
 
-# Radii up to which the disc is used: its rim is blurred.
+# Multiple of the radius up to which the disc is used, because its rim is blurred.
 USED_RADII = 0.97
 
-# With no more light than this elsewhere, as a share of the image, the surround is simply dark.
-LEAST_LIGHT_ELSEWHERE = 0.01
+# The lens is in a bright room if more than this share of the image is bright outside the discs;
+# otherwise the surround is dark, and ``discs_in_the_dark`` is used.
+MIN_LIGHT_ELSEWHERE = 0.01
 
-# Local standard deviations are at least this share of their median: noise is no vessel.
-LEAST_DEVIATION_SHARE = 0.25
+# Local standard deviations are raised to at least this share of their median, so that noise in flat
+# parts is not amplified to look like vessels.
+MIN_DEVIATION_SHARE = 0.25
 
 
 class FieldsOfView:
-    """The fields of view of a stack's slices (N, H, W[, 3]); each is found once, when asked for."""
+    """The fields of view of a stack's slices (N, H, W[, 3]); each is computed at its first use."""
 
     def __init__(self, slices: np.ndarray) -> None:
         self.slices = slices
         self.by_index: dict[int, np.ndarray] = {}
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """(H, W) bool."""
+        """Return the field of view of a slice, (H, W) bool."""
         if index not in self.by_index:
             self.by_index[index] = field_of_view(self.slices[index])
         return self.by_index[index]
@@ -78,9 +89,9 @@ class FieldsOfView:
 def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """Find the lit disc or discs of a fundus photograph (H, W[, 3]): (H, W) bool.
 
-    All True where there is no dark surround. The surround is what the corners show; it may be grey
-    or noisy, and the disc cut off at top and bottom. Discs in dark rings are eyes seen through a
-    lens. Of colours red is taken, in which every retina is bright.
+    All is True if there is no dark surround. The surround is measured in the corners; it may be
+    grey or noisy, and the disc may be cut off at top and bottom. Discs in dark rings are eyes seen
+    through a lens. Only the red channel is used, because every retina is bright in it.
     """
     red = pixels[..., 0] if pixels.ndim == 3 else pixels
     light = np.nan_to_num(red.astype(np.float32))
@@ -98,15 +109,15 @@ def field_of_view(pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Light:
-    """How bright a photograph is, in the unit of its pixels."""
+    """Brightness of a photograph, in the unit of its pixels."""
 
-    dark: float  # of the surround, as the corners show it
+    dark: float  # brightness of the surround, measured in the corners
     noise: float  # standard deviation in the surround
-    bright: float  # of the middle
+    bright: float  # brightness of the middle
 
     @property
     def contrast(self) -> float:
-        """Difference between the middle and the surround."""
+        """Brightness of the middle - brightness of the surround."""
         return self.bright - self.dark
 
 
@@ -121,7 +132,7 @@ def light_of(thumbnail: np.ndarray) -> Light:
             thumbnail[-side:, -side:].ravel(),
         ]
     )
-    # A corner or two may hold a label, or the eye.
+    # One or two corners may contain a label or the eye, so low percentiles are used.
     dark = float(np.percentile(corners, 25))
     noise = noise_around(dark, corners[corners <= np.median(corners)])
 
@@ -131,13 +142,13 @@ def light_of(thumbnail: np.ndarray) -> Light:
 
 
 def discs_in_the_dark(thumbnail: np.ndarray) -> np.ndarray | None:
-    """Find lit discs in a dark surround: (h, w) uint8; None where there is no such surround.
+    """Find lit discs in a dark surround: (h, w) uint8, 0 or 1; None if there is no such surround.
 
-    A disc is convex, so that shadows at its rim belong to it.
+    Convex hulls are used, because shadows at the rim belong to the disc.
     """
     light = light_of(thumbnail)
-    least_contrast = max(LEAST_CONTRAST_IN_NOISE * light.noise, LEAST_CONTRAST_SHARE * light.bright)
-    if light.contrast < least_contrast:
+    min_contrast = max(MIN_CONTRAST_IN_NOISE * light.noise, MIN_CONTRAST_SHARE * light.bright)
+    if light.contrast < min_contrast:
         return None
 
     lit_from = light.dark + max(LIT_IN_NOISE * light.noise, LIT_SHARE_OF_CONTRAST * light.contrast)
@@ -152,16 +163,16 @@ def discs_in_the_dark(thumbnail: np.ndarray) -> np.ndarray | None:
         NOTCH_IN_NOISE * light.noise, NOTCH_SHARE_OF_CONTRAST * light.contrast
     )
     discs[thumbnail <= notch_to] = 0
-    # Dark vessels inside were taken for notches, too: what lies inside the outline is filled.
+    # This also removed dark vessels inside the disc, so everything inside the outline is filled.
     outlines, _ = cv2.findContours(discs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(discs, outlines, -1, 1, thickness=cv2.FILLED)
     return cv2.erode(discs, RIM, borderValue=1)
 
 
 def convex_hulls_of_largest_regions(lit: np.ndarray) -> np.ndarray:
-    """Fill the convex hulls of the largest region, and of others at least half as large.
+    """Fill the convex hulls of the largest region and of those at least half as large.
 
-    Two eyes may lie side by side.
+    A photograph may show two eyes side by side.
     """
     _, regions, statistics, _ = cv2.connectedComponentsWithStats(lit)
     areas = statistics[1:, cv2.CC_STAT_AREA]
@@ -192,9 +203,9 @@ def regions_of(mask: np.ndarray) -> list[Region]:
 
 
 def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
-    """Find round bright parts in dark rings, where the room or rims around are bright, too.
+    """Find bright discs in dark rings, as seen through a lens in a bright room.
 
-    Returns (h, w) uint8, or None where there are none, or nothing around them is bright.
+    Returns (h, w) uint8, 0 or 1, or None if there are no discs or nothing else is bright.
     """
     for level in np.percentile(thumbnail, 99) * np.array(LENS_LEVELS):
         lit = thumbnail > level
@@ -209,13 +220,13 @@ def discs_in_a_lens(thumbnail: np.ndarray) -> np.ndarray | None:
                 near_discs[radii < RING[1]] = True
 
         light_elsewhere = np.count_nonzero(lit[~near_discs])
-        if near_discs.any() and light_elsewhere > LEAST_LIGHT_ELSEWHERE * lit.size:
+        if near_discs.any() and light_elsewhere > MIN_LIGHT_ELSEWHERE * lit.size:
             return discs
     return None
 
 
 def touches_border(region: Region, shape: tuple[int, ...]) -> bool:
-    """Tell whether a region comes within 2 px of the image's border."""
+    """Return whether fewer than 2 px are between a region and the image's border."""
     height, width = shape
     right_gap = width - region.left - region.width
     bottom_gap = height - region.top - region.height
@@ -223,15 +234,15 @@ def touches_border(region: Region, shape: tuple[int, ...]) -> bool:
 
 
 def is_round(region: Region, image_size: int) -> bool:
-    """Tell whether a region is about as wide as high, full, and large enough for an eye."""
+    """Return whether a region is a disc, large enough for an eye; ``image_size`` is in px."""
     shorter = min(region.width, region.height)
     longer = max(region.width, region.height)
-    least_area = max(LEAST_DISC_SHARE * image_size, LEAST_FILLING * region.width * region.height)
-    return shorter >= LEAST_ROUNDNESS * longer and region.area > least_area
+    min_area = max(MIN_DISC_SHARE * image_size, MIN_FILLING * region.width * region.height)
+    return shorter >= MIN_ROUNDNESS * longer and region.area > min_area
 
 
 def radii_from(region: Region, shape: tuple[int, ...]) -> np.ndarray:
-    """Measure the distance of each pixel from a region's centre, in its own radii: (h, w)."""
+    """Compute each pixel's distance from a region's centre, as a multiple of its radius: (h, w)."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     down = (rows - region.top - (region.height - 1) / 2) / (region.height / 2)
     across = (columns - region.left - (region.width - 1) / 2) / (region.width / 2)
@@ -239,18 +250,18 @@ def radii_from(region: Region, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def has_dark_ring(thumbnail: np.ndarray, radii: np.ndarray) -> bool:
-    """Tell whether a disc, all within 1 radius, has a dark ring around it."""
+    """Return whether the ring around a disc is dark; ``radii`` are those of ``radii_from``."""
     ring = thumbnail[(radii > RING[0]) & (radii < RING[1])]
     if ring.size == 0:
         return False
     disc = thumbnail[radii < 1]
-    return bool(np.median(ring) < MOST_RING_BRIGHTNESS * np.median(disc))
+    return bool(np.median(ring) < MAX_RING_BRIGHTNESS * np.median(disc))
 
 
 def width_of(inside: np.ndarray) -> int:
-    """Measure the larger side in px of the largest region of a mask (H, W); 1 where it is empty.
+    """Return the longer side, in px, of the largest region of a mask (H, W); 1 if it is empty.
 
-    That is the diameter of a field of view, even of one that is cut off.
+    This is the diameter of a field of view, even if that is cut off on two sides.
     """
     sizes = [(region.area, max(region.width, region.height)) for region in regions_of(inside)]
     if not sizes:
@@ -260,7 +271,7 @@ def width_of(inside: np.ndarray) -> int:
 
 
 def box_of(inside: np.ndarray) -> tuple[slice, ...]:
-    """Return the rows and columns (and slices) that hold all of a mask; all where it is empty."""
+    """Return the smallest box, a slice per axis, around a mask; the whole image if it is empty."""
     boxes = scipy.ndimage.find_objects(inside.astype(np.uint8))
     if not boxes:
         return tuple(slice(0, n) for n in inside.shape)
@@ -268,24 +279,26 @@ def box_of(inside: np.ndarray) -> tuple[slice, ...]:
 
 
 def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """Take the local z-score of (h, w) inside the field of view, brought to about 0 to 1.
+    """Compute the local z-score of (h, w) inside the field of view, as 0.5 + z / 6 from 0 to 1.
 
-    Cameras and exposures then look alike. ``sigma`` is in px; outside, all is 0.5.
+    This removes differences between cameras and exposures. ``sigma``, the standard deviation of the
+    Gaussian that defines what is local, is in px. Outside the field of view all is 0.5.
     """
     region = inside.astype(np.float32)
     light = np.nan_to_num(pixels.astype(np.float32))
+    # The share of the Gaussian inside the field of view, by which means are divided; never 0.
     weight = np.maximum(blur(region, sigma), 1e-3)
 
     mean = blur(light * region, sigma) / weight
     difference = (light - mean) * region
     deviation = np.sqrt(blur(difference**2, sigma) / weight)
 
-    least_deviation = 0.0
+    min_deviation = 0.0
     if inside.any():
-        least_deviation = LEAST_DEVIATION_SHARE * float(np.median(deviation[inside]))
-    deviation = np.maximum(deviation, least_deviation)
+        min_deviation = MIN_DEVIATION_SHARE * float(np.median(deviation[inside]))
+    deviation = np.maximum(deviation, min_deviation)
 
-    # Three standard deviations to each side span 0 to 1.
+    # Three standard deviations to each side are mapped to 0 to 1; 1e-6 avoids a division by 0.
     return np.clip(0.5 + difference / (6 * deviation + 1e-6), 0, 1)
 
 

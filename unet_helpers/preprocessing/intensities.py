@@ -1,6 +1,7 @@
-"""What a network reads of the stored values: its channels, brought to about 0 to 1.
+"""Choose the channels that a network reads, and find the scaling of their values to about 0 to 1.
 
-Slices are (..., H, W), or (..., H, W, 3) where they have colours.
+Slices are (..., H, W), or (..., H, W, 3) in colour. A scaling is a pair (offset, gain); the network
+reads (value - offset) * gain.
 """
 
 import cv2
@@ -9,45 +10,46 @@ import numpy as np
 from ..networks.cards import IN_COLOUR, Preprocessing
 from .resample import READABLE, resize
 
-# Grey of red, green and blue: the luma of ITU-R BT.601.
+# Weights of red, green and blue in grey: the luma of ITU-R BT.601.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-# Values that percentiles are taken of: enough, and fast.
+# About how many values percentiles are computed from: enough, and fast.
 MAX_SAMPLE = 2_000_000
 
-# Times as high as the 95th percentile is a marker or an implant: in 650 images without one the
-# upper percentile is at most 1.5 times as high, with one it may be 16 times.
+# An image contains a marker or an implant if (highest percentile - lowest) / (95th percentile -
+# lowest) is above this. In 650 images without a marker it is at most 1.5, with one up to 16.
 MARKER_HEIGHT = 3.0
 
-# Highest gain of a slice of a head, over that of the volume's brighter slices (the 25th percentile
-# of their gains), so that air above the head stays dark.
+# The highest gain of a slice of a head / 25th percentile of the gains of the volume's slices (the
+# gain of its brighter slices), so that air above the head stays dark.
 MAX_RELATIVE_GAIN = 3.0
 
-# From this share of the range of a slice on a pixel belongs to the head.
+# A pixel belongs to the head if (value - minimum) / (maximum - minimum) of its slice is above this.
 HEAD_LEVEL = 0.05
 
-# From this share of white on the ground of an image is light.
-LIGHT_GROUND = 0.45
+# An image is bright-field if the median brightness is above this share of white.
+LIGHT_BACKGROUND = 0.45
 
-# Median absolute deviation to standard deviation, where the noise is Gaussian.
+# Standard deviation / median absolute deviation of Gaussian noise.
 MAD_TO_DEVIATION = 1.4826
 
-# px: longer side of an image in which objects are looked for, and area of the smallest one.
+# px: longer side of the image in which objects are searched, and area of the smallest object.
 OVERVIEW_SIDE = 1024
-LEAST_OBJECT_AREA = 12
+MIN_OBJECT_AREA = 12
 
-# What the range of intensities should be, over the height of the objects; and between which values
-# it is left as it is. Of 431 fields of nuclei half are below 1.4 and 99 % between 0.9 and 3.1; one
-# bright disc makes it 100, an almost empty field 0.02.
+# Ratio (top of the intensity range - background) / (height of the objects above the background).
+# The first is the ratio after a correction. Between the next two nothing is corrected. In 431
+# fields of nuclei the median ratio is 1.4, and 99 % are between 0.9 and 3.1; one bright disc makes
+# it 100, an almost empty field 0.02.
 RANGE_OVER_OBJECTS = 1.4
-FITTING_RANGE = (0.75, 4.0)
+FITTING_RATIOS = (0.75, 4.0)
 
 
 def select_channels(pixels: np.ndarray, channels: str, colour: bool) -> np.ndarray:
-    """Take the channels that a network reads of (..., C) colours.
+    """Choose the channels that a network reads from (..., C) colours.
 
-    The result is (..., 3) for the ``channels`` that are read ``IN_COLOUR``, else (...). Pixels
-    without colours stay as they are, but for types that OpenCV cannot take.
+    The result is (..., 3) if ``channels`` is one of ``IN_COLOUR``, else (...). Pixels without
+    colours are returned unchanged. Types that OpenCV does not support become float32 before.
     """
     if pixels.dtype.name not in READABLE:
         pixels = pixels.astype(np.float32)
@@ -59,31 +61,32 @@ def select_channels(pixels: np.ndarray, channels: str, colour: bool) -> np.ndarr
 
 
 def is_bright_field(pixels: np.ndarray) -> bool:
-    """Tell whether (..., H, W, 3) has a light ground: dyed tissue, and nothing that glows."""
+    """Return whether (..., H, W, 3) has a light background: stained tissue, not fluorescence."""
     row_step, column_step = (max(1, n // 256) for n in pixels.shape[-3:-1])
     brightest_colour = pixels[..., ::row_step, ::column_step, :].max(-1)
-    return float(np.nanmedian(brightest_colour)) > LIGHT_GROUND * white_of(pixels)
+    return float(np.nanmedian(brightest_colour)) > LIGHT_BACKGROUND * white_of(pixels)
 
 
 def white_of(pixels: np.ndarray) -> float:
-    """Return the value of white: the type's highest, or the image's own where they are floats."""
+    """Return the value of white: the dtype's maximum for integers, the image's for floats."""
     if pixels.dtype.kind in "ui":
         return float(np.iinfo(pixels.dtype).max)
     return float(max(np.nanmax(pixels), 1e-6))
 
 
 def remove_brown(pixels: np.ndarray) -> np.ndarray:
-    """Take the brown of DAB out of (..., 3) colours, so that the nuclei's blue is left.
+    """Remove the brown of DAB from (..., 3) colours, so that the blue of the nuclei remains.
 
-    By colour deconvolution into haematoxylin, eosin and DAB (Ruifrok and Johnston 2001, Anal.
-    Quant. Cytol. Histol. 23:291).
+    The method is colour deconvolution into haematoxylin, eosin and DAB (Ruifrok and Johnston 2001,
+    Anal. Quant. Cytol. Histol. 23:291).
     """
-    # `import unet_helpers` must not load scikit-image.
+    # Imported here, because `import unet_helpers` must not load scikit-image.
     from skimage.color import hed2rgb, rgb2hed
 
     white = white_of(pixels)
     colours = np.nan_to_num(pixels.astype(np.float32)) / white
     dyes = rgb2hed(np.clip(colours, 0, 1))
+    # The last dye is DAB.
     dyes[..., 2] = np.minimum(dyes[..., 2], 0)
     return (hed2rgb(dyes) * white).astype(np.float32)
 
@@ -91,10 +94,10 @@ def remove_brown(pixels: np.ndarray) -> np.ndarray:
 def intensity_range(
     pixels: np.ndarray, low: float, high: float, *, marker: bool = False
 ) -> tuple[float, float]:
-    """Find the (offset, gain) that bring the ``low`` to ``high`` percentile onto 0 to 1.
+    """Return the (offset, gain) that map the ``low`` and ``high`` percentiles to 0 and 1.
 
-    A constant image becomes 0. With ``marker`` the range ends at the 95th percentile where a marker
-    or an implant lies far beyond it.
+    For a constant image the gain is 0. With ``marker``, the 95th percentile is mapped to 1 instead
+    if a marker or an implant is far brighter than it.
     """
     values = pixels.reshape(-1)
     values = values[:: max(1, values.size // MAX_SAMPLE)].astype(np.float32)
@@ -112,15 +115,16 @@ def intensity_range(
 
 
 def noise_around(level: float, values: np.ndarray) -> float:
-    """Estimate the standard deviation of noise around a level from the values that are noise."""
+    """Estimate the standard deviation of noise around ``level`` from ``values`` of noise alone."""
     return MAD_TO_DEVIATION * float(np.median(np.abs(values - level)))
 
 
 def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[float, float]:
-    """Find the (offset, gain) that suit the bright objects of (H, W) pixels.
+    """Correct an (offset, gain) that does not fit the bright objects of (H, W) pixels.
 
-    Those given stay, unless they suit a speck, or noise, instead. Each object counts once, however
-    large or bright: three quarters of them peak below the level taken.
+    A bright speck makes the gain too low, an almost empty image makes it too high. The height of
+    the objects is the 75th percentile of their peaks - background, so each object counts once,
+    however large or bright it is.
     """
     if gain == 0:
         return offset, gain
@@ -129,23 +133,24 @@ def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[fl
     overview = resize(pixels.astype(np.float32), (height, width))
     overview = cv2.GaussianBlur(np.nan_to_num(overview), (0, 0), 2)
 
-    ground = float(np.median(overview))
-    noise = noise_around(ground, overview[overview <= ground])
-    peaks = peaks_of_objects(overview, ground + max(6 * noise, 1e-9))
+    background = float(np.median(overview))
+    noise = noise_around(background, overview[overview <= background])
+    # Six standard deviations above the background is no noise.
+    peaks = peaks_of_objects(overview, background + max(6 * noise, 1e-9))
     if peaks.size == 0:
         return offset, gain
 
-    object_height = float(np.percentile(peaks, 75)) - ground
+    object_height = float(np.percentile(peaks, 75)) - background
     given_top = offset + 1 / gain
-    least, most = FITTING_RANGE
-    if least < (given_top - ground) / object_height < most:
+    lowest, highest = FITTING_RATIOS
+    if lowest < (given_top - background) / object_height < highest:
         return offset, gain
-    top = ground + RANGE_OVER_OBJECTS * object_height
+    top = background + RANGE_OVER_OBJECTS * object_height
     return offset, 1 / (top - offset)
 
 
 def peaks_of_objects(pixels: np.ndarray, level: float) -> np.ndarray:
-    """Return the highest value of each object: connected pixels above a level, but no specks."""
+    """Return the highest value of each object: connected pixels above ``level``, without specks."""
     from scipy import ndimage
 
     count, objects, statistics, _ = cv2.connectedComponentsWithStats(
@@ -153,15 +158,15 @@ def peaks_of_objects(pixels: np.ndarray, level: float) -> np.ndarray:
     )
     peaks = np.asarray(ndimage.maximum(pixels, objects, range(1, count)))
     areas = statistics[1:, cv2.CC_STAT_AREA]
-    return peaks[areas >= LEAST_OBJECT_AREA]
+    return peaks[areas >= MIN_OBJECT_AREA]
 
 
 def slice_levels(
     slices: np.ndarray, preprocessing: Preprocessing, colour: bool, brown: bool
 ) -> list[tuple[float, float]]:
-    """Find the (offset, gain) of each slice of (N, H, W[, C]), as the card's ``intensities`` say.
+    """Return the (offset, gain) of each slice of (N, H, W[, C]), by the card's ``intensities``.
 
-    ``brown``: the brown dye will be taken out of the colours.
+    ``brown`` says whether the brown dye will be removed from the colours.
     """
     if preprocessing.intensities == "local":
         return [(0.0, 1.0)] * len(slices)
@@ -173,7 +178,7 @@ def slice_levels(
 def common_level(
     slices: np.ndarray, preprocessing: Preprocessing, colour: bool, brown: bool
 ) -> tuple[float, float]:
-    """Find the (offset, gain) of all slices together."""
+    """Return the (offset, gain) that all slices share."""
     low, high = preprocessing.percentiles
     sample = sample_as_read(slices, preprocessing.channels, colour, brown)
     if preprocessing.scale != "objects":
@@ -189,13 +194,13 @@ def common_level(
 
 
 def sample_as_read(slices: np.ndarray, channels: str, colour: bool, brown: bool) -> np.ndarray:
-    """Take pixels at regular steps, as the network reads them; all where nothing is computed."""
+    """Return every n-th pixel as the network reads it; all slices if nothing must be computed."""
     if not colour or (channels in IN_COLOUR and not brown):
         return slices
 
     colours = slices.reshape(-1, slices.shape[-1])
     if brown:
-        # Colour deconvolution takes time for each of the three values of a pixel.
+        # Colour deconvolution is slow, so MAX_SAMPLE counts values, not pixels with three values.
         step = max(1, slices.size // MAX_SAMPLE)
         return remove_brown(colours[::step])
     step = max(1, len(colours) // MAX_SAMPLE)
@@ -205,10 +210,10 @@ def sample_as_read(slices: np.ndarray, channels: str, colour: bool, brown: bool)
 def levels_of_a_head(
     slices: np.ndarray, preprocessing: Preprocessing, colour: bool
 ) -> list[tuple[float, float]]:
-    """Find the (offset, gain) of each slice of a head by itself, without the air around it.
+    """Return the (offset, gain) of each slice of a head, computed without the air around it.
 
-    A slice beyond the head would be stretched until its noise is as bright as a brain: gains are
-    bounded.
+    Gains are limited; otherwise the noise of a slice above the head would become as bright as a
+    brain.
     """
     low, high = preprocessing.percentiles
     levels = []
@@ -218,7 +223,7 @@ def levels_of_a_head(
         values = pixels[head] if head.any() else pixels
         levels.append(intensity_range(values, low, high))
 
-    # Constant slices have no gain.
+    # Constant slices, whose gain is 0, do not count.
     gains = [gain for _, gain in levels if gain]
     if not gains:
         return levels

@@ -1,4 +1,4 @@
-"""The slices of an image or volume as the network of a card reads them, by the card's method."""
+"""Prepare the slices of an image or volume for a network, by the method of its card."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,10 @@ def prepare(
     shape: tuple[int, int],
     fields_of_view: FieldsOfView | None = None,
 ) -> Sequence[Prepared]:
-    """Prepare each of the slices (N, H, W[, 3]) at the working ``shape`` (h, w) when asked for.
+    """Prepare slices (N, H, W[, 3]) at the working ``shape`` (h, w).
 
-    ``fields_of_view`` are those of these slices, where they are known already.
+    ``fields_of_view`` are those of these slices, if they were computed already. The method 'slices'
+    prepares a slice when it is indexed; 'buda2019', which ignores ``shape``, prepares all at once.
     """
     if preprocessing.method == "buda2019":
         return prepare_slices(slices, preprocessing)

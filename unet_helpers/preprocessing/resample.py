@@ -1,4 +1,4 @@
-"""Images and label images at another size; boxes of volumes in another position, and back."""
+"""Resize images and label images; resample volumes, or boxes in them, and put answers back."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -11,21 +11,21 @@ import scipy
 if TYPE_CHECKING:
     from ..images.stack import Stack
 
-# Types of pixels that OpenCV takes.
+# Types of pixels that OpenCV supports.
 READABLE = ("uint8", "uint16", "int16", "float32", "float64")
 
-# A spacing or zoom that differs by less than this share from the card's still counts as that.
+# A spacing or zoom counts as equal to the card's if the relative difference is not above this.
 SPACING_TOLERANCE = 0.02
 
-# Steps along an axis of a volume at the card's spacing are between so many voxels long: further
-# enlarged, it shows no more detail.
+# Smallest and largest step of a resampled volume along an axis, in voxels of the stored volume.
+# Smaller steps would enlarge it further without showing more detail.
 STEP_LIMITS = (0.25, 4)
 
 
 def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize (H, W[, C]) to (h, w[, C]).
+    """Resize (H, W[, C]) to (h, w[, C]); the same array if it has this shape.
 
-    Averages when shrinking, so that thin structures fade and do not flicker.
+    When shrinking, pixels are averaged, so that thin structures become faint, not broken.
     """
     height, width = shape
     if pixels.shape[:2] == (height, width):
@@ -36,26 +36,26 @@ def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def resize_channels(channels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize (K, h, w) to (K, *shape), each channel by itself."""
+    """Resize (K, h, w) to (K, *shape), each channel separately."""
     if channels.shape[1:] == tuple(shape):
         return channels
     return np.stack([resize(channel, shape) for channel in channels])
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize (H, W) to (h, w), each pixel with the label that lies at its centre."""
+    """Resize labels (H, W) to (h, w): each pixel gets the label at its centre."""
     height, width = shape
-    # INTER_NEAREST would shift all by half a pixel.
+    # INTER_NEAREST would shift the labels by up to half a pixel.
     return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def highest_contrast_window(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Find the window of at most ``side`` x ``side`` px with the largest standard deviation.
+    """Return the window of at most ``side`` x ``side`` px with the largest standard deviation.
 
-    Much of a slide is empty.
+    Used to avoid empty parts of a slide. The window is a view.
     """
     height, width = pixels.shape[:2]
-    # A last row or column of windows that is less than half as wide is left out.
+    # The last row or column of windows is left out if it is less than half as wide as the others.
     tops = range(0, max(1, height - side // 2), side)
     lefts = range(0, max(1, width - side // 2), side)
     windows = [pixels[top : top + side, left : left + side] for top, left in product(tops, lefts)]
@@ -63,7 +63,7 @@ def highest_contrast_window(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def contrast(pixels: np.ndarray) -> float:
-    """Compute the standard deviation of (H, W[, C]); of the channel in which it is largest."""
+    """Compute the largest standard deviation of the channels of (H, W[, C])."""
     if pixels.dtype.name not in READABLE:
         pixels = pixels.astype(np.float32)
     _, deviations = cv2.meanStdDev(np.asarray(pixels))
@@ -72,25 +72,25 @@ def contrast(pixels: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where the voxels of a box lie in a volume; all in the order (z, y, x)."""
+    """Positions of a box's voxels in a volume: matrix @ index + start, in the order (z, y, x)."""
 
     shape: tuple[int, int, int]
-    matrix: np.ndarray  # (3, 3) voxels of the volume per step of the grid
-    start: np.ndarray  # (3,) voxel of the volume at the grid's first one
+    matrix: np.ndarray  # (3, 3) columns are the grid's steps, in voxels of the volume
+    start: np.ndarray  # (3,) position of the grid's first voxel, in voxels of the volume
 
     @classmethod
     def around(cls, centre: np.ndarray, shape: tuple[int, int, int], matrix: np.ndarray) -> "Grid":
-        """Make the box whose middle lies at the voxel ``centre`` of the volume."""
+        """Make the grid whose middle is at ``centre``, in voxels of the volume."""
         half_diagonal = matrix @ ((np.asarray(shape) - 1) / 2)
         return cls(shape, matrix, np.asarray(centre) - half_diagonal)
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut (*shape) float32 out of a volume (Z, Y, X), by cubic splines.
+        """Sample a volume (Z, Y, X) at the grid's voxels, by cubic splines: (*shape) float32.
 
-        The volume is smoothed before where the grid is coarser.
+        If the grid is coarser than the volume, the volume is smoothed before.
         """
         block, first = self.covered_block(pixels.shape)
-        # A spline would spread what is not finite.
+        # Splines would spread NaN and infinity over the block.
         values = np.nan_to_num(pixels[block].astype(np.float32), posinf=0, neginf=0)
 
         voxels_per_step = np.linalg.norm(self.matrix, axis=1)
@@ -106,10 +106,13 @@ class Grid:
         )
 
     def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
-        """Add (K, *shape) to (K, Z, Y, X), in place; what lies more than a step outside stays."""
+        """Add an answer (K, *shape) to ``total`` (K, Z, Y, X), in place, by linear interpolation.
+
+        Voxels more than a step outside the grid are not changed.
+        """
         block, first = self.covered_block(total.shape[1:])
         inverse = np.linalg.inv(self.matrix)
-        # The edge's values are repeated once, so that voxels half a step beyond them have a value.
+        # The answer is padded by 1 (hence + 1), so that voxels half a step outside have a value.
         offset = inverse @ (first - self.start) + 1
         for channel, values in zip(total, answer, strict=True):
             channel[block] += scipy.ndimage.affine_transform(
@@ -121,12 +124,12 @@ class Grid:
             )
 
     def covered_block(self, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], np.ndarray]:
-        """Find the part of a volume that the grid covers, with a margin, and its first voxel."""
+        """Return the block of a volume around the grid, with a margin, and its first voxel."""
         size = np.array(shape)
         corner_steps = np.indices((2, 2, 2)).reshape(3, -1) * (np.array(self.shape) - 1)[:, None]
         corners = self.matrix @ corner_steps + self.start[:, None]
 
-        # The splines reach two voxels further.
+        # The splines use two more voxels on each side.
         low = np.clip(np.floor(corners.min(axis=1)).astype(int) - 2, 0, size - 1)
         high = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 3, 1, size)
         block = tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))
@@ -134,9 +137,9 @@ class Grid:
 
 
 def at_spacing(stack: "Stack", spacing: float | None) -> Grid | None:
-    """Make the grid of a whole stack (Z, Y, X) at voxels of ``spacing`` mm.
+    """Make the grid that resamples a whole stack (Z, Y, X) to voxels of ``spacing`` mm.
 
-    None where they have that spacing already, or theirs is not known.
+    Returns None if the stack has this spacing already or its spacing is unknown.
     """
     if not spacing or not stack.spacing:
         return None

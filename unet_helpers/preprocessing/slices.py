@@ -1,7 +1,7 @@
-"""From the slices of an image or volume to what a network reads: channels, scale, intensities.
+"""Prepare the slices of an image or volume for a network: channels, size and intensities.
 
-The same class prepares training images, feature maps and a user's own files, so that all look alike
-to the network.
+The same class prepares training images, feature maps and users' files, so that the network reads
+them all in the same way.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,35 +20,36 @@ from .resample import resize, resize_channels
 class Prepared:
     """A slice ready to be cut into tiles; the network reads ``(pixels - offset) * gain``."""
 
-    # (h, w) or (h, w, C): colours, or a slice between its neighbours. May be a dask array.
+    # (h, w) or (h, w, C): colours, or a slice with its neighbours. May be a dask array.
     pixels: np.ndarray
 
-    # Subtracted from the pixels, in their unit, and multiplied with them afterwards.
+    # In the unit of the pixels, and 1 / that unit.
     offset: float = 0.0
     gain: float = 1.0
 
-    # Working px per px along rows and columns, still to be applied to a tile.
+    # Working px per px along (rows, columns); ``tile`` resizes by it.
     zoom: tuple[float, float] = (1.0, 1.0)
 
-    # (h, w) bool: the field of view, where the card has one.
+    # (h, w) bool: the field of view; None if the card does not use one.
     inside: np.ndarray | None = None
 
     # Rows and columns of the stored slice that were prepared.
     box: tuple[slice, slice] = (slice(None), slice(None))
 
-    # Whether the brown dye is still to be taken out of a tile.
+    # Whether ``tile`` removes the brown dye.
     brown: bool = False
 
-    # What the network reads is clipped to these.
+    # Lowest and highest value that the network reads; others are clipped.
     limits: tuple[float, float] = (-1.0, 2.0)
 
     # Turns answers (K, h, w) into (K, H, W) of the stored slice; None: they are resized.
     undo: Callable[[np.ndarray], np.ndarray] | None = None
 
     def tile(self, rows: slice, columns: slice, in_channels: int) -> np.ndarray:
-        """Make (in_channels, rows * zoom, columns * zoom) float32 of a part, about 0 to 1.
+        """Return a part of the slice as the network reads it, a copy.
 
-        A single grey channel is repeated.
+        It is (in_channels, rows * zoom, columns * zoom), float32, about 0 to 1. A single grey
+        channel is repeated.
         """
         cut = np.asarray(self.pixels[rows, columns])
         height, width = cut.shape[:2]
@@ -67,9 +68,9 @@ class Prepared:
 
 
 class PreparedStack(Sequence[Prepared]):
-    """Slices (N, H, W[, 3]), each prepared at the working ``shape`` (h, w) when it is asked for.
+    """Slices (N, H, W[, 3]), each prepared at the working ``shape`` (h, w) when it is indexed.
 
-    What all slices share, the range of intensities and whether there is brown dye, is found once.
+    The scaling of intensities and whether there is brown dye are computed once, for all slices.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class PreparedStack(Sequence[Prepared]):
         is_colour_for_stains = slices.ndim == 4 and preprocessing.channels == "stain"
         self.brown = is_colour_for_stains and is_bright_field(slices)
         if is_colour_for_stains and not self.brown:
-            # On a dark ground colours are only those of a display.
+            # On a dark background, colours do not come from stains, but were chosen for display.
             slices = slices.max(-1)
         if fields_of_view is None:
             fields_of_view = FieldsOfView(slices)
@@ -106,11 +107,11 @@ class PreparedStack(Sequence[Prepared]):
     def __getitem__(self, index: int | slice) -> Prepared | list[Prepared]:
         if isinstance(index, slice):
             return [self.prepare(i) for i in range(len(self))[index]]
-        # As of a list, negative ones count from the end, and others beyond it raise IndexError.
+        # As in a list: negative indices count from the end, and too large ones raise IndexError.
         return self.prepare(range(len(self))[index])
 
     def prepare(self, index: int) -> Prepared:
-        """Prepare the slice of that index, 0 to N - 1."""
+        """Prepare the slice with this index, 0 to N - 1."""
         if self.preprocessing.intensities == "local":
             return self.flattened(index)
 
@@ -123,20 +124,20 @@ class PreparedStack(Sequence[Prepared]):
         return Prepared(pixels, offset, gain, zoom=zoom, brown=self.brown)
 
     def selected(self, index: int) -> np.ndarray:
-        """Take the channels of a slice that the network reads: (H, W) or (H, W, 3)."""
+        """Choose the channels of a slice that the network reads: (H, W) or (H, W, 3)."""
         return select_channels(self.slices[index], self.preprocessing.channels, self.colour)
 
     def between_neighbours(self, index: int) -> np.ndarray:
-        """Stack a slice and the ``context`` on each side, (H, W, 1 + 2 context).
+        """Stack a slice with ``context`` slices on each side: (H, W, 1 + 2 * context).
 
-        Beyond the ends of the volume its first and last slice are repeated.
+        Beyond the ends of the volume, its first or last slice is repeated.
         """
-        reach = self.preprocessing.context
-        indices = np.clip(range(index - reach, index + reach + 1), 0, len(self) - 1)
+        context = self.preprocessing.context
+        indices = np.clip(range(index - context, index + context + 1), 0, len(self) - 1)
         return np.stack([self.selected(i) for i in indices], axis=-1)
 
     def flattened(self, index: int) -> Prepared:
-        """Prepare the field of view alone, in flat illumination; outside it the answer is 0."""
+        """Prepare the field of view's box, with flat illumination; outside it answers are 0."""
         whole_inside = self.fields_of_view[index]
         stored_shape = whole_inside.shape
         rows, columns = box_of(whole_inside)
