@@ -130,7 +130,7 @@ def run_pytest(folder: Path, arguments: list[str]) -> int | None:
         with contextlib.suppress(BaseException):
             import pytest
 
-            status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
+            status = int(pytest.main(["-x", "-q", "-n", "0", *arguments]))
         os._exit(status)
 
     deadline = time.monotonic() + TIME_LIMIT

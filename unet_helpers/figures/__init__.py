@@ -1,4 +1,4 @@
 """Figures of results, volumes and scores, and of the inside of a network.
 
-Start reading at ``show.show``.
+Entry: ``show.show``.
 """

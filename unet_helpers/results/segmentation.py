@@ -37,8 +37,7 @@ class Segmentation:
     card : ModelCard
         The card of the network.
     probabilities : numpy.ndarray
-        float32, (K, *spatial), in the order of the image's own axes. K = 1: the probability of the
-        structure. K > 1: background and the card's classes, which sum to 1.
+        (K, *spatial) float32. K = 1: of the structure. K > 1: of background and the card's classes.
     threshold : float
         Pixels whose probability of foreground reaches this, 0 to 1, are foreground.
     zoom : float
@@ -50,8 +49,7 @@ class Segmentation:
     warnings : tuple of str
         Doubts about the image or the answer.
     spread : numpy.ndarray or None
-        (*spatial) standard deviation over the copies averaged; None if there is only one, or if the
-        image is too large.
+        (*spatial) standard deviation over the copies; None of one copy, or of a very large image.
     places : dict
         For localised structures: the voxel (z, y, x) of the middle as displayed, by name.
     measured : View or None
