@@ -87,7 +87,7 @@ def network_page(card: uh.ModelCard) -> str:
         f"---\ntitle: {card.name}\n---",
         f"# {card.title}: `{card.name}`",
         picture_of(card),
-        f"Finds {listed(card.classes)} in: {card.modality}. {card.intended_use}",
+        f"**Finds** {listed(card.classes)}. **Reads** {card.modality}. {card.intended_use}",
         example_of(card),
         "## Scores",
         scores_section(card),
