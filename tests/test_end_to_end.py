@@ -165,6 +165,7 @@ def test_the_command_saves_what_it_can_and_names_what_it_cannot(command, tmp_pat
     assert (tmp_path / "ihc_nuclei_labels.png").exists()
 
 
+@pytest.mark.slow
 def test_the_command_does_not_overwrite_unless_asked_to(command):
     good = SAMPLE_IMAGES / "ihc.png"
     assert command(good, "--model", "nuclei").returncode == 0

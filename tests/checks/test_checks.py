@@ -206,6 +206,7 @@ def test_an_empty_image_has_no_vessels():
     assert check_vessels(view_of(np.zeros((64, 64))), VESSELS) == []
 
 
+@pytest.mark.slow
 @needs_data
 def test_dark_vessels_of_the_data_are_not_taken_for_bright_ones():
     cases = read_cases("retinal_vessels", DATA / "retinal_vessels")

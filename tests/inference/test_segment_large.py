@@ -64,6 +64,7 @@ def test_streamed_nuclei_are_those_of_the_whole_image(slide, tmp_path, monkeypat
         assert tif.pages[0].is_tiled
 
 
+@pytest.mark.slow
 def test_a_window_stands_for_the_whole(slide, tmp_path, monkeypatch):
     """Scale and levels found where contrast is highest are those of all of it."""
     path, count, whole = slide

@@ -186,6 +186,7 @@ def test_a_curve_that_has_settled_is_not_doubted(dice):
     assert finetune.doubts(curve) == ""
 
 
+@pytest.mark.slow
 def test_it_goes_on_in_rounds_until_it_has_settled(two, monkeypatch):
     monkeypatch.setattr(finetune, "STEPS_PER_ROUND", 8)
     monkeypatch.setattr(finetune, "doubts", lambda curve: "" if len(curve) == 24 else "not yet")
