@@ -38,7 +38,7 @@ def test_8192_squared_in_colour_fits_into_1500_mb():
 def test_interrupting_a_save_leaves_nothing_half_written(tmp_path, monkeypatch):
     result = uh.segment(np.zeros((40, 40), np.uint8), "nuclei", progress=False)
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(save, "manifest", interrupted)
