@@ -101,11 +101,10 @@ def predict(
     tiles = tiles_of(prepared, tile, overlap, step=2**model.depth)
     hide_bar = not progress or len(tiles) < FEW_TILES
     for rows, columns in tqdm(tiles, desc="tiles", disable=hide_bar):
-        answer = answer_for_tile(model, prepared, rows.place, columns.place, flips)
-        answer = answer[: out.shape[0]]
-        answer = resize_channels(answer, (len(rows.weights), len(columns.weights)))
-        weighted = answer * (weight * rows.weights[:, None]) * columns.weights
-        total[:, rows.place, columns.place] += weighted
+        # Not kept under a name, so that its memory is free before the next tile is computed.
+        total[:, rows.place, columns.place] += weighted_answer(
+            model, prepared, rows, columns, flips, weight, channels=out.shape[0]
+        )
 
     if prepared.inside is not None:
         total *= prepared.inside
@@ -124,6 +123,23 @@ def tiles_of(prepared: Prepared, tile: int, overlap: int, step: int) -> list[tup
         spans_by_axis.append(spans(length, tile / zoom, overlap / zoom, step / zoom))
     rows, columns = spans_by_axis
     return list(product(rows, columns))
+
+
+def weighted_answer(
+    model: UNet,
+    prepared: Prepared,
+    rows: Span,
+    columns: Span,
+    flips: int,
+    weight: float,
+    channels: int,
+) -> np.ndarray:
+    """Return what a tile adds to the slice: its first ``channels``, times the weights of pixels."""
+    answer = answer_for_tile(model, prepared, rows.place, columns.place, flips)[:channels]
+    answer = resize_channels(answer, (len(rows.weights), len(columns.weights)))
+    weighted = answer * (weight * rows.weights[:, None])
+    weighted *= columns.weights
+    return weighted
 
 
 def answer_for_tile(
