@@ -16,9 +16,10 @@ from . import tiff
 from .channels import channel_index
 from .geometry import with_spacing
 from .image import MedicalImage
+from .lengths import millimetres
 from .options import index_of
 from .read import expanded, reading_errors
-from .tiff_metadata import channel_names, millimetres, ome_image, tiff_spacing
+from .tiff_metadata import channel_names, ome_image, tiff_spacing
 
 if TYPE_CHECKING:
     import dask.array
@@ -105,7 +106,7 @@ def level_of_tiff(path: Path, number: int) -> StoredLevel:
             raise ImageError(f"{path}: stores white as 0, or a palette. Save it as grey or RGB.")
         ome = ome_image(tif)
         names = channel_names(tif, ome)
-        steps = tiff_spacing(tif, ome)
+        steps = tiff_spacing(tif, ome, tif.series[level.number].levels[0].keyframe)
 
     spacing = None
     if "Y" in steps and "X" in steps:

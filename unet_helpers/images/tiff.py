@@ -171,7 +171,7 @@ def with_metadata(pixels: np.ndarray, level: Level, tif: tifffile.TiffFile) -> T
     """Combine pixels with the axes, spacing, colours and channel names in the file."""
     ome = ome_image(tif)
     names = channel_names(tif, ome)
-    spacing = tiff_spacing(tif, ome)
+    spacing = tiff_spacing(tif, ome, tif.series[level.number].levels[0].keyframe)
     for axis in "YX":
         if axis in spacing:
             spacing[axis] *= level.downsampling
@@ -256,7 +256,9 @@ def write_ome_tiff(image: MedicalImage, values: Any, path: Path, **options: Any)
 
     axes = image.spatial_axes
     metadata: dict[str, Any] = {"axes": axes}
-    for axis, step in zip(axes.lstrip("T"), image.spacing or ()):
+    # Without a distance of slices, the spacing is that of the last two axes.
+    steps = image.spacing or ()
+    for axis, step in zip(axes.lstrip("T")[-len(steps) :], steps):
         metadata[f"PhysicalSize{axis}"] = step
         metadata[f"PhysicalSize{axis}Unit"] = "mm"
     tifffile.imwrite(

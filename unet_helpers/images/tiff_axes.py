@@ -184,13 +184,14 @@ def drop_single(tiff: TiffPixels) -> TiffPixels:
 
 
 def as_image(tiff: TiffPixels, path: Path) -> MedicalImage:
-    """Make the image, with a spacing if it is known along all of its axes Z, Y and X."""
-    steps = [tiff.spacing.get(axis) for axis in tiff.axes if axis in "ZYX"]
-    known_steps = [step for step in steps if step is not None]
-    spacing = tuple(known_steps) if len(known_steps) == len(steps) else None
+    """Make the image, with a spacing if it is known along Y and X, and along Z if that is known."""
+    known = tiff.spacing
+    spacing = None
+    if "Y" in known and "X" in known:
+        spacing = tuple(known[axis] for axis in tiff.axes if axis in known)
 
     notes = tiff.notes
-    if spacing is None and tiff.spacing.get("X") is not None:
+    if spacing is not None and "Z" in tiff.axes and "Z" not in known:
         notes = (*notes, "the spacing of its slices is not in the file: give it with spacing=")
     return MedicalImage(
         pixels=np.ascontiguousarray(tiff.pixels),

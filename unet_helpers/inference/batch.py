@@ -29,6 +29,7 @@ from ..results.output import output_path
 from ..results.segmentation import Segmentation
 from .executors import answers_of
 from .folder_job import FIRST_COLUMNS, FolderJob, Row
+from .same_scale import common_scale, scale_of_earlier
 from .settings import check_settings
 from .sources import Source, assign_result_paths, find_images
 
@@ -43,6 +44,7 @@ def segment_many(
     model: str | Path | ModelCard | UNet,
     executor: Executor | None = None,
     *,
+    same_scale: bool = False,
     progress: bool = True,
     **options: Any,
 ) -> list[Segmentation]:
@@ -61,6 +63,8 @@ def segment_many(
     executor : concurrent.futures.Executor, optional
         Runs images side by side: processes or a cluster make many images faster; threads hardly do,
         because PyTorch uses all cores for one image already.
+    same_scale : bool
+        See all images at one zoom, found from several of them, instead of each at its own.
     progress : bool
         Show a bar.
     **options
@@ -93,6 +97,8 @@ def segment_many(
     check_settings(network.card, **options)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
+    if same_scale:
+        options |= common_scale(sources, network, options)
 
     is_alone = len(sources) == 1
     work = partial(Source.segmented, model=network, progress=progress and is_alone, **options)
@@ -124,6 +130,7 @@ def segment_folder(
     out: str | Path = "results",
     executor: Executor | None = None,
     *,
+    same_scale: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     **options: Any,
@@ -147,6 +154,9 @@ def segment_folder(
         The folder for the results; it is made if it does not exist.
     executor : concurrent.futures.Executor, optional
         Runs images side by side, for example Dask's ``Client(...).get_executor()``.
+    same_scale : bool
+        See all images at one zoom, found from several of them, instead of each at its own. Images
+        that are added later are seen at the zoom of the earlier results.
     overwrite : bool
         Replace earlier results.
     progress : bool
@@ -197,10 +207,19 @@ def segment_folder(
     tell: Callable[[str], object] = tell_nothing
     if progress:
         tell = partial(tqdm.write, file=sys.stderr)
+    asked = requested_settings(network, options)
+    if same_scale:
+        asked["same_scale"] = True
+        scale = None if overwrite else scale_of_earlier(sources, asked)
+        if scale is None:
+            scale = common_scale(sources, network, options)
+        asked["scale"] = scale
+        options |= scale
+
     job = FolderJob(
         model=network,
         options=options,
-        asked=requested_settings(network, options),
+        asked=asked,
         overwrite=overwrite,
         tell=tell,
     )

@@ -74,7 +74,8 @@ class Preprocessing:
         What is resized to ``size``: nothing (``"native"``), the image (``"square"``), the
         ``"field of view"`` of a photograph, or the ``"objects"`` in it.
     size
-        In working px: side of the square, width of the field of view, or diameter of an object.
+        In working px: side of the square, width of the field of view, or diameter of a typical
+        object (also of cards of native scale whose objects have one).
     spacing
         mm per working px, used if the image's own spacing is known; None: always use ``scale``.
     context
@@ -211,6 +212,12 @@ class ModelCard:
         Its weights: SHA-256 of the file (or the first digits of it), and where to download it.
     prevalence
         Share of the structure in its field of view in the training data; 0 if it is not used.
+    plausible_diameter
+        Smallest and largest width of a typical object in mm. Beyond them the image's spacing is
+        doubted; (0, 0) if objects have no typical width.
+    usual_grain
+        Smallest and largest size of what an image shows, see ``inference.object_size``. Beyond them
+        the scale of an image without a spacing is doubted; (0, 0) if it is not measured.
     usual_share
         Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
@@ -261,6 +268,8 @@ class ModelCard:
     url: str = ""
     mirrors: tuple[str, ...] = ()
     prevalence: float = 0.0
+    plausible_diameter: tuple[float, float] = (0.0, 0.0)
+    usual_grain: tuple[float, float] = (0.0, 0.0)
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""
@@ -289,6 +298,9 @@ class ModelCard:
 
         for name in ("threshold", "min_component_share", "prevalence"):
             require(0 <= getattr(self, name) <= 1, self, name, "a number from 0 to 1")
+        for name in ("plausible_diameter", "usual_grain"):
+            low, high = getattr(self, name)
+            require(0 <= low <= high, self, name, "a smaller and a larger one, not below 0,")
         least, most = self.usual_share
         require(0 <= least < most <= 1, self, "usual_share", "a smaller and a larger one, 0 to 1,")
         ordered = all(low < high for low, high in self.int8_ranges)
@@ -300,6 +312,13 @@ class ModelCard:
         if self.preprocessing.channels in IN_COLOUR:
             return 3
         return 1 + 2 * self.preprocessing.context
+
+    @property
+    def object_diameter(self) -> int:
+        """Width of a typical object in working px; 0 if the card's objects have none."""
+        if self.instance_method == "interiors":
+            return self.preprocessing.size
+        return 0
 
     @property
     def score_texts(self) -> tuple[str, ...]:

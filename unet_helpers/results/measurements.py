@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pandas as pd
 from scipy.ndimage import center_of_mass
@@ -26,11 +27,15 @@ PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "
 SHAPES = ["eccentricity", "solidity"]
 LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
 
+# Pixels count as square if height / width differs from 1 by at most this.
+SQUARE_TOLERANCE = 0.02
+
 # Columns with the size of an object, and their units. The summary uses the first column that a
 # table has.
 SIZES = {
     "area_um2": "µm²",
     "area_mm2": "mm²",
+    "volume_um3": "µm³",
     "volume_mL": "mL",
     "area_px": "px",
     "volume_px": "px",
@@ -77,6 +82,9 @@ class Part:
     objects: np.ndarray  # (Y, X) or (*spatial) ids
     intensities: np.ndarray  # of the same shape; colour images have a last axis of channels
 
+    # Height and width of a pixel, whose product is 1.
+    proportions: tuple[float, float] = (1.0, 1.0)
+
 
 def parts_to_measure(result: Segmentation) -> Iterator[Part]:
     """Yield the slices or volumes of an image that are measured one by one."""
@@ -101,13 +109,19 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
     stack = as_displayed(image, result.objects)
     depth = slices_per_frame(image, len(stack))
 
+    spacing = to_stack(image).spacing
+    proportions = (1.0, 1.0)
+    if spacing and abs(spacing[-2] / spacing[-1] - 1) > SQUARE_TOLERANCE:
+        side = float(np.sqrt(spacing[-2] * spacing[-1]))
+        proportions = (spacing[-2] / side, spacing[-1] / side)
+
     for i, (pixels, objects) in enumerate(zip(to_stack(image).pixels, stack, strict=True)):
         position = {}
         if is_movie:
             position["frame"] = i // depth
         if depth > 1:
             position["slice"] = i % depth
-        yield Part(position, objects=objects, intensities=pixels)
+        yield Part(position, objects, intensities=pixels, proportions=proportions)
 
 
 def slices_per_frame(image: MedicalImage, slices: int) -> int:
@@ -119,10 +133,9 @@ def slices_per_frame(image: MedicalImage, slices: int) -> int:
 
 def measure_part(part: Part) -> pd.DataFrame:
     """Return one row per object, with the names that scikit-image gives to its properties."""
-    properties = PROPERTIES
+    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=PROPERTIES))
     if part.objects.ndim == 2:
-        properties = PROPERTIES + SHAPES + LENGTHS
-    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=properties))
+        table = table.assign(**shapes_of(part))
 
     for name, index in reversed(part.position.items()):
         table.insert(1, name, index)
@@ -133,6 +146,29 @@ def measure_part(part: Part) -> pd.DataFrame:
     stops = box[dimensions:].T
     at_edge = (starts == 0) | (stops == part.objects.shape)
     table["touches_edge"] = np.where(at_edge.any(axis=1), "yes", "no")
+    return table
+
+
+def shapes_of(part: Part) -> dict[str, np.ndarray]:
+    """Measure the shapes of 2D objects, in the order of their ids, in true proportions.
+
+    Pixels that are not square are divided into square ones. Lengths are in px, where a px is the
+    side of a square as large as a pixel.
+    """
+    rows, columns = part.proportions
+    finest = min(rows, columns)
+    height, width = part.objects.shape
+    shape = (round(height * rows / finest), round(width * columns / finest))
+
+    objects = part.objects
+    if shape != objects.shape:
+        objects = cv2.resize(
+            objects.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+        ).astype(np.int32)
+
+    table = regionprops_table(objects, properties=SHAPES + LENGTHS)
+    for name in LENGTHS:
+        table[name] = table[name] * finest
     return table
 
 
@@ -198,8 +234,10 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
     if dimensions == 2:
         area = table["area_px"] * pixel.size * pixel.per_mm**2
         table.insert(behind, f"area_{unit}2", area)
+    elif pixel.unit == "µm":
+        volume = table["volume_px"] * pixel.size * pixel.per_mm**3
+        table.insert(behind, "volume_um3", volume)
     else:
-        # Always mm³ and mL, so that volumes of scanners and microscopes can be compared.
         volume = table["volume_px"] * pixel.size
         table.insert(behind, "volume_mm3", volume)
         table.insert(behind + 2, "volume_mL", volume / 1000)
