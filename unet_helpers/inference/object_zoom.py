@@ -37,9 +37,9 @@ MEDIAN_BY_AREA = 1.08
 # images with objects of one size, 2.9 or more in images with mixed sizes.
 DIFFERENT_SIZES = 2.4
 
-# Zooms are powers of this, so that processors that compute a little differently see an image at the
-# same zoom.
-RUNG = 2 ** (1 / 8)
+# Zooms are rounded to this number of steps an octave, so that processors that compute a little
+# differently see an image at the same zoom. 1 is among them.
+RUNGS_PER_OCTAVE = 8
 
 # Frames of a movie, or slices of a stack, in which the objects are searched.
 SEARCHED_SLICES = 5
@@ -109,9 +109,9 @@ def find_object_zoom(model: UNet, pixels: np.ndarray, aspect: float = 1.0) -> Ob
 
 
 def zoom_of_diameter(diameter: float, size: float) -> float:
-    """Return the zoom, a power of ``RUNG``, at which a diameter in px becomes ``size`` px."""
-    rungs = np.log(size / diameter) / np.log(RUNG)
-    zoom = RUNG ** np.rint(rungs)
+    """Return the zoom, on the ladder, at which a diameter in px becomes about ``size`` px."""
+    rung = np.rint(np.log2(size / diameter) * RUNGS_PER_OCTAVE)
+    zoom = 2.0 ** (rung / RUNGS_PER_OCTAVE)
     return float(np.clip(zoom, MIN_ZOOM_FOR_OBJECTS, MAX_ZOOM))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import pandas as pd
 from scipy.ndimage import center_of_mass
@@ -14,6 +14,7 @@ from skimage.measure import regionprops_table
 
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
+from .proportions import SQUARE, proportions_of, true_shapes
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -26,9 +27,6 @@ PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "
 # Measured for 2D objects only: without a unit, and in px.
 SHAPES = ["eccentricity", "solidity"]
 LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
-
-# Pixels count as square if height / width differs from 1 by at most this.
-SQUARE_TOLERANCE = 0.02
 
 # Columns with the size of an object, and their units. The summary uses the first column that a
 # table has.
@@ -83,7 +81,7 @@ class Part:
     intensities: np.ndarray  # of the same shape; colour images have a last axis of channels
 
     # Height and width of a pixel, whose product is 1.
-    proportions: tuple[float, float] = (1.0, 1.0)
+    proportions: tuple[float, float] = SQUARE
 
 
 def parts_to_measure(result: Segmentation) -> Iterator[Part]:
@@ -108,12 +106,7 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
     is_movie = image.axes.startswith("T")
     stack = as_displayed(image, result.objects)
     depth = slices_per_frame(image, len(stack))
-
-    spacing = to_stack(image).spacing
-    proportions = (1.0, 1.0)
-    if spacing and abs(spacing[-2] / spacing[-1] - 1) > SQUARE_TOLERANCE:
-        side = float(np.sqrt(spacing[-2] * spacing[-1]))
-        proportions = (spacing[-2] / side, spacing[-1] / side)
+    proportions = proportions_of(image)
 
     for i, (pixels, objects) in enumerate(zip(to_stack(image).pixels, stack, strict=True)):
         position = {}
@@ -133,9 +126,13 @@ def slices_per_frame(image: MedicalImage, slices: int) -> int:
 
 def measure_part(part: Part) -> pd.DataFrame:
     """Return one row per object, with the names that scikit-image gives to its properties."""
-    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=PROPERTIES))
+    properties = PROPERTIES
     if part.objects.ndim == 2:
-        table = table.assign(**shapes_of(part))
+        properties = PROPERTIES + SHAPES + LENGTHS
+    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=properties))
+    if part.objects.ndim == 2 and part.proportions != SQUARE:
+        shapes = partial(regionprops_table, properties=SHAPES + LENGTHS)
+        table = table.assign(**true_shapes(part.objects, part.proportions, shapes))
 
     for name, index in reversed(part.position.items()):
         table.insert(1, name, index)
@@ -146,29 +143,6 @@ def measure_part(part: Part) -> pd.DataFrame:
     stops = box[dimensions:].T
     at_edge = (starts == 0) | (stops == part.objects.shape)
     table["touches_edge"] = np.where(at_edge.any(axis=1), "yes", "no")
-    return table
-
-
-def shapes_of(part: Part) -> dict[str, np.ndarray]:
-    """Measure the shapes of 2D objects, in the order of their ids, in true proportions.
-
-    Pixels that are not square are divided into square ones. Lengths are in px, where a px is the
-    side of a square as large as a pixel.
-    """
-    rows, columns = part.proportions
-    finest = min(rows, columns)
-    height, width = part.objects.shape
-    shape = (round(height * rows / finest), round(width * columns / finest))
-
-    objects = part.objects
-    if shape != objects.shape:
-        objects = cv2.resize(
-            objects.astype(np.float32), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
-        ).astype(np.int32)
-
-    table = regionprops_table(objects, properties=SHAPES + LENGTHS)
-    for name in LENGTHS:
-        table[name] = table[name] * finest
     return table
 
 
