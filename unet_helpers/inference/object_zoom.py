@@ -39,7 +39,7 @@ DIFFERENT_SIZES = 2.4
 
 # Zooms are rounded to this number of steps an octave, so that processors that compute a little
 # differently see an image at the same zoom. 1 is among them.
-RUNGS_PER_OCTAVE = 8
+RUNGS_PER_OCTAVE = 16
 
 # Frames of a movie, or slices of a stack, in which the objects are searched.
 SEARCHED_SLICES = 5
