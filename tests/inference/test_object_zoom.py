@@ -16,7 +16,6 @@ from unet_helpers.inference.object_zoom import (
     find_object_zoom,
     spread_over,
     typical_object,
-    zoom_for_objects,
     zoom_of_diameter,
     zoom_of_view,
 )
@@ -87,12 +86,10 @@ def test_objects_of_different_sizes_are_said(see):
 
 def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):
     half = ObjectZoom(0.5, ("x",))
-    monkeypatch.setattr(object_zoom, "find_object_zoom", lambda *_: half)
     monkeypatch.setattr("unet_helpers.inference.scale.find_object_zoom", lambda *_: half)
     found = working_scale(network_of_objects, PIXELS[None], 0)
     assert found.shape == (500, 250)
     assert found.warnings == ("x",)
-    assert zoom_for_objects(network_of_objects, PIXELS) == 0.5
 
 
 def test_windows_are_cut_for_each_zoom(monkeypatch, network_of_objects):

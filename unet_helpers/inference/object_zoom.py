@@ -80,11 +80,6 @@ class ObjectZoom:
         )
 
 
-def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
-    """Return the zoom at which the objects of (H, W) or (H, W, 3) have the card's size."""
-    return find_object_zoom(model, pixels).zoom
-
-
 def find_object_zoom(model: UNet, pixels: np.ndarray, aspect: float = 1.0) -> ObjectZoom:
     """Find the zoom at which the objects of (H, W) or (H, W, 3) have the card's size.
 
