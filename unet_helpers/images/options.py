@@ -28,6 +28,9 @@ class ReadOptions:
     # UID, number or description of a DICOM series; 'echo TIME' picks one of its echoes.
     series: str | int | None = None
 
+    # A DICOM attribute and its value, such as 'AcquisitionNumber=2'; several after commas.
+    select: str | None = None
+
     def given(self) -> list[str]:
         """List the options that are not None, sorted."""
         names = [field.name for field in fields(self) if getattr(self, field.name) is not None]

@@ -55,6 +55,7 @@ def read_image(
     level: int | None = None,
     volume: int | None = None,
     series: str | int | None = None,
+    select: str | None = None,
     spacing: float | Sequence[float] | None = None,
 ) -> MedicalImage:
     """Read an image, stack or volume from a file, or take one that is in memory.
@@ -80,8 +81,10 @@ def read_image(
     volume : int, optional
         Index of a volume of a 4D file.
     series : str or int, optional
-        UID, number or description of one of several DICOM series; 'echo TIME' picks one of its
-        echoes.
+        UID, number or description of one of several DICOM series.
+    select : str, optional
+        Picks some images of a DICOM series or file by an attribute and its value, such as
+        'AcquisitionNumber=2', 'EchoTime=80' or 'ImageType=P'; several after commas.
     spacing : float or sequence of float, optional
         Distance in mm between neighbouring pixels, one number or one for each spatial axis in the
         order of ``axes``; replaces the spacing in the file.
@@ -108,7 +111,13 @@ def read_image(
         return with_spacing(source, spacing)
     if isinstance(source, str | os.PathLike):
         options = ReadOptions(
-            channel=channel, frame=frame, page=page, level=level, volume=volume, series=series
+            channel=channel,
+            frame=frame,
+            page=page,
+            level=level,
+            volume=volume,
+            series=series,
+            select=select,
         )
         image = read_path(source, options)
     else:
