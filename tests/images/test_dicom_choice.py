@@ -99,15 +99,14 @@ def test_two_attributes_are_chosen_one_after_the_other(tmp_path):
     np.testing.assert_array_equal(image.pixels, VOLUME + 21)
 
 
-def test_images_told_apart_by_their_number_alone_are_chosen_by_repetition(tmp_path):
+@pytest.mark.parametrize("name", ["InstanceNumber", "ContentTime"])
+def test_images_told_apart_by_their_number_or_time_are_chosen_by_repetition(name, tmp_path):
     for repetition in range(2):
         for index in range(9):
-            write_series(
-                tmp_path / str(repetition),
-                [index],
-                values=VOLUME + repetition,
-                InstanceNumber=9 * repetition + index,
-            )
+            number = 10 * repetition + index
+            value = f"1012{number:02d}" if name == "ContentTime" else number
+            folder = tmp_path / str(repetition)
+            write_series(folder, [index], values=VOLUME + repetition, **{name: value})
     with pytest.raises(uh.ImageError, match="'Repetition=1' to 'Repetition=2'"):
         uh.read_image(tmp_path)
     image = uh.read_image(tmp_path, select="Repetition=2")
@@ -193,7 +192,7 @@ def test_a_series_whose_uid_differs_by_slice_is_joined(tmp_path):
     image = uh.read_image(tmp_path)
     np.testing.assert_array_equal(image.pixels, VOLUME)
     (note,) = image.notes
-    assert note.startswith("joined 9 series with one number")
+    assert note == "joined 9 series of different UIDs: their slices make up one volume"
 
     (source,) = find_images(tmp_path)
     joined = uh.read_image(source.image, **source.options)
@@ -205,6 +204,62 @@ def test_a_series_in_two_parts_is_joined(tmp_path):
     write_series(tmp_path, range(4), "1.2", **tags)
     write_series(tmp_path, range(4, 9), "1.3", **tags)
     np.testing.assert_array_equal(uh.read_image(tmp_path, series=4).pixels, VOLUME)
+
+
+@pytest.mark.parametrize("tags", [{}, {"SeriesNumber": 4}])
+def test_slices_whose_study_lost_its_uid_are_joined(tags, tmp_path):
+    """De-identification may give every file a study of its own, or none."""
+    for index in range(9):
+        study = {"StudyInstanceUID": f"9.{index}"} if tags else {}
+        write_series(tmp_path, [index], f"1.2.{index}", **tags, **study)
+    np.testing.assert_array_equal(uh.read_image(tmp_path).pixels, VOLUME)
+
+
+def test_acquisitions_of_slices_with_a_uid_each_are_chosen(tmp_path):
+    write_split_series(tmp_path, AcquisitionNumber=1)
+    for index in range(9):
+        tags = {"StudyInstanceUID": "9.1", "SeriesNumber": 4, "AcquisitionNumber": 2}
+        folder = tmp_path / "second"
+        write_series(folder, [index], f"1.3.{index}", values=VOLUME + 1, **tags)
+    with pytest.raises(uh.ImageError, match="holds 2 acquisitions"):
+        uh.read_image(tmp_path)
+    image = uh.read_image(tmp_path, select="AcquisitionNumber=2")
+    np.testing.assert_array_equal(image.pixels, VOLUME + 1)
+
+
+def test_single_slices_that_are_not_evenly_spaced_are_not_joined(tmp_path):
+    for place, uid in ((0, "1.1"), (1, "1.2"), (8, "1.3"), (8, "1.4")):
+        write_series(tmp_path, [place], uid, step=DEPTH * 1.01**place)
+    with pytest.raises(uh.ImageError, match="holds 4 series"):
+        uh.read_image(tmp_path)
+
+
+def test_one_of_two_views_in_a_series_is_chosen(tmp_path):
+    for index, view in enumerate(("PA", "LL")):
+        tags = {"SeriesInstanceUID": "1", "ViewPosition": view, "Modality": "DX"}
+        dicom(VOLUME[index], **tags)(tmp_path / f"{view}.dcm")
+    with pytest.raises(uh.ImageError, match=r"not say where they lie, choose.*'ViewPosition=LL'"):
+        uh.read_image(tmp_path)
+    image = uh.read_image(tmp_path, select="ViewPosition=PA")
+    np.testing.assert_array_equal(image.pixels, VOLUME[0])
+    assert image.view == "PA"
+    assert len(find_images(tmp_path)) == 2
+
+
+def test_phase_images_of_ge_are_known_by_a_private_element(tmp_path):
+    for part in range(2):
+        folder = tmp_path / str(part)
+        write_series(folder, values=VOLUME + part, Modality="MR")
+        for path in folder.iterdir():
+            data = pydicom.dcmread(path)
+            block = data.private_block(0x0043, "GEMS_PARM_01", create=True)
+            block.add_new(0x2F, "SS", part)
+            data.save_as(path)
+    image = uh.read_image(tmp_path)
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+    assert image.notes == ("left out 9 images of the phase (select='ComplexImageComponent=PHASE')",)
+    image = uh.read_image(tmp_path, select="ComplexImageComponent=PHASE")
+    np.testing.assert_array_equal(image.pixels, VOLUME + 1)
 
 
 @pytest.mark.parametrize("name", ["StudyInstanceUID", "SeriesNumber", "SeriesDescription"])

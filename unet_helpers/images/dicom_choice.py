@@ -48,8 +48,10 @@ ATTRIBUTES: dict[str, tuple[tuple[str, ...], str]] = {
     "Columns": (("Columns",), "numbers of columns"),
 }
 
-# The number of an image among those in its place, by their InstanceNumber; not a DICOM attribute.
+# The number of an image among those in its place, in the order of the first of ``ORDERS`` that all
+# of them have; not a DICOM attribute.
 REPETITION = "Repetition"
+ORDERS = ("InstanceNumber", "AcquisitionTime", "ContentTime")
 
 # Values of ImageType, or their beginnings, that name the parts of a complex MR image.
 COMPONENTS = {
@@ -58,6 +60,10 @@ COMPONENTS = {
     "imaginary": ("I", "IMAGINARY", "I_"),
     "magnitude": ("M", "MAGNITUDE", "M_"),
 }
+
+# GE's private element for the part, and its values.
+GE_COMPONENT = (0x0043, 0x102F)
+GE_COMPONENTS = {"0": "magnitude", "1": "phase", "2": "real", "3": "imaginary"}
 
 # The first two values of ImageType say whether an image is original and primary.
 BEFORE_KIND = 2
@@ -139,13 +145,21 @@ def keyword_of(name: str, path: Path) -> str:
 def attribute_of(member: Slice, name: str) -> str:
     """Return the value of an attribute as text, several values joined by '/'; '' without one."""
     keywords, _ = ATTRIBUTES.get(name, ((name,), name))
-    return first_text(member.datasets, *keywords)
+    text = first_text(member.datasets, *keywords)
+    if not text and name == "ComplexImageComponent":
+        return component_of(member).upper()
+    return text
 
 
 def component_of(member: Slice) -> str:
     """Return which part of a complex MR image this is, such as 'phase'; '' if it does not say."""
     if first_text(member.datasets, "Modality") not in ("MR", ""):
         return ""
+    for dataset in member.datasets:
+        element = dataset.get(GE_COMPONENT)
+        if element is not None and str(element.value) in GE_COMPONENTS:
+            return GE_COMPONENTS[str(element.value)]
+
     kinds = first_text(member.datasets, "FrameType", "ImageType").split("/")[BEFORE_KIND:]
     kinds.append(first_text(member.datasets, "ComplexImageComponent"))
     return component_in(kinds)
@@ -266,21 +280,26 @@ def separates(slices: list[Slice], name: str, *, is_enough: bool) -> bool:
 
 
 def repetitions_of(slices: list[Slice]) -> list[int] | None:
-    """Count the images in each place from 1, by InstanceNumber; None if that is not possible."""
-    by_place = defaultdict(list)
-    for index, member in enumerate(slices):
-        number = first_text(member.datasets, "InstanceNumber")
-        if not number.lstrip("-").isdigit():
-            return None
-        by_place[member.place].append((int(number), index))
+    """Count the images in each place from 1, by their number or time; None if that is impossible.
 
-    counts = {len(set(numbered)) for numbered in by_place.values()}
-    if len(counts) != 1:
-        return None
-    repetitions = [0] * len(slices)
-    for numbered in by_place.values():
-        if len({number for number, _ in numbered}) < len(numbered):
-            return None
-        for repetition, (_, index) in enumerate(sorted(numbered), 1):
-            repetitions[index] = repetition
-    return repetitions
+    It is possible if all places have as many images, of different numbers.
+    """
+    for name in ORDERS:
+        try:
+            numbers = [float(attribute_of(member, name)) for member in slices]
+        except ValueError:
+            continue
+
+        by_place = defaultdict(list)
+        for index, (member, number) in enumerate(zip(slices, numbers, strict=True)):
+            by_place[member.place].append((number, index))
+        counts = {len(numbered) for numbered in by_place.values()}
+        different = {len({number for number, _ in numbered}) for numbered in by_place.values()}
+        if len(counts) == 1 and counts == different:
+            ranks = {
+                index: rank
+                for numbered in by_place.values()
+                for rank, (_, index) in enumerate(sorted(numbered), 1)
+            }
+            return [ranks[index] for index in range(len(slices))]
+    return None

@@ -11,9 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ImageError
-from .dicom import DicomImage, header_of, image_in, image_of, names_of_series, slices_of
-from .dicom_choice import conditions_in, name_and_echo
-from .dicom_geometry import PARALLEL_DECIMALS, Slice, assemble, even_indices
+from .dicom import (
+    DicomImage,
+    header_of,
+    image_in,
+    image_of,
+    names_of_series,
+    slices_of,
+    unplaced,
+)
+from .dicom_choice import (
+    Condition,
+    attribute_of,
+    conditions_in,
+    name_and_echo,
+    of_conditions,
+    refuse,
+)
+from .dicom_geometry import PARALLEL_DECIMALS, PLACE_DECIMALS, Slice, assemble, even_indices
 from .dicom_tags import first_text, photometric_of, samples_of, values_in
 from .image import MedicalImage, noted
 from .options import ReadOptions
@@ -40,11 +55,24 @@ GROUPING_TAGS = [
     "PerFrameFunctionalGroupsSequence",
 ]
 
+# The attributes in which slices of one volume agree, besides their orientation.
+IDENTITY_TAGS = (
+    "SeriesNumber",
+    "Modality",
+    "SeriesDescription",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+)
+
 # How the UIDs of all classes of secondary captures begin: screenshots, scanned documents.
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 # Values of ImageType of pictures of a screen and of tables of doses.
 CAPTURE_TYPES = ("SCREEN SAVE", "SCREENSHOT", "SCREEN SHOT", "CAPTURED", "DOSE_INFO", "DOSE INFO")
+
+# The attributes by which images without positions, such as two views of a chest, are chosen.
+TELLING_IMAGES_APART = ("ViewPosition", "ImageLaterality", "ImageType", "InstanceNumber")
 
 # How many names of files a note lists at most.
 LISTED_NAMES = 3
@@ -124,8 +152,7 @@ def read_dicom_folder(folder: Path, options: ReadOptions) -> MedicalImage:
     notes += [f"left out the series {series}" for series in all_series if series is not chosen]
     if len(chosen.uids) > 1:
         notes.append(
-            f"joined {len(chosen.uids)} series with one number, because their slices are those of "
-            "one volume (each has a UID of its own)"
+            f"joined {len(chosen.uids)} series of different UIDs: their slices make up one volume"
         )
 
     image = image_of_series(folder, chosen, options)
@@ -161,14 +188,12 @@ def grouped(headers: list[Dataset]) -> list[Series]:
 
 def identity_of(header: Dataset) -> tuple[Any, ...] | None:
     """Return what slices of one volume have in common, whatever their UIDs; None if unknown."""
-    number = first_text([header], "SeriesNumber")
     orientation = header.get("ImageOrientationPatient")
-    if not number or not has_position(header) or not orientation:
+    if not has_position(header) or not orientation:
         return None
-    names = ("StudyInstanceUID", "Modality", "SeriesDescription", "Rows", "Columns", "PixelSpacing")
-    texts = [first_text([header], name) for name in names]
+    texts = [first_text([header], name) for name in IDENTITY_TAGS]
     rounded = np.round(np.array(orientation, float), PARALLEL_DECIMALS) + 0.0
-    return (number, *texts, *rounded)
+    return (*texts, *rounded)
 
 
 def has_position(header: Dataset) -> bool:
@@ -177,14 +202,27 @@ def has_position(header: Dataset) -> bool:
 
 
 def are_one_volume(parts: Sequence[Series]) -> bool:
-    """Return whether series of one identity are slices of one volume: evenly spaced together."""
+    """Return whether series of one identity are slices of one volume: evenly spaced together.
+
+    Single slices may be those of several acquisitions, in the same places; and their studies may
+    have lost their UIDs, too. Series of several slices must have one number, study and no common
+    places.
+    """
     headers = [header for part in parts for header in part.headers]
-    if len(parts) == 1 or len(headers) < FEWEST_JOINED or not all(map(has_position, headers)):
+    if len(parts) == 1 or not all(map(has_position, headers)):
         return False
     orientation = np.array(headers[0].ImageOrientationPatient, float)
     normal = np.cross(orientation[:3], orientation[3:])
-    depths = sorted(float(normal @ np.array(one.ImagePositionPatient, float)) for one in headers)
-    return even_indices(np.array(depths)) is not None
+    depths = [float(normal @ np.array(one.ImagePositionPatient, float)) for one in headers]
+    different = np.unique(np.round(depths, PLACE_DECIMALS))
+    if len(different) < FEWEST_JOINED or even_indices(different) is None:
+        return False
+
+    studies = {first_text([header], "StudyInstanceUID") for header in headers}
+    if len(headers) == len(parts):
+        return len(studies) in (1, len(headers))
+    has_number = first_text([headers[0]], "SeriesNumber") != ""
+    return has_number and len(studies) == 1 and len(different) == len(depths)
 
 
 def joined(parts: Sequence[Series]) -> Series:
@@ -218,16 +256,37 @@ def image_of_series(folder: Path, series: Series, options: ReadOptions) -> Medic
     if len(images) == 1:
         image = image_in(images[0], conditions, folder)
     else:
-        slices: list[Slice] = []
-        for dicom in images:
-            placed = slices_of(dicom)
-            if placed is None:
-                raise ImageError(
-                    f"{folder}: its slices do not say where they lie. Read them one by one."
-                )
-            slices += placed
-        image = assemble(slices, folder, conditions)
+        image = image_of_several(images, conditions, folder)
     return noted(image, *note_on_captures(series.headers, headers), path=folder)
+
+
+def image_of_several(
+    images: list[DicomImage], conditions: Sequence[Condition], folder: Path
+) -> MedicalImage:
+    """Assemble images to a volume, or return the one without a position that is chosen."""
+    slices: list[Slice] = []
+    for dicom in images:
+        placed = slices_of(dicom)
+        if placed is None:
+            return image_without_position(images, conditions, folder)
+        slices += placed
+    return assemble(slices, folder, conditions)
+
+
+def image_without_position(
+    images: list[DicomImage], conditions: Sequence[Condition], folder: Path
+) -> MedicalImage:
+    """Return the only image that fits the conditions; ImageError with a list if there are more."""
+    slices = [unplaced(dicom) for dicom in images]
+    chosen = of_conditions(slices, conditions, folder)
+    if len(chosen) == 1:
+        return images[slices.index(chosen[0])].finished()
+
+    problem = "its slices do not say where they lie"
+    for name in TELLING_IMAGES_APART:
+        if len({attribute_of(member, name) for member in chosen}) == len(chosen):
+            refuse(folder, name, chosen, problem)
+    raise ImageError(f"{folder}: {problem}. Read them one by one.")
 
 
 def read_member(path: Path) -> DicomImage:
