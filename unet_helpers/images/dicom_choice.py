@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import ImageError
 from .dicom_tags import first_text
@@ -219,7 +219,7 @@ def of_one_contrast(slices: list[Slice], path: Path) -> list[Slice]:
     return slices
 
 
-def refuse(path: Path, name: str, slices: list[Slice], problem: str = "") -> None:
+def refuse(path: Path, name: str, slices: list[Slice], problem: str = "") -> NoReturn:
     """Raise an ImageError that lists the values of an attribute, to choose one of them."""
     counts = Counter(attribute_of(member, name) for member in slices)
     _, words = ATTRIBUTES.get(name, ((name,), f"values of {name}"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -205,7 +205,7 @@ def without_repeats(in_order: list[Slice], path: Path) -> list[Slice]:
     return kept
 
 
-def refuse_same_places(slices: list[Slice], path: Path) -> None:
+def refuse_same_places(slices: list[Slice], path: Path) -> NoReturn:
     """Raise an ImageError about different images in one place, with what to choose them by."""
     name = first_separating(slices)
     if name is not None:

@@ -155,7 +155,7 @@ def millimetres_of_unit(header: Any) -> float:
 
 def orientation_known(source: nib.spatialimages.SpatialImage) -> tuple[bool, list[str]]:
     """Return whether the file gives the volume's orientation, and notes about doubts."""
-    header = source.header
+    header: Any = source.header
     if "sform_code" not in header:
         return orientation_of_other_formats(source)
     has_sform = header["sform_code"] > 0
@@ -184,7 +184,8 @@ def orientation_of_other_formats(
 
     nibabel replaces the flag of MGH by 1, so ``read_nifti`` looks at it in the file.
     """
-    if "goodRASFlag" in source.header:
+    header: Any = source.header
+    if "goodRASFlag" in header:
         return True, []
 
     # SPM writes the affine of an Analyze pair to a third file.
