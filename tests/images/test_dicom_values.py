@@ -285,6 +285,40 @@ def test_an_image_of_nothing_but_padding_stays(tmp_path):
     assert image.notes == ()
 
 
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ["PixelRepresentation"],
+        ["SamplesPerPixel"],
+        ["PhotometricInterpretation"],
+        ["BitsStored", "HighBit"],
+        ["BitsAllocated"],
+        ["PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored"],
+    ],
+)
+def test_missing_attributes_of_the_pixels_are_assumed_and_said(missing, tmp_path):
+    path = tmp_path / "a.dcm"
+    dicom(STORED)(path)
+    data = pydicom.dcmread(path)
+    for name in missing:
+        delattr(data, name)
+    data.save_as(path)
+    image = uh.read_image(path)
+    np.testing.assert_array_equal(image.pixels, STORED)
+    assert all("which the file lacks" in note for note in image.notes)
+    assert len(image.notes) == len(set(missing) - {"HighBit"})
+
+
+def test_colours_of_a_file_that_does_not_count_them(tmp_path):
+    path = tmp_path / "a.dcm"
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
+    dicom(pixels, "RGB", 3)(path)
+    data = pydicom.dcmread(path)
+    del data.SamplesPerPixel, data.PlanarConfiguration
+    data.save_as(path)
+    np.testing.assert_array_equal(uh.read_image(path).pixels, pixels)
+
+
 def test_values_of_four_a_pixel_are_refused(tmp_path):
     path = tmp_path / "a.dcm"
     dicom(np.zeros((20, 24, 3), np.uint8), "RGB", 3)(path)

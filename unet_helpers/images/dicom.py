@@ -19,6 +19,7 @@ from .dicom_tags import (
     first_given,
     first_text,
     frames_of,
+    photometric_of,
     samples_of,
     shared_contents,
 )
@@ -192,6 +193,7 @@ def unplaced(dicom: DicomImage) -> Slice:
 def image_of(data: Dataset, path: Path) -> DicomImage:
     """Read pixels, axes, spacing and notes of a data set, its frames in the file's order."""
     refuse_without_pixels(data, path)
+    assumptions = assume_what_is_missing(data)
     values = values_of(data, path)
 
     count = frames_of(data)
@@ -203,7 +205,7 @@ def image_of(data: Dataset, path: Path) -> DicomImage:
     elif count > 1:
         axes = "TYX"
 
-    notes = values.notes
+    notes = (*assumptions, *values.notes)
     groups = len(data.get("PerFrameFunctionalGroupsSequence") or ())
     if groups not in (0, count):
         notes = (*notes, f"describes {groups} frames, but holds {count}: not used")
@@ -240,6 +242,31 @@ def refuse_without_pixels(data: Dataset, path: Path) -> None:
             "Choose another one."
         )
     refuse_if_huge(path, (frames_of(data), data.Rows, data.Columns, samples_of(data)))
+
+
+def assume_what_is_missing(data: Dataset) -> list[str]:
+    """Add attributes of the pixels that the file lacks but decoding needs; return notes on them."""
+    if "PixelData" not in data:
+        return []
+
+    is_colour = photometric_of(data).startswith(("RGB", "YBR"))
+    samples = samples_of(data) if "SamplesPerPixel" in data else 1 + 2 * is_colour
+    values = frames_of(data) * data.Rows * data.Columns * samples
+    bits = data.get("BitsAllocated") or 8 * max(1, len(data.PixelData) // values)
+    usual = {
+        "SamplesPerPixel": samples,
+        "PhotometricInterpretation": "RGB" if samples == 3 else "MONOCHROME2",
+        "PlanarConfiguration": 0 if samples == 3 else None,
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "PixelRepresentation": 0,
+    }
+    notes = []
+    for name, value in usual.items():
+        if value is not None and data.get(name) is None:
+            setattr(data, name, value)
+            notes.append(f"assumed {name} {value}, which the file lacks")
+    return notes
 
 
 def spacing_of(datasets: Sequence[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
