@@ -210,6 +210,25 @@ def test_a_series_whose_uid_differs_by_slice_keeps_its_uids(tmp_path):
     assert len(read.ReferencedSeriesSequence) == 4
 
 
+def test_a_segmentation_beside_its_series_is_not_read_as_an_image(tmp_path):
+    write_series(tmp_path, range(4), "1.3", StudyInstanceUID="1.2", Modality="MR")
+    image = read_image(tmp_path)
+    written(image, random_labels(image), tmp_path)
+    again = read_image(tmp_path)
+    np.testing.assert_array_equal(again.pixels, image.pixels)
+    assert "left out the series" in again.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "charset"), [("Müller^Jörg", "ISO_IR 100"), ("山田^太郎", "ISO_IR 192")]
+)
+def test_a_name_in_any_script_is_kept(name, charset, tmp_path):
+    tags = IDENTITY | PATIENT | {"SpecificCharacterSet": charset, "PatientName": name}
+    dicom(VOLUME[0], **tags)(tmp_path / "x.dcm")
+    image = read_image(tmp_path / "x.dcm")
+    assert written(image, random_labels(image), tmp_path).PatientName == name
+
+
 def test_what_is_no_slice_of_dicom_files_is_refused(tmp_path):
     with pytest.raises(SaveError, match=r"a\.dcm: only where the input was DICOM files of one"):
         result_of_mask(disc(20, 30, 8)).export(tmp_path / "a.dcm")

@@ -68,6 +68,9 @@ IDENTITY_TAGS = (
 # How the UIDs of all classes of secondary captures begin: screenshots, scanned documents.
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
+# Modalities of what was made from images: segmentations, dose maps, presentations, documents.
+DERIVED_MODALITIES = ("SEG", "RTDOSE", "PR", "SR", "DOC")
+
 # Values of ImageType of pictures of a screen and of tables of doses.
 CAPTURE_TYPES = ("SCREEN SAVE", "SCREENSHOT", "SCREEN SHOT", "CAPTURED", "DOSE_INFO", "DOSE INFO")
 
@@ -104,7 +107,9 @@ class Series:
 
     @property
     def is_scout(self) -> bool:
-        """Whether it only helps to read the others: a single slice, a localizer, screenshots."""
+        """Whether it only belongs to others: a slice, a localizer, screenshots, a segmentation."""
+        if first_text(self.headers[:1], "Modality") in DERIVED_MODALITIES:
+            return True
         image_type = values_in(self.headers[0].get("ImageType"))
         has_frames = "PerFrameFunctionalGroupsSequence" in self.headers[0]
         is_single = len(self.headers) == 1 and not has_frames
