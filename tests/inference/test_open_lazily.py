@@ -74,7 +74,8 @@ def assert_channels_have_names(path: Path) -> None:
     """DAPI is taken by itself, the other by its name, and a name that is not there is refused."""
     image = open_lazily(path)
     np.testing.assert_array_equal(image.pixels, GREY)
-    assert image.notes == ("took channel 1 (DAPI) of 2; choose another one with channel=",)
+    words = "took channel 1 (DAPI) of 0 (Phalloidin), 1 (DAPI); choose another one with channel="
+    assert image.notes == (words,)
     np.testing.assert_array_equal(open_lazily(path, channel="phall").pixels, GREY[::-1])
     np.testing.assert_array_equal(open_lazily(path, channel=0).pixels, GREY[::-1])
     with pytest.raises(uh.ImageError, match="no channel 'GFP'; its channels are Phalloidin, DAPI"):
@@ -101,10 +102,10 @@ def test_versions_that_hold_no_spacing_have_names_all_the_same(tmp_path):
     assert_channels_have_names(path)
 
 
-def test_a_spacing_that_is_scaled_once_more_is_not_read(tmp_path):
+def test_a_spacing_that_is_scaled_once_more_is_multiplied(tmp_path):
     of_all_levels = {"coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2]}]}
     path = write_ome_zarr(tmp_path / "a.zarr", "0.4", of_all_levels)
-    assert open_lazily(path).spacing is None
+    assert open_lazily(path).spacing == pytest.approx((0.5e-3, 1e-3))
     assert_channels_have_names(path)
 
 

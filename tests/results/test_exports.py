@@ -15,7 +15,7 @@ from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.images.read import read_image
 from unet_helpers.results.export_labels import in_space, spacing_xyz
-from unet_helpers.results.export_outlines import appearances, polygons
+from unet_helpers.results.export_outlines import appearances, polygons_of
 from unet_helpers.results.exports import EXPORTS
 
 RING = disc(40, 40, 20) & ~disc(40, 40, 8) & ~disc(28, 40, 2)
@@ -76,7 +76,7 @@ def test_geojson_says_slice_and_frame_and_has_pieces_of_an_object_together(tmp_p
 @pytest.mark.parametrize("seed", range(20))
 def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
     mask = np.random.default_rng(seed).random((13, 17)) < 0.3 + seed / 40
-    pieces = [(rings[0], rings[1:]) for rings in polygons(mask)]
+    pieces = [(rings[0], rings[1:]) for rings in polygons_of(mask)]
     union = shapely.geometry.MultiPolygon(pieces)
     assert union.is_valid
     assert union.area == mask.sum()
@@ -85,7 +85,7 @@ def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
 
 
 def test_outlines_have_corners_only():
-    (rings,) = polygons(np.ones((4, 6), bool))
+    (rings,) = polygons_of(np.ones((4, 6), bool))
     (ring,) = rings
     assert len(ring) == 5
 

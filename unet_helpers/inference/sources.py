@@ -12,6 +12,7 @@ from ..download import fetch
 from ..errors import ImageError
 from ..images.dicom import header_of
 from ..images.image import MedicalImage, name_of
+from ..images.zarr_stores import ZARR_FILES, is_zarr_store
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
 from .segment import segment
@@ -76,7 +77,7 @@ def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
             "No image given: the path is empty. Write the path of a file or of a folder."
         )
     path = Path(os.path.abspath(Path(text).expanduser()))
-    if path.is_dir() and not whole_folders:
+    if path.is_dir() and not whole_folders and not is_zarr_store(path):
         return images_in_folder(path, skip)
 
     parts_with_wildcards = [i for i, part in enumerate(path.parts) if WILDCARDS & set(part)]
@@ -94,11 +95,13 @@ def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
 def images_in_folder(folder: Path, skip: Path) -> list[Source]:
     """List the images of a folder and its sub-folders, files first and then DICOM series."""
     files_by_series: dict[str, list[Path]] = defaultdict(list)
+    stores = outermost_stores(folder)
     for path in sorted(folder.rglob("*")):
-        if is_image_candidate(path, folder, skip):
+        in_store = any(store in path.parents for store in stores)
+        if not in_store and is_image_candidate(path, folder, skip):
             files_by_series[series_of(path) or str(path)].append(path)
 
-    files = []
+    files = [Source(store, folder) for store in stores]
     series = []
     for uid, paths in files_by_series.items():
         if len(paths) == 1:
@@ -107,6 +110,17 @@ def images_in_folder(folder: Path, skip: Path) -> list[Source]:
             together = os.path.commonpath([path.parent for path in paths])
             series.append(Source(Path(together), folder, {"series": uid}))
     return files + series
+
+
+def outermost_stores(folder: Path) -> list[Path]:
+    """List the Zarr stores in a folder and its sub-folders, without those inside another one."""
+    found: list[Path] = []
+    for name in ZARR_FILES:
+        for path in sorted(folder.rglob(name), key=lambda path: len(path.parts)):
+            store = path.parent
+            if store != folder and not any(other in (store, *store.parents) for other in found):
+                found.append(store)
+    return sorted(found)
 
 
 def is_image_candidate(path: Path, folder: Path, skip: Path) -> bool:
