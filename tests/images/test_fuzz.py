@@ -221,8 +221,8 @@ def test_arrays_come_back_from_npy_npz_and_tiff(values, page, big, folder):
 def test_tiff_axes_in_any_order(data, sizes, channel, folder):
     """Time, depth and one channel are left, in that order; nothing is turned or mixed."""
     TRIED["tiff axes"] += 1
-    from unet_helpers.images.options import ReadOptions
     from unet_helpers.images.axes import StoredPixels, arrange
+    from unet_helpers.images.options import ReadOptions
 
     letters = "".join(data.draw(st.permutations("YX" + "ZCT"[: len(sizes) - 2])))
     values = np.arange(np.prod(sizes)).reshape(sizes)

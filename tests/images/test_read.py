@@ -110,7 +110,7 @@ def test_a_zarr_store_without_an_image_is_no_folder_of_dicom(inside, tmp_path):
     pytest.importorskip("zarr", "3")
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / inside).write_text("{}")
-    with pytest.raises(uh.ImageError, match="a Zarr store without an image|damaged or unusual"):
+    with pytest.raises(uh.ImageError, match=r"a Zarr store without an image|damaged or unusual"):
         uh.read_image(tmp_path / "a.zarr")
 
 

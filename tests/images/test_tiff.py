@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 import unet_helpers as uh
-from unet_helpers.images.options import ReadOptions
 from unet_helpers.images.axes import StoredPixels, arrange
+from unet_helpers.images.options import ReadOptions
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 4000, (40, 50), np.uint16)
@@ -201,8 +201,8 @@ def test_a_channel_of_a_movie_of_stacks(tmp_path):
 
 def arranged(pixels: np.ndarray, axes: str, **options) -> uh.MedicalImage:
     """The image of decoded pixels, without a file."""
-    from unet_helpers.images.options import ReadOptions
     from unet_helpers.images.axes import StoredPixels, arrange
+    from unet_helpers.images.options import ReadOptions
 
     return arrange(StoredPixels(pixels, axes, spacing={}), ReadOptions(**options), Path("a.tif"))
 

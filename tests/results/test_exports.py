@@ -45,6 +45,7 @@ def test_geojson_of_a_single_pixel(tmp_path):
     (ring,) = feature["geometry"].pop("coordinates")
     assert {tuple(corner) for corner in ring} == {(3, 1), (4, 1), (4, 2), (3, 2)}
     assert ring[0] == ring[-1]
+    assert feature["properties"].pop("measurements")["area_px"] == 1
     assert feature == {
         "type": "Feature",
         "geometry": {"type": "Polygon"},

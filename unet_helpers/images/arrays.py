@@ -16,7 +16,7 @@ from .pixel_checks import MIN_SIDE
 COLOUR_SAMPLES = (3, 4)
 
 # No picture is this many times longer than wide, so such a last axis holds channels or slices.
-LONGEST_TO_SHORTEST = 8
+LONGEST_TO_SHORTEST = 5
 
 # Options of ``read_image`` that choose a part of an array.
 ARRAY = ("channel", "page", "frame", "axes")

@@ -180,8 +180,8 @@ def write_geojson(result: Segmentation, path: Path) -> None:
 
 def write_features(features: list[dict[str, Any]], path: Path) -> None:
     """Write a collection of features as GeoJSON."""
-    with path.open("w", encoding="utf-8") as file:
-        json.dump({"type": "FeatureCollection", "features": features}, file)
+    # Not json.dump, which is written in Python and takes ten times as long as json.dumps.
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
 def feature(

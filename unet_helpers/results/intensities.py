@@ -30,9 +30,9 @@ class IntensitySums:
 
         Values that are not finite are left out.
         """
-        columns = [sums_of_channel(index, channel, objects) for channel in values.T]
-        stacked = np.array(columns).reshape(-1, 5, objects)
-        return cls(*(stacked[:, number].T for number in range(5)))
+        channels = [sums_of_channel(index, channel, objects) for channel in values.T]
+        sums = np.array(channels, float).reshape(len(channels), 5, objects)
+        return cls(*(sums[:, number].T for number in range(5)))
 
     @classmethod
     def concatenated(cls, parts: Sequence[IntensitySums], channels: int) -> IntensitySums:
