@@ -47,16 +47,23 @@ class IntensitySums:
     def joined(self, groups: np.ndarray, count: int) -> IntensitySums:
         """Add up the objects in each of ``count`` groups; ``groups`` (N,) counts from 0."""
         channels = self.count.shape[1]
-        added = []
-        for sums in (self.count, self.total, self.squares):
+
+        def added(sums: np.ndarray) -> np.ndarray:
             result = np.zeros((count, channels))
             np.add.at(result, groups, sums)
-            added.append(result)
+            return result
+
         lowest = np.full((count, channels), np.inf)
         highest = np.full((count, channels), -np.inf)
         np.minimum.at(lowest, groups, self.lowest)
         np.maximum.at(highest, groups, self.highest)
-        return IntensitySums(*added, lowest, highest)
+        return IntensitySums(
+            count=added(self.count),
+            total=added(self.total),
+            squares=added(self.squares),
+            lowest=lowest,
+            highest=highest,
+        )
 
     def columns(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return a column (N,) for each channel and statistic; ``names`` are the channels' endings.
