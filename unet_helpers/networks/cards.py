@@ -26,6 +26,11 @@ Objects = Literal["volumes", "slices"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
+Direction = Literal["frontal", "lateral", "oblique"]
+
+# Names of structures on the two sides of the body.
+SIDES = {"left", "right"}
+
 # Values of ``Preprocessing.channels`` with which a network reads red, green and blue.
 IN_COLOUR = ("rgb", "stain")
 
@@ -74,8 +79,7 @@ class Preprocessing:
         What is resized to ``size``: nothing (``"native"``), the image (``"square"``), the
         ``"field of view"`` of a photograph, or the ``"objects"`` in it.
     size
-        In working px: side of the square, width of the field of view, or diameter of a typical
-        object (also of cards of native scale whose objects have one).
+        In working px: side of the square, width of the field of view, or diameter of an object.
     spacing
         mm per working px, used if the image's own spacing is known; None: always use ``scale``.
     context
@@ -213,17 +217,19 @@ class ModelCard:
     prevalence
         Share of the structure in its field of view in the training data; 0 if it is not used.
     plausible_diameter
-        Smallest and largest width of a typical object in mm. Beyond them the image's spacing is
-        doubted; (0, 0) if objects have no typical width.
+        Smallest and largest width of a typical object in mm; (0, 0) if it is not known.
     usual_grain
-        Smallest and largest size of what an image shows, see ``inference.object_size``. Beyond them
-        the scale of an image without a spacing is doubted; (0, 0) if it is not measured.
+        Smallest and largest size of what an image shows, see ``inference.object_size``; or (0, 0).
     usual_share
         Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
         DICOM's codes of the modality; empty: any.
     sequence
         The MRI sequence; ``""``: any, or not MRI.
+    body_parts
+        Parts of the body that it reads, of those in ``checks.anatomy.BODY_PARTS``; empty: any.
+    views
+        Directions of X-ray images that it reads: ``"frontal"``, ``"lateral"``; empty: any.
     data, licence, citation
         The training data, their licence, and the papers to cite.
     scores
@@ -273,6 +279,8 @@ class ModelCard:
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""
+    body_parts: tuple[str, ...] = ()
+    views: tuple[Direction, ...] = ()
     data: str = ""
     licence: str = ""
     citation: str = ""
@@ -316,9 +324,12 @@ class ModelCard:
     @property
     def object_diameter(self) -> int:
         """Width of a typical object in working px; 0 if the card's objects have none."""
-        if self.instance_method == "interiors":
-            return self.preprocessing.size
-        return 0
+        return self.preprocessing.size if self.instance_method == "interiors" else 0
+
+    @property
+    def names_sides(self) -> bool:
+        """Whether the answer says which structure is the patient's left and right one."""
+        return self.localise is not None and bool(SIDES & set(self.localise.names))
 
     @property
     def score_texts(self) -> tuple[str, ...]:
