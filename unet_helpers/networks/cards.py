@@ -303,7 +303,6 @@ class ModelCard:
         require(matching, self, "out_channels", needed)
         require(self.features > 0, self, "features", "a number of channels above 0")
         require(self.depth > 0, self, "depth", "a number of levels above 0")
-
         for name in ("threshold", "min_component_share", "prevalence"):
             require(0 <= getattr(self, name) <= 1, self, name, "a number from 0 to 1")
         for name in ("plausible_diameter", "usual_grain"):
@@ -323,7 +322,7 @@ class ModelCard:
 
     @property
     def object_diameter(self) -> int:
-        """Width of a typical object in working px; 0 if the card's objects have none."""
+        """Width of a typical object in working px; 0 if objects have none."""
         return self.preprocessing.size if self.instance_method == "interiors" else 0
 
     @property
