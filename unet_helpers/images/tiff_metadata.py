@@ -78,12 +78,17 @@ def tiff_spacing(
 
 
 def ome_spacing(ome: ElementTree.Element) -> dict[str, float]:
-    """Read the spacing in mm in OME's Pixels element, whose default unit is the micrometre."""
+    """Read the spacing in mm in OME's Pixels element, whose default unit is the micrometre.
+
+    Sizes that are not above 0 are missing. Raises ValueError for one that is no number.
+    """
     pixels = ome.find(".//{*}Pixels")
     if pixels is None:
         raise ValueError("OME metadata without Pixels")
     spacing = {}
     for axis in "ZYX":
         unit = millimetres(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        spacing |= sizes(unit, **{axis: pixels.get(f"PhysicalSize{axis}")})
+        size = pixels.get(f"PhysicalSize{axis}")
+        if size:
+            spacing |= sizes(unit, **{axis: float(size)})
     return spacing
