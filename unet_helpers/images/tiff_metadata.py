@@ -85,7 +85,7 @@ def ome_spacing(ome: ElementTree.Element) -> dict[str, float]:
     pixels = ome.find(".//{*}Pixels")
     if pixels is None:
         raise ValueError("OME metadata without Pixels")
-    spacing = {}
+    spacing: dict[str, float] = {}
     for axis in "ZYX":
         unit = millimetres(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         size = pixels.get(f"PhysicalSize{axis}")

@@ -158,7 +158,7 @@ def tvips_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, 
 
 def gatan_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
     """Read the scales and their units of Gatan's DigitalMicrograph."""
-    found = {}
+    found: dict[str, float] = {}
     for axis, tag in GATAN_SCALES.items():
         unit = page.tags.valueof(GATAN_UNITS[axis], "")
         # A text, or the codes of its characters.

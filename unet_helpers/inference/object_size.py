@@ -7,6 +7,10 @@ in a file may be a mistake. Both are seen in the answer:
 - in px, (diameter of the typical object) * 2**(grain of the image) is far from the usual. The
   network merges nuclei that are too small and splits those that are too large, so that the diameter
   alone tells little.
+
+The limits of ``nuclei_he`` (``usual_grain``, 71 to 360) were chosen on crops of at most 512 x 512 px
+of MoNuSeg and CoNSeP, one a field, with ten nuclei or more: at 40x one crop of 33 lies outside; of
+MoNuSeg at 20x, made by halving, 11 of 13 do, and at 80x 13 of 13.
 """
 
 from collections.abc import Sequence
@@ -44,9 +48,9 @@ def grain(pixels: np.ndarray) -> float:
     """
     plane = pixels if pixels.ndim == 2 else pixels[..., 0]
     level = np.nan_to_num(middle_of(plane).astype(np.float32), posinf=0, neginf=0)
-    variances = []
+    variances: list[float] = []
     while len(variances) < PYRAMID_LEVELS and min(level.shape) >= SHORTEST_SIDE:
-        coarser = cv2.pyrDown(level)
+        coarser = np.asarray(cv2.pyrDown(level), np.float32)
         detail = level - cv2.pyrUp(coarser, dstsize=level.shape[::-1])
         variances.append(float(detail.var()))
         level = coarser
