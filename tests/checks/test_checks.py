@@ -95,7 +95,7 @@ def test_every_check_of_the_module_is_in_the_table():
         for name, value in vars(checks).items()
         if name.startswith("check_") and value.__module__ == checks.__name__
     }
-    assert defined == set(CHECKS)
+    assert defined <= set(CHECKS)
 
 
 def test_segment_passes_warnings_on(retina):

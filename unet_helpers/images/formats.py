@@ -71,7 +71,7 @@ class Format:
 PICTURE = ("page", "frame", "channel")
 STACK = ("page", "frame", "channel", "level", "series")
 VOLUME = ("volume",)
-SERIES = ("series", "frame")
+SERIES = ("series", "select", "frame")
 
 # The first format that fits is used, so the order matters: DICOM may have a TIFF's header in its
 # preamble, and a .vsi is a TIFF that holds only a thumbnail. The .img of a pair has no header, so
@@ -143,7 +143,7 @@ FOLDER = Format(
     "folder of DICOM slices",
     magic=b"",
     read=read_dicom_folder,
-    options=("series",),
+    options=("series", "select"),
     package="pydicom",
 )
 

@@ -54,7 +54,8 @@ class MedicalImage:
         (4, 4) matrix from indices (x, y, z) to positions in the header's unit (mm), with axes to
         the patient's right, front and head (RAS).
     header : optional
-        For a NIfTI file, its header; for DICOM, a dict from slice index to the slice's file.
+        For a NIfTI file, its header; for DICOM, a dict from slice index to the slice's file and
+        frame.
     path : Path, optional
         The file or folder the image was read from.
     notes : tuple of str
@@ -65,6 +66,9 @@ class MedicalImage:
         For DICOM: the name of the series.
     oriented : bool
         False if a volume's file does not give its orientation in the body.
+    body_part, view, image_type : str
+        For DICOM: the body part that was examined, the direction of view of an X-ray image, and
+        the values of ImageType, joined by '/'.
     all_channels : np.ndarray, optional
         (C, *spatial): all channels of the file, if ``pixels`` is one of several.
     channel_names : tuple of str
@@ -91,6 +95,9 @@ class MedicalImage:
     modality: str = ""
     description: str = ""
     oriented: bool = True
+    body_part: str = ""
+    view: str = ""
+    image_type: str = ""
     all_channels: np.ndarray | None = None
     channel_names: tuple[str, ...] = ()
     position: Position = field(default_factory=Position)
@@ -161,6 +168,19 @@ class MedicalImage:
         """
         has_place = self.affine is not None and "Z" in self.axes
         return has_place or self.axes.startswith("XYZ")
+
+    @property
+    def orientation_known(self) -> bool:
+        """Whether the file says which sides of a volume are the patient's left and right.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> uh.read_image(np.zeros((9, 64, 48))).orientation_known
+        False
+        """
+        return self.oriented and self.affine is not None and bool(np.isfinite(self.affine).all())
 
     @property
     def voxel_volume(self) -> float | None:

@@ -33,6 +33,8 @@ class ReadOptions:
     # name of an image (scene, position, well) of a TIFF or Zarr store.
     series: str | int | None = None
 
+    # A DICOM attribute and its value, such as 'AcquisitionNumber=2'; several after commas.
+    select: str | None = None
     # Letters of the axes of an array: 'YXC', 'CYX', 'TZYX', ...
     axes: str | None = None
 

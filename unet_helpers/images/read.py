@@ -57,6 +57,7 @@ def read_image(
     level: int | None = None,
     volume: int | None = None,
     series: str | int | None = None,
+    select: str | None = None,
     axes: str | None = None,
     spacing: float | Sequence[float] | None = None,
 ) -> MedicalImage:
@@ -84,6 +85,9 @@ def read_image(
     series : str or int, optional
         UID, number or description of one of several DICOM series; 'echo TIME' picks one of its
         echoes. Index or name of an image of a TIFF or Zarr store: a scene, a position, a well.
+    select : str, optional
+        Picks some images of a DICOM series or file by an attribute and its value, such as
+        'AcquisitionNumber=2', 'EchoTime=80' or 'ImageType=P'; several after commas.
     axes : str, optional
         A letter for each axis of an array: T (time), Z (slices), C (channels), Y (rows) and X
         (columns), such as 'YXC', 'CYX' or 'TZYX'.
@@ -116,6 +120,7 @@ def read_image(
         level=level,
         volume=volume,
         series=series,
+        select=select,
         axes=axes,
     )
     if isinstance(source, MedicalImage):
