@@ -192,7 +192,10 @@ def test_descriptions_of_another_number_of_frames_are_not_used(tmp_path):
 def test_a_slope_that_is_no_number_becomes_a_note(tmp_path):
     path = tmp_path / "a.dcm"
     dicom(STORED, RescaleSlope=2)(path)
-    path.write_bytes(path.read_bytes().replace(b"DS\x02\x002 ", b"DS\x02\x00ab"))
+    content = bytearray(path.read_bytes())
+    slope = content.index(b"\x28\x00\x53\x10DS") + 8
+    content[slope : slope + 2] = b"ab"
+    path.write_bytes(content)
     image = uh.read_image(path)
     np.testing.assert_array_equal(image.pixels, STORED)
     (note,) = image.notes
