@@ -25,7 +25,8 @@ from unet_helpers.checks.checks import (
 )
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 from unet_helpers.training.tasks import read_cases
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")

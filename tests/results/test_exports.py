@@ -12,7 +12,7 @@ from helpers.results import disc, result_of_labels, result_of_mask
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.results.export_labels import in_space, spacing_xyz
-from unet_helpers.results.export_outlines import appearances, polygons
+from unet_helpers.results.export_outlines import appearances, polygons_of
 from unet_helpers.results.exports import EXPORTS
 
 RING = disc(40, 40, 20) & ~disc(40, 40, 8) & ~disc(28, 40, 2)
@@ -42,6 +42,7 @@ def test_geojson_of_a_single_pixel(tmp_path):
     (ring,) = feature["geometry"].pop("coordinates")
     assert {tuple(corner) for corner in ring} == {(3, 1), (4, 1), (4, 2), (3, 2)}
     assert ring[0] == ring[-1]
+    assert feature["properties"].pop("measurements")["area_px"] == 1
     assert feature == {
         "type": "Feature",
         "geometry": {"type": "Polygon"},
@@ -73,7 +74,7 @@ def test_geojson_says_slice_and_frame_and_has_pieces_of_an_object_together(tmp_p
 @pytest.mark.parametrize("seed", range(20))
 def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
     mask = np.random.default_rng(seed).random((13, 17)) < 0.3 + seed / 40
-    pieces = [(rings[0], rings[1:]) for rings in polygons(mask)]
+    pieces = [(rings[0], rings[1:]) for rings in polygons_of(mask)]
     union = shapely.geometry.MultiPolygon(pieces)
     assert union.is_valid
     assert union.area == mask.sum()
@@ -82,7 +83,7 @@ def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
 
 
 def test_outlines_have_corners_only():
-    (rings,) = polygons(np.ones((4, 6), bool))
+    (rings,) = polygons_of(np.ones((4, 6), bool))
     (ring,) = rings
     assert len(ring) == 5
 

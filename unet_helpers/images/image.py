@@ -1,20 +1,39 @@
 """``MedicalImage``: pixels, axes, spacing and affine as stored in a file."""
 
 import html
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError
 from .pixel_checks import check_pixels
 
 # Endings of two parts; ``Path.stem`` would only cut off the last one.
-DOUBLE_ENDINGS = (".nii.gz", ".ome.tiff", ".ome.tif")
+DOUBLE_ENDINGS = (".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr")
 
-# An array's last axis holds colours if it has one of these lengths: RGB, or RGB with alpha.
-COLOUR_SAMPLES = (3, 4)
+
+@dataclass(frozen=True)
+class Position:
+    """Where pixels lie in the finest level of an image pyramid, along rows and columns.
+
+    Parameters
+    ----------
+    step : tuple of float
+        px of the finest level per px of the image.
+    start : tuple of float
+        The first pixel's upper left corner, in px of the finest level.
+
+    Examples
+    --------
+    >>> from unet_helpers.images.image import Position
+    >>> Position(step=(4.0, 4.0)).start
+    (0.0, 0.0)
+    """
+
+    step: tuple[float, float] = (1.0, 1.0)
+    start: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +69,12 @@ class MedicalImage:
     body_part, view, image_type : str
         For DICOM: the body part that was examined, the direction of view of an X-ray image, and
         the values of ImageType, joined by '/'.
+    all_channels : np.ndarray, optional
+        (C, *spatial): all channels of the file, if ``pixels`` is one of several.
+    channel_names : tuple of str
+        The names of ``all_channels``, each '' if it has none.
+    position : Position
+        Where the pixels lie in the finest level of an image pyramid.
 
     Examples
     --------
@@ -73,6 +98,9 @@ class MedicalImage:
     body_part: str = ""
     view: str = ""
     image_type: str = ""
+    all_channels: np.ndarray | None = None
+    channel_names: tuple[str, ...] = ()
+    position: Position = field(default_factory=Position)
 
     @property
     def spatial_axes(self) -> str:
@@ -258,33 +286,24 @@ class MedicalImage:
         return f"<table>{''.join(rows)}</table>"
 
 
+def downsampling(finest: int, length: int) -> float:
+    """Return how many px of the finest level make one px of a level with this length.
+
+    Lengths are rounded to whole px, so that the ratio is a whole number if that explains both.
+    """
+    ratio = finest / length
+    whole = round(ratio)
+    if whole and finest // whole <= length <= math.ceil(finest / whole):
+        return float(whole)
+    return ratio
+
+
 def name_of(path: Path) -> str:
     """Cut the ending(s) off a file's name."""
     for ending in DOUBLE_ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
     return path.stem
-
-
-def from_array(
-    pixels: np.ndarray, notes: tuple[str, ...] = (), name: str | Path = "The array"
-) -> MedicalImage:
-    """Guess the axes: 'YX' or 'ZYX', then 'C' if a third or fourth axis has length 3 or 4."""
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-
-    is_colour = pixels.ndim > 2 and pixels.shape[-1] in COLOUR_SAMPLES
-    spatial_dimensions = pixels.ndim - 1 if is_colour else pixels.ndim
-    if spatial_dimensions not in (2, 3):
-        shapes = "(H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)"
-        raise ImageError(f"{name} has the shape {pixels.shape}, not that of an image: {shapes}.")
-
-    axes = "ZYX"[-spatial_dimensions:]
-    if is_colour:
-        axes += "C"
-    if axes == "ZYX" and len(pixels) == 3:
-        notes = (*notes, "taken as 3 slices: colours would be its last axis")
-    return MedicalImage(pixels, axes, notes=notes)
 
 
 def noted(image: MedicalImage, *notes: str, **changes: Any) -> MedicalImage:

@@ -131,6 +131,7 @@ def voxels_of(
         if count > 1:
             notes.append(f"took volume {index} of {count}")
     else:
+        index_of(path, "volume", volume, count=1)
         voxels = np.asanyarray(data)
 
     slope = getattr(data, "slope", 1)

@@ -15,6 +15,7 @@ from ..errors import ImageError
 from ..images.dicom import header_of
 from ..images.dicom_series import GROUPING_TAGS, grouped
 from ..images.image import MedicalImage, name_of
+from ..images.zarr_stores import ZARR_FILES, is_zarr_store
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
 from .segment import segment
@@ -82,7 +83,7 @@ def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
             "No image given: the path is empty. Write the path of a file or of a folder."
         )
     path = Path(os.path.abspath(Path(text).expanduser()))
-    if path.is_dir() and not whole_folders:
+    if path.is_dir() and not whole_folders and not is_zarr_store(path):
         return images_in_folder(path, skip)
 
     parts_with_wildcards = [i for i, part in enumerate(path.parts) if WILDCARDS & set(part)]
@@ -102,10 +103,12 @@ def images_in_folder(folder: Path, skip: Path) -> list[Source]:
 
     Files of a series that has slices, such as screenshots, are not listed on their own.
     """
-    files = []
+    stores = outermost_stores(folder)
+    files = list(stores)
     headers = []
     for path in sorted(folder.rglob("*")):
-        if is_image_candidate(path, folder, skip):
+        in_store = any(store in path.parents for store in stores)
+        if not in_store and is_image_candidate(path, folder, skip):
             header = grouping_header(path)
             if header is None:
                 files.append(path)
@@ -121,6 +124,17 @@ def images_in_folder(folder: Path, skip: Path) -> list[Source]:
         else:
             files += paths
     return [*(Source(path, folder) for path in sorted(files)), *volumes]
+
+
+def outermost_stores(folder: Path) -> list[Path]:
+    """List the Zarr stores in a folder and its sub-folders, without those inside another one."""
+    found: list[Path] = []
+    for name in ZARR_FILES:
+        for path in sorted(folder.rglob(name), key=lambda path: len(path.parts)):
+            store = path.parent
+            if store != folder and not any(other in (store, *store.parents) for other in found):
+                found.append(store)
+    return sorted(found)
 
 
 def is_image_candidate(path: Path, folder: Path, skip: Path) -> bool:
