@@ -10,6 +10,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.pixel_checks import check_pixels, sides
 from ..networks.cards import MODELS, ModelCard
@@ -64,6 +65,21 @@ def run_checks(view: View, card: ModelCard) -> list[str]:
 def check_values(view: View, card: ModelCard) -> list[str]:
     """Warn if the pixels show little or nothing: constant, clipped, tiny, or a mask."""
     return check_pixels(view.image.pixels, view.image.spatial_shape)
+
+
+def check_background(view: View, card: ModelCard) -> list[str]:
+    """Warn if an image, or some frames of it, show nothing but background."""
+    empty = view.empty_frames
+    if not empty:
+        return []
+    if len(empty) == len(view.frames):
+        return [
+            Doubt(
+                "nothing but background: nothing stands out from its noise, so there is nothing to "
+                "segment."
+            )
+        ]
+    return [f"{len(empty)} of {len(view.frames)} frames show nothing but background."]
 
 
 def check_named(view: View, card: ModelCard) -> list[str]:
@@ -275,6 +291,7 @@ def check_published(view: View, card: ModelCard) -> list[str]:
 # All checks, in the order of the warnings.
 CHECKS: tuple[Check, ...] = (
     check_values,
+    check_background,
     check_named,
     check_channels,
     check_vessels,

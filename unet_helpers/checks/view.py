@@ -9,6 +9,7 @@ import numpy as np
 from ..images.image import MedicalImage
 from ..images.pixel_checks import shows_something
 from ..images.stack import Stack, to_stack
+from ..preprocessing.background import is_only_background
 from ..preprocessing.field_of_view import FieldsOfView
 from .image_statistics import Overviews
 from .likeness import Likeness, measure_likeness, middle_slices
@@ -36,9 +37,16 @@ class View:
         return [FieldsOfView(frame.pixels) for frame in self.frames]
 
     @cached_property
+    def empty_frames(self) -> list[int]:
+        """The indices of the frames that show nothing but background."""
+        return [i for i, frame in enumerate(self.frames) if is_only_background(frame.pixels)]
+
+    @cached_property
     def shows_something(self) -> bool:
-        """Whether the image is neither tiny, nor empty, nor a mask."""
-        return shows_something(self.image.pixels, self.image.spatial_shape)
+        """Whether the image is neither tiny, nor nothing but background, nor a mask."""
+        if not shows_something(self.image.pixels, self.image.spatial_shape):
+            return False
+        return len(self.empty_frames) < len(self.frames)
 
     @cached_property
     def overviews(self) -> Overviews:
@@ -57,5 +65,5 @@ class View:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle no cached values that hold copies of the pixels: results go between processes."""
-        small = ("image", "shows_something", "likeness")
+        small = ("image", "shows_something", "empty_frames", "likeness")
         return {name: value for name, value in self.__dict__.items() if name in small}
