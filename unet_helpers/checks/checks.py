@@ -19,6 +19,7 @@ from ..preprocessing.field_of_view import field_of_view
 from ..preprocessing.intensities import is_bright_field, select_channels
 from .image_statistics import viewpoint_of
 from .likeness import known_groups
+from .mistaken import check_mistakes
 from .view import View
 
 Check = Callable[[View, ModelCard], list[str]]
@@ -64,7 +65,10 @@ def run_checks(view: View, card: ModelCard) -> list[str]:
 
 def check_values(view: View, card: ModelCard) -> list[str]:
     """Warn if the pixels show little or nothing: constant, clipped, tiny, or a mask."""
-    return check_pixels(view.image.pixels, view.image.spatial_shape)
+    pixels = view.cleaned.pixels
+    if view.padding is not None:
+        pixels = pixels[view.image.pixels != view.padding.value]
+    return check_pixels(pixels, view.image.spatial_shape)
 
 
 def check_background(view: View, card: ModelCard) -> list[str]:
@@ -294,6 +298,7 @@ CHECKS: tuple[Check, ...] = (
     check_background,
     check_named,
     check_channels,
+    check_mistakes,
     check_vessels,
     check_gaps,
     check_scale,

@@ -17,6 +17,9 @@ from .resample import resize
 # px: the longer side of an image in which structure is searched.
 OVERVIEW_SIDE = 1024
 
+# px: images with a shorter side have too few octaves; only constant ones count as background.
+SMALLEST_SIDE = 128
+
 # px: octaves of the pyramid are used as long as their shorter side is at least this.
 SMALLEST_OCTAVE = 16
 
@@ -49,6 +52,9 @@ FEW_OCTAVES = 5
 SHADING_DEGREE = 4
 SHADING_SIDE = 32
 
+# Uneven light changes by at most this share of the brightest place; what changes more is shown.
+STRONGEST_SHADING = 0.6
+
 # About how many values are looked at to find the distance of two grey levels.
 LEVELS_SAMPLE = 20_000
 
@@ -75,11 +81,14 @@ def has_structure(channel: np.ndarray) -> bool:
     shrink = min(1.0, OVERVIEW_SIDE / max(floats.shape))
     height, width = (max(1, round(n * shrink)) for n in floats.shape)
     overview = resize(floats, (height, width))
-    if min(overview.shape) < SMALLEST_OCTAVE:
-        # Too small to tell, unless it is constant.
+    if min(overview.shape) < SMALLEST_SIDE:
         return bool(np.ptp(overview) > 0)
 
-    even = without_shading(overview)
+    shading = shading_of(overview)
+    even = overview - shading
+    if np.ptp(shading) > max(STRONGEST_SHADING * np.abs(shading).max(), 6 * even.std()):
+        return True
+
     octaves = octaves_of(even)
     deviations = np.array([octave.std() for octave in octaves])
     strongest = float(deviations.max())
@@ -101,8 +110,8 @@ def has_structure(channel: np.ndarray) -> bool:
     )
 
 
-def without_shading(overview: np.ndarray) -> np.ndarray:
-    """Subtract uneven light from (h, w): the polynomial surface that fits best."""
+def shading_of(overview: np.ndarray) -> np.ndarray:
+    """Return the uneven light of (h, w): the polynomial surface that fits best."""
     height, width = overview.shape
     step = max(1, min(height, width) // SHADING_SIDE)
     thumbnail = cv2.blur(overview, (step, step))[::step, ::step]
@@ -117,7 +126,7 @@ def without_shading(overview: np.ndarray) -> np.ndarray:
     along_columns = np.linalg.pinv(column_terms[::step])
     weights = along_rows @ thumbnail @ along_columns.T
     surface = row_terms @ weights @ column_terms.T
-    return overview - surface.astype(np.float32)
+    return surface.astype(np.float32)
 
 
 def octaves_of(overview: np.ndarray) -> list[np.ndarray]:

@@ -30,9 +30,9 @@ HEAD_LEVEL = 0.05
 # An image is bright-field if the median brightness is above this share of white.
 LIGHT_BACKGROUND = 0.45
 
-# Least range of intensities of a bright-field image, as a share of white: a field that is nearly all
-# glass is not stretched further. In 225 training and validation images the range between the 0.5th
-# and 99.5th percentiles is 0.133 or more.
+# Least range of intensities of a bright-field image, as a share of white: a field that is nearly
+# all glass is not stretched further. In 225 training and validation images the range between the
+# 0.5th and 99.5th percentiles is 0.133 or more.
 LEAST_LIGHT_RANGE = 0.12
 
 # Standard deviation / median absolute deviation of Gaussian noise.

@@ -16,7 +16,6 @@ from .field_of_view import FieldsOfView, box_of, flatten_illumination
 from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
 from .resample import resize, resize_channels
 
-
 # The offset and the gain of slices that show nothing: the network is not run on them.
 EMPTY_LEVELS = (0.0, 0.0)
 

@@ -1,0 +1,86 @@
+"""Recognises pictures in false colours: grey values that were shown through a colour map."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+# The colour maps of matplotlib (and OpenCV) in which brightness does not follow the grey value, or
+# whose hue changes on the way. Maps of one hue are read as they are.
+MAPS = (
+    *("jet", "turbo", "rainbow", "gist_rainbow", "hsv", "nipy_spectral", "gist_ncar", "gist_stern"),
+    *("hot", "afmhot", "gist_heat", "inferno", "magma", "plasma", "viridis", "cividis", "CMRmap"),
+    *("gnuplot", "gnuplot2", "cubehelix", "terrain", "ocean", "brg", "twilight", "cool", "spring"),
+    *("summer", "autumn", "winter", "coolwarm", "seismic", "bwr", "RdBu", "RdYlBu", "RdYlGn"),
+    *("Spectral", "PiYG", "PRGn", "BrBG"),
+)
+
+# Control points of ImageJ's look-up table 'Fire', evenly spaced: class ij.plugin.LutLoader.
+FIRE = (
+    (0, 0, 1, 25, 49, 73, 98, 122, 146, 162, 173, 184, 195, 207, 217, 229, 240, 252, *[255] * 14),
+    (*[0] * 13, 14, 35, 57, 79, 101, 117, 133, 147, 161, 175, 190, 205, 219, 234, 248, *[255] * 4),
+    (
+        *(0, 61, 96, 130, 165, 192, 220, 227, 210, 181, 151, 122, 93, 64, 35, 5),
+        *(*[0] * 11, 35, 98, 160, 223, 255),
+    ),
+)
+
+# About how many pixels are compared with the maps.
+SAMPLE = 600
+
+# A pixel has a map's colour if it is within this distance, from 0 to 255 in each channel.
+REACH = 24.0
+
+# A picture is in false colours if at least this share of its pixels has the colours of one map. In
+# photographs and stained tissue of the training and validation parts it is far less.
+LEAST_SHARE = 0.97
+
+# A pixel is coloured if its channels differ by more than this; so are at least this share of the
+# pixels, ...
+LEAST_COLOUR = 40
+LEAST_COLOURED = 0.02
+
+# ... and their hues, in degrees, differ by more than this: light of one dye has one hue.
+LEAST_SPREAD_OF_HUES = 40
+
+
+@cache
+def colours_of_maps() -> dict[str, np.ndarray]:
+    """Return the colours of each map, (256, 3) from 0 to 255."""
+    # Imported here, because `import unet_helpers` must not load matplotlib.
+    from matplotlib import colormaps
+
+    levels = np.linspace(0, 1, 256)
+    colours = {name: 255 * colormaps[name](levels)[:, :3] for name in MAPS}
+    places = np.linspace(0, 1, len(FIRE[0]))
+    colours["Fire"] = np.stack([np.interp(levels, places, channel) for channel in FIRE], axis=1)
+    return colours
+
+
+def colour_map_of(pixels: np.ndarray) -> str | None:
+    """Return the name of the colour map of a picture (H, W, 3) in false colours, or None."""
+    step = max(1, round(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE)))
+    sample = np.nan_to_num(pixels[::step, ::step].reshape(-1, 3).astype(np.float32))
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(sample.max(), 1e-6)
+    sample = sample * np.float32(255 / white)
+    if not has_several_hues(sample):
+        return None
+
+    for name, colours in colours_of_maps().items():
+        distances = np.linalg.norm(sample[:, None] - colours[None].astype(np.float32), axis=-1)
+        if (distances.min(axis=1) < REACH).mean() >= LEAST_SHARE:
+            return name
+    return None
+
+
+def has_several_hues(sample: np.ndarray) -> bool:
+    """Return whether enough of the pixels (N, 3), 0 to 255, are coloured, and not all alike."""
+    coloured = sample[np.ptp(sample, axis=1) > LEAST_COLOUR]
+    if len(coloured) < LEAST_COLOURED * len(sample):
+        return False
+    hues = cv2.cvtColor(np.clip(coloured, 0, 255)[None] / 255, cv2.COLOR_RGB2HSV)[0, :, 0]
+    angles = np.deg2rad(hues)
+    middle = np.arctan2(np.sin(angles).mean(), np.cos(angles).mean())
+    from_middle = np.rad2deg(np.angle(np.exp(1j * (angles - middle))))
+    low, high = np.percentile(from_middle, [5, 95])
+    return bool(high - low > LEAST_SPREAD_OF_HUES)
