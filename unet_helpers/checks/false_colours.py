@@ -26,7 +26,7 @@ FIRE = (
 )
 
 # About how many pixels are compared with the maps.
-SAMPLE = 600
+SAMPLE = 400
 
 # A pixel has a map's colour if it is within this distance, from 0 to 255 in each channel.
 REACH = 24.0
@@ -41,7 +41,7 @@ LEAST_COLOUR = 40
 LEAST_COLOURED = 0.02
 
 # ... and their hues, in degrees, differ by more than this: light of one dye has one hue.
-LEAST_SPREAD_OF_HUES = 40
+LEAST_SPREAD_OF_HUES = 30
 
 
 @cache
@@ -54,7 +54,7 @@ def colours_of_maps() -> dict[str, np.ndarray]:
     colours = {name: 255 * colormaps[name](levels)[:, :3] for name in MAPS}
     places = np.linspace(0, 1, len(FIRE[0]))
     colours["Fire"] = np.stack([np.interp(levels, places, channel) for channel in FIRE], axis=1)
-    return colours
+    return {name: values.astype(np.float32) for name, values in colours.items()}
 
 
 def colour_map_of(pixels: np.ndarray) -> str | None:
@@ -66,11 +66,15 @@ def colour_map_of(pixels: np.ndarray) -> str | None:
     if not has_several_hues(sample):
         return None
 
-    for name, colours in colours_of_maps().items():
-        distances = np.linalg.norm(sample[:, None] - colours[None].astype(np.float32), axis=-1)
-        if (distances.min(axis=1) < REACH).mean() >= LEAST_SHARE:
-            return name
-    return None
+    maps = colours_of_maps()
+    colours = np.stack(list(maps.values()))
+    # |a - b|² = |a|² + |b|² - 2ab, for all pixels, maps and colours.
+    products = sample @ colours.reshape(-1, 3).T
+    squares = (colours**2).sum(axis=-1) - 2 * products.reshape(len(sample), *colours.shape[:2])
+    nearest = squares.min(axis=-1) + (sample**2).sum(axis=-1)[:, None]
+    shares = (nearest < REACH**2).mean(axis=0)
+    best = int(shares.argmax())
+    return list(maps)[best] if shares[best] >= LEAST_SHARE else None
 
 
 def has_several_hues(sample: np.ndarray) -> bool:
@@ -82,5 +86,5 @@ def has_several_hues(sample: np.ndarray) -> bool:
     angles = np.deg2rad(hues)
     middle = np.arctan2(np.sin(angles).mean(), np.cos(angles).mean())
     from_middle = np.rad2deg(np.angle(np.exp(1j * (angles - middle))))
-    low, high = np.percentile(from_middle, [5, 95])
+    low, high = np.percentile(from_middle, [1, 99])
     return bool(high - low > LEAST_SPREAD_OF_HUES)

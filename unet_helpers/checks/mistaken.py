@@ -1,5 +1,6 @@
-"""Recognises images that were given by mistake in another form: inverted, with red and blue
-exchanged, in false colours, or two in one picture.
+"""Recognises images that were given in another form by mistake.
+
+They are inverted, red and blue are exchanged, they are in false colours, or two in one picture.
 
 Each is a line of ``MISTAKES``: to which cards it applies, how it is recognised, and the way out.
 The limits were chosen on training and validation images, as they are and changed by mistake.
@@ -14,7 +15,8 @@ import numpy as np
 
 from ..doubt import Doubt
 from ..networks.cards import ModelCard
-from ..preprocessing.intensities import is_bright_field
+from ..preprocessing.intensities import is_bright_field, white_of
+from ..preprocessing.resample import READABLE
 from .false_colours import colour_map_of
 from .image_statistics import Overviews, describe, viewpoint_of
 from .likeness import Group, known_groups
@@ -142,9 +144,10 @@ def small_colours(view: View) -> np.ndarray | None:
     pixels = middle_slice(view)
     shrink = min(1.0, COLOUR_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * shrink)), max(1, round(pixels.shape[0] * shrink)))
-    colours = np.nan_to_num(pixels.astype(np.float32))
-    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(colours.max(), 1e-6)
-    return cv2.resize(colours, size, interpolation=cv2.INTER_AREA) / np.float32(white)
+    if pixels.dtype.name not in READABLE:
+        pixels = pixels.astype(np.float32)
+    colours = cv2.resize(np.nan_to_num(pixels), size, interpolation=cv2.INTER_AREA)
+    return colours.astype(np.float32) / np.float32(white_of(pixels))
 
 
 def are_stains_exchanged(view: View, card: ModelCard) -> bool:
@@ -190,7 +193,8 @@ def is_eye_exchanged(view: View, card: ModelCard) -> bool:
 
 def is_in_false_colours(view: View, card: ModelCard) -> bool:
     """Return whether the colours are those of a colour map."""
-    if view.image.channels != 3 or card.preprocessing.method != "slices":
+    reads_brightness = card.preprocessing.channels in ("stain", "grey", "flair")
+    if view.image.channels != 3 or not reads_brightness:
         return False
     return colour_map_of(middle_slice(view)) is not None
 

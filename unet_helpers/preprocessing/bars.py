@@ -48,8 +48,12 @@ class Bar:
 
 def find_bars(pixels: np.ndarray) -> np.ndarray | None:
     """Return the mask (H, W) of scale bars and their text in (H, W) or (H, W, 3), or None."""
-    lightest = pixels.min(axis=-1) if pixels.ndim == 3 else pixels
-    darkest = pixels.max(axis=-1) if pixels.ndim == 3 else pixels
+    lightest = darkest = pixels
+    if pixels.ndim == 3:
+        # Much faster than the minimum along the last axis.
+        red, green, blue = np.moveaxis(pixels, -1, 0)
+        lightest = np.minimum(np.minimum(red, green), blue)
+        darkest = np.maximum(np.maximum(red, green), blue)
     lowest, highest = float(np.nanmin(darkest)), float(np.nanmax(lightest))
     extent = highest - lowest
     if not np.isfinite(extent) or extent <= 0:
