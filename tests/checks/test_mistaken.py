@@ -12,7 +12,7 @@ from unet_helpers.checks.false_colours import colour_map_of
 from unet_helpers.checks.mistaken import check_mistakes
 from unet_helpers.checks.view import View
 from unet_helpers.doubt import Doubt
-from unet_helpers.images.image import from_array
+from unet_helpers.images.arrays import from_array
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
 
@@ -91,7 +91,7 @@ def test_exchanged_colours_of_an_eye_are_noticed(retina):
     assert not mistakes(retina, "retinal_vessels")
 
 
-@pytest.mark.parametrize("name", ["jet", "hot", "viridis", "turbo"])
+@pytest.mark.parametrize("name", ["jet", "plasma", "viridis", "turbo"])
 def test_false_colours_are_noticed(nuclei, name):
     picture = (255 * colormaps[name](nuclei / nuclei.max())[..., :3]).astype(np.uint8)
     assert any("false colours" in warning for warning in mistakes(picture, "nuclei"))

@@ -5,24 +5,13 @@ from functools import cache
 import cv2
 import numpy as np
 
-# The colour maps of matplotlib (and OpenCV) in which brightness does not follow the grey value, or
-# whose hue changes on the way. Maps of one hue are read as they are.
+# The colour maps of matplotlib (and OpenCV) that are no ramp from black to white. Their colours are
+# those of at most 62 % of the pixels of 67 images of tissue and eyes, also with red and blue
+# exchanged. Maps that end in white, like 'hot', hold 92 % of pale tissue, and are not looked for.
 MAPS = (
-    *("jet", "turbo", "rainbow", "gist_rainbow", "hsv", "nipy_spectral", "gist_ncar", "gist_stern"),
-    *("hot", "afmhot", "gist_heat", "inferno", "magma", "plasma", "viridis", "cividis", "CMRmap"),
-    *("gnuplot", "gnuplot2", "cubehelix", "terrain", "ocean", "brg", "twilight", "cool", "spring"),
-    *("summer", "autumn", "winter", "coolwarm", "seismic", "bwr", "RdBu", "RdYlBu", "RdYlGn"),
-    *("Spectral", "PiYG", "PRGn", "BrBG"),
-)
-
-# Control points of ImageJ's look-up table 'Fire', evenly spaced: class ij.plugin.LutLoader.
-FIRE = (
-    (0, 0, 1, 25, 49, 73, 98, 122, 146, 162, 173, 184, 195, 207, 217, 229, 240, 252, *[255] * 14),
-    (*[0] * 13, 14, 35, 57, 79, 101, 117, 133, 147, 161, 175, 190, 205, 219, 234, 248, *[255] * 4),
-    (
-        *(0, 61, 96, 130, 165, 192, 220, 227, 210, 181, 151, 122, 93, 64, 35, 5),
-        *(*[0] * 11, 35, 98, 160, 223, 255),
-    ),
+    *("jet", "turbo", "rainbow", "gist_rainbow", "hsv", "Spectral", "brg", "gnuplot"),
+    *("inferno", "magma", "plasma", "viridis", "cividis"),
+    *("cool", "spring", "summer", "autumn", "winter"),
 )
 
 # About how many pixels are compared with the maps.
@@ -31,9 +20,9 @@ SAMPLE = 400
 # A pixel has a map's colour if it is within this distance, from 0 to 255 in each channel.
 REACH = 24.0
 
-# A picture is in false colours if at least this share of its pixels has the colours of one map. In
-# photographs and stained tissue of the training and validation parts it is far less.
-LEAST_SHARE = 0.97
+# A picture is in false colours if at least this share of its pixels has the colours of one map: it
+# is 0.92 or more in pictures of nuclei in jet and viridis that were compressed as JPEG 80.
+LEAST_SHARE = 0.9
 
 # A pixel is coloured if its channels differ by more than this; so are at least this share of the
 # pixels, ...
@@ -52,8 +41,6 @@ def colours_of_maps() -> dict[str, np.ndarray]:
 
     levels = np.linspace(0, 1, 256)
     colours = {name: 255 * colormaps[name](levels)[:, :3] for name in MAPS}
-    places = np.linspace(0, 1, len(FIRE[0]))
-    colours["Fire"] = np.stack([np.interp(levels, places, channel) for channel in FIRE], axis=1)
     return {name: values.astype(np.float32) for name, values in colours.items()}
 
 

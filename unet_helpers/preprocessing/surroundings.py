@@ -18,11 +18,15 @@ PADDING_SHARE = 0.005
 PADDING_SHARE_OF_BORDER = 0.1
 
 # (Distance of the padding from the other values) / (range of these). Negative padding is below the
-# others by more than the first: 0.15 of their range is more than the distance of air from tissue,
-# where air is constant. Values of 0 or more are only padding beyond the second, and only above the
-# others, because a background of 0 is usual.
-GAP_OF_NEGATIVE = 0.15
+# others by more than the first, which is more than the distance of constant air from tissue. Values
+# of 0 or more are only padding beyond the second, and only above the others, because a background
+# of 0 is usual.
+GAP_OF_NEGATIVE = 0.25
 GAP_OF_POSITIVE = 1.0
+
+# Values further below the 1st percentile of the others than this share of their range are
+# interpolated between these and the padding.
+INTERPOLATED = 0.25
 
 # A row or column belongs to a frame if its values differ by at most this share of the image's range
 # (a JPEG of a frame is not quite constant).
@@ -67,6 +71,7 @@ def find_padding(pixels: np.ndarray) -> Padding | None:
     if not sample.size:
         return None
 
+    is_whole = pixels.dtype.kind in "ui"
     border = np.concatenate([pixels[:, [0, -1]].ravel(), pixels[:, :, [0, -1]].ravel()])
     for value in (sample.min(), sample.max()):
         rest = sample[sample != value]
@@ -90,7 +95,11 @@ def find_padding(pixels: np.ndarray) -> Padding | None:
         else:
             is_rest = pixels < value - gap / 2
         rest_of_all = pixels[is_rest]
-        return Padding(float(value), float(rest_of_all.min()), float(rest_of_all.max()))
+        margin = INTERPOLATED * (high - low)
+        lowest = max(float(rest_of_all.min()), float(low - margin))
+        if is_whole:
+            lowest = float(np.ceil(lowest))
+        return Padding(float(value), lowest, float(rest_of_all.max()))
     return None
 
 
