@@ -174,7 +174,7 @@ def test_the_slices_that_are_searched_are_spread_over_all():
 
 
 def searched(monkeypatch, network, image) -> tuple[ObjectZoom, list[float]]:
-    """The zoom of an image whose frames are constant: 9 is dark, other values are diameters."""
+    """The zoom of an image by the brightest values: 9 is dark, others are diameters."""
     values = []
 
     def find(model, pixels, aspect):
@@ -185,12 +185,16 @@ def searched(monkeypatch, network, image) -> tuple[ObjectZoom, list[float]]:
     return zoom_of_view(network, View(image)), values
 
 
-def constant(*values: int) -> np.ndarray:
-    return np.stack([np.full((20, 20), value, np.uint8) for value in values])
+def frames_of(*values: int) -> np.ndarray:
+    """Noise whose brightest value in each frame is given."""
+    frames = [np.random.default_rng(0).integers(0, value + 1, (20, 20)) for value in values]
+    for frame, value in zip(frames, values, strict=True):
+        frame[10, 10] = value
+    return np.stack(frames).astype(np.uint8)
 
 
 def test_the_first_frame_does_not_set_the_zoom_of_a_movie(monkeypatch, network_of_objects):
-    movie = MedicalImage(constant(9, 9, 12, 12, 12, 12, 12, 12), "TYX")
+    movie = MedicalImage(frames_of(9, 9, 12, 12, 12, 12, 12, 12), "TYX")
     found, values = searched(monkeypatch, network_of_objects, movie)
     assert found.zoom == 2
     assert len(values) == 5
@@ -199,10 +203,10 @@ def test_the_first_frame_does_not_set_the_zoom_of_a_movie(monkeypatch, network_o
 def test_a_stack_is_searched_in_its_middle_and_elsewhere_if_nothing_is_there(
     monkeypatch, network_of_objects
 ):
-    stack = MedicalImage(constant(9, 12, 24, 12, 9), "ZYX")
+    stack = MedicalImage(frames_of(9, 12, 24, 12, 9), "ZYX")
     found, values = searched(monkeypatch, network_of_objects, stack)
     assert (found.zoom, values) == (1, [24])
-    stack = MedicalImage(constant(12, 9, 9, 9, 9, 12), "ZYX")
+    stack = MedicalImage(frames_of(12, 9, 9, 9, 9, 12), "ZYX")
     found, values = searched(monkeypatch, network_of_objects, stack)
     assert found.zoom == 2
     assert values[0] == 9
