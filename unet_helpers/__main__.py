@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from . import MODELS, ImageError, UNetHelpersError, __version__, read_image, segment_folder
@@ -26,6 +27,9 @@ COMMANDS = ("train", "evaluate")
 EXIT_GOOD = 0
 EXIT_SOME_FAILED = 1
 EXIT_NOTHING_DONE = 2
+
+# Letters of an assessment in the table; summary.csv has all of it.
+ASSESSMENT_WIDTH = 60
 
 DESCRIPTION = (
     "Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis."
@@ -186,6 +190,8 @@ def executor_at(address: str) -> Executor:
 def print_summary(table: pd.DataFrame, path: Path) -> None:
     """Print a line for each image with its number of warnings, and the count of each status."""
     shown = table.drop(columns=["notes", "explanation", "error", "result"])
+    shown["assessment"] = [shorten(text, ASSESSMENT_WIDTH) for text in table["assessment"]]
+    shown = shown.drop(columns="expected Dice", errors="ignore")
     shown["warnings"] = [number_of_texts(texts) for texts in table["warnings"]]
     is_used = (shown != "").any()
     print(shown.loc[:, is_used].to_string(index=False, na_rep=""))

@@ -14,6 +14,7 @@ from PIL import Image
 import unet_helpers as uh
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
+from unet_helpers.results.overlay import png
 from unet_helpers.results.save import save, write_like
 
 LABELS = np.array([[0, 1, 1, 0], [0, 0, 0, 2]])
@@ -33,7 +34,7 @@ def test_all_files_of_a_single_image(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(paths.values())
     np.testing.assert_array_equal(np.load(paths["labels"]), LABELS)
     np.testing.assert_array_equal(np.load(paths["objects"]), result.objects)
-    assert paths["overlay"].read_bytes() == result._repr_png_()
+    assert paths["overlay"].read_bytes() == png(result.overlay())
     assert paths["measurements"].read_text() == result.measure().to_csv(index=False)
 
 
@@ -92,6 +93,7 @@ def test_the_manifest_says_how_the_answer_came_about(tmp_path):
         "classes",
         "objects",
         "expected_dice",
+        "assessment",
         "summary",
         "explanation",
     ]
@@ -115,6 +117,7 @@ def test_the_manifest_says_how_the_answer_came_about(tmp_path):
         "classes": {"class 1": 2, "class 2": 1},
         "objects": 2,
         "expected_dice": None,
+        "assessment": "expected Dice unknown: how good answers of 'small' are was not measured",
         "explanation": [""],
     }
     assert {name: manifest[name] for name in expected} == expected

@@ -46,6 +46,7 @@ class Row:
                 column = f"{name} ({unit})"
             row[column] = value
 
+        row["assessment"] = self.manifest.get("assessment", "")
         for name in ("notes", "warnings", "explanation"):
             row[name] = self.texts(name)
         row["error"] = self.error

@@ -20,6 +20,7 @@ from ..networks.engine import precision
 from ..version import __version__
 from .exports import EXPORTS
 from .output import made_aside, output_path
+from .overlay import in_proportion, png
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation
@@ -69,7 +70,7 @@ def save(
             "measurements": aside / f"{name}{MEASUREMENTS}",
             "manifest": aside / f"{name}{MANIFEST}",
         }
-        paths["overlay"].write_bytes(result._repr_png_())
+        paths["overlay"].write_bytes(png(in_proportion(result.overlay(), result.image)))
 
         table = result.measure()
         table.to_csv(paths["measurements"], index=False)
@@ -147,6 +148,7 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
         "classes": pixels_per_class,
         "objects": objects,
         "expected_dice": expected,
+        "assessment": result.assessment.sentence,
         "summary": summary,
         "explanation": [result.explain()],
     }
