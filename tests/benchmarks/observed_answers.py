@@ -39,16 +39,16 @@ from unet_helpers.training.examples import IGNORED
 from unet_helpers.training.tasks import read_cases
 
 # Images of each source (camera, laboratory, scanner) at most.
-MOST_OF_SOURCE = {"lungs": 14, "nuclei": 6, "nuclei_he": 12, "hippocampus": 12}
+MOST_OF_SOURCE = {"lungs": 12, "nuclei": 4, "nuclei_he": 8, "brain_flair": 4}
 MOST_OF_OTHERS = 8
 
 # px: longer sides are cut to this around the middle, to save time.
 LONGEST_SIDE = {"nuclei": 400, "nuclei_he": 400, "em_membranes": 512}
 
 # Copies of each image beside itself, chosen by chance, to save time.
-COPIES = {"retinal_vessels": 12, "em_membranes": 14, "brain_flair": 5}
+COPIES = {"retinal_vessels": 12, "em_membranes": 14, "brain_flair": 4}
 OTHER_COPIES = 6
-COPIES_OF_STACK = 1
+COPIES_OF_STACK = 0
 
 # Images of other cards that each card is given.
 FOREIGN_IMAGES = 4
@@ -254,26 +254,39 @@ def foreign_cases(card: str, data: Path, others: Sequence[str]) -> Iterator[Case
 def observe(card: str, data: Path, out: Path) -> None:
     """Measure the answers of a card, and write them after each image."""
     model = load_model(card)
-    answers: list[Answer] = []
+    path = out / f"doubt_{card}.npz"
+    answers = read(path)
+    done = {answer.case for answer in answers}
     for case in tqdm(chosen_cases(card, data), desc=card, mininterval=10):
+        if case.name in done:
+            continue
         for piece in pieces_of(card, case):
             rng = np.random.default_rng(zlib.crc32(piece.name.encode()))
             for copy in copies_of(card, piece, rng):
                 answers += answers_to(card, model, piece, copy)
-        write(answers, out / f"doubt_{card}.npz")
+        write(answers, path)
 
     others = [name for name in LISTED if name != "hippocampus"]
     if card != "hippocampus":
         for case in foreign_cases(card, data, others):
             copy = DegradedImage("foreign", case.image.pixels, case.truth)
             answers += list(answers_to(card, model, case, copy))[:1]
-    write(answers, out / f"doubt_{card}.npz")
+    write(answers, path)
 
 
 def write(answers: Sequence[Answer], path: Path) -> None:
     """Write answers as columns."""
     columns = {name: np.array([getattr(x, name) for x in answers]) for name in vars(answers[0])}
     np.savez_compressed(path, **columns)
+
+
+def read(path: Path) -> list[Answer]:
+    """Read answers that were written; none if there is no file."""
+    if not path.exists():
+        return []
+    columns = dict(np.load(path))
+    count = len(columns["case"])
+    return [Answer(**{name: column[i] for name, column in columns.items()}) for i in range(count)]
 
 
 # The order in which the cards are measured: those without an expected Dice first.

@@ -16,7 +16,6 @@ from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
-from .prevalence import match_prevalence
 from .settings import check_reading_options, check_settings
 
 # The last network given by its name is kept, so that a loop over images does not load it each time.
@@ -96,7 +95,6 @@ def segment(
             tell(f"{view.image.path or 'array'}: {text}")
 
     prediction = predict_frames(model, view, settings, progress)
-    prediction = match_prevalence(prediction, model.card, view)
 
     return Segmentation(
         image=noted(view.image, *suggestion_notes, *prediction.notes, *notes_on_engine(model)),

@@ -64,7 +64,6 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         instance_method="components",
         objects="volumes",
         measures="objects",
-        prevalence=0.0,
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
         threshold=0.5,
         flips=4,
