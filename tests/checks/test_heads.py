@@ -8,7 +8,8 @@ from helpers.volumes import nifti
 
 from unet_helpers.checks.heads import head_sequence, is_thin_head
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 from unet_helpers.images.stack import to_stack
 
 

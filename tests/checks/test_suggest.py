@@ -13,7 +13,8 @@ import unet_helpers as uh
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
 from unet_helpers.checks.suggest import fitting_networks, suggest
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 
 RETINA = ROOT / "sample_images/retina.jpg"
 
@@ -178,3 +179,11 @@ def test_the_modality_excludes_networks_for_others(modality, card):
 def test_the_modality_leaves_its_own_networks(modality, card):
     view = looking_like(View(replace(from_array(GREY), modality=modality)), card)
     assert fitting_networks(view).cards == (card,)
+
+
+def test_another_part_of_the_body_or_view_excludes_the_network_for_chests():
+    for changes in ({"body_part": "KNEE"}, {"body_part": "CHEST", "view": "LL"}):
+        image = replace(from_array(GREY), modality="DX", **changes)
+        assert fitting_networks(looking_like(View(image), "lungs")).cards == ()
+    image = replace(from_array(GREY), modality="DX", body_part="CHEST", view="PA")
+    assert suggest(View(image)).reason == "as its name says an X-ray of the chest"

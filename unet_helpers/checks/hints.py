@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..images.image import MedicalImage
 from ..networks.cards import MODELS
+from .anatomy import check_body_part, check_view
 from .checks import check_named, has_colours, has_light_ground, sequences_named
 from .view import View
 
@@ -63,6 +64,9 @@ CARDS_OF_MODALITIES = {
     "SC": tuple(MODELS),
 }
 
+# Checks of what a file says about itself. A network that one of them warns of is not suggested.
+CHECKS_OF_NAMES = (check_named, check_body_part, check_view)
+
 
 @dataclass(frozen=True)
 class Hint:
@@ -75,9 +79,8 @@ class Hint:
 
 def name_of_kind(image: MedicalImage) -> str:
     """Join the texts by which a file names its kind: description, part of the body, file name."""
-    body_part = getattr(image, "body_part", "")
     file_name = image.path.name if image.path else ""
-    return f"{image.description} {body_part} {file_name}".lower()
+    return f"{image.description} {image.body_part} {file_name}".lower()
 
 
 def hints_by_name(image: MedicalImage) -> list[Hint]:
@@ -125,5 +128,6 @@ def is_readable(view: View, name: str) -> bool:
     if card.objects == "volumes" and card.sequence == "t1" and not is_volume:
         return False
 
-    is_of_modality = name in cards_of_modality(view.image.modality)
-    return is_of_modality and not check_named(view, card)
+    if name not in cards_of_modality(view.image.modality):
+        return False
+    return not any(check(view, card) for check in CHECKS_OF_NAMES)
