@@ -41,8 +41,32 @@ TIME_LIMIT = 300
 # Operators that leave the meaning alone in most of their places, or only break the syntax.
 LEFT_OUT = ("ExceptionReplacer", "VariableReplacer", "VariableInserter", "RemoveDecorator")
 
-# Loaded once, before processes are forked.
-LIBRARIES = ("torch", "scipy.ndimage", "skimage.measure", "cv2", "pandas", "nibabel", "PIL.Image")
+# Loaded once, before processes are forked: what tests and package load, but not the package itself.
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "safetensors.torch",
+    "scipy.ndimage",
+    "skimage.color",
+    "skimage.exposure",
+    "skimage.measure",
+    "skimage.segmentation",
+    "skimage.transform",
+    "cv2",
+    "pandas",
+    "dask.array",
+    "zarr",
+    "tifffile",
+    "imagecodecs",
+    "nibabel",
+    "pydicom",
+    "SimpleITK",
+    "PIL.Image",
+    "matplotlib.pyplot",
+    "hypothesis",
+    "pytest_cov",
+    "xdist",
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +144,7 @@ def run_pytest(folder: Path, arguments: list[str]) -> int | None:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        os.setsid()
+        os.setpgid(0, 0)
         with open(os.devnull, "w") as nothing:
             os.dup2(nothing.fileno(), 1)
             os.dup2(nothing.fileno(), 2)
@@ -130,7 +154,8 @@ def run_pytest(folder: Path, arguments: list[str]) -> int | None:
         with contextlib.suppress(BaseException):
             import pytest
 
-            status = int(pytest.main(["-x", "-q", "-n", "0", *arguments]))
+            # The plugin for notebooks is left out, which takes seconds to load.
+            status = int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:nbval", *arguments]))
         os._exit(status)
 
     deadline = time.monotonic() + TIME_LIMIT
@@ -170,7 +195,10 @@ def is_noticed(folder: Path, mutant: Mutant, tests: list[str]) -> bool:
     operator = plugins.get_operator(mutant.operator)()
     try:
         path.write_text(mutate_code(source, operator, mutant.occurrence) or source, "utf-8")
-        return run_pytest(folder, tests) != 0
+        status = run_pytest(folder, tests)
+        if status is None:
+            print(f"{mutant.path}:{mutant.line} stopped after {TIME_LIMIT} s", flush=True)
+        return status != 0
     finally:
         path.write_text(source, "utf-8")
 
@@ -202,7 +230,8 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in LIBRARIES:
-        __import__(name)
+        with contextlib.suppress(ImportError):  # some are optional
+            __import__(name)
 
     mutants = sample_of(options.wing, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as temporary:
