@@ -15,6 +15,7 @@ from helpers.stored import COLOUR, GREY, LEVELS, STORED, write_pyramid, write_ti
 
 import unet_helpers as uh
 from unet_helpers.inference import large, large_objects
+from unet_helpers.inference.large import refuse_if_seen_whole
 from unet_helpers.inference.scale import working_shape
 
 zarr = pytest.importorskip("zarr", "3")
@@ -182,6 +183,27 @@ def test_a_tilde_is_the_home_folder_of_results_and_image(tiled, tmp_path, monkey
 def test_networks_that_see_an_image_as_a_whole_are_refused(model, tiled, tmp_path):
     with pytest.raises(uh.ArgumentError, match="as a whole"):
         uh.segment_large(tiled, model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reading", "share", "is_refused"),
+    [
+        ({}, 0.0, False),
+        ({"context": 1}, 0.0, True),
+        ({}, 0.1, True),
+        ({"scale": "square", "size": 32}, 0.0, True),
+        ({"scale": "objects", "size": 9}, 0.0, False),
+    ],
+)
+def test_neighbours_sizes_of_parts_and_most_scales_need_an_image_as_a_whole(
+    reading, share, is_refused
+):
+    card = replace(make_network(**reading).card, min_component_share=share)
+    if is_refused:
+        with pytest.raises(uh.ArgumentError, match="as a whole"):
+            refuse_if_seen_whole(card)
+    else:
+        refuse_if_seen_whole(card)
 
 
 def test_what_is_not_in_the_file_is_named(tiled, tmp_path):
