@@ -135,6 +135,10 @@ def test_the_spacing_of_a_zarr_store():
     assert ome_zarr({"multiscales": [multiscale([0.5, 0.25])]}, "1") == ((), None)
     old = {"multiscales": [multiscale([0.5, 0.25], version="0.3")]}
     assert ome_zarr(old, "0") == ((), None)
+    shifted = multiscale([0.5, 0.25])
+    shift = {"type": "translation", "translation": [7.0, 9.0]}
+    shifted["datasets"][0]["coordinateTransformations"].append(shift)
+    assert ome_zarr({"multiscales": [shifted]}, "0") == ((), pytest.approx((0.5e-3, 0.25e-3)))
     without_unit = {"multiscales": [multiscale([0.5, 0.25], unit="")]}
     assert ome_zarr(without_unit, "0") == ((), None)
     further = multiscale([0.5, 0.25], coordinateTransformations=[])

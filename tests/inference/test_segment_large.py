@@ -179,6 +179,18 @@ def test_a_tilde_is_the_home_folder_of_results_and_image(tiled, tmp_path, monkey
     assert (tmp_path / "out/a_small.json").is_file()
 
 
+def test_labels_are_written_as_they_are_up_to_the_highest(tiled, tmp_path, monkeypatch):
+    """As of a network of 255 classes."""
+
+    def find(blank, answer, labels, objects):
+        labels[:] = np.arange(np.prod(labels.shape)).reshape(labels.shape) % 256
+        return large_objects.find_objects_by_blocks(blank, answer, objects, objects)
+
+    monkeypatch.setattr(large, "find_objects_by_blocks", find)
+    labels, *_ = segment_large(tiled, make_network(), tmp_path)
+    assert np.array_equal(labels.ravel(), np.arange(labels.size) % 256)
+
+
 @pytest.mark.parametrize("model", ["lungs", "hippocampus", "brain_flair"])
 def test_networks_that_see_an_image_as_a_whole_are_refused(model, tiled, tmp_path):
     with pytest.raises(uh.ArgumentError, match="as a whole"):
