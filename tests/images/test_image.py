@@ -129,6 +129,12 @@ def test_the_axes_of_an_array_follow_from_its_shape(shape, axes):
     assert uh.read_image(RNG.integers(0, 255, shape, np.uint8)).axes == axes
 
 
+def test_an_image_made_by_hand_is_taken_to_lie_as_its_affine_says():
+    """Only a file can say that its orientation is unknown."""
+    assert uh.MedicalImage(np.zeros((2, 3, 4)), "XYZ", affine=np.eye(4)).oriented
+    assert uh.read_image(np.zeros((2, 3, 4))).oriented
+
+
 def test_an_array_with_three_colours_first_is_said_to_be_slices():
     words = "taken as 3 slices: colours would be its last axis"
     assert uh.read_image(np.stack([GREY] * 3)).notes == (words,)
