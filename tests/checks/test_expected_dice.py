@@ -148,6 +148,12 @@ def test_signs_have_exact_values():
     assert signs.noise == pytest.approx(np.log(laplacian + LEAST_NOISE), abs=1e-5)
 
 
+def test_what_is_doubtful_lies_between_20_and_80_percent():
+    foreground = np.array([[0.0, 0.19, 0.21, 0.79, 0.81, 0.9, 1.0, 1.0]], np.float32)
+    signs = signs_of(from_array(np.ones((1, 8))), foreground, foreground > 0.95, score=1.0)
+    assert signs.doubtful == pytest.approx(2 / 2)
+
+
 @pytest.mark.parametrize(
     ("score", "counts_as"), [(np.nan, 1.0), (0.1, 0.2), (9.0, 5.0), (0.5, 0.5)]
 )
