@@ -18,3 +18,10 @@ CLASSES = (ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE)
 HIT = GREEN
 MISS = SKY
 FALSE_ALARM = VERMILION
+
+# Darker kinds of green, orange and vermilion, and a grey, for text on white: their contrast is
+# above 4.5 to 1 (WCAG 2.2, success criterion 1.4.3).
+TEXT_USUAL = "#00664A"
+TEXT_LOWER = "#805400"
+TEXT_DOUBTFUL = "#A33C00"
+TEXT_UNKNOWN = "#555555"

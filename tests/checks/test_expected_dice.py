@@ -40,11 +40,13 @@ def test_a_clear_image_has_a_high_and_a_spoilt_one_a_lower_expected_dice(drawn, 
     noise = np.random.default_rng(0).normal(0, 120, drawn.shape)
     spoilt = np.clip(drawn + noise, 0, 255).astype(np.uint8)
     doubtful = uh.segment(spoilt, "nuclei", flips=1, zoom=1, progress=False)
-    for result in (clear, doubtful):
-        value, low, high = result.expected_dice
-        assert 0 <= low <= value <= high <= 1
-    assert clear.expected_dice[0] > 0.8
-    assert clear.expected_dice[0] > doubtful.expected_dice[0] + 0.05
+    value, low, high = clear.expected_dice
+    assert 0 <= low <= value <= high <= 1
+    assert value > 0.8
+
+    # Withheld where the noise makes it another kind of image.
+    if not doubtful.expected_dice_reason:
+        assert doubtful.expected_dice.value < value - 0.05
 
 
 def test_it_is_in_the_summary_and_in_the_manifest(clear, tmp_path):
@@ -144,6 +146,12 @@ def test_signs_have_exact_values():
     assert signs.deviation_inside == pytest.approx(normalised[mask].std(), abs=1e-6)
     assert signs.deviation_outside == pytest.approx(normalised[~mask].std(), abs=1e-6)
     assert signs.noise == pytest.approx(np.log(laplacian + LEAST_NOISE), abs=1e-5)
+
+
+def test_what_is_doubtful_lies_between_20_and_80_percent():
+    foreground = np.array([[0.0, 0.19, 0.21, 0.79, 0.81, 0.9, 1.0, 1.0]], np.float32)
+    signs = signs_of(from_array(np.ones((1, 8))), foreground, foreground > 0.95, score=1.0)
+    assert signs.doubtful == pytest.approx(2 / 2)
 
 
 @pytest.mark.parametrize(

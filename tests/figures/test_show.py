@@ -8,9 +8,10 @@ import pytest
 from helpers.volumes import hippocampus_result
 
 import unet_helpers as uh
+from unet_helpers.doubt import Doubt
 from unet_helpers.figures.layout import describe, headline, panels
 from unet_helpers.figures.show import compare, show
-from unet_helpers.palette import FALSE_ALARM, HIT, MISS
+from unet_helpers.palette import FALSE_ALARM, HIT, MISS, TEXT_DOUBTFUL
 
 
 def result_of(mask: np.ndarray) -> uh.Segmentation:
@@ -70,9 +71,16 @@ def test_of_a_volume_the_busiest_slice_is_shown():
 
 
 def test_warnings_stand_below(lungs):
-    assert show(lungs).get_supxlabel() == ""
+    assert show(lungs).get_supxlabel() == f"{lungs.assessment.sentence}."
     warned = replace(lungs, warnings=("it is blurred",))
-    assert "it is blurred" in show(warned).get_supxlabel()
+    assert "it is blurred." in show(warned).get_supxlabel()
+
+
+def test_a_doubt_is_said_once_in_its_colour(lungs):
+    doubted = replace(lungs, warnings=(Doubt("it is no X-ray"),))
+    figure = show(doubted)
+    assert figure.get_supxlabel() == "expected Dice withheld: it is no X-ray."
+    assert figure._supxlabel.get_color() == TEXT_DOUBTFUL
 
 
 def test_an_empty_answer_explains_itself(lungs):

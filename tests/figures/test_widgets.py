@@ -65,7 +65,7 @@ def test_a_choice_of_the_same_threshold_is_drawn_too(widget):
 
 def test_without_a_truth_there_is_no_dice(widget):
     widget.choice.value = "volume"
-    assert "Dice" not in widget.text.value
+    assert "Dice against" not in widget.text.value
 
 
 def test_the_live_page_lies_in_the_notebook_and_asks_for_nothing():

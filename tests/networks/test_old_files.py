@@ -56,6 +56,13 @@ def test_an_old_card_has_the_names_of_today():
     assert card.preprocessing.percentiles == (0.1, 99.9)
 
 
+def test_a_field_that_has_no_use_any_more_is_left_out():
+    card = card_of(NUCLEI | {"prevalence": 0.112})
+    assert card == card_of(NUCLEI)
+    with pytest.raises(ModelError, match="occurrence"):
+        card_of(NUCLEI | {"occurrence": 0.112})
+
+
 @pytest.mark.parametrize(
     ("planes", "expected"),
     [

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from helpers.results import result_of, result_of_labels, result_of_mask
-from PIL import Image
+from PIL import Image, ImageColor
 
 from unet_helpers.checks.view import View
 from unet_helpers.networks.cards import Preprocessing
@@ -123,7 +123,8 @@ def test_where_the_image_was_doubted_that_is_the_explanation():
 
 def test_the_representation_says_size_and_share():
     result = result_of_mask(half_full())
-    assert repr(result) == "Segmentation of array by small: 10 × 10, 50.0% found"
+    found = "Segmentation of array by small: 10 × 10, 50.0% found"
+    assert repr(result) == f"{found}; {result.assessment.sentence}"
 
 
 def stack_with_one_square() -> np.ndarray:
@@ -155,10 +156,16 @@ def test_vessels_are_painted_nearly_opaque():
     assert result.overlay(contours=False)[4, 5].tolist() == [int(0.9 * 255 + 0.1 * 7), 0, 0]
 
 
-def test_a_cell_shows_the_overlay():
+def test_a_cell_shows_the_overlay_with_the_assessment_below():
     result = result_of_labels(stack_with_one_square(), 1)
     shown = np.array(Image.open(BytesIO(result._repr_png_())))
-    np.testing.assert_array_equal(shown, result.overlay())
+    overlay = result.overlay()
+    height, width = overlay.shape[:2]
+    np.testing.assert_array_equal(shown[:height, :width], overlay)
+    assert (shown[:height, width:] == 255).all()
+
+    colour = ImageColor.getrgb(result.assessment.colour)
+    assert (shown[height:] == colour).all(-1).sum() > 100
 
 
 def test_what_was_measured_on_the_way_is_handed_on_for_the_same_pixels_alone():

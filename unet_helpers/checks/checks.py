@@ -92,14 +92,17 @@ def check_named(view: View, card: ModelCard) -> list[str]:
     image = view.image
     if image.modality and card.dicom and image.modality not in card.dicom:
         return [
-            f"its DICOM modality is {image.modality}, but {card.name} reads {card.modality} "
-            f"({card.dicom[0]})."
+            Doubt(
+                f"its DICOM modality is {image.modality}, but {card.name} reads {card.modality} "
+                f"({card.dicom[0]})."
+            )
         ]
 
     sequences = sequences_named(image)
     if card.sequence and sequences and card.sequence not in sequences:
         named = " and ".join(sequences).upper()
-        return [f"called {named}, but {card.name} reads {card.modality}: the answer means little."]
+        words = f"called {named}, but {card.name} reads {card.modality}: the answer means little."
+        return [Doubt(words)]
     return []
 
 
@@ -130,8 +133,10 @@ def check_channels(view: View, card: ModelCard) -> list[str]:
     reads_stained_tissue = channels == "rgb" and card.instance_method == "interiors"
     if reads_stained_tissue and not has_light_ground(view):
         return [
-            f"no colours on a light ground, but {card.name} reads {card.modality}: "
-            "the answer means little."
+            Doubt(
+                f"no colours on a light ground, but {card.name} reads {card.modality}: "
+                "the answer means little."
+            )
         ]
 
     if channels in ("grey", "flair") and has_colours(image):
@@ -174,8 +179,10 @@ def check_vessels(view: View, card: ModelCard) -> list[str]:
     bright = np.percentile(cv2.morphologyEx(green, cv2.MORPH_TOPHAT, window)[inside], 95)
     if dark < DARK_OVER_BRIGHT * bright:
         return [
-            f"its lines are bright, as in an angiogram, but {card.name} knows dark vessels: "
-            "try pixels.max() - pixels."
+            Doubt(
+                f"its lines are bright, as in an angiogram, but {card.name} knows dark vessels: "
+                "try pixels.max() - pixels."
+            )
         ]
     return []
 
@@ -225,8 +232,10 @@ def check_scale(view: View, card: ModelCard) -> list[str]:
     knows_crops = preprocessing.scale == "native" and len(preprocessing.axes) > 1
     if knows_crops and side > WIDEST_CROP:
         return [
-            f"{side} voxels wide; the network knows small crops around the structure. "
-            "Cut one out first."
+            Doubt(
+                f"{side} voxels wide; the network knows small crops around the structure. "
+                "Cut one out first."
+            )
         ]
     return []
 
@@ -256,7 +265,7 @@ def distribution_warning(view: View, card: ModelCard) -> str | None:
     likeness = view.likeness
     score = likeness.score(card.name)
     if score > 1:
-        return (
+        return Doubt(
             "looks unlike the images that the network learnt from "
             f"({card.modality}), so the answer may be meaningless "
             f"(out-of-distribution score {max(score, LOWEST_SCORE_SHOWN):.1f}; up to 1 is usual)."

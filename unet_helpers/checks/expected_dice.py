@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -33,6 +33,14 @@ SCORE_LIMITS = (0.2, 5.0)
 
 # Added to the noise (greys are 0 to 1) before the logarithm, which is not defined at 0.
 LEAST_NOISE = 0.006
+
+
+class ExpectedDice(NamedTuple):
+    """The Dice that an answer probably has, and the interval that holds it in 9 of 10 cases."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -96,10 +104,13 @@ class DiceInterval:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The regression of one card and the interval of its error."""
+    """The regression of one card, the interval of its error, and what is usual."""
 
     regression: DiceRegression
     interval: DiceInterval
+
+    # Median Dice of the answers to images as they are.
+    usual: float
 
 
 @cache
@@ -124,13 +135,21 @@ def calibration_of(fields: Mapping[str, Any]) -> Calibration:
     interval = DiceInterval(
         at=np.array(fields["at"]), low=np.array(fields["low"]), high=np.array(fields["high"])
     )
-    return Calibration(regression, interval)
+    return Calibration(regression, interval, usual=fields["usual"])
+
+
+def usual_dice(card: ModelCard) -> float | None:
+    """Return the median Dice of a card's answers to good images; None if it was not measured."""
+    calibration = calibrations().get(card.name)
+    if calibration is None:
+        return None
+    return calibration.usual
 
 
 def expected_dice(
     view: View, card: ModelCard, foreground: np.ndarray, mask: np.ndarray
-) -> tuple[float, float, float] | None:
-    """Predict the Dice of an answer, and its 90 % interval: (value, low, high).
+) -> ExpectedDice | None:
+    """Predict the Dice of an answer, and its 90 % interval.
 
     ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, the answer. Returns None if
     the mask is empty, and for a card without calibration.
@@ -143,7 +162,7 @@ def expected_dice(
     signs = signs_of(view.cleaned, foreground, mask, score)
     value = float(calibration.regression.predict(np.array([astuple(signs)]))[0])
     low, high = calibration.interval.around(value)
-    return value, low, high
+    return ExpectedDice(value, low, high)
 
 
 def signs_of(image: MedicalImage, foreground: np.ndarray, mask: np.ndarray, score: float) -> Signs:

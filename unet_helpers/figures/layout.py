@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -11,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..images.image import MedicalImage
-from ..results.measurements import in_words
+from ..results.measurements import measured_in_words
 from ..results.segmentation import Segmentation
 
 # Inches: width of a figure that fills the column of a notebook.
@@ -20,7 +19,7 @@ FULL_WIDTH = 13.0
 # Characters: longer file names are cut in titles.
 LONGEST_NAME = 28
 
-# A title shows this many numbers of a result's summary.
+# A title shows this many measured numbers, and the expected Dice.
 NUMBERS_IN_A_TITLE = 4
 
 
@@ -63,5 +62,5 @@ def headline(image: MedicalImage, index: int | None = None) -> str:
 
 def describe(result: Segmentation, width: int) -> str:
     """Describe a result, 'Cell nuclei: 117 objects, ...', in lines of ``width`` characters."""
-    numbers = dict(islice(result.summary().items(), NUMBERS_IN_A_TITLE))
-    return fill(f"{result.card.title}: {in_words(numbers)}", width)
+    numbers = measured_in_words(result, NUMBERS_IN_A_TITLE)
+    return fill(f"{result.card.title}: {numbers}, {result.assessment.number}", width)

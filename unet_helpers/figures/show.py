@@ -30,7 +30,8 @@ def show(result: Segmentation, index: int | None = None) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A notebook shows it if it is the last line of a cell. Warnings are below the panels.
+        A notebook shows it if it is the last line of a cell. The assessment and the warnings are
+        below the panels.
 
     Examples
     --------
@@ -73,10 +74,21 @@ def show(result: Segmentation, index: int | None = None) -> Figure:
     probability_ax.set_title(title, fontsize=11)
     figure.colorbar(heat, ax=probability_ax, shrink=0.8)
 
-    cautions = [text for text in (result.explain(), *result.warnings) if text]
-    if cautions:
-        figure.supxlabel(fill(" ".join(cautions), 150), fontsize=10, color=FALSE_ALARM)
+    words = fill(" ".join(cautions_of(result)), 150, break_on_hyphens=False)
+    figure.supxlabel(words, fontsize=10, color=result.assessment.colour)
     return figure
+
+
+def cautions_of(result: Segmentation) -> list[str]:
+    """Return how good a result probably is, then its other warnings, each text once."""
+    sentence = result.assessment.sentence
+    others = [text for text in (result.explain(), *result.warnings) if text not in sentence]
+    return [with_full_stop(text) for text in (sentence, *others)]
+
+
+def with_full_stop(text: str) -> str:
+    """End a sentence, so that the next one can follow."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def compare(result: Segmentation, truth: np.ndarray, index: int | None = None) -> Figure:

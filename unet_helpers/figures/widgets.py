@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..checks.suggest import suggest_model
-from ..results.measurements import in_words
+from ..results.measurements import measured_in_words
 from ..results.metrics import dice
 from ..results.report import page_of
 from ..results.segmentation import Segmentation
@@ -125,11 +125,13 @@ def describe_as_html(result: Segmentation, truth: np.ndarray | None) -> str:
     if result.image.lies_in_space:
         amounts = ", ".join(volume_by_class(result))
     else:
-        amounts = in_words(result.summary())
+        amounts = measured_in_words(result)
     suggested = ", ".join(suggest_model(result.image)) or "none"
     title = f"<b>{escape(result.card.title)}</b>"
     text = f"{title}, {result.card.name} (suggested: {suggested}): {amounts}"
 
+    assessment = result.assessment
+    text += f'<br><span style="color:{assessment.colour}">{escape(assessment.sentence)}</span>'
     if truth is not None:
         score = dice(truth, result.labels)
         text += f"<br>Dice against the expert's mask: <b>{score:.3f}</b>"

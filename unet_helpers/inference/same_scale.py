@@ -22,14 +22,17 @@ FOUND_SCALES = ("objects", "field of view")
 
 
 def common_scale(
-    sources: Sequence[Source], network: UNet, options: Mapping[str, Any]
+    sources: Sequence[Source], network: UNet | None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the option of ``segment`` that holds one scale for all images.
 
     It is a zoom; or a diameter in µm for objects in images whose spacing is known and differs. It
     is found from up to ``object_zoom.SEARCHED_SLICES`` images, evenly spread; {} if none of them
-    can be read, or if ``options`` set the scale. Raises ArgumentError for cards of fixed scale.
+    can be read, or if ``options`` set the scale. Raises ArgumentError for cards of fixed scale, and
+    without a network.
     """
+    if network is None:
+        raise ArgumentError("same_scale: name the network that all images are segmented with.")
     card = network.card
     scale = card.preprocessing.scale
     if scale not in FOUND_SCALES:
@@ -101,6 +104,24 @@ def scale_of_earlier(sources: Sequence[Source], asked: Mapping[str, Any]) -> dic
             continue
         earlier = dict(read_manifest(source.result).get("asked") or {})
         scale = earlier.pop("scale", None)
-        if earlier == asked and isinstance(scale, dict):
+        if earlier == {**asked, **source.options} and isinstance(scale, dict):
             return scale
     return None
+
+
+def with_one_scale(
+    asked: Mapping[str, Any] | None,
+    sources: Sequence[Source],
+    network: UNet | None,
+    options: Mapping[str, Any],
+    overwrite: bool,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what is asked for with one scale, and the option of ``segment`` that holds it.
+
+    It is that of earlier results, unless they are replaced.
+    """
+    wanted = {**(asked or {}), "same_scale": True}
+    scale = None if overwrite else scale_of_earlier(sources, wanted)
+    if scale is None:
+        scale = common_scale(sources, network, options)
+    return {**wanted, "scale": scale}, scale

@@ -1,5 +1,6 @@
 """``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +17,12 @@ from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
-from .prevalence import match_prevalence
 from .settings import check_reading_options, check_settings
 
-# The last network given by its name is kept, so that a loop over images does not load it each time.
-load_named = lru_cache(1)(load_model)
+# The last networks given by their names are kept, so that a loop over images does not load one each
+# time: so many, because the images of a folder may be of several kinds.
+KEPT_NETWORKS = 4
+load_named = lru_cache(KEPT_NETWORKS)(load_model)
 
 
 def segment(
@@ -105,7 +107,6 @@ def segment(
     if tell is not None:
         for text in (*prediction.notes, *prediction.warnings):
             tell(f"{view.image.path or 'array'}: {text}")
-    prediction = match_prevalence(prediction, model.card, view)
 
     return Segmentation(
         image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
@@ -119,7 +120,15 @@ def segment(
         spread=prediction.spread,
         places=dict(prediction.places),
         measured=view,
+        asked=options_given(image, zoom=zoom, diameter=diameter, **reading),
     )
+
+
+def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
+    """Return the options that were given; None for an image that was read or made before."""
+    if not isinstance(image, str | os.PathLike):
+        return None
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def resolve_model(

@@ -44,6 +44,9 @@ RENAMED_FIELDS = {
     "smallest_region": "min_component_share",
 }
 
+# Fields of versions before 0.3 that have no use any more: cards in weights' files may have them.
+REMOVED_FIELDS = {"prevalence"}
+
 # Values of the former field 'planes' of the preprocessing, and the fields that replace it.
 FORMER_PLANES: dict[str, dict[str, Any]] = {
     "first": {},
@@ -214,8 +217,6 @@ class ModelCard:
         ``networks.openvino_graph``); empty if rounding loses too much accuracy.
     file, sha256, url, mirrors
         Its weights: SHA-256 of the file (or the first digits of it), and where to download it.
-    prevalence
-        Share of the structure in its field of view in the training data; 0 if it is not used.
     plausible_diameter
         Smallest and largest width of a typical object in mm; (0, 0) if it is not known.
     usual_grain
@@ -273,7 +274,6 @@ class ModelCard:
     sha256: str = ""
     url: str = ""
     mirrors: tuple[str, ...] = ()
-    prevalence: float = 0.0
     plausible_diameter: tuple[float, float] = (0.0, 0.0)
     usual_grain: tuple[float, float] = (0.0, 0.0)
     usual_share: tuple[float, float] = (0.0, 1.0)
@@ -296,14 +296,13 @@ class ModelCard:
         require(matching, self, "colors", f"one for each of {len(self.classes)} classes")
         are_colors = all(COLOR.fullmatch(color) for color in self.colors)
         require(are_colors, self, "colors", "red, green and blue, '#RRGGBB',")
-
         count = len(self.classes)
         matching = self.out_channels == count + 1 or self.out_channels == count == 1
         needed = "1 for one class, else background and classes," if count == 1 else str(count + 1)
         require(matching, self, "out_channels", needed)
         require(self.features > 0, self, "features", "a number of channels above 0")
         require(self.depth > 0, self, "depth", "a number of levels above 0")
-        for name in ("threshold", "min_component_share", "prevalence"):
+        for name in ("threshold", "min_component_share"):
             require(0 <= getattr(self, name) <= 1, self, name, "a number from 0 to 1")
         for name in ("plausible_diameter", "usual_grain"):
             low, high = getattr(self, name)
@@ -339,11 +338,12 @@ class ModelCard:
 
 
 def card_of(fields: dict[str, Any]) -> ModelCard:
-    """Make a card from its JSON; former names of fields are also accepted.
+    """Make a card from its JSON; former names of fields, and removed fields, are also accepted.
 
     Raises ModelError for unknown fields and for invalid values.
     """
-    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in fields.items()}
+    kept = {name: value for name, value in fields.items() if name not in REMOVED_FIELDS}
+    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in kept.items()}
     renamed["preprocessing"] = preprocessing_of(renamed.get("preprocessing", {}))
     if renamed.get("localise"):
         check_names(renamed["localise"], Localise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,9 @@ from .vessels import summary_of_tree
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation
+
+# Name of the expected Dice in a summary.
+EXPECTED_DICE = "expected Dice"
 
 # Names of scikit-image's regionprops. Measured for every object:
 PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area"]
@@ -241,8 +245,8 @@ def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
     else:
         numbers = summary_of_objects(result)
 
-    if result.expected_dice:
-        numbers["expected Dice"] = (result.expected_dice[0], "")
+    if result.expected_dice is not None:
+        numbers[EXPECTED_DICE] = (result.expected_dice[0], "")
     return numbers
 
 
@@ -261,6 +265,12 @@ def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
     for place in result.places:
         numbers[f"{place} volume"] = (float(sizes[table["side"] == place].sum()), unit)
     return numbers
+
+
+def measured_in_words(result: Segmentation, at_most: int | None = None) -> str:
+    """Return the first numbers of a summary in one line, without the expected Dice."""
+    measured = {name: x for name, x in result.summary().items() if name != EXPECTED_DICE}
+    return in_words(dict(islice(measured.items(), at_most)))
 
 
 def in_words(values: dict[str, tuple[float, str]]) -> str:

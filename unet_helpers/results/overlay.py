@@ -132,16 +132,17 @@ def proportion(image: MedicalImage) -> float:
     return float(np.clip(row_step / column_step, 1 / MAX_PROPORTION, MAX_PROPORTION))
 
 
-def png(pixels: np.ndarray, image: MedicalImage) -> bytes:
-    """Return a displayed slice (h, w, 3) uint8 of an image as the bytes of a PNG file.
-
-    It is enlarged along one side, so that its proportions are the physical ones.
-    """
+def in_proportion(pixels: np.ndarray, image: MedicalImage) -> np.ndarray:
+    """Enlarge a displayed slice (h, w, 3) of an image along one side to its true proportions."""
     ratio = proportion(image)
-    if abs(ratio - 1) > SQUARE_TOLERANCE:
-        height, width = pixels.shape[:2]
-        size = (round(width * max(1, 1 / ratio)), round(height * max(1, ratio)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
+    if abs(ratio - 1) <= SQUARE_TOLERANCE:
+        return pixels
+    height, width = pixels.shape[:2]
+    size = (round(width * max(1, 1 / ratio)), round(height * max(1, ratio)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
 
+
+def png(pixels: np.ndarray) -> bytes:
+    """Return (h, w, 3) uint8 as the bytes of a PNG file."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     return encoded.tobytes()

@@ -20,7 +20,7 @@ from ..files import written_whole
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from ..preprocessing.resample import resize
-from .measurements import in_words, slices_per_frame
+from .measurements import measured_in_words, slices_per_frame
 from .output import made_aside, output_path
 from .overlay import to_8_bits
 from .save import manifest
@@ -67,6 +67,7 @@ def page_of(result: Segmentation) -> str:
     image = result.image
     card = result.card
     table = result.measure()
+    sentence = result.assessment.sentence
 
     levels = Levels.of(result)
     arrays = mask_arrays(result, levels)
@@ -83,9 +84,10 @@ def page_of(result: Segmentation) -> str:
         script=script,
         arrays=arrays,
         facts=facts_of_arrays(result, levels, shown) | facts_of_table(result, table),
-        summary=in_words(result.summary()),
+        summary=measured_in_words(result),
+        assessment=result.assessment,
         manifest=manifest(result, objects=len(table)),
-        warnings=[text for text in (result.explain(), *result.warnings) if text],
+        warnings=[text for text in (result.explain(), *result.warnings) if text not in sentence],
         notes=[*image.notes, *notes_on_page(shown, table)],
         script_hash=digest(script),
         style_hash=digest(style),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ..networks.cards import ModelCard
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..checks.expected_dice import ExpectedDice
+    from .assessment import Assessment
 
 
 def foreground_of(probabilities: np.ndarray) -> np.ndarray:
@@ -53,7 +56,9 @@ class Segmentation:
     places : dict
         For localised structures: the voxel (z, y, x) of the middle as displayed, by name.
     measured : View or None
-        Measurements of the image that were already made, so that they are not made again.
+        Measurements of the image that were already made.
+    asked : dict or None
+        Options given to ``segment`` with a file; None for an image in memory.
 
     Examples
     --------
@@ -61,6 +66,11 @@ class Segmentation:
     >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
     >>> result.card.name, result.labels.shape
     ('nuclei', (512, 512))
+    >>> int(result.objects.max()) == len(result.measure())
+    True
+    >>> value, low, high = result.expected_dice
+    >>> low < 0.95 < value, result.assessment.comment
+    (True, 'as is usual for nuclei')
     """
 
     image: MedicalImage
@@ -74,6 +84,7 @@ class Segmentation:
     spread: np.ndarray | None = None
     places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     measured: View | None = None
+    asked: Mapping[str, Any] | None = None
 
     @cached_property
     def view(self) -> View:
@@ -84,15 +95,7 @@ class Segmentation:
 
     @property
     def foreground(self) -> np.ndarray:
-        """Probability of any class but background: float32, (*spatial).
-
-        Examples
-        --------
-        >>> import unet_helpers as uh
-        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
-        >>> result.foreground.shape, str(result.foreground.dtype)
-        ((512, 512), 'float32')
-        """
+        """Probability of any class but background: float32, (*spatial)."""
         return foreground_of(self.probabilities)
 
     @cached_property
@@ -100,13 +103,6 @@ class Segmentation:
         """Class of each pixel: uint8, (*spatial); 0 is background, then the card's classes.
 
         Components smaller than the card's share of the largest one are dropped.
-
-        Examples
-        --------
-        >>> import unet_helpers as uh
-        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
-        >>> int(result.labels.max())
-        2
         """
         labels = np.zeros(self.probabilities.shape[1:], np.uint8)
 
@@ -130,36 +126,36 @@ class Segmentation:
 
     @cached_property
     def objects(self) -> np.ndarray:
-        """Instance ids: int32, (*spatial); 0 is background, then 1, 2, ... without gaps.
-
-        Examples
-        --------
-        >>> import unet_helpers as uh
-        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
-        >>> int(result.objects.max()) == len(result.measure())
-        True
-        """
+        """Instance ids: int32, (*spatial); 0 is background, then 1, 2, ... without gaps."""
         from .objects import find_objects
 
         return find_objects(self)
 
     @cached_property
-    def expected_dice(self) -> tuple[float, float, float] | None:
+    def expected_dice(self) -> ExpectedDice | None:
         """The expected Dice of this answer, and an interval that holds the Dice in 9 of 10 cases.
 
-        None if nothing was found, or if too little is known about the network.
-
-        Examples
-        --------
-        >>> import unet_helpers as uh
-        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
-        >>> value, low, high = result.expected_dice
-        >>> low < 0.95 < value
-        True
+        None if it is withheld: `expected_dice_reason` says why.
         """
         from ..checks.expected_dice import expected_dice
 
+        if self.expected_dice_reason:
+            return None
         return expected_dice(self.view, self.card, self.foreground, self.labels > 0)
+
+    @cached_property
+    def expected_dice_reason(self) -> str:
+        """Why the expected Dice is withheld; '' if it is given."""
+        from .assessment import reason_for_no_estimate
+
+        return reason_for_no_estimate(self)
+
+    @cached_property
+    def assessment(self) -> Assessment:
+        """How good this answer probably is: a sentence, a colour and a level."""
+        from .assessment import assess
+
+        return assess(self)
 
     def explain(self) -> str:
         """Return why the answer is empty, full or unusual, and what to try.
@@ -181,12 +177,7 @@ class Segmentation:
         return explain(self)
 
     def busiest_slice(self) -> int:
-        """Return the index of the slice with most of the structure.
-
-        Returns
-        -------
-        int
-            The index as displayed, from 0; that of the middle slice if nothing was found.
+        """Return the index of the slice with most of the structure; the middle one if all is empty.
 
         Examples
         --------
@@ -354,6 +345,8 @@ class Segmentation:
     ) -> dict[str, Path]:
         """Write mask, labels, objects, overlay, measurements and a manifest to a folder.
 
+        A result of the same image, network and settings is kept; missing ``formats`` are added.
+
         Parameters
         ----------
         folder : str or pathlib.Path
@@ -372,8 +365,8 @@ class Segmentation:
         Raises
         ------
         SaveError
-            A format is unknown, a file exists and ``overwrite`` is False (both before anything is
-            computed), or the folder cannot be written. Nothing is written then.
+            A format is unknown, the folder holds another result of this name and ``overwrite`` is
+            False (both before anything is computed), or it cannot be written. Nothing is written.
 
         Examples
         --------
@@ -389,12 +382,18 @@ class Segmentation:
         return save(self, folder, formats, overwrite)
 
     def __repr__(self) -> str:
-        size = " × ".join(str(length) for length in self.image.spatial_shape)
-        share = (self.labels > 0).mean()
-        return f"Segmentation of {self.image.name} by {self.card.name}: {size}, {share:.1%} found"
+        from .display import describe
+
+        return describe(self)
+
+    def _ipython_display_(self) -> None:
+        """Show the picture in a notebook's cell, with warnings and notes as text below."""
+        from .display import display_result
+
+        display_result(self)
 
     def _repr_png_(self) -> bytes:
-        """Return the overlay as a PNG file, which a notebook's cell shows."""
-        from .overlay import png
+        """Return the overlay with the assessment below, a PNG file that a notebook's cell shows."""
+        from .caption import captioned_png
 
-        return png(self.overlay(), self.image)
+        return captioned_png(self)

@@ -1,0 +1,319 @@
+"""Answers of each card to images that no training has seen, as they are, degraded, and wrong.
+
+``python tests/benchmarks/observed_answers.py --data DIR --out DIR [--cards CARD...]`` writes a file
+for each card, to which ``fit_expected_dice.py`` fits. Images of the validation and test parts:
+photographs of eyes and slices of electron microscopy count as a whole and as their four quarters,
+brains as stacks and as single slices, with and without a lesion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from degraded_images import DegradedImage, degraded_pictures, degraded_volumes
+from tqdm.auto import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from unet_helpers.checks.checks import run_checks
+from unet_helpers.checks.expected_dice import signs_of
+from unet_helpers.checks.view import View
+from unet_helpers.images.image import MedicalImage
+from unet_helpers.inference.scale import MAX_ZOOM
+from unet_helpers.inference.segment import segment
+from unet_helpers.networks.load import load_model
+from unet_helpers.networks.unet import UNet
+from unet_helpers.preprocessing.field_of_view import width_of
+from unet_helpers.results.metrics import dice
+from unet_helpers.results.segmentation import Segmentation
+from unet_helpers.training.datasets import Case
+from unet_helpers.training.examples import IGNORED
+from unet_helpers.training.tasks import read_cases
+
+# Images of each source (camera, laboratory, scanner) at most.
+MOST_OF_SOURCE = {"lungs": 12, "nuclei": 4, "nuclei_he": 8, "brain_flair": 4}
+MOST_OF_OTHERS = 8
+
+# px: longer sides are cut to this around the middle, to save time.
+LONGEST_SIDE = {"nuclei": 400, "nuclei_he": 400, "em_membranes": 512}
+
+# Copies of each image beside itself, chosen by chance, to save time.
+COPIES = {"retinal_vessels": 12, "em_membranes": 14, "brain_flair": 4}
+OTHER_COPIES = 6
+COPIES_OF_STACK = 0
+
+# Images of other cards that each card is given.
+FOREIGN_IMAGES = 4
+
+# Borders of the histogram of probabilities.
+BINS = np.linspace(0, 1, 11)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What is known of one answer."""
+
+    case: str
+    source: str  # camera, laboratory or scanner
+    kind: str  # what was done to the image
+    is_whole: bool  # False for a quarter of an answer
+    dice: float
+    signs: tuple[float, ...]
+    score: float  # out of distribution
+    is_warned: bool
+    share: float  # of the image that the mask covers; 0 where nothing was found
+    true_share: float
+    edge: float  # px at the mask's edge / px of the mask
+    histogram: tuple[float, ...]  # of the probabilities above 0.02
+
+
+def source_of(card: str, case: Case) -> str:
+    """Return the camera, laboratory or scanner that an image is from."""
+    if card == "brain_flair":
+        return "_".join(case.name.split("_")[:2])
+    if card == "nuclei":
+        height, width = case.image.spatial_shape
+        return f"{case.kind} {height}x{width}"
+    if card == "nuclei_he":
+        return case.name.split("_")[0]
+    return case.kind
+
+
+def pieces_of(card: str, case: Case) -> Iterator[Case]:
+    """Yield the images that are made of a case: itself, a window, or some of its slices."""
+    longest = LONGEST_SIDE.get(card)
+    if longest is not None and case.image.axes.startswith("YX"):
+        height, width = case.image.spatial_shape
+        rows = slice((height - min(height, longest)) // 2, (height + min(height, longest)) // 2)
+        columns = slice((width - min(width, longest)) // 2, (width + min(width, longest)) // 2)
+        pixels = np.ascontiguousarray(case.image.pixels[rows, columns])
+        image = replace(case.image, pixels=pixels)
+        yield replace(case, image=image, truth=case.truth[rows, columns])
+        return
+
+    yield case
+    if card != "brain_flair":
+        return
+    areas = case.truth.sum((1, 2))
+    filled = np.flatnonzero(areas)
+    empty = np.flatnonzero(areas == 0)
+    chosen = [int(areas.argmax()), int(filled[len(filled) // 4]), int(empty[len(empty) // 4])]
+    for index in dict.fromkeys(chosen):
+        image = MedicalImage(case.image.pixels[index], "YX")
+        name = f"{case.name} {index}"
+        yield replace(case, name=name, image=image, truth=case.truth[index])
+
+
+def copies_of(card: str, case: Case, rng: np.random.Generator) -> Iterator[DegradedImage]:
+    """Yield an image or a volume, and some of its copies."""
+    pixels = case.image.pixels
+    is_picture = len(case.image.spatial_shape) == 2
+    degraded = degraded_pictures if is_picture else degraded_volumes
+    first, *others = degraded(pixels, case.truth, rng)
+    yield first
+
+    count = COPIES.get(card, OTHER_COPIES)
+    if card == "brain_flair" and not is_picture:
+        count = COPIES_OF_STACK
+    for index in np.sort(rng.permutation(len(others))[:count]):
+        yield others[index]
+
+
+def chosen_cases(card: str, data: Path) -> list[Case]:
+    """Choose cases of the validation and the test part, evenly over the sources."""
+    by_source: dict[str, list[Case]] = defaultdict(list)
+    for case in read_cases(card, data / card):
+        if case.part != "train":
+            by_source[source_of(card, case)].append(case)
+
+    chosen: list[Case] = []
+    for cases in by_source.values():
+        count = min(len(cases), MOST_OF_SOURCE.get(card, MOST_OF_OTHERS))
+        indices = np.linspace(0, len(cases) - 1, count).round().astype(int)
+        chosen += [cases[index] for index in indices]
+    order = np.random.default_rng(0).permutation(len(chosen))
+    return [chosen[index] for index in order]
+
+
+def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Iterator[Answer]:
+    """Segment a copy, and yield what is known of the answer and of its quarters.
+
+    Of degraded photographs of eyes only a quarter is segmented, at the scale of the whole, to save
+    time.
+    """
+    same = copy.pixels is case.image.pixels
+    image = case.image if same else replace(case.image, pixels=copy.pixels, path=None)
+    source = source_of(card, case)
+    view = View(image)
+    score = view.likeness.score(card)
+
+    if card == "retinal_vessels" and not same and copy.kind != "foreign":
+        zoom = model.card.preprocessing.size / width_of(view.field_of_view(0))
+        rng = np.random.default_rng(zlib.crc32(f"{case.name} {copy.kind}".encode()))
+        window = quarters(copy.truth.shape)[rng.integers(4)]
+        part = replace(image, pixels=np.ascontiguousarray(image.pixels[window]))
+        result = segment(part, model, zoom=min(zoom, MAX_ZOOM), progress=False)
+        warned = bool(run_checks(view, model.card))
+        result = replace(result, warnings=("warned",) if warned else ())
+        cut = replace(copy, pixels=part.pixels, truth=copy.truth[window])
+        whole = (slice(None),) * 2
+        answer = answer_in(whole, result, cut, case.name, source, score)
+        yield replace(answer, is_whole=False)
+        return
+
+    result = segment(image, model, progress=False)
+    whole = (slice(None),) * result.labels.ndim
+    windows = [whole]
+    if card in ("retinal_vessels", "em_membranes") and copy.kind != "turned":
+        windows += quarters(result.labels.shape)
+    for window in windows:
+        yield answer_in(window, result, copy, case.name, source, score)
+
+
+def quarters(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    """Return the four quarters of (H, W)."""
+    height, width = (length // 2 for length in shape)
+    rows = (slice(0, height), slice(height, None))
+    columns = (slice(0, width), slice(width, None))
+    return [(row, column) for row in rows for column in columns]
+
+
+def answer_in(
+    window: tuple[slice, ...],
+    result: Segmentation,
+    copy: DegradedImage,
+    name: str,
+    source: str,
+    score: float,
+) -> Answer:
+    """Return what is known of the answer in a window of the image."""
+    mask = result.labels[window] > 0
+    truth = copy.truth[window]
+    known = truth != IGNORED if result.card.name == "em_membranes" else np.ones(truth.shape, bool)
+    foreground = result.foreground[window]
+
+    signs: tuple[float, ...] = (np.nan,) * 9
+    edge = np.nan
+    if mask.any():
+        pixels = result.image.pixels[window]
+        part = replace(result.image, pixels=pixels)
+        signs = astuple(signs_of(part, foreground, mask, score))
+        kernel = np.ones((3, 3), np.uint8)
+        planes = mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8)
+        inner = sum(int(cv2.erode(plane, kernel).sum()) for plane in planes)
+        edge = 1 - inner / mask.sum()
+
+    above = foreground[foreground > 0.02]
+    histogram = np.histogram(above, BINS)[0] / max(1, above.size)
+    return Answer(
+        case=name,
+        source=source,
+        kind=copy.kind,
+        is_whole=all(part == slice(None) for part in window),
+        dice=dice(truth[known] > 0, mask[known]),
+        signs=signs,
+        score=score,
+        is_warned=bool(result.warnings),
+        share=float(mask.mean()),
+        true_share=float((truth > 0).mean()),
+        edge=edge,
+        histogram=tuple(histogram),
+    )
+
+
+def foreign_cases(card: str, data: Path, others: Sequence[str]) -> Iterator[Case]:
+    """Yield images of other cards, in which there is nothing of this card's structure."""
+    for other in others:
+        if {card, other} == {"nuclei", "nuclei_he"} or other == card:
+            continue
+        if not (data / other).is_dir():
+            continue
+        found = 0
+        for case in read_cases(other, data / other):
+            if case.part == "train":
+                continue
+            pixels = case.image.pixels
+            if len(case.image.spatial_shape) == 3:
+                pixels = np.ascontiguousarray(pixels[len(pixels) // 2])
+            image = MedicalImage(pixels, "YXC" if pixels.ndim == 3 else "YX")
+            truth = np.zeros(image.spatial_shape, np.uint8)
+            yield Case(f"{other} {case.name}", case.part, "foreign", image, truth)
+            found += 1
+            if found == FOREIGN_IMAGES:
+                break
+
+
+def observe(card: str, data: Path, out: Path) -> None:
+    """Measure the answers of a card, and write them after each image."""
+    model = load_model(card)
+    path = out / f"doubt_{card}.npz"
+    answers = read(path)
+    done = {answer.case for answer in answers}
+    for case in tqdm(chosen_cases(card, data), desc=card, mininterval=10):
+        if case.name in done:
+            continue
+        for piece in pieces_of(card, case):
+            rng = np.random.default_rng(zlib.crc32(piece.name.encode()))
+            for copy in copies_of(card, piece, rng):
+                answers += answers_to(card, model, piece, copy)
+        write(answers, path)
+
+    others = [name for name in LISTED if name != "hippocampus"]
+    if card != "hippocampus":
+        for case in foreign_cases(card, data, others):
+            copy = DegradedImage("foreign", case.image.pixels, case.truth)
+            answers += list(answers_to(card, model, case, copy))[:1]
+    write(answers, path)
+
+
+def write(answers: Sequence[Answer], path: Path) -> None:
+    """Write answers as columns."""
+    columns = {name: np.array([getattr(x, name) for x in answers]) for name in vars(answers[0])}
+    np.savez_compressed(path, **columns)
+
+
+def read(path: Path) -> list[Answer]:
+    """Read answers that were written; none if there is no file."""
+    if not path.exists():
+        return []
+    columns = dict(np.load(path))
+    count = len(columns["case"])
+    return [Answer(**{name: column[i] for name, column in columns.items()}) for i in range(count)]
+
+
+# The order in which the cards are measured: those without an expected Dice first.
+LISTED = (
+    "retinal_vessels",
+    "em_membranes",
+    "brain_flair",
+    "nuclei",
+    "lungs",
+    "nuclei_he",
+    "hippocampus",
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure the answers of the cards."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with one folder a card")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--cards", nargs="+", default=list(LISTED))
+    chosen = parser.parse_args(arguments)
+    cv2.setNumThreads(1)
+    for card in chosen.cards:
+        observe(card, chosen.data, chosen.out)
+
+
+if __name__ == "__main__":
+    main()
