@@ -146,6 +146,10 @@ def segment_parser() -> argparse.ArgumentParser:
     add("--flips", type=int, metavar="N", help=words)
     words = "working px per image px; default: found from the image"
     add("--zoom", type=float, metavar="Z", help=words)
+    words = "width of a typical object, instead of the zoom: px of the image, or '8 µm'"
+    add("--diameter", type=diameter, metavar="D", help=words)
+    words = "one zoom for all images, found from several of them"
+    add("--same-scale", action="store_true", help=words)
 
     add("--channel", type=channel, metavar="C", help="from 0, or its name or colour")
     add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")
@@ -181,6 +185,14 @@ def channel(text: str) -> int | str:
     if text.isdecimal():
         return int(text)
     return text
+
+
+def diameter(text: str) -> float | str:
+    """Parse ``--diameter``: a number of px, or a length with its unit."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def millimetres(text: str) -> float | tuple[float, ...]:

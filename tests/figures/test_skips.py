@@ -9,6 +9,7 @@ from helpers.networks import make_network
 import unet_helpers as uh
 from unet_helpers.figures.network import activations, network_input
 from unet_helpers.figures.skips import compare_skips, cut_skips, without_skips
+from unet_helpers.inference.object_zoom import ObjectZoom
 
 
 @pytest.fixture
@@ -99,11 +100,11 @@ def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
     model.card = replace(model.card, preprocessing=preprocessing)
     hooks_then = []
 
-    def zoom_for_objects(model, pixels):
+    def zoom_of_view(model, view, aspect):
         hooks_then.append(count_hooks(model))
-        return 0.5
+        return ObjectZoom(0.5)
 
-    monkeypatch.setattr("unet_helpers.figures.skips.zoom_for_objects", zoom_for_objects)
+    monkeypatch.setattr("unet_helpers.figures.skips.zoom_of_view", zoom_of_view)
     assert without_skips(image, model, flips=1, progress=False).zoom == 0.5
     assert hooks_then == [0]
 
@@ -111,7 +112,7 @@ def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
 def test_a_scale_that_is_given_is_not_looked_for(model, image, monkeypatch):
     preprocessing = replace(model.card.preprocessing, scale="objects", size=24)
     model.card = replace(model.card, preprocessing=preprocessing)
-    monkeypatch.delattr("unet_helpers.figures.skips.zoom_for_objects")
+    monkeypatch.delattr("unet_helpers.figures.skips.zoom_of_view")
     assert without_skips(image, model, zoom=2.0, flips=1, progress=False).zoom == 2.0
 
 

@@ -286,7 +286,8 @@ def test_a_small_spacing_is_said_in_nanometres():
     image = uh.MedicalImage(pixels, "YX", (4e-6, 4e-6))
     result = uh.segment(image, network, progress=False)
     assert result.zoom == 0.5
-    assert result.image.notes == ("the network saw it at 8 nm a step, as it learnt it",)
+    words = "zoom 0.5: its pixel size is 4 nm, and the network learnt at 8 nm a step"
+    assert result.image.notes == (words,)
     assert uh.segment(image, network, zoom=0.5, progress=False).image.notes == ()
 
 

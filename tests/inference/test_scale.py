@@ -1,26 +1,28 @@
 """The working scale: by spacing, field of view or objects, and never beyond its limits."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 from helpers.networks import make_network
 
-from unet_helpers.inference import scale
+import unet_helpers as uh
+from unet_helpers.checks.view import View
+from unet_helpers.doubt import Doubt
+from unet_helpers.images.image import MedicalImage
+from unet_helpers.inference.object_zoom import ObjectZoom
 from unet_helpers.inference.scale import (
-    ObjectZoom,
-    TypicalObject,
-    find_object_zoom,
-    typical_object,
+    choose_zoom,
     working_scale,
     working_shape,
-    zoom_for_objects,
     zooms_of_spacing,
 )
+from unet_helpers.inference.settings import check_settings
+from unet_helpers.inference.working_size import aspect_of, in_words
 from unet_helpers.preprocessing.field_of_view import FieldsOfView
 
 PIXELS = np.zeros((1000, 500), np.uint8)
-
-# Median diameter by area / plain median diameter, which is the card's size: measured on nuclei.
-OVER_MEDIAN = 1.08
 
 
 def test_a_network_without_a_scale_sees_pixels_as_they_are():
@@ -98,113 +100,106 @@ def test_the_field_of_view_is_found_where_it_is_not_known():
     assert working_shape(network, lit) == (250, 125)
 
 
-@pytest.fixture
-def network_of_objects():
-    return make_network(3, scale="objects", size=30)
-
-
-@pytest.fixture
-def see(monkeypatch, network_of_objects):
-    """The zoom found where these objects are seen, each a diameter and a certainty."""
-
-    def see(*seen: tuple[float, float] | None) -> ObjectZoom:
-        answers = dict(zip(scale.TRIED_ZOOMS, seen, strict=True))
-
-        def typical(model, window, zoom):
-            if answers[zoom] is None:
-                return None
-            diameter, certainty = answers[zoom]
-            return TypicalObject(zoom=zoom, diameter=diameter, certainty=certainty)
-
-        monkeypatch.setattr(scale, "typical_object", typical)
-        return find_object_zoom(network_of_objects, PIXELS)
-
-    return see
-
-
-def test_objects_that_fit_best_tell_the_zoom(see):
-    # Misfits 0.69, 0 and 1.1 at equal certainty.
-    assert see((30, 0.9), (30, 0.9), (45, 0.9)) == ObjectZoom(1.0)
-    assert see((30, 0.9), (90, 0.9), (20, 0.9)).zoom == pytest.approx(1.5)
-
-
-def test_certain_objects_count_for_more(see):
-    # A misfit of ln 2 is worth a certainty of ln(2) / 4 = 0.173.
-    assert see((40, 0.8), (30, 0.7), None).zoom == pytest.approx(1.0)
-    assert see((40, 0.9), (30, 0.7), None).zoom == pytest.approx(0.75)
-    assert see((40, 0.75), (30, 0.7), None).zoom == pytest.approx(1.0)
-
-
-def test_without_objects_the_image_is_seen_as_it_is(see):
-    assert see(None, None, None) == ObjectZoom(1.0)
-
-
 @pytest.mark.parametrize(
-    ("diameter", "zoom"), [(300, 0.2), (150, 0.2), (120, 0.25), (8, 3.75), (7.5, 4), (2, 4)]
+    ("spacing", "shape"),
+    [
+        ((0.5e-3, 0.5e-3), (2000, 1000)),
+        ((0.125e-3, 0.125e-3), (500, 250)),
+        ((0.2522e-3, 0.2478e-3), (1000, 500)),
+        ((1e-3, 0.25e-3), (4000, 500)),
+    ],
 )
-def test_objects_are_shrunk_five_times_and_enlarged_four_times_at_most(see, diameter, zoom):
-    assert see((diameter, 0.9), None, None).zoom == pytest.approx(zoom)
+def test_a_slide_is_brought_to_the_scale_at_which_its_nuclei_were_learnt(spacing, shape):
+    network = uh.load_model("nuclei_he")
+    pixels = np.zeros((1000, 500, 3), np.uint8)
+    found = working_scale(network, pixels[None], 0, spacing=spacing)
+    assert found.shape == shape
+    assert found.warnings == ()
+    assert bool(found.notes) == (shape != (1000, 500))
 
 
-def test_objects_of_different_sizes_are_said(see):
-    assert see((24, 0.9), (10, 0.9), None).warnings == ()
-    assert see((24.1, 0.9), (10, 0.9), None).warnings == (
-        "objects of very different sizes, about 24 and 10 px wide: some may be missed. "
-        "Try zoom=1.2 and 3 in turn.",
-    )
+@pytest.mark.parametrize("spacing", [25.4 / 72, 1.0, 1e-6, 25.4 / 300])
+@pytest.mark.parametrize("card", ["nuclei_he", "em_membranes"])
+def test_a_spacing_that_cannot_be_is_doubted_and_not_used(card, spacing):
+    network = uh.load_model(card)
+    if card == "em_membranes" and spacing == 1e-6:
+        spacing = 1e-8
+    pixels = np.zeros((100, 50, 3) if card == "nuclei_he" else (100, 50), np.uint8)
+    found = working_scale(network, pixels[None], 0, spacing=(spacing, spacing))
+    assert found.shape == (100, 50)
+    assert len(found.warnings) == 1
+    assert isinstance(found.warnings[0], Doubt)
+    assert "cannot be right" in found.warnings[0]
 
 
-def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):
-    monkeypatch.setattr(scale, "find_object_zoom", lambda model, pixels: ObjectZoom(0.5, ("x",)))
-    found = working_scale(network_of_objects, PIXELS[None], 0)
-    assert found.shape == (500, 250)
-    assert found.warnings == ("x",)
-    assert zoom_for_objects(network_of_objects, PIXELS) == 0.5
+def test_exactly_one_micrometre_is_a_default_where_the_image_shows_large_structures():
+    network = uh.load_model("nuclei_he")
+    tissue = uh.read_image(uh.sample("he")).pixels
+    spacing = (1e-3, 1e-3)
+    found = working_scale(network, tissue[None], 0, spacing=spacing)
+    assert found.shape == tissue.shape[:2]
+    assert "seems to be a default" in found.warnings[0]
+
+    at_10x = cv2.resize(tissue, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    found = working_scale(network, at_10x[None], 0, spacing=spacing)
+    assert found.shape == (4 * at_10x.shape[0], 4 * at_10x.shape[1])
+    assert found.warnings == ()
 
 
-def test_windows_are_cut_for_each_zoom(monkeypatch, network_of_objects):
-    sides = []
-    monkeypatch.setattr(scale, "highest_contrast_window", lambda pixels, side: sides.append(side))
-    monkeypatch.setattr(scale, "typical_object", lambda model, window, zoom: None)
-    find_object_zoom(network_of_objects, PIXELS)
-    assert sides == [1024, 512, 256]
+@pytest.mark.parametrize("scale", [{}, {"scale": "objects", "size": 24}])
+def test_pixels_that_are_not_square_are_made_square(scale, monkeypatch):
+    network = make_network(3, **scale)
+    monkeypatch.setattr("unet_helpers.inference.scale.find_object_zoom", lambda *_: ObjectZoom(1.0))
+    spacing = (2e-3, 0.5e-3)
+    found = working_scale(network, PIXELS[None], 0, spacing=spacing)
+    assert found.shape == (2000, 250)
+    assert found.zoom(PIXELS) == 1
+    assert found.notes == ("its pixels, 4 times as high as wide, were made square",)
+    assert working_scale(network, PIXELS[None], 0, spacing=spacing, zoom=2.0).shape == (4000, 500)
 
 
-def answering(interiors: list[tuple[slice, slice]], probability: float):
-    """A prediction of objects of these rows and columns, with that probability."""
-
-    def predict(model, prepared, out, *_, **__):
-        out[0] = 1
-        for rows, columns in interiors:
-            out[0, rows, columns] = 1 - probability
-            out[1, rows, columns] = probability
-
-    return predict
+def test_pixels_that_are_nearly_square_or_impossibly_long_are_seen_as_they_are():
+    assert aspect_of((0.2495e-3, 0.2505e-3)) == 1
+    assert aspect_of((1.0, 1e-4)) == 1
+    assert aspect_of((3.0, 1.0)) == 3
+    assert aspect_of((5.0, 1.0, 3.0)) == pytest.approx(1 / 3)
+    assert aspect_of(None) == 1
 
 
-def test_the_typical_object_is_the_median_by_area(monkeypatch, network_of_objects):
-    # Of 100, 400 and 441 px, which are 941 together, half lies in the first two.
-    objects = [
-        (slice(5, 15), slice(5, 15)),
-        (slice(5, 25), slice(40, 60)),
-        (slice(40, 61), slice(30, 51)),
-    ]
-    monkeypatch.setattr(scale, "predict", answering(objects, 0.75))
-    window = np.zeros((80, 90), np.uint8)
-    found = typical_object(network_of_objects, window, 1.0)
-    assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / OVER_MEDIAN)
-    assert found.certainty == pytest.approx(0.75)
+def chosen(spacing=None, **options):
+    """The zoom that is chosen for an image of nuclei."""
+    network = make_network(3, scale="objects", size=24)
+    network.card = replace(network.card, instance_method="interiors")
+    view = View(MedicalImage(PIXELS, "YX", spacing=spacing))
+    return choose_zoom(network, view, check_settings(network.card, **options))
 
 
-def test_diameters_are_px_of_the_image(monkeypatch, network_of_objects):
-    objects = [(slice(20, 40), slice(20, 40))]
-    monkeypatch.setattr(scale, "predict", answering(objects, 0.9))
-    window = np.zeros((80, 80), np.uint8)
-    found = typical_object(network_of_objects, window, 2.0)
-    assert found.zoom == 2.0
-    assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / OVER_MEDIAN, rel=0.03)
+def test_a_diameter_in_px_or_as_a_length_sets_the_zoom():
+    assert chosen(diameter=48).zoom == 0.5
+    assert "given as 48 px" in chosen(diameter=48).notes[0]
+    assert chosen(spacing=(0.5e-3, 0.5e-3), diameter="6 µm").zoom == 2
+    assert chosen(spacing=(1e-3, 0.25e-3), diameter="6 um").zoom == 2
+    assert chosen(zoom=0.7).zoom == 0.7
+    with pytest.raises(uh.ArgumentError, match="the size of its pixels is not known"):
+        chosen(diameter="6 µm")
 
 
-def test_where_nothing_is_found_there_is_no_typical_object(monkeypatch, network_of_objects):
-    monkeypatch.setattr(scale, "predict", answering([], 0.9))
-    assert typical_object(network_of_objects, np.zeros((80, 80), np.uint8), 1.0) is None
+@pytest.mark.parametrize("diameter", [0, -3, float("nan"), "8", "wide", "8 s", None.__class__])
+def test_what_is_no_diameter_is_refused(diameter):
+    with pytest.raises(uh.ArgumentError, match="is no width"):
+        chosen(diameter=diameter)
+
+
+def test_a_diameter_beside_a_zoom_or_for_a_card_without_objects_is_refused():
+    with pytest.raises(uh.ArgumentError, match="both set the scale"):
+        chosen(diameter=8, zoom=2)
+    with pytest.raises(uh.ArgumentError, match="lungs has no objects of a typical width"):
+        check_settings(uh.MODELS["lungs"], diameter=30)
+
+
+def test_a_spacing_in_words():
+    assert in_words(4e-6) == "4 nm"
+    assert in_words(0.25e-3, 0.25e-3) == "0.25 µm"
+    assert in_words(1e-3, 0.25e-3) == "1 × 0.25 µm"
+    assert in_words(25.4 / 72) == "353 µm"
+    assert in_words(1.0) == "1 mm"

@@ -1,5 +1,7 @@
 """Tables of objects, in px and in physical units, and results in a few numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.results import disc, result_of, result_of_labels, result_of_mask
@@ -253,3 +255,62 @@ def test_measured_discs_have_their_diameters():
     mask = disc(20, 20, 10) | disc(50, 60, 15) | disc(30, 100, 6)
     table = result_of(mask[None].astype(float)).measure()
     np.testing.assert_allclose(sorted(table.diameter_px), [12, 20, 30], rtol=0.03)
+
+
+def ellipse(rows: float, columns: float, spacing: tuple[float, float] | None) -> MedicalImage:
+    """A mask of an ellipse of these half axes in px."""
+    y, x = np.mgrid[:160, :160]
+    mask = ((y - 80) / rows) ** 2 + ((x - 80) / columns) ** 2 <= 1
+    return MedicalImage(mask.astype(np.uint8), "YX", spacing=spacing)
+
+
+@pytest.mark.parametrize("proportion", [2, 4])
+def test_shapes_are_measured_in_true_proportions(proportion):
+    # The ellipse is 60 x 28 µm in both: in square pixels, and in rows that are 2 or 4 µm high.
+    square = ellipse(60, 28, (1e-3, 1e-3))
+    long = ellipse(60 / proportion, 28, (proportion * 1e-3, 1e-3))
+    rows = []
+    for image in (square, long):
+        result = result_of_mask(image.pixels > 0)
+        result = replace(result, image=replace(image, pixels=result.image.pixels))
+        rows.append(result.measure().iloc[0])
+    true, found = rows
+    assert true["eccentricity"] == pytest.approx(0.884, abs=0.002)
+    assert found["eccentricity"] == pytest.approx(true["eccentricity"], abs=0.01)
+    assert found["solidity"] == pytest.approx(true["solidity"], abs=0.03)
+    assert found["area_um2"] == pytest.approx(true["area_um2"], rel=0.02)
+
+    # Lengths are in px of the same area.
+    side = proportion**0.5
+    for name in ("axis_major_length_px", "axis_minor_length_px", "perimeter_px"):
+        assert found[name] * side == pytest.approx(true[name], rel=0.08)
+
+
+def test_positions_stay_in_px_of_the_file():
+    image = ellipse(15, 28, (4e-3, 1e-3))
+    result = result_of_mask(image.pixels > 0)
+    result = replace(result, image=replace(image, pixels=result.image.pixels))
+    row = result.measure().iloc[0]
+    assert row["centroid_y_px"] == pytest.approx(80)
+    assert row["centroid_x_px"] == pytest.approx(80)
+
+
+def test_volumes_of_a_microscope_are_in_cubic_micrometres():
+    mask = np.zeros((6, 20, 20), bool)
+    mask[1:4, 5:15, 5:15] = True
+    result = result_of_mask(mask)
+    image = replace(result.image, spacing=(2e-3, 0.5e-3, 0.5e-3))
+    table = replace(result, image=image).measure()
+    assert table["volume_um3"].tolist() == pytest.approx([300 * 0.5])
+    assert "volume_mL" not in table
+    assert replace(result, image=image).summary()["total volume"] == (pytest.approx(150), "µm³")
+
+
+def test_without_the_distance_of_slices_volumes_stay_in_voxels():
+    mask = np.zeros((6, 20, 20), bool)
+    mask[1:4, 5:15, 5:15] = True
+    result = result_of_mask(mask)
+    image = replace(result.image, spacing=(0.5e-3, 0.5e-3))
+    table = replace(result, image=image).measure()
+    assert table["volume_px"].tolist() == [300]
+    assert not {"volume_um3", "volume_mm3", "volume_mL"} & set(table)

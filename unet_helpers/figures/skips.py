@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from matplotlib.figure import Figure
 
+from ..checks.view import View
 from ..errors import ArgumentError
 from ..images.read import read_image
-from ..images.stack import to_stack
-from ..inference.scale import zoom_for_objects
+from ..inference.object_zoom import zoom_of_view
 from ..inference.segment import segment
+from ..inference.working_size import aspect_of
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
@@ -95,9 +96,10 @@ def without_skips(
         levels = range(1, model.depth + 1)
 
     # If the scale is estimated from the objects in the image, estimate it with the whole network.
-    if model.card.preprocessing.scale == "objects" and options.get("zoom") is None:
-        slices = to_stack(image).pixels
-        options["zoom"] = zoom_for_objects(model, slices[len(slices) // 2])
+    is_given = options.get("zoom") is not None or options.get("diameter") is not None
+    if model.card.preprocessing.scale == "objects" and not is_given:
+        view = View(image)
+        options["zoom"] = zoom_of_view(model, view, aspect_of(view.stack.spacing)).zoom
 
     with cut_skips(model, levels):
         return segment(image, model, **options)

@@ -32,7 +32,7 @@ def reslice_image(image: MedicalImage, axis: int) -> MedicalImage:
     """
     stack = to_stack(image).as_image()
     spacing = None
-    if stack.spacing is not None:
+    if stack.spacing is not None and len(stack.spacing) == 3:
         spacing = (stack.spacing[axis], *np.delete(stack.spacing, axis))
     pixels = to_8_bits(turn(image, image.pixels, axis))
     return replace(stack, pixels=pixels, spacing=spacing)

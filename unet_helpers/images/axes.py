@@ -248,13 +248,14 @@ def image_of_channel(
 
 
 def as_image(stored: StoredPixels, path: Path | None) -> MedicalImage:
-    """Make the image, with a spacing if it is known along all of its axes Z, Y and X."""
-    steps = [stored.spacing.get(axis) for axis in stored.axes if axis in "ZYX"]
-    known_steps = [step for step in steps if step is not None]
-    spacing = tuple(known_steps) if len(known_steps) == len(steps) else None
+    """Make the image, with a spacing if it is known along Y and X, and along Z if that is known."""
+    known = stored.spacing
+    spacing = None
+    if "Y" in known and "X" in known:
+        spacing = tuple(known[axis] for axis in stored.axes if axis in known)
 
     notes = stored.notes
-    if spacing is None and stored.spacing.get("X") is not None:
+    if spacing is not None and "Z" in stored.axes and "Z" not in known:
         notes = (*notes, "the spacing of its slices is not in the file: give it with spacing=")
     return MedicalImage(
         pixels=in_memory_order(stored.pixels),

@@ -43,12 +43,21 @@ def checked(image: MedicalImage) -> MedicalImage:
 
 
 def without_impossible_spacing(image: MedicalImage) -> MedicalImage:
-    """Drop the spacing, with a note, if one of its steps is not a finite number above 0."""
+    """Drop the spacing, with a note, if one of its steps is not a finite number above 0.
+
+    If only the distance of slices is impossible, that of rows and columns is kept.
+    """
     if image.spacing is None:
         return image
-    if all(np.isfinite(step) and step > 0 for step in image.spacing):
+    is_possible = [bool(np.isfinite(step)) and step > 0 for step in image.spacing]
+    if all(is_possible):
         return image
-    return noted(image, f"ignored an impossible spacing of {image.spacing}", spacing=None)
+
+    note = f"ignored an impossible spacing of {image.spacing}"
+    in_plane = image.spacing[-2:]
+    if all(is_possible[-2:]) and not image.lies_in_space:
+        return noted(image, f"{note} along z", spacing=in_plane)
+    return noted(image, note, spacing=None)
 
 
 def supported_dtype(dtype: np.dtype) -> np.dtype:

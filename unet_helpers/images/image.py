@@ -48,8 +48,8 @@ class MedicalImage:
         A letter for each axis of ``pixels``: 'YX', 'ZYX', 'TYX' or 'TZYX', with a last 'C' if in
         colour, or 'XYZ' as nibabel reads NIfTI.
     spacing : tuple of float, optional
-        Distance in mm between neighbouring pixels along Z, Y and X, in the order of ``axes``; None
-        if unknown.
+        Distance in mm between neighbouring pixels along Z, Y and X, in the order of ``axes``; of Y
+        and X alone if that of slices is unknown; None if nothing is known.
     affine : np.ndarray, optional
         (4, 4) matrix from indices (x, y, z) to positions in the header's unit (mm), with axes to
         the patient's right, front and head (RAS).

@@ -111,7 +111,9 @@ def write_ome_tiff(image: MedicalImage, values: Any, path: Path, **options: Any)
 
     axes = image.spatial_axes
     metadata: dict[str, Any] = {"axes": axes}
-    for axis, step in zip(axes.lstrip("T"), image.spacing or ()):
+    # Without a distance of slices, the spacing is that of the last two axes.
+    steps = image.spacing or ()
+    for axis, step in zip(axes.lstrip("T")[-len(steps) :], steps):
         metadata[f"PhysicalSize{axis}"] = step
         metadata[f"PhysicalSize{axis}Unit"] = "mm"
     tifffile.imwrite(

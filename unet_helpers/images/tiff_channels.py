@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from .nuclear_stains import Channel
-from .tiff_metadata import imagej_metadata
+from .tiff_sizes import imagej_metadata
 
 if TYPE_CHECKING:
     import tifffile

@@ -14,10 +14,10 @@ import numpy as np
 from ..errors import ImageError
 from .axes import COLOUR_SAMPLES, StoredPixels, arrange
 from .image import MedicalImage, Position, downsampling
+from .lengths import millimetres
 from .limits import refuse_if_huge, too_many_values
 from .nuclear_stains import Channel
 from .options import ReadOptions, index_of, index_of_series, listing
-from .tiff_metadata import millimetres
 
 if TYPE_CHECKING:
     import zarr

@@ -27,6 +27,7 @@ from ..results.output import check_writable, output_path
 from ..results.segmentation import Segmentation
 from .executors import answers_of
 from .folder_job import FIRST_COLUMNS, FolderJob, Row, requested_settings
+from .same_scale import common_scale, held_scale, known_network
 from .settings import check_settings
 from .sources import Source, assign_result_paths, find_images
 
@@ -44,6 +45,7 @@ def segment_many(
     model: str | Path | ModelCard | UNet | None = None,
     executor: Executor | None = None,
     *,
+    same_scale: bool = False,
     progress: bool = True,
     **options: Any,
 ) -> list[Segmentation]:
@@ -63,6 +65,8 @@ def segment_many(
     executor : concurrent.futures.Executor, optional
         Runs images side by side: processes or a cluster make many images faster; threads hardly do,
         because PyTorch uses all cores for one image already.
+    same_scale : bool
+        See all images at one zoom, found from several of them, instead of each at its own.
     progress : bool
         Show a bar.
     **options
@@ -95,6 +99,8 @@ def segment_many(
     check_settings(card_of(network), **options)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
+    if same_scale:
+        options |= common_scale(sources, known_network(network), options)
 
     is_alone = len(sources) == 1
     work = partial(Source.segmented, model=network, progress=progress and is_alone, **options)
@@ -126,6 +132,7 @@ def segment_folder(
     out: str | Path = "results",
     executor: Executor | None = None,
     *,
+    same_scale: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     **options: Any,
@@ -150,6 +157,9 @@ def segment_folder(
         The folder for the results; it is made if it does not exist.
     executor : concurrent.futures.Executor, optional
         Runs images side by side, for example Dask's ``Client(...).get_executor()``.
+    same_scale : bool
+        See all images at one zoom, found from several of them, instead of each at its own. Images
+        that are added later are seen at the zoom of the earlier results.
     overwrite : bool
         Replace earlier results.
     progress : bool
@@ -188,7 +198,16 @@ def segment_folder(
     """
     # To stderr, because the command line prints its tables to stdout.
     tell = partial(tqdm.write, file=sys.stderr) if progress else None
-    return run_folder(source, model, out, executor, overwrite=overwrite, tell=tell, **options)
+    return run_folder(
+        source,
+        model,
+        out,
+        executor,
+        overwrite=overwrite,
+        same_scale=same_scale,
+        tell=tell,
+        **options,
+    )
 
 
 def run_folder(
@@ -198,6 +217,7 @@ def run_folder(
     executor: Executor | None,
     *,
     overwrite: bool,
+    same_scale: bool,
     tell: Callable[[str], object] | None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -213,10 +233,17 @@ def run_folder(
         raise ImageError(f"{source}: there is nothing in this folder.")
     refuse_unfit_folder(folder, sources)
 
+    asked = None if network is None else requested_settings(network, options)
+    if same_scale:
+        shared = known_network(network)
+        held = held_scale(sources, shared, options, overwrite)
+        asked = requested_settings(shared, options) | held.asked
+        options |= held.scale
+
     job = FolderJob(
         model=network,
         options=options,
-        asked=None if network is None else requested_settings(network, options),
+        asked=asked,
         overwrite=overwrite,
         tell=tell,
     )

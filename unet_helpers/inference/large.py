@@ -32,7 +32,8 @@ from ..results.save import settings
 from ..results.segmentation import Segmentation
 from .large_objects import find_objects_by_blocks
 from .large_outlines import write_large_geojson
-from .scale import working_scale
+from .object_size import check_physical_size
+from .scale import choose_zoom, working_scale
 from .settings import check_settings
 from .tiles import predict
 
@@ -75,6 +76,7 @@ def segment_large(
     threshold: float | None = None,
     flips: int | None = None,
     zoom: float | None = None,
+    diameter: float | str | None = None,
     formats: tuple[str, ...] = (),
     overwrite: bool = False,
     progress: bool = True,
@@ -115,6 +117,9 @@ def segment_large(
         The number of turned and mirrored copies to average: 1, 2, 4 or 8; the card's by default.
     zoom : float, optional
         Working px per image px; by default found in the window of highest contrast.
+    diameter : float or str, optional
+        Width of a typical object, which sets the zoom instead: a number is px of the level; a text
+        is a length with its unit, such as ``"8 µm"``.
     formats : tuple of str
         ('.geojson',) also writes the outlines of the objects with their measurements, for QuPath.
     overwrite : bool
@@ -157,7 +162,7 @@ def segment_large(
     """
     network = load_model(model)
     card = network.card
-    choices = check_settings(card, threshold, flips, zoom)
+    choices = check_settings(card, threshold, flips, zoom, diameter)
     refuse_if_seen_whole(card)
     refuse_other_formats(formats)
 
@@ -166,10 +171,13 @@ def segment_large(
     )
     large = open_window(stored, network)
     window = large.window
+    view = View(window)
+    chosen = choose_zoom(network, view, choices)
     scale = working_scale(
-        network, window.pixels[None], index=0, zoom=choices.zoom, spacing=window.spacing
+        network, window.pixels[None], index=0, zoom=chosen.zoom, spacing=window.spacing
     )
-    warnings = (*run_checks(View(window), card), *scale.warnings)
+    window = noted(window, *chosen.notes, *scale.notes)
+    warnings = (*run_checks(view, card), *chosen.warnings, *scale.warnings)
     if tell is not None:
         for words in (*window.notes, *warnings):
             tell(f"{window.path}: {words}")
@@ -182,7 +190,7 @@ def segment_large(
         card=card,
         probabilities=np.zeros((1, 0, 0)),
         threshold=choices.threshold,
-        zoom=prepared.zoom[0],
+        zoom=scale.zoom(window.pixels),
         flips=choices.flips,
         weights_sha256=network.weights_sha256,
         warnings=warnings,
@@ -218,9 +226,19 @@ def segment_large(
                 write_large_geojson(blank, objects, numbers, table, aside / f"{name}{ending}")
 
         table.to_csv(aside / f"{name}_measurements.csv", index=False)
-        manifest = {**settings(blank), **asked, "objects": len(table)}
+        sized = replace(blank, warnings=(*warnings, *check_table(card, table, window.spacing)))
+        manifest = {**settings(sized), **asked, "objects": len(table)}
         (aside / f"{name}.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return table
+
+
+def check_table(
+    card: ModelCard, table: pd.DataFrame, spacing: tuple[float, ...] | None
+) -> tuple[str, ...]:
+    """Return a doubt if the typical object in a table cannot have its physical size."""
+    if spacing is None or not len(table):
+        return ()
+    return check_physical_size(card, float(table["diameter_px"].median()), spacing)
 
 
 def refuse_if_seen_whole(card: ModelCard) -> None:

@@ -19,18 +19,17 @@ from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import Grid, at_spacing
 from ..preprocessing.surroundings import Box, box_for, whole_box
 from .localise import predict_boxes
-from .scale import working_scale
+from .object_size import check_scale_of_answer
+from .scale import WorkingScale, choose_zoom, working_scale
 from .settings import Settings
 from .tiles import background_answer, predict
+from .working_size import in_words
 
 # Stacks with this many values or more get no spread, to save memory.
 TOO_LARGE_FOR_SPREAD = 2**26
 
 # No progress bar is shown for fewer slices.
 FEW_SLICES = 4
-
-# mm: spacings up to this are given in nm in notes.
-NM_UP_TO_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,9 @@ class StackPrediction:
     # (K, Z, Y, X) float32 probabilities, or (K + 1, Z, Y, X) with the spread as the last channel.
     answers: np.ndarray
 
-    zoom: float  # working px per px, along the first axis of a slice
+    zoom: float  # root of the working px per px of a slice
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +65,21 @@ class VolumePrediction:
 def predict_frames(
     model: UNet, view: View, settings: Settings, progress: bool = False
 ) -> VolumePrediction:
-    """Predict each frame on its own."""
+    """Predict each frame on its own, all at one scale."""
+    chosen = choose_zoom(model, view, settings)
+    settings = replace(settings, zoom=chosen.zoom)
+
     predictions: list[VolumePrediction] = []
     for frame, fields_of_view in zip(view.frames, view.fields_of_view, strict=True):
         prediction = predict_volume(model, frame, settings, fields_of_view, progress)
         predictions.append(prediction)
 
-        # All frames have one scale: if it is estimated from objects, later frames reuse the zoom of
-        # the first.
-        if model.card.preprocessing.scale == "objects":
-            settings = replace(settings, zoom=predictions[0].zoom)
-    return join_frames(predictions, view.image.spatial_shape)
+    joined = join_frames(predictions, view.image.spatial_shape)
+    return replace(
+        joined,
+        notes=(*chosen.notes, *joined.notes),
+        warnings=(*chosen.warnings, *joined.warnings),
+    )
 
 
 def join_frames(
@@ -133,11 +137,24 @@ def predict_volume(
         progress=progress,
     )
 
-    notes: tuple[str, ...] = ()
-    is_resized = settings.zoom is None and prediction.zoom != 1
-    if is_resized:
-        notes = notes_on_spacing(card)
-    return volume_prediction(model, stack, prediction, notes)
+    doubts = check_scale_of_stack(model.card, stack, prediction, settings)
+    prediction = replace(prediction, warnings=(*prediction.warnings, *doubts))
+    return volume_prediction(model, stack, prediction)
+
+
+def check_scale_of_stack(
+    card: ModelCard, stack: Stack, prediction: StackPrediction, settings: Settings
+) -> tuple[str, ...]:
+    """Return doubts about the scale, from the middle slice of a stack."""
+    middle = len(stack.pixels) // 2
+    return check_scale_of_answer(
+        card,
+        stack.pixels[middle],
+        prediction.answers[:, middle],
+        prediction.zoom,
+        stack.spacing,
+        is_given=settings.zoom is not None,
+    )
 
 
 def predict_localised(
@@ -177,13 +194,13 @@ def predict_on_grid(
 
     # The matrix maps voxels of the grid to voxels of the stack, (z, y, x), so the zoom is 1 / step.
     zoom_of_rows = float(1 / grid.matrix[1, 1])
-    prediction = StackPrediction(answers, zoom_of_rows, on_grid.warnings)
-    return volume_prediction(model, stack, prediction, notes_on_spacing(model.card))
+    known = model.card.preprocessing.spacing
+    notes = (f"the network saw it at {in_words(known or 0)} a step, as it learnt it",)
+    prediction = StackPrediction(answers, zoom_of_rows, on_grid.warnings, notes)
+    return volume_prediction(model, stack, prediction)
 
 
-def volume_prediction(
-    model: UNet, stack: Stack, prediction: StackPrediction, notes: tuple[str, ...]
-) -> VolumePrediction:
+def volume_prediction(model: UNet, stack: Stack, prediction: StackPrediction) -> VolumePrediction:
     """Return a prediction in the image's own axis order, with the spread separated."""
     answers = stack.in_file_order(prediction.answers)
     spread = None
@@ -194,7 +211,7 @@ def volume_prediction(
         spread=spread,
         zoom=prediction.zoom,
         warnings=prediction.warnings,
-        notes=notes,
+        notes=prediction.notes,
     )
 
 
@@ -209,17 +226,6 @@ def is_seen_along_axes(stack: Stack, card: ModelCard) -> bool:
     """Return whether it is a grey volume that the card slices along several axes."""
     is_grey_volume = len(stack.pixels) > 1 and stack.pixels.ndim == 3
     return is_grey_volume and len(card.preprocessing.axes) > 1
-
-
-def notes_on_spacing(card: ModelCard) -> tuple[str, ...]:
-    """Return a note on the spacing at which the network saw the image, if the card has one."""
-    spacing = card.preprocessing.spacing
-    if not spacing:
-        return ()
-    step = f"{spacing:g} mm"
-    if spacing <= NM_UP_TO_MM:
-        step = f"{1e6 * spacing:g} nm"
-    return (f"the network saw it at {step} a step, as it learnt it",)
 
 
 def predict_stack(
@@ -255,8 +261,7 @@ def predict_stack(
         channels += 1
     total = np.zeros((channels, *pixels.shape[:3]), np.float32)
 
-    zooms = []
-    warnings: list[str] = []
+    scales: list[WorkingScale] = []
     count = sum(pixels.shape[axis] for axis in axes)
     hide_bar = not progress or count < FEW_SLICES
     with tqdm(total=count, desc="slices", disable=hide_bar) as bar:
@@ -278,8 +283,7 @@ def predict_stack(
                 spacing=spacing,
                 fields_of_view=fields,
             )
-            zooms.append(scale.shape[0] / slices.shape[1])
-            warnings += scale.warnings
+            scales.append(scale)
 
             all_prepared = prepare(slices, preprocessing, scale.shape, fields)
             for i, prepared in enumerate(all_prepared):
@@ -294,7 +298,13 @@ def predict_stack(
                 bar.update()
 
     # The zoom of the result is that along the first of the axes.
-    return StackPrediction(total, zooms[0], tuple(warnings))
+    first_slice = np.moveaxis(pixels, axes[0], 0)[0]
+    return StackPrediction(
+        total,
+        zoom=scales[0].zoom(first_slice),
+        warnings=tuple(dict.fromkeys(text for scale in scales for text in scale.warnings)),
+        notes=scales[0].notes,
+    )
 
 
 def predict_inside(

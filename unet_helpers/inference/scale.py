@@ -1,8 +1,7 @@
 """The working scale: the size to which an image is resized before the network sees it.
 
 It is computed from the card and from the image's spacing, its field of view, or the objects in it.
-"Working px" are px after resizing. The constants of the search for objects were chosen on training
-and validation images of nuclei: TRIED_ZOOMS, CERTAINTY_WEIGHT and MEDIAN_BY_AREA.
+"Working px" are px after resizing.
 """
 
 from collections.abc import Sequence
@@ -10,36 +9,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks.view import View
+from ..doubt import Doubt
+from ..errors import ArgumentError
+from ..images.lengths import MILLIMETRES, length_of
+from ..networks.cards import ModelCard
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView, width_of
-from ..preprocessing.prepare import prepare
-from ..preprocessing.resample import SPACING_TOLERANCE, highest_contrast_window, resize_channels
-from .tiles import predict
+from ..preprocessing.resample import SPACING_TOLERANCE
+from .object_size import looks_like_full_scale
+from .object_zoom import find_object_zoom, zoom_of_view
+from .settings import Settings
+from .working_size import MAX_ZOOM, aspect_of, in_words, rounded_size, working_size
 
-# Working px per px, at most: further enlargement adds no detail. An image whose spacing is smaller
-# than the card's is shrunk by at most the same factor (zoom 1 / MAX_ZOOM).
-MAX_ZOOM = 4.0
+# The spacing of a file counts if it differs from the card's by at most this factor. Beyond it, it
+# is that of a screen or printer, or a number that a program wrote without knowing it.
+MAX_SPACING_RATIO = 16.0
 
-# Working px per px, at least, for an image with large objects: below this too few pixels remain.
-MIN_ZOOM_FOR_OBJECTS = 0.2
+# A spacing of exactly 1 µm is looked at if it is coarser than the card's by more than this factor.
+FULL_SCALE_RATIO = 2.0
 
-# Working px: side of the window in which objects are found at each zoom.
-WINDOW = 512
-
-# Working px per px: zooms at which objects are searched.
-TRIED_ZOOMS = (0.5, 1.0, 2.0)
-
-# The cost of a zoom is |ln(object size / card's size)| - CERTAINTY_WEIGHT * mean probability inside
-# objects; the zoom of lowest cost is chosen.
-CERTAINTY_WEIGHT = 4.0
-
-# Ratio of the area-weighted median diameter to the plain median diameter. The former is measured,
-# because small specks hardly change it; the card's size is the latter.
-MEDIAN_BY_AREA = 1.08
-
-# Ratio of the diameters found at two zooms above which a warning is given. Measured: 1.9 or less in
-# images with objects of one size, 2.9 or more in images with mixed sizes.
-DIFFERENT_SIZES = 2.4
+# An image is shrunk by at most this factor for a diameter that is given.
+SHRUNK_AT_MOST = 16.0
 
 
 @dataclass(frozen=True)
@@ -49,27 +40,13 @@ class WorkingScale:
     shape: tuple[int, int]  # (h, w) in working px
     warnings: tuple[str, ...] = ()
 
+    # How the scale was found, in words.
+    notes: tuple[str, ...] = ()
 
-@dataclass(frozen=True)
-class ObjectZoom:
-    """The zoom at which the objects of an image have the size that the network knows."""
-
-    zoom: float  # working px per px
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TypicalObject:
-    """The typical object that the network finds in a window at one zoom."""
-
-    zoom: float  # working px per px
-    diameter: float  # px of the image
-    certainty: float  # mean probability inside objects
-
-    def cost(self, size: float) -> float:
-        """Return the cost of this zoom if the card's objects are ``size`` working px wide."""
-        misfit = abs(np.log(self.diameter * self.zoom / size))
-        return float(misfit - CERTAINTY_WEIGHT * self.certainty)
+    def zoom(self, pixels: np.ndarray) -> float:
+        """Return the zoom of (H, W[, C]): the root of the working px per px."""
+        height, width = pixels.shape[:2]
+        return float(np.sqrt(self.shape[0] / height * (self.shape[1] / width)))
 
 
 def working_shape(
@@ -94,41 +71,89 @@ def working_scale(
     """Find the working size of slice ``index`` of (N, H, W) or (N, H, W, 3).
 
     ``zoom``, in working px per px, replaces the zoom that would be found, except for cards of
-    'square' scale, which ignore it. ``spacing`` is in mm along rows and columns; it is used if the
-    card has a spacing. ``fields_of_view`` are those of the slices, if they are known.
+    'square' scale, which ignore it. ``spacing`` is in mm along rows and columns. It is used if the
+    card has a spacing; and, for all scales but 'square', to make pixels square that are not.
+    ``fields_of_view`` are those of the slices, if they are known.
     """
     preprocessing = model.card.preprocessing
     if preprocessing.scale == "square":
         return WorkingScale((preprocessing.size, preprocessing.size))
 
     pixels = slices[index]
+    aspect = aspect_of(spacing)
+    notes: tuple[str, ...] = ()
+    if aspect != 1:
+        notes = (f"its pixels, {aspect:.3g} times as high as wide, were made square",)
     if zoom is not None:
-        return scale_at(pixels, zoom, zoom)
+        return WorkingScale(working_size(pixels, zoom, aspect), notes=notes)
 
+    warnings: tuple[str, ...] = ()
     if preprocessing.spacing and spacing is not None and len(spacing) > 1:
-        zooms = zooms_of_spacing(spacing, preprocessing.spacing)
-        return scale_at(pixels, *zooms)
+        warnings = check_spacing(spacing, model.card, pixels)
+        if not warnings:
+            zooms = zooms_of_spacing(spacing, preprocessing.spacing)
+            notes = notes_on_spacing(spacing, zooms, preprocessing.spacing)
+            return WorkingScale(rounded_size(pixels, *zooms), notes=notes)
 
     if preprocessing.scale == "field of view":
         if fields_of_view is None:
             fields_of_view = FieldsOfView(slices)
         zoom_of_field = min(preprocessing.size / width_of(fields_of_view[index]), MAX_ZOOM)
-        return scale_at(pixels, zoom_of_field, zoom_of_field)
+        return WorkingScale(working_size(pixels, zoom_of_field, aspect), notes=notes)
 
     if preprocessing.scale == "objects":
-        found = find_object_zoom(model, pixels)
-        return scale_at(pixels, found.zoom, found.zoom, found.warnings)
+        found = find_object_zoom(model, pixels, aspect)
+        shape = working_size(pixels, found.zoom, aspect)
+        return WorkingScale(shape, found.warnings, (*notes, *found.notes(preprocessing.size)))
 
-    return scale_at(pixels, 1.0, 1.0)
+    return WorkingScale(working_size(pixels, 1.0, aspect), warnings, notes)
 
 
-def scale_at(
-    pixels: np.ndarray, zoom_of_rows: float, zoom_of_columns: float, warnings: tuple[str, ...] = ()
-) -> WorkingScale:
-    """Return the size of a slice at a zoom, rounded to whole working px, at least 1."""
-    height, width = pixels.shape[:2]
-    shape = (max(1, round(height * zoom_of_rows)), max(1, round(width * zoom_of_columns)))
-    return WorkingScale(shape, warnings)
+@dataclass(frozen=True)
+class ChosenZoom:
+    """The zoom of a whole image; None if each slice finds its own, see ``working_scale``."""
+
+    zoom: float | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def choose_zoom(model: UNet, view: View, settings: Settings) -> ChosenZoom:
+    """Choose the zoom that is given, by a number or a diameter, or found from objects."""
+    if settings.zoom is not None:
+        return ChosenZoom(settings.zoom)
+
+    card = model.card
+    spacing = view.stack.spacing
+    if settings.diameter is not None:
+        diameter = diameter_in_pixels(settings.diameter, spacing)
+        zoom = float(np.clip(card.object_diameter / diameter, 1 / SHRUNK_AT_MOST, MAX_ZOOM))
+        note = (
+            f"zoom {zoom:.3g}: its objects were given as {diameter:.3g} px wide, and the network"
+            f" learnt those of {card.object_diameter} px"
+        )
+        return ChosenZoom(zoom, notes=(note,))
+
+    if card.preprocessing.scale == "objects":
+        found = zoom_of_view(model, view, aspect_of(spacing))
+        return ChosenZoom(found.zoom, found.warnings, found.notes(card.object_diameter))
+    return ChosenZoom()
+
+
+def diameter_in_pixels(diameter: float | str, spacing: Sequence[float] | None) -> float:
+    """Return a diameter in px, of one in px or of a length such as '8 µm'.
+
+    ``spacing`` is in mm. Raises ArgumentError for a length if it is not known.
+    """
+    if not isinstance(diameter, str):
+        return float(diameter)
+    length = length_of(diameter)
+    if length is None or spacing is None or len(spacing) < 2:
+        raise ArgumentError(
+            f"diameter={diameter!r}: the size of its pixels is not known. Give the diameter in px,"
+            " or the pixel size by spacing= (mm)."
+        )
+    return length / float(np.sqrt(spacing[-2] * spacing[-1]))
 
 
 def zooms_of_spacing(spacing: Sequence[float], working_spacing: float) -> tuple[float, float]:
@@ -139,73 +164,43 @@ def zooms_of_spacing(spacing: Sequence[float], working_spacing: float) -> tuple[
     return float(rows), float(columns)
 
 
-def zoom_for_objects(model: UNet, pixels: np.ndarray) -> float:
-    """Return the zoom at which the objects of (H, W) or (H, W, 3) have the card's size."""
-    return find_object_zoom(model, pixels).zoom
+def check_spacing(spacing: Sequence[float], card: ModelCard, pixels: np.ndarray) -> tuple[str, ...]:
+    """Return a doubt if (H, W[, C]) cannot have this spacing, so that it is not used."""
+    known = card.preprocessing.spacing
+    assert known is not None
+    size = in_words(*spacing[-2:])
+    advice = "It was seen as it is; give the true size by spacing= (mm), or zoom=."
+
+    ratios = np.array(spacing[-2:]) / known
+    if ratios.max() > MAX_SPACING_RATIO or ratios.min() < 1 / MAX_SPACING_RATIO:
+        return (
+            Doubt(
+                f"its pixel size in the file, {size}, cannot be right: {card.name} reads"
+                f" {card.modality} at {in_words(known)} a pixel. {advice}"
+            ),
+        )
+
+    # 1 px = 1 µm is what some programs write where nothing is known, and true of some images.
+    is_unit = spacing[-2] == spacing[-1] == MILLIMETRES["µm"]
+    if is_unit and ratios.max() > FULL_SCALE_RATIO and looks_like_full_scale(card, pixels):
+        return (
+            Doubt(
+                f"its pixel size in the file, exactly {size}, seems to be a default: what it shows"
+                f" is as large as at {in_words(known)} a pixel. {advice}"
+            ),
+        )
+    return ()
 
 
-def find_object_zoom(model: UNet, pixels: np.ndarray) -> ObjectZoom:
-    """Find the zoom at which the objects of (H, W) or (H, W, 3) have the card's size.
-
-    ``TRIED_ZOOMS`` are tried on the window of highest contrast. A warning is returned if the sizes
-    found at different zooms disagree.
-    """
-    size = model.card.preprocessing.size
-    candidates = []
-    for zoom in TRIED_ZOOMS:
-        window = highest_contrast_window(pixels, round(WINDOW / zoom))
-        objects = typical_object(model, window, zoom)
-        if objects is not None:
-            candidates.append(objects)
-    if not candidates:
-        return ObjectZoom(1.0)
-
-    # Of zooms with the same cost, the one with the smaller objects is taken.
-    best = min(candidates, key=lambda objects: (objects.cost(size), objects.diameter))
-    zoom = float(np.clip(size / best.diameter, MIN_ZOOM_FOR_OBJECTS, MAX_ZOOM))
-    diameters = [objects.diameter for objects in candidates]
-    return ObjectZoom(zoom, check_sizes(max(diameters), min(diameters), size))
-
-
-def check_sizes(largest: float, smallest: float, size: float) -> tuple[str, ...]:
-    """Return a warning if typical objects at one zoom are much wider than at another.
-
-    ``largest`` and ``smallest``: diameters in px; ``size``: the card's, in working px.
-    """
-    if largest <= DIFFERENT_SIZES * smallest:
+def notes_on_spacing(
+    spacing: Sequence[float], zooms: tuple[float, float], known: float
+) -> tuple[str, ...]:
+    """Return a note on the zooms that the spacing led to; none if both are 1."""
+    rows, columns = zooms
+    if rows == columns == 1:
         return ()
-    diameters = f"{largest:.2g} and {smallest:.2g}"
-    zooms = f"{size / largest:.2g} and {size / smallest:.2g}"
+    zoom = f"{rows:.3g}" if rows == columns else f"{rows:.3g} × {columns:.3g}"
     return (
-        f"objects of very different sizes, about {diameters} px wide: some may be missed. "
-        f"Try zoom={zooms} in turn.",
+        f"zoom {zoom}: its pixel size is {in_words(*spacing[-2:])}, and the network learnt at"
+        f" {in_words(known)} a step",
     )
-
-
-def typical_object(model: UNet, window: np.ndarray, zoom: float) -> TypicalObject | None:
-    """Measure the typical object found in a window (H, W[, 3]) at a zoom; None without objects."""
-    # Loads scikit-image, which `import unet_helpers` must not.
-    from ..results.objects import split_interiors
-
-    shape = scale_at(window, zoom, zoom).shape
-
-    # `predict` returns probabilities at the window's own size. They are then resized to working px,
-    # because the sizes in `split_interiors` are in working px.
-    answer = np.zeros((model.out_channels, *window.shape[:2]), np.float32)
-    predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
-    answer = resize_channels(answer, shape)
-
-    objects = split_interiors(answer, model.card.threshold, 1.0)
-    areas = np.sort(np.bincount(objects.reshape(-1))[1:])
-    areas = areas[areas > 0]  # ids have gaps
-    if not areas.size:
-        return None
-
-    # Half of the area of all objects lies in objects up to this one.
-    median_by_area = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
-    diameter = 2 * float(np.sqrt(median_by_area / np.pi)) / MEDIAN_BY_AREA / zoom
-
-    # CERTAINTY_WEIGHT was chosen with this 0.5, so the card's threshold is not used.
-    foreground = 1 - answer[0]
-    certainty = float(foreground[foreground > 0.5].mean())
-    return TypicalObject(zoom=zoom, diameter=diameter, certainty=certainty)

@@ -32,6 +32,7 @@ def segment(
     threshold: float | None = None,
     flips: int | None = None,
     zoom: float | None = None,
+    diameter: float | str | None = None,
     progress: bool = True,
     tell: Callable[[str], object] | None = None,
     **reading: Any,
@@ -52,10 +53,14 @@ def segment(
         card's by default.
     zoom : float, optional
         Working px per image px, instead of the scale found from the image.
+    diameter : float or str, optional
+        Width of a typical object, which sets the zoom instead: a number is px of the image; a text
+        is a length with its unit, such as ``"8 µm"``, for images whose pixel size is known.
     progress : bool
         Show a progress bar if there are several slices or tiles.
     tell : callable, optional
-        Called with each note and warning, a string, before the network runs.
+        Called with each note and warning, a string: those of the image before the network runs,
+        those of the answer after it.
     **reading
         Options of ``read_image``, such as ``channel`` or ``spacing``.
 
@@ -89,7 +94,7 @@ def segment(
     view = View(read_image(image, **reading))
 
     model, suggestion_notes = resolve_model(model, view)
-    settings = check_settings(model.card, threshold, flips, zoom)
+    settings = check_settings(model.card, threshold, flips, zoom, diameter)
 
     warnings = run_checks(view, model.card)
     own_notes = (*suggestion_notes, *view.notes(model.card))
@@ -99,6 +104,9 @@ def segment(
             tell(f"{view.image.path or 'array'}: {text}")
 
     prediction = predict_frames(model, view, settings, progress)
+    if tell is not None:
+        for text in (*prediction.notes, *prediction.warnings):
+            tell(f"{view.image.path or 'array'}: {text}")
 
     return Segmentation(
         image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
@@ -112,7 +120,7 @@ def segment(
         spread=prediction.spread,
         places=dict(prediction.places),
         measured=view,
-        asked=options_given(image, zoom=zoom, **reading),
+        asked=options_given(image, zoom=zoom, diameter=diameter, **reading),
     )
 
 

@@ -5,6 +5,7 @@ from inspect import signature
 from typing import Any
 
 from ..errors import ArgumentError
+from ..images.lengths import length_of
 from ..images.read import read_image
 from ..networks.cards import ModelCard
 from .tiles import AUGMENTATIONS
@@ -16,6 +17,9 @@ NUMBERS_OF_FLIPS = (1, 2, 4, len(AUGMENTATIONS))
 # Working px per image px: larger zooms are refused as mistakes.
 ZOOM_LIMIT = 100
 
+# px of the image: larger diameters of objects are refused as mistakes.
+DIAMETER_LIMIT = 100_000
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -25,12 +29,16 @@ class Settings:
     flips: int  # number of augmentations averaged: 1, 2, 4 or 8
     zoom: float | None = None  # working px per image px; None: found from the image
 
+    # Typical width of an object, which sets the zoom: px of the image, or a length such as '8 µm'.
+    diameter: float | str | None = None
+
 
 def check_settings(
     card: ModelCard,
     threshold: float | None = None,
     flips: int | None = None,
     zoom: float | None = None,
+    diameter: float | str | None = None,
     **reading: Any,
 ) -> Settings:
     """Return the settings, completed from the card; ArgumentError if one makes no sense.
@@ -55,12 +63,30 @@ def check_settings(
         raise ArgumentError(
             f"zoom={zoom!r} is no scale: give working px per image px, for example 0.5 or 2."
         )
-    return Settings(threshold, flips, zoom)
+    if diameter is not None:
+        check_diameter(card, diameter, zoom)
+    return Settings(threshold, flips, zoom, diameter)
 
 
-def is_zoom(zoom: object) -> bool:
-    """Return whether this is a number between 0 and ZOOM_LIMIT, both excluded."""
-    return isinstance(zoom, int | float) and 0 < zoom < ZOOM_LIMIT
+def check_diameter(card: ModelCard, diameter: object, zoom: float | None) -> None:
+    """Raise ArgumentError for a diameter that is none, or that the card cannot use."""
+    is_length = isinstance(diameter, str) and length_of(diameter) is not None
+    if not is_length and not is_zoom(diameter, DIAMETER_LIMIT):
+        raise ArgumentError(
+            f"diameter={diameter!r} is no width: give px of the image, for example 30, or a length"
+            " with its unit, for example '8 µm'."
+        )
+    if zoom is not None:
+        raise ArgumentError("zoom and diameter both set the scale: give one of them.")
+    if not card.object_diameter:
+        raise ArgumentError(
+            f"diameter={diameter!r}: {card.name} has no objects of a typical width. Give zoom."
+        )
+
+
+def is_zoom(zoom: object, limit: float = ZOOM_LIMIT) -> bool:
+    """Return whether this is a number between 0 and a limit, both excluded."""
+    return isinstance(zoom, int | float) and 0 < zoom < limit
 
 
 def check_reading_options(reading: dict[str, Any]) -> None:

@@ -217,6 +217,10 @@ class ModelCard:
         ``networks.openvino_graph``); empty if rounding loses too much accuracy.
     file, sha256, url, mirrors
         Its weights: SHA-256 of the file (or the first digits of it), and where to download it.
+    plausible_diameter
+        Smallest and largest width of a typical object in mm; (0, 0) if it is not known.
+    usual_grain
+        Smallest and largest size of what an image shows, see ``inference.object_size``; or (0, 0).
     usual_share
         Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
@@ -270,6 +274,8 @@ class ModelCard:
     sha256: str = ""
     url: str = ""
     mirrors: tuple[str, ...] = ()
+    plausible_diameter: tuple[float, float] = (0.0, 0.0)
+    usual_grain: tuple[float, float] = (0.0, 0.0)
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""
@@ -297,9 +303,11 @@ class ModelCard:
         require(matching, self, "out_channels", needed)
         require(self.features > 0, self, "features", "a number of channels above 0")
         require(self.depth > 0, self, "depth", "a number of levels above 0")
-
         for name in ("threshold", "min_component_share"):
             require(0 <= getattr(self, name) <= 1, self, name, "a number from 0 to 1")
+        for name in ("plausible_diameter", "usual_grain"):
+            low, high = getattr(self, name)
+            require(0 <= low <= high, self, name, "a smaller and a larger one, not below 0,")
         least, most = self.usual_share
         require(0 <= least < most <= 1, self, "usual_share", "a smaller and a larger one, 0 to 1,")
         ordered = all(low < high for low, high in self.int8_ranges)
@@ -311,6 +319,11 @@ class ModelCard:
         if self.preprocessing.channels in IN_COLOUR:
             return 3
         return 1 + 2 * self.preprocessing.context
+
+    @property
+    def object_diameter(self) -> int:
+        """Width of a typical object in working px; 0 if objects have none."""
+        return self.preprocessing.size if self.instance_method == "interiors" else 0
 
     @property
     def names_sides(self) -> bool:

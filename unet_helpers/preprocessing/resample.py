@@ -139,9 +139,9 @@ class Grid:
 def at_spacing(stack: "Stack", spacing: float | None) -> Grid | None:
     """Make the grid that resamples a whole stack (Z, Y, X) to voxels of ``spacing`` mm.
 
-    Returns None if the stack has this spacing already or its spacing is unknown.
+    Returns None if the stack has this spacing already, or its spacing is not known along all axes.
     """
-    if not spacing or not stack.spacing:
+    if not spacing or not stack.spacing or len(stack.spacing) != stack.pixels.ndim:
         return None
     if np.allclose(stack.spacing, spacing, rtol=SPACING_TOLERANCE):
         return None

@@ -15,6 +15,7 @@ from skimage.measure import regionprops_table
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from .intensities import channels_of, intensity_columns
+from .proportions import SQUARE, proportions_of, true_shapes
 from .shapes import flat_shapes
 from .units import pixel_size
 from .vessels import summary_of_tree
@@ -39,6 +40,7 @@ LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
 SIZES = {
     "area_um2": "µm²",
     "area_mm2": "mm²",
+    "volume_um3": "µm³",
     "volume_mL": "mL",
     "area_px": "px",
     "volume_px": "px",
@@ -86,6 +88,9 @@ class Part:
     objects: np.ndarray  # (Y, X) or (*spatial) ids
     channels: dict[str, np.ndarray]  # of the same shape, by the end of the names of columns
 
+    # Height and width of a pixel, whose product is 1.
+    proportions: tuple[float, float] = SQUARE
+
 
 def parts_to_measure(result: Segmentation) -> Iterator[Part]:
     """Yield the slices or volumes of an image that are measured one by one."""
@@ -110,6 +115,7 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
     is_movie = image.axes.startswith("T")
     stack = as_displayed(image, result.objects)
     depth = slices_per_frame(image, len(stack))
+    proportions = proportions_of(image)
     stacks = {name: as_displayed(image, pixels) for name, pixels in channels_of(image).items()}
 
     for i, objects in enumerate(stack):
@@ -119,7 +125,7 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
         if depth > 1:
             position["slice"] = i % depth
         of_slice = {name: pixels[i] for name, pixels in stacks.items()}
-        yield Part(position, objects=objects, channels=of_slice)
+        yield Part(position, objects, channels=of_slice, proportions=proportions)
 
 
 def slices_per_frame(image: MedicalImage, slices: int) -> int:
@@ -135,6 +141,9 @@ def measure_part(part: Part) -> pd.DataFrame:
         table = pd.DataFrame(flat_shapes(part.objects))
     else:
         table = pd.DataFrame(regionprops_table(part.objects, properties=PROPERTIES))
+
+    if part.objects.ndim == 2 and part.proportions != SQUARE:
+        table = table.assign(**true_shapes(part.objects, part.proportions, flat_shapes))
 
     places = np.nonzero(part.objects)
     object_of_pixel = np.searchsorted(table["label"], part.objects[places])
@@ -216,8 +225,10 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
     if dimensions == 2:
         area = table["area_px"] * pixel.size * pixel.per_mm**2
         table.insert(behind, f"area_{unit}2", area)
+    elif pixel.unit == "µm":
+        volume = table["volume_px"] * pixel.size * pixel.per_mm**3
+        table.insert(behind, "volume_um3", volume)
     else:
-        # Always mm³ and mL, so that volumes of scanners and microscopes can be compared.
         volume = table["volume_px"] * pixel.size
         table.insert(behind, "volume_mm3", volume)
         table.insert(behind + 2, "volume_mL", volume / 1000)

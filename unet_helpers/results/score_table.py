@@ -50,8 +50,9 @@ def score_table(result: Segmentation, truth: np.ndarray) -> pd.DataFrame:
 
     spacing = None
     unit = "px"
-    if result.image.spacing is not None:
-        spacing = result.image.spacing[: truth.ndim]
+    known = result.image.spacing
+    if known is not None and len(known) >= truth.ndim:
+        spacing = known[: truth.ndim]
         unit = "mm"
 
     columns = {}

@@ -1,0 +1,221 @@
+"""The zoom of objects: the size that the network knows, on a ladder, from several frames."""
+
+import numpy as np
+import pytest
+from helpers.networks import make_network
+
+from unet_helpers.checks.view import View
+from unet_helpers.images.image import MedicalImage
+from unet_helpers.inference import object_zoom
+from unet_helpers.inference.object_zoom import (
+    MEDIAN_BY_AREA,
+    RUNGS_PER_OCTAVE,
+    ObjectZoom,
+    TypicalObject,
+    common_zoom,
+    find_object_zoom,
+    spread_over,
+    typical_object,
+    zoom_of_diameter,
+    zoom_of_view,
+)
+from unet_helpers.inference.scale import working_scale
+
+PIXELS = np.zeros((1000, 500), np.uint8)
+
+# Zooms are rounded to the nearest rung.
+RUNG = 2 ** (1 / RUNGS_PER_OCTAVE)
+HALF_RUNG = RUNG**0.5 - 1 + 1e-9
+
+
+@pytest.fixture
+def network_of_objects():
+    return make_network(3, scale="objects", size=30)
+
+
+@pytest.fixture
+def see(monkeypatch, network_of_objects):
+    """The zoom found where these objects are seen, each a diameter and a certainty."""
+
+    def see(*seen: tuple[float, float] | None) -> ObjectZoom:
+        answers = dict(zip(object_zoom.TRIED_ZOOMS, seen, strict=True))
+
+        def typical(model, window, zoom, aspect):
+            if answers[zoom] is None:
+                return None
+            diameter, certainty = answers[zoom]
+            return TypicalObject(zoom=zoom, diameter=diameter, certainty=certainty)
+
+        monkeypatch.setattr(object_zoom, "typical_object", typical)
+        return find_object_zoom(network_of_objects, PIXELS)
+
+    return see
+
+
+def test_objects_that_fit_best_tell_the_zoom(see):
+    # Misfits 0.69, 0 and 1.1 at equal certainty.
+    assert see((30, 0.9), (30, 0.9), (45, 0.9)).zoom == 1
+    assert see((30, 0.9), (90, 0.9), (20, 0.9)).zoom == pytest.approx(1.5, rel=HALF_RUNG)
+
+
+def test_certain_objects_count_for_more(see):
+    # A misfit of ln 2 is worth a certainty of ln(2) / 4 = 0.173.
+    assert see((40, 0.8), (30, 0.7), None).zoom == pytest.approx(1.0)
+    assert see((40, 0.9), (30, 0.7), None).zoom == pytest.approx(0.75, rel=HALF_RUNG)
+    assert see((40, 0.75), (30, 0.7), None).zoom == pytest.approx(1.0)
+
+
+def test_without_objects_the_image_is_seen_as_it_is(see):
+    assert see(None, None, None) == ObjectZoom(1.0)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "zoom"), [(300, 0.2), (150, 0.2), (120, 0.25), (8, 3.75), (7.5, 4), (2, 4)]
+)
+def test_objects_are_shrunk_five_times_and_enlarged_four_times_at_most(see, diameter, zoom):
+    assert see((diameter, 0.9), None, None).zoom == pytest.approx(zoom, rel=HALF_RUNG)
+
+
+def test_objects_of_different_sizes_are_said(see):
+    assert see((24, 0.9), (10, 0.9), None).warnings == ()
+    assert see((24.1, 0.9), (10, 0.9), None).warnings == (
+        "objects of very different sizes, about 24 and 10 px wide: some may be missed. "
+        "Try zoom=1.2 and 3 in turn.",
+    )
+
+
+def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):
+    half = ObjectZoom(0.5, ("x",))
+    monkeypatch.setattr("unet_helpers.inference.scale.find_object_zoom", lambda *_: half)
+    found = working_scale(network_of_objects, PIXELS[None], 0)
+    assert found.shape == (500, 250)
+    assert found.warnings == ("x",)
+
+
+def test_windows_are_cut_for_each_zoom(monkeypatch, network_of_objects):
+    sides = []
+    monkeypatch.setattr(
+        object_zoom, "highest_contrast_window", lambda pixels, side: sides.append(side)
+    )
+    monkeypatch.setattr(object_zoom, "typical_object", lambda model, window, zoom, aspect: None)
+    find_object_zoom(network_of_objects, PIXELS)
+    assert sides == [1024, 512, 256]
+
+
+def answering(interiors: list[tuple[slice, slice]], probability: float):
+    """A prediction of objects of these rows and columns, with that probability."""
+
+    def predict(model, prepared, out, *_, **__):
+        out[0] = 1
+        for rows, columns in interiors:
+            out[0, rows, columns] = 1 - probability
+            out[1, rows, columns] = probability
+
+    return predict
+
+
+def test_the_typical_object_is_the_median_by_area(monkeypatch, network_of_objects):
+    # Of 100, 400 and 441 px, which are 941 together, half lies in the first two.
+    objects = [
+        (slice(5, 15), slice(5, 15)),
+        (slice(5, 25), slice(40, 60)),
+        (slice(40, 61), slice(30, 51)),
+    ]
+    monkeypatch.setattr(object_zoom, "predict", answering(objects, 0.75))
+    window = np.zeros((80, 90), np.uint8)
+    found = typical_object(network_of_objects, window, 1.0)
+    assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / MEDIAN_BY_AREA)
+    assert found.certainty == pytest.approx(0.75)
+
+
+def test_diameters_are_px_of_the_image(monkeypatch, network_of_objects):
+    objects = [(slice(20, 40), slice(20, 40))]
+    monkeypatch.setattr(object_zoom, "predict", answering(objects, 0.9))
+    window = np.zeros((80, 80), np.uint8)
+    found = typical_object(network_of_objects, window, 2.0)
+    assert found.zoom == 2.0
+    assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / MEDIAN_BY_AREA, rel=0.03)
+
+
+def test_where_nothing_is_found_there_is_no_typical_object(monkeypatch, network_of_objects):
+    monkeypatch.setattr(object_zoom, "predict", answering([], 0.9))
+    assert typical_object(network_of_objects, np.zeros((80, 80), np.uint8), 1.0) is None
+
+
+@pytest.mark.parametrize("rung", [-3, -1, 0, 1, 7])
+def test_processors_that_differ_a_little_see_an_image_at_the_same_zoom(see, rung):
+    exact = 30 / RUNG**rung
+    for factor in (0.985, 0.998, 1.0, 1.015):
+        zoom = see((exact * factor, 0.9), None, None).zoom
+        assert zoom == pytest.approx(RUNG**rung, rel=1e-12)
+        assert rung != 0 or zoom == 1
+
+
+def seen(diameter: float, area: float) -> ObjectZoom:
+    """What is found in a frame with objects of this diameter and area together."""
+    objects = TypicalObject(zoom=1.0, diameter=diameter, certainty=0.9, area=area)
+    return ObjectZoom(zoom_of_diameter(diameter, 24), objects=objects)
+
+
+def test_debris_and_dark_frames_count_for_little():
+    debris = seen(6, 200)
+    cells = [seen(23, 9000), seen(24, 10000), seen(25, 9500)]
+    dark = ObjectZoom(1.0)
+    assert common_zoom([debris, *cells, dark]).objects.diameter == 24
+    assert common_zoom([debris, debris, cells[0], dark, dark]).objects.diameter == 23
+    assert common_zoom([dark, dark]) == dark
+
+
+def test_the_slices_that_are_searched_are_spread_over_all():
+    assert spread_over(1) == [0]
+    assert spread_over(3) == [0, 1, 2]
+    assert spread_over(10) == [1, 3, 5, 7, 9]
+    assert spread_over(100) == [10, 30, 50, 70, 90]
+
+
+def searched(monkeypatch, network, image) -> tuple[ObjectZoom, list[float]]:
+    """The zoom of an image whose frames are constant: 9 is dark, other values are diameters."""
+    values = []
+
+    def find(model, pixels, aspect):
+        values.append(float(pixels.max()))
+        return ObjectZoom(1.0) if pixels.max() == 9 else seen(float(pixels.max()), 100)
+
+    monkeypatch.setattr(object_zoom, "find_object_zoom", find)
+    return zoom_of_view(network, View(image)), values
+
+
+def constant(*values: int) -> np.ndarray:
+    return np.stack([np.full((20, 20), value, np.uint8) for value in values])
+
+
+def test_the_first_frame_does_not_set_the_zoom_of_a_movie(monkeypatch, network_of_objects):
+    movie = MedicalImage(constant(9, 9, 12, 12, 12, 12, 12, 12), "TYX")
+    found, values = searched(monkeypatch, network_of_objects, movie)
+    assert found.zoom == 2
+    assert len(values) == 5
+
+
+def test_a_stack_is_searched_in_its_middle_and_elsewhere_if_nothing_is_there(
+    monkeypatch, network_of_objects
+):
+    stack = MedicalImage(constant(9, 12, 24, 12, 9), "ZYX")
+    found, values = searched(monkeypatch, network_of_objects, stack)
+    assert (found.zoom, values) == (1, [24])
+    stack = MedicalImage(constant(12, 9, 9, 9, 9, 12), "ZYX")
+    found, values = searched(monkeypatch, network_of_objects, stack)
+    assert found.zoom == 2
+    assert values[0] == 9
+
+
+def test_objects_in_pixels_that_are_not_square_are_found_in_square_ones(
+    monkeypatch, network_of_objects
+):
+    shapes = []
+
+    def predict(model, prepared, out, *_, **__):
+        shapes.append(prepared.zoom)
+
+    monkeypatch.setattr(object_zoom, "predict", predict)
+    typical_object(network_of_objects, np.zeros((80, 80), np.uint8), 1.0, aspect=4.0)
+    assert shapes == [(2.0, 0.5)]
