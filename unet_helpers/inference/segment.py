@@ -1,6 +1,7 @@
 """``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 from ..checks.checks import run_checks
 from ..checks.suggest import suggest
 from ..checks.view import View
+from ..doubt import Unlikeness
 from ..images.image import noted
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from ..networks.engine import INT8_NOTE, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
+from ..results.assessment import Level
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
 from .settings import check_reading_options, check_settings
@@ -89,14 +92,15 @@ def segment(
     settings = check_settings(model.card, threshold, flips, zoom)
 
     warnings = run_checks(view, model.card)
+    told_at_once = [text for text in warnings if not isinstance(text, Unlikeness)]
     notes = (*view.image.notes, *suggestion_notes)
     if tell is not None:
-        for text in (*notes, *warnings):
+        for text in (*notes, *told_at_once):
             tell(f"{view.image.path or 'array'}: {text}")
 
     prediction = predict_frames(model, view, settings, progress)
 
-    return Segmentation(
+    result = Segmentation(
         image=noted(view.image, *suggestion_notes, *prediction.notes, *notes_on_engine(model)),
         card=model.card,
         probabilities=prediction.probabilities,
@@ -109,6 +113,32 @@ def segment(
         places=dict(prediction.places),
         measured=view,
     )
+    return reconsidered(result, tell)
+
+
+def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> Segmentation:
+    """Drop the doubt about unusual statistics, with a note, if the answer is as good as is usual.
+
+    Images of another laboratory have unusual statistics, too. What is left of it is told.
+    """
+    unlike = [text for text in result.warnings if isinstance(text, Unlikeness)]
+    if not unlike:
+        return result
+
+    others = tuple(text for text in result.warnings if not isinstance(text, Unlikeness))
+    without = replace(result, warnings=others)
+    if without.assessment.level in (Level.USUAL, Level.LOWER):
+        score = without.view.likeness.score(result.card.name)
+        note = (
+            f"its statistics are unusual (out-of-distribution score {score:.1f}), but the answer "
+            "is about as certain as is usual"
+        )
+        return replace(without, image=noted(without.image, note))
+
+    if tell is not None:
+        for text in unlike:
+            tell(f"{result.image.path or 'array'}: {text}")
+    return result
 
 
 def resolve_model(
