@@ -250,7 +250,7 @@ def honesty_of(answers: Answers) -> Honesty:
 
 
 def as_json(
-    signs: Sequence[str], regression: DiceRegression, interval: DiceInterval, usual: float
+    answers: Answers, signs: Sequence[str], regression: DiceRegression, interval: DiceInterval
 ) -> dict[str, Any]:
     """Return what the file holds of a card, with four decimals."""
     fields = {
@@ -263,10 +263,11 @@ def as_json(
         "at": interval.at,
         "low": interval.low,
         "high": interval.high,
-        "usual": usual,
+        "usual": answers.usual,
     }
     rounded = {name: np.round(values, 4).tolist() for name, values in fields.items()}
-    return {"signs": signs, **rounded}
+    knows_other_kinds = bool((answers.source == FOREIGN).any())
+    return {"signs": signs, **rounded, "knows_other_kinds": knows_other_kinds}
 
 
 def in_file_form(stored: dict[str, Any]) -> str:
@@ -281,7 +282,7 @@ def calibrate(card: str, answers: Answers) -> dict[str, Any]:
     found = answers.found
     regression = fit_regression(answers.signs[found], answers.dice[found])
     interval = fit_interval(predicted[found], answers.dice[found])
-    return as_json(signs_used(card), regression, interval, answers.usual)
+    return as_json(answers, signs_used(card), regression, interval)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -52,7 +52,7 @@ OTHER_COPIES = 6
 COPIES_OF_STACK = 0
 
 # Images of other cards that each card is given.
-FOREIGN_IMAGES = 4
+FOREIGN_IMAGES = 2
 
 # Photographs in scikit-image that show no structure of any card.
 PHOTOGRAPHS = (
@@ -276,6 +276,15 @@ def observe(card: str, data: Path, out: Path) -> None:
     path = out / f"doubt_{card}.npz"
     answers = read(path)
     done = {answer.case for answer in answers}
+    others = [name for name in LISTED if name != "hippocampus"]
+    if card != "hippocampus":
+        for case in (*foreign_cases(card, data, others), *photographs()):
+            if case.name in done:
+                continue
+            copy = DegradedImage("foreign", case.image.pixels, case.truth)
+            answers += list(answers_to(card, model, case, copy))[:1]
+        write(answers, path)
+
     for case in tqdm(chosen_cases(card, data), desc=card, mininterval=10):
         if case.name in done:
             continue
@@ -284,15 +293,6 @@ def observe(card: str, data: Path, out: Path) -> None:
             for copy in copies_of(card, piece, rng):
                 answers += answers_to(card, model, piece, copy)
         write(answers, path)
-
-    others = [name for name in LISTED if name != "hippocampus"]
-    if card != "hippocampus":
-        for case in (*foreign_cases(card, data, others), *photographs()):
-            if case.name in done:
-                continue
-            copy = DegradedImage("foreign", case.image.pixels, case.truth)
-            answers += list(answers_to(card, model, case, copy))[:1]
-    write(answers, path)
 
 
 def write(answers: Sequence[Answer], path: Path) -> None:

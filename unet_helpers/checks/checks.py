@@ -167,6 +167,19 @@ def check_vessels(view: View, card: ModelCard) -> list[str]:
     return []
 
 
+def check_quality(view: View, card: ModelCard) -> list[str]:
+    """Warn if a photograph of the eye is not sharp, clear and free of noise and blocks."""
+    if card.preprocessing.scale != "field of view" or not view.shows_something:
+        return []
+
+    grade = view.quality.grade
+    if grade.name == "poor":
+        return [Doubt(f"{grade}: vessels are missed or invented.")]
+    if grade.name == "usable":
+        return [f"{grade}: thin vessels may be missed, and widths be changed."]
+    return []
+
+
 def check_gaps(view: View, card: ModelCard) -> list[str]:
     """Warn about constant slices between others, for example if files of a series are missing."""
     if not view.image.lies_in_space:
@@ -298,6 +311,7 @@ CHECKS: tuple[Check, ...] = (
     check_named,
     check_channels,
     check_vessels,
+    check_quality,
     check_gaps,
     check_scale,
     check_distribution,

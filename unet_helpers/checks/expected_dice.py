@@ -118,6 +118,10 @@ class Calibration:
     # Median Dice of the answers to images as they are.
     usual: float
 
+    # Whether images of other kinds were among those that it was fitted to. Only then may a good
+    # expected Dice outweigh unusual statistics of the image.
+    knows_other_kinds: bool
+
 
 @cache
 def calibrations() -> dict[str, Calibration]:
@@ -141,7 +145,13 @@ def calibration_of(fields: Mapping[str, Any]) -> Calibration:
     interval = DiceInterval(
         at=np.array(fields["at"]), low=np.array(fields["low"]), high=np.array(fields["high"])
     )
-    return Calibration(tuple(fields["signs"]), regression, interval, usual=fields["usual"])
+    return Calibration(
+        tuple(fields["signs"]),
+        regression,
+        interval,
+        usual=fields["usual"],
+        knows_other_kinds=fields["knows_other_kinds"],
+    )
 
 
 def usual_dice(card: ModelCard) -> float | None:
@@ -150,6 +160,12 @@ def usual_dice(card: ModelCard) -> float | None:
     if calibration is None:
         return None
     return calibration.usual
+
+
+def knows_other_kinds(card: ModelCard) -> bool:
+    """Return whether a card's expected Dice was fitted to images of other kinds, too."""
+    calibration = calibrations().get(card.name)
+    return calibration is not None and calibration.knows_other_kinds
 
 
 def expected_dice(

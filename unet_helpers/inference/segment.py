@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks.checks import run_checks
+from ..checks.expected_dice import knows_other_kinds
 from ..checks.suggest import suggest
 from ..checks.view import View
 from ..doubt import Unlikeness
@@ -127,7 +128,8 @@ def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> 
 
     others = tuple(text for text in result.warnings if not isinstance(text, Unlikeness))
     without = replace(result, warnings=others)
-    if without.assessment.level in (Level.USUAL, Level.LOWER):
+    is_good = without.assessment.level in (Level.USUAL, Level.LOWER)
+    if is_good and knows_other_kinds(result.card):
         score = without.view.likeness.score(result.card.name)
         note = (
             f"its statistics are unusual (out-of-distribution score {score:.1f}), but the answer "
