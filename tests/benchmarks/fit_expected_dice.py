@@ -12,8 +12,8 @@ Printed for each card:
 
 - r, error, inside: of the answers whose expected Dice is given, the correlation with the true Dice,
   the mean absolute error, and the share inside the interval of 90 %.
-- false alarms: of the images, answered with a Dice of at most 0.05 below what is usual, the share
-  with a withheld or doubtful expected Dice.
+- false alarms: of the images answered with a Dice of at most 0.05 below what is usual, in which
+  something was found, the share with a withheld or doubtful expected Dice.
 - caught: of the answers whose Dice is below half of what is usual, the share with a withheld or
   doubtful expected Dice, or without anything found.
 """
@@ -64,6 +64,7 @@ ALL_SIGNS = tuple(name for name in Signs.__dataclass_fields__ if name != "edge")
 SIGNS = {
     "retinal_vessels": tuple(name for name in ALL_SIGNS if name != "deviation_inside"),
     "em_membranes": ("soft_dice", "certainty", "doubtful", "noise", "edge"),
+    "brain_flair": ("soft_dice", "certainty", "unlikeness", "deviation_inside"),
 }
 
 # Names of what is not of a source of the card's own.
@@ -90,7 +91,7 @@ class Answers:
     @property
     def usual(self) -> float:
         """Median Dice of whole images as they are, in which there is something."""
-        as_they_are = self.is_whole & (self.kind == "as it is") & (self.dice > 0)
+        as_they_are = self.is_whole & self.found & (self.kind == "as it is") & (self.dice > 0)
         return float(np.median(self.dice[as_they_are]))
 
     def __getitem__(self, chosen: np.ndarray) -> Answers:
@@ -230,12 +231,9 @@ def honesty_of(answers: Answers) -> Honesty:
     given = ~withheld
     doubted = withheld | (predicted < DOUBTFUL_SHARE * answers.usual)
 
-    good = answers.is_whole & (answers.dice >= answers.usual - AS_USUAL)
-    good |= (
-        ~answers.is_whole
-        & (answers.dice >= answers.usual - AS_USUAL)
-        & (answers.kind != "as it is")
-    )
+    # A part of an image as it is, is no image.
+    is_image = answers.is_whole | (answers.kind != "as it is")
+    good = is_image & answers.found & (answers.dice >= answers.usual - AS_USUAL)
     poor = answers.dice < answers.usual / 2
     missed = predicted[given] - answers.dice[given]
     return Honesty(
