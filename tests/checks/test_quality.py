@@ -12,7 +12,7 @@ from unet_helpers.checks.checks import check_quality
 from unet_helpers.checks.quality import Quality, measure_quality, noise_of
 from unet_helpers.checks.view import View
 from unet_helpers.doubt import Doubt
-from unet_helpers.images.image import from_array
+from unet_helpers.images.arrays import from_array
 
 CARD = uh.MODELS["retinal_vessels"]
 GOOD = Quality(focus=-0.4, noise=0.5, contrast=0.03, blocks=1.2)

@@ -118,8 +118,8 @@ class Calibration:
     # Median Dice of the answers to images as they are.
     usual: float
 
-    # Whether images of other kinds were among those that it was fitted to. Only then may a good
-    # expected Dice outweigh unusual statistics of the image.
+    # Whether it was fitted to images of other kinds, too, or tried on them (nuclei). Only then may a
+    # good expected Dice outweigh unusual statistics of the image.
     knows_other_kinds: bool
 
 
@@ -163,7 +163,7 @@ def usual_dice(card: ModelCard) -> float | None:
 
 
 def knows_other_kinds(card: ModelCard) -> bool:
-    """Return whether a card's expected Dice was fitted to images of other kinds, too."""
+    """Return whether a card's expected Dice was fitted to other kinds of images, or tried on them."""
     calibration = calibrations().get(card.name)
     return calibration is not None and calibration.knows_other_kinds
 

@@ -14,6 +14,8 @@ from skimage.measure import regionprops_table
 
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
+from .intensities import channels_of, intensity_columns
+from .shapes import flat_shapes
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 EXPECTED_DICE = "expected Dice"
 
 # Names of scikit-image's regionprops. Measured for every object:
-PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
+PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area"]
 
-# Measured for 2D objects only: without a unit, and in px.
-SHAPES = ["eccentricity", "solidity"]
+# The property behind which the intensities are.
+LAST_SIZE = "equivalent_diameter_area"
+
+# Measured for 2D objects only, in px.
 LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
 
 # Columns with the size of an object, and their units. The summary uses the first column that a
@@ -47,8 +51,9 @@ def measure(result: Segmentation) -> pd.DataFrame:
     Objects are measured in 2D in single images, in movies of single images, and if the card's
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
     axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several.
-    A diameter is that of the disc (ball) of the same area (volume); intensities are those of the
-    file.
+    A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
+    file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
+    of its red, and ``intensity_mean_DAPI`` of a channel of the file of which the image is one.
     """
     measured = list(parts_to_measure(result))
     tables = [measure_part(part) for part in measured]
@@ -61,7 +66,7 @@ def measure(result: Segmentation) -> pd.DataFrame:
     is_flat = measured[0].objects.ndim == 2
     size = "area" if is_flat else "volume"
     axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
-    table = table.rename(columns=column_names(size, axes, result.image.channels))
+    table = table.rename(columns=column_names(size, axes))
     table = table.sort_values("object", ignore_index=True)
 
     classes = classes_of(result)
@@ -79,7 +84,7 @@ class Part:
 
     position: dict[str, int]  # 'frame' and 'slice', from 0, each if there are several
     objects: np.ndarray  # (Y, X) or (*spatial) ids
-    intensities: np.ndarray  # of the same shape; colour images have a last axis of channels
+    channels: dict[str, np.ndarray]  # of the same shape, by the end of the names of columns
 
 
 def parts_to_measure(result: Segmentation) -> Iterator[Part]:
@@ -91,11 +96,12 @@ def parts_to_measure(result: Segmentation) -> Iterator[Part]:
     if is_flat or result.card.objects == "slices":
         yield from slices_to_measure(result)
     elif is_movie:
-        volumes = zip(image.pixels, result.objects, strict=True)
-        for frame, (pixels, objects) in enumerate(volumes):
-            yield Part({"frame": frame}, objects=objects, intensities=pixels)
+        channels = channels_of(image)
+        for frame, objects in enumerate(result.objects):
+            of_frame = {name: pixels[frame] for name, pixels in channels.items()}
+            yield Part({"frame": frame}, objects=objects, channels=of_frame)
     else:
-        yield Part({}, objects=result.objects, intensities=image.pixels)
+        yield Part({}, objects=result.objects, channels=channels_of(image))
 
 
 def slices_to_measure(result: Segmentation) -> Iterator[Part]:
@@ -104,14 +110,16 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
     is_movie = image.axes.startswith("T")
     stack = as_displayed(image, result.objects)
     depth = slices_per_frame(image, len(stack))
+    stacks = {name: as_displayed(image, pixels) for name, pixels in channels_of(image).items()}
 
-    for i, (pixels, objects) in enumerate(zip(to_stack(image).pixels, stack, strict=True)):
+    for i, objects in enumerate(stack):
         position = {}
         if is_movie:
             position["frame"] = i // depth
         if depth > 1:
             position["slice"] = i % depth
-        yield Part(position, objects=objects, intensities=pixels)
+        of_slice = {name: pixels[i] for name, pixels in stacks.items()}
+        yield Part(position, objects=objects, channels=of_slice)
 
 
 def slices_per_frame(image: MedicalImage, slices: int) -> int:
@@ -123,10 +131,17 @@ def slices_per_frame(image: MedicalImage, slices: int) -> int:
 
 def measure_part(part: Part) -> pd.DataFrame:
     """Return one row per object, with the names that scikit-image gives to its properties."""
-    properties = PROPERTIES
     if part.objects.ndim == 2:
-        properties = PROPERTIES + SHAPES + LENGTHS
-    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=properties))
+        table = pd.DataFrame(flat_shapes(part.objects))
+    else:
+        table = pd.DataFrame(regionprops_table(part.objects, properties=PROPERTIES))
+
+    places = np.nonzero(part.objects)
+    index = np.searchsorted(table["label"], part.objects[places])
+    behind = list(table.columns).index(LAST_SIZE) + 1
+    for name, column in intensity_columns(index, places, part.channels, len(table)).items():
+        table.insert(behind, name, column)
+        behind += 1
 
     for name, index in reversed(part.position.items()):
         table.insert(1, name, index)
@@ -140,7 +155,7 @@ def measure_part(part: Part) -> pd.DataFrame:
     return table
 
 
-def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
+def column_names(size: str, axes: str) -> dict[str, str]:
     """Return the names of the table's columns, by the names in scikit-image.
 
     ``size`` is 'area' or 'volume'; ``axes`` are the letters of the centroid's axes, in order.
@@ -148,8 +163,6 @@ def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     for i, axis in enumerate(axes):
         names[f"centroid-{i}"] = f"centroid_{axis}_px"
-    for i in range(channels):
-        names[f"intensity_mean-{i}"] = f"intensity_mean_{i + 1}"
     for name in LENGTHS:
         names[name] = f"{name}_px"
     return names
