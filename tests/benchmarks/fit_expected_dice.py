@@ -264,8 +264,10 @@ def as_json(
         "usual": answers.usual,
     }
     rounded = {name: np.round(values, 4).tolist() for name, values in fields.items()}
-    knows_other_kinds = bool((answers.source == FOREIGN).any())
-    return {"signs": signs, **rounded, "knows_other_kinds": knows_other_kinds}
+    outweighs_from = None
+    if (answers.source == FOREIGN).any():
+        outweighs_from = round(DOUBTFUL_SHARE * answers.usual, 4)
+    return {"signs": signs, **rounded, "outweighs_from": outweighs_from}
 
 
 def in_file_form(stored: dict[str, Any]) -> str:

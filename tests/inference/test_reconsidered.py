@@ -7,7 +7,7 @@ import pytest
 
 import unet_helpers as uh
 from unet_helpers.checks.checks import distribution_warning
-from unet_helpers.checks.expected_dice import ExpectedDice, knows_other_kinds, usual_dice
+from unet_helpers.checks.expected_dice import ExpectedDice, calibrations, usual_dice
 from unet_helpers.checks.likeness import Likeness, known_groups
 from unet_helpers.doubt import Doubt, Unlikeness
 from unet_helpers.inference.segment import reconsidered
@@ -65,7 +65,7 @@ def test_any_other_doubt_stays(expect):
 
 
 def test_a_card_that_knows_no_other_kinds_keeps_the_doubt(expect):
-    unfitted = next(card for card in uh.MODELS.values() if not knows_other_kinds(card))
+    unfitted = next(uh.MODELS[name] for name, x in calibrations().items() if not x.outweighs_from)
     expect(0.9)
     assert reconsidered(answer(ODD, card=unfitted), None).warnings == (ODD,)
 

@@ -118,9 +118,9 @@ class Calibration:
     # Median Dice of the answers to images as they are.
     usual: float
 
-    # Whether it was fitted to images of other kinds, too, or tried on them (nuclei). Only then may a
-    # good expected Dice outweigh unusual statistics of the image.
-    knows_other_kinds: bool
+    # Expected Dice from which it outweighs unusual statistics of the image. None: never, because
+    # neither was it fitted to images of other kinds, nor was it tried on them.
+    outweighs_from: float | None
 
 
 @cache
@@ -150,7 +150,7 @@ def calibration_of(fields: Mapping[str, Any]) -> Calibration:
         regression,
         interval,
         usual=fields["usual"],
-        knows_other_kinds=fields["knows_other_kinds"],
+        outweighs_from=fields["outweighs_from"],
     )
 
 
@@ -162,10 +162,12 @@ def usual_dice(card: ModelCard) -> float | None:
     return calibration.usual
 
 
-def knows_other_kinds(card: ModelCard) -> bool:
-    """Return whether a card's expected Dice was fitted to other kinds of images, or tried on them."""
+def outweighs_statistics(expected: ExpectedDice | None, card: ModelCard) -> bool:
+    """Return whether an expected Dice is so good that unusual statistics do not matter."""
     calibration = calibrations().get(card.name)
-    return calibration is not None and calibration.knows_other_kinds
+    if expected is None or calibration is None or calibration.outweighs_from is None:
+        return False
+    return expected.value >= calibration.outweighs_from
 
 
 def expected_dice(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks.checks import run_checks
-from ..checks.expected_dice import knows_other_kinds
+from ..checks.expected_dice import outweighs_statistics
 from ..checks.suggest import suggest
 from ..checks.view import View
 from ..doubt import Unlikeness
@@ -17,7 +17,6 @@ from ..networks.cards import MODELS, ModelCard
 from ..networks.engine import INT8_NOTE, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..results.assessment import Level
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
 from .settings import check_reading_options, check_settings
@@ -128,8 +127,7 @@ def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> 
 
     others = tuple(text for text in result.warnings if not isinstance(text, Unlikeness))
     without = replace(result, warnings=others)
-    is_good = without.assessment.level in (Level.USUAL, Level.LOWER)
-    if is_good and knows_other_kinds(result.card):
+    if outweighs_statistics(without.expected_dice, result.card):
         score = without.view.likeness.score(result.card.name)
         note = (
             f"its statistics are unusual (out-of-distribution score {score:.1f}), but the answer "
