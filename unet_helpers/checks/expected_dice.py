@@ -183,7 +183,7 @@ def expected_dice(
         return None
 
     score = view.likeness.score(card.name)
-    signs = signs_of(view.image, foreground, mask, score)
+    signs = signs_of(view.cleaned, foreground, mask, score)
     chosen = [[getattr(signs, name) for name in calibration.signs]]
     value = float(calibration.regression.predict(np.array(chosen))[0])
     low, high = calibration.interval.around(value)

@@ -129,7 +129,7 @@ def quality_of(green: np.ndarray, inside: np.ndarray) -> Quality:
     blocks = blocks_of(detail, inside[window])
 
     columns = inside.any(axis=0)
-    zoom = WIDTH / max(1, np.count_nonzero(columns))
+    zoom = WIDTH / max(1, int(np.count_nonzero(columns)))
     shape = (max(1, round(green.shape[0] * zoom)), max(1, round(green.shape[1] * zoom)))
     small = resize(np.ascontiguousarray(green), shape).astype(np.float32)
     field = resize(inside.astype(np.float32), shape) > 0.5

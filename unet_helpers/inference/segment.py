@@ -93,7 +93,8 @@ def segment(
 
     warnings = run_checks(view, model.card)
     told_at_once = [text for text in warnings if not isinstance(text, Unlikeness)]
-    notes = (*view.image.notes, *suggestion_notes)
+    own_notes = (*suggestion_notes, *view.notes(model.card))
+    notes = (*view.image.notes, *own_notes)
     if tell is not None:
         for text in (*notes, *told_at_once):
             tell(f"{view.image.path or 'array'}: {text}")
@@ -101,7 +102,7 @@ def segment(
     prediction = predict_frames(model, view, settings, progress)
 
     result = Segmentation(
-        image=noted(view.image, *suggestion_notes, *prediction.notes, *notes_on_engine(model)),
+        image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
         card=model.card,
         probabilities=prediction.probabilities,
         threshold=settings.threshold,

@@ -137,9 +137,10 @@ def measure_part(part: Part) -> pd.DataFrame:
         table = pd.DataFrame(regionprops_table(part.objects, properties=PROPERTIES))
 
     places = np.nonzero(part.objects)
-    index = np.searchsorted(table["label"], part.objects[places])
+    object_of_pixel = np.searchsorted(table["label"], part.objects[places])
+    intensities = intensity_columns(object_of_pixel, places, part.channels, len(table))
     behind = list(table.columns).index(LAST_SIZE) + 1
-    for name, column in intensity_columns(index, places, part.channels, len(table)).items():
+    for name, column in intensities.items():
         table.insert(behind, name, column)
         behind += 1
 
