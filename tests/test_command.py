@@ -18,6 +18,7 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.__main__ import main
+from unet_helpers.inference.folder_job import FolderJob
 
 
 @pytest.fixture
@@ -102,16 +103,44 @@ def test_two_files_of_one_name(run):
     assert len(list(Path("results").rglob("dapi_small.json"))) == 2
 
 
-def test_results_that_are_there_are_refused_before_computing(run, monkeypatch):
+def test_a_result_that_is_there_is_done_before(run, monkeypatch):
     draw("x.png")
     assert run("x.png")[0] == 0
     monkeypatch.setattr(
         "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
-    status, _, err = run("x.png")
+    status, out, err = run("x.png")
+    assert status == 0
+    assert "1 done before" in out
+    assert "--overwrite does it again" in err
+
+
+def test_the_lines_of_the_readme_in_order_and_twice(run, capsys):
+    """In Python, in a shell, and both again: nothing is computed twice, and nothing fails."""
+    draw("x.png")
+    for _ in range(2):
+        paths = uh.segment("x.png", "mine.safetensors", progress=False).save("results")
+        assert all(path.exists() for path in paths.values())
+        status, out, _ = run("x.png", "--out", "results")
+        assert status == 0
+        assert "1 done before" in out
+    made = paths["labels"].stat().st_mtime_ns
+    uh.segment("x.png", "mine.safetensors", progress=False).save("results")
+    assert paths["labels"].stat().st_mtime_ns == made
+    assert "already holds this result" in capsys.readouterr().out
+
+
+def test_other_settings_are_named_with_their_difference(run, monkeypatch):
+    draw("x.png")
+    assert run("x.png", "--threshold", "0.5")[0] == 0
+    monkeypatch.setattr(
+        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+    )
+    status, _, err = run("x.png", "--threshold", "0.25", "--zoom", "2")
     assert status == 2
-    assert "--overwrite" in err
-    monkeypatch.undo()
+    assert "threshold 0.5, now 0.25; zoom not given, now 2.0" in err
+    assert "--overwrite replaces it" in err
+    assert "overwrite=True" not in err
 
 
 def test_options_of_the_reader_arrive(run):
@@ -177,10 +206,10 @@ def test_home_and_patterns_are_expanded(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["x.png", "--threshold", "2"], "threshold=2.0"),
-        (["x.png", "--flips", "3"], "flips=3"),
+        (["x.png", "--threshold", "2"], "--threshold 2.0 is no probability"),
+        (["x.png", "--flips", "3"], "--flips 3"),
         (["xx.png"], "Did you mean x.png"),
-        (["x.png", "--threshold", "0.5", "--zoom", "-1"], "zoom=-1"),
+        (["x.png", "--threshold", "0.5", "--zoom", "-1"], "--zoom -1"),
     ],
 )
 def test_mistakes_are_named(arguments, words, run):
@@ -281,7 +310,7 @@ def test_a_scheduler_that_is_not_there_is_named(run):
     assert "Traceback" not in err
 
 
-def test_without_a_model_the_one_that_fits_the_first_image_is_taken_and_said(
+def test_without_a_model_the_one_that_fits_the_image_is_taken_and_said(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -318,4 +347,118 @@ def test_without_a_model_what_fits_none_is_refused(name, words, tmp_path, monkey
     Image.fromarray(np.tile(np.arange(0, 250, 10, np.uint8), (300, 12))).save("stripes.png")
     assert main([name]) == 2
     assert words in capsys.readouterr().err
-    assert not (tmp_path / "results").exists()
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
+def test_without_a_model_each_file_of_a_folder_gets_its_own_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    tissue = Image.open(ROOT / "sample_images/he.jpg").crop((0, 0, 200, 200))
+    tissue.save("in/a.png")
+    cells = np.asarray(Image.open(ROOT / "sample_images/fluorescence.png"))[100:300, 100:300]
+    tifffile.imwrite("in/b.tif", cells, photometric="minisblack")
+
+    assert main(["in", "--flips", "1"]) == 0
+    _, err = capsys.readouterr()
+    assert "a.png: no network was named: nuclei_he" in err
+    assert "b.tif: no network was named: nuclei " in err
+    table = pd.read_csv("results/summary.csv")
+    assert list(table["status"]) == ["saved", "saved"]
+    assert (table["objects"] > 5).all()
+    assert sorted(path.name for path in Path("results").glob("*.json")) == [
+        "a_nuclei_he.json",
+        "b_nuclei.json",
+    ]
+
+    assert main(["in", "--flips", "1"]) == 0
+    assert "2 done before" in capsys.readouterr().out
+    assert main(["in/b.tif", "--flips", "1", "--model", "nuclei"]) == 0
+    assert "1 done before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("letter", ["a", "ä", "界", "𝔐"])
+def test_a_name_of_240_bytes_is_saved_under_a_shorter_one(letter, run):
+    length = 236 // len(letter.encode())
+    for last in "12":
+        draw(f"{letter * length}.png", seed=int(last))
+        os.rename(f"{letter * length}.png", f"{letter * (length - 1)}{last}.png")
+    status, out, _ = run(".", "--out", "out")
+    assert status == 0
+    assert "2 saved" in out
+    assert len(list(Path("out").rglob("*_labels.png"))) == 2
+    assert "2 done before" in run(".", "--out", "out")[1]
+
+
+def test_the_summary_opens_in_excel_with_its_letters(run):
+    draw("Zählung µm.png")
+    assert run("Zählung µm.png")[0] == 0
+    assert run("Zählung µm.png")[0] == 0
+    stored = Path("results/summary.csv").read_bytes()
+    assert stored.startswith("\ufeffinput".encode())
+    assert "Zählung µm.png" in pd.read_csv("results/summary.csv").input[0]
+
+
+@pytest.mark.parametrize("folder", ["x.png/out", "/proc/results"])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(folder, run, monkeypatch):
+    draw("x.png")
+    monkeypatch.setattr(
+        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+    )
+    status, _, err = run("x.png", "--out", folder)
+    assert status == 2
+    assert f"{folder}: nothing can be saved there" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_ctrl_c_ends_in_one_line_and_keeps_what_is_saved(run, monkeypatch):
+    for name in ("a.png", "b.png"):
+        draw(f"in/{name}")
+    done = []
+
+    def stop_at_the_second(job, source):
+        done.append(source)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return run_job(job, source)
+
+    run_job = FolderJob.run
+    monkeypatch.setattr(FolderJob, "run", stop_at_the_second)
+    status, _, err = run("in")
+    assert status == 130
+    assert err.splitlines()[-1] == (
+        "stopped: what is saved is kept, and the same command goes on from there."
+    )
+    assert "Traceback" not in err
+    assert list(pd.read_csv("results/summary.csv").status) == ["saved", "not done"]
+
+
+def test_the_networks_are_listed(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(uh.MODELS)
+
+
+@pytest.mark.parametrize("word", ["trian", "modles", "evalute", "segmnet"])
+def test_a_misspelt_command_is_named(word, run, capsys):
+    assert main([word, "nuclei"]) == 2
+    err = capsys.readouterr().err
+    right = {"trian": "train", "modles": "models", "evalute": "evaluate", "segmnet": "segment"}
+    assert f"Did you mean {right[word]}?" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_segment_may_be_named(run, capsys):
+    draw("x.png")
+    assert main(["segment", "x.png", "--model", "mine.safetensors"]) == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["segment", "--help"])
+    assert "--threshold" in capsys.readouterr().out
+
+
+def test_advice_is_in_the_words_of_the_shell(run):
+    stack = np.random.default_rng(0).integers(0, 255, (3, 40, 50), np.uint8)
+    tifffile.imwrite("c.ome.tif", stack, ome=True, metadata={"axes": "CYX"})
+    _, _, err = run("c.ome.tif")
+    assert "choose another one with --channel" in err
+    assert "channel=" not in err

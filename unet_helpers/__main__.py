@@ -1,4 +1,4 @@
-"""The command line: ``python -m unet_helpers IMAGE... --out DIR``, or ``train`` or ``evaluate``."""
+"""The command line: ``unet-helpers [segment] IMAGE... --out DIR``, and other commands."""
 
 from __future__ import annotations
 
@@ -6,27 +6,39 @@ import argparse
 import logging
 import sys
 from concurrent.futures import Executor
+from difflib import get_close_matches
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import MODELS, ImageError, UNetHelpersError, __version__, read_image, segment_folder
-from .checks.suggest import suggest
-from .checks.view import View
-from .inference.sources import find_images
+from tqdm.auto import tqdm
+
+from . import MODELS, UNetHelpersError, __version__
+from .images.read import describe
+from .inference.batch import run_folder
+from .shell_words import ShellWords, in_shell_words, option_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Subcommands: each is a module of ``training`` with its own ``main``.
-COMMANDS = ("train", "evaluate")
+# Commands whose module of ``training`` has its own ``main``.
+TRAINING_COMMANDS = ("train", "evaluate")
+
+# The command that may be left out.
+DEFAULT_COMMAND = "segment"
+
+COMMANDS = (DEFAULT_COMMAND, "models", *TRAINING_COMMANDS)
 
 # The meaning of each exit status is in EPILOG.
 EXIT_GOOD = 0
 EXIT_SOME_FAILED = 1
 EXIT_NOTHING_DONE = 2
+
+# 128 + 2, the number of the signal of Ctrl-C, as shells report it.
+EXIT_INTERRUPTED = 130
+
+PROGRAM = "unet-helpers"
 
 # Letters of an assessment in the table; summary.csv has all of it.
 ASSESSMENT_WIDTH = 60
@@ -35,11 +47,11 @@ DESCRIPTION = (
     "Segment medical images with a pretrained U-Net. Research and teaching, not diagnosis."
 )
 EPILOG = """\
-exit status: 0 all images segmented, 1 some failed (the others are saved) or, with --strict, had
-warnings, 2 nothing was done, or all work was broken off. DIR/summary.csv tells of each image; the
-same command on a folder or pattern goes on where it stopped.
+exit status: 0 all images segmented (or done before), 1 some failed (the others are saved) or, with
+--strict, had warnings, 2 nothing was done, or all work was broken off, 130 stopped by Ctrl-C.
+DIR/summary.csv tells of each image; the same command goes on where it stopped.
 
-other commands, each with its own --help: train, evaluate
+commands, each with its own --help: segment (if none is named), models, train, evaluate
 
 models:
 """
@@ -51,29 +63,71 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line with ``arguments``, by default those of the shell; return its status."""
     if arguments is None:
         arguments = sys.argv[1:]
+    parser = segment_parser()
+    names = option_names(parser)
     handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ShellWords(names))
     logger.addHandler(handler)
     try:
-        if arguments and arguments[0] in COMMANDS:
-            command = import_module(f".training.{arguments[0]}", __package__)
-            command.main(arguments[1:])
-            return EXIT_GOOD
-        return segment_images(parse(arguments))
+        return run_command(arguments, parser)
     except UNetHelpersError as error:
         logger.error("error: %s", error)
+        return EXIT_NOTHING_DONE
+    except KeyboardInterrupt:
+        logger.error("stopped: what is saved is kept, and the same command goes on from there.")
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        logger.error("error: %s", describe(error))
         return EXIT_NOTHING_DONE
     finally:
         logger.removeHandler(handler)
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse the arguments of the segmentation command.
+def run_command(arguments: list[str], parser: argparse.ArgumentParser) -> int:
+    """Run the command that the first argument names; return its status."""
+    command = arguments[0] if arguments else DEFAULT_COMMAND
+    if command in TRAINING_COMMANDS:
+        module = import_module(f".training.{command}", __package__)
+        module.main(arguments[1:])
+        return EXIT_GOOD
+    if command == "models":
+        return print_models(arguments[1:])
+    if command == DEFAULT_COMMAND:
+        arguments = arguments[1:]
+    else:
+        refuse_misspelt_command(command)
+    return segment_images(parser.parse_args(arguments), option_names(parser))
+
+
+def refuse_misspelt_command(word: str) -> None:
+    """Raise UNetHelpersError for a first word that is no file, but nearly a command."""
+    near = get_close_matches(word, COMMANDS, n=1)
+    is_plain_word = word.isalpha()
+    if is_plain_word and near and not Path(word).exists():
+        raise UNetHelpersError(
+            f"{word}: there is no such file and no such command. Did you mean {near[0]}? "
+            f"The commands are {', '.join(COMMANDS)}; --help says more."
+        )
+
+
+def print_models(arguments: list[str]) -> int:
+    """Print a line for each network; return the status."""
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} models", description="List the pretrained networks."
+    )
+    parser.parse_args(arguments)
+    print("\n".join(model_lines()))
+    return EXIT_GOOD
+
+
+def segment_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments of the segmentation command.
 
     Options that are not given are missing from the namespace (``argparse.SUPPRESS``), so that the
     defaults of the card and of ``read_image`` apply.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m unet_helpers",
+        prog=f"{PROGRAM} [segment]",
         description=DESCRIPTION,
         epilog=EPILOG + "\n".join(model_lines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -83,7 +137,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
     words = "file, folder (with all folders in it), pattern or web address"
     add("images", nargs="+", metavar="IMAGE", help=words)
-    words = "of those below, or a .safetensors file; default: what fits the first image"
+    words = "of those below, or a .safetensors file; default: for each image what fits it"
     add("--model", metavar="CARD", help=words)
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
 
@@ -96,6 +150,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--channel", type=channel, metavar="C", help="from 0, or its name or colour")
     add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")
     add("--page", type=int, metavar="N", help="of a TIFF or GIF, from 0")
+    add("--level", type=int, metavar="N", help="of an image pyramid, from 0, the finest")
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
     words = "of a DICOM folder: UID, number or description; default: all, one by one"
     add("--series", metavar="S", help=words)
@@ -104,7 +159,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     words = "mm per px, one number or one an axis: 0.5 or 3,0.9,0.9"
     add("--spacing", type=millimetres, metavar="MM", help=words)
 
-    words = "replace earlier results"
+    words = "replace earlier results of other settings"
     add("--overwrite", action="store_true", default=False, help=words)
     words = "exit status 1 where an image has a warning"
     add("--strict", action="store_true", default=False, help=words)
@@ -113,7 +168,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     words = "print the summary as JSON"
     add("--json", action="store_true", default=False, help=words)
     add("--version", action="version", version=__version__)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def model_lines() -> list[str]:
@@ -135,47 +190,32 @@ def millimetres(text: str) -> float | tuple[float, ...]:
     return float(text)
 
 
-def segment_images(options: argparse.Namespace) -> int:
-    """Segment all images, print the summary, and return the exit status."""
+def segment_images(options: argparse.Namespace, names: list[str]) -> int:
+    """Segment all images, print the summary, and return the exit status.
+
+    ``names`` are those of all options, for messages in the words of the shell.
+    """
     settings = vars(options)
     images = settings.pop("images")
     is_strict = settings.pop("strict")
     as_json = settings.pop("json")
     scheduler = settings.pop("scheduler")
-
-    if "model" not in settings:
-        settings["model"] = suggested_model(images, settings)
+    model = settings.pop("model", None)
     executor = None
     if scheduler is not None:
         executor = executor_at(scheduler)
-    table = segment_folder(images, executor=executor, **settings)
 
+    def tell(text: str) -> None:
+        # To stderr, because tables go to stdout.
+        tqdm.write(in_shell_words(text, names), file=sys.stderr)
+
+    table = run_folder(images, model, executor=executor, tell=tell, **settings)
     if as_json:
-        print(table.to_json(orient="records", force_ascii=False, indent=2))
+        rows = table.to_json(orient="records", force_ascii=False, indent=2)
+        print(rows)
     else:
         print_summary(table, settings["out"] / "summary.csv")
-    return exit_status(table, images, is_strict)
-
-
-def suggested_model(images: list[str], settings: dict[str, Any]) -> str:
-    """Return the network that fits the first readable image, and log that it was chosen.
-
-    Raises ImageError if no image can be read, and ModelError if no network fits that image.
-    """
-    reader_options = signature(read_image).parameters
-    reading = {name: value for name, value in settings.items() if name in reader_options}
-    problem = ImageError(f"{', '.join(images)}: there is nothing in this folder.")
-    for source in find_images(images, "series" in reading):
-        try:
-            image = read_image(source.image, **{**reading, **source.options})
-            suggestion = suggest(View(image))
-        except ImageError as error:
-            # Try the next image. If none can be read, the last error is raised.
-            problem = error
-            continue
-        logger.warning("%s: %s", source.image, suggestion.note)
-        return suggestion.model
-    raise problem
+    return exit_status(table, is_strict)
 
 
 def executor_at(address: str) -> Executor:
@@ -210,15 +250,9 @@ def number_of_texts(joined: str) -> int:
     return joined.count(" | ") + 1
 
 
-def exit_status(table: pd.DataFrame, images: list[str], is_strict: bool) -> int:
+def exit_status(table: pd.DataFrame, is_strict: bool) -> int:
     """Compute the exit status from the summary: all, some or no images were segmented."""
-    # A folder or pattern continues where it stopped, so earlier results count as good. Files that
-    # were named one by one must be segmented by this call.
-    named_one_by_one = all(Path(image).expanduser().is_file() for image in images)
-    good_statuses = ["saved"]
-    if not named_one_by_one:
-        good_statuses.append("done before")
-
+    good_statuses = ["saved", "done before"]
     is_good = table["status"].isin(good_statuses)
     has_failed = ~is_good & (table["status"] != "left out")
     if not is_good.any():

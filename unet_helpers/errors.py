@@ -2,7 +2,15 @@
 
 
 class UNetHelpersError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    A notebook shows it as one sentence, without the calls inside the package that led to it.
+    Elsewhere it is an exception like others.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class ImageError(UNetHelpersError):

@@ -13,6 +13,7 @@ missing there, or the changed code means the same.
 import argparse
 import ast
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -27,22 +28,52 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import local
+from typing import Any
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
-from coverage import CoverageData
+from coverage import Coverage, CoverageData
 
 ROOT = Path(__file__).parents[2]
 
-# Seconds after which a test run has failed: a mutant that never ends is noticed, too.
+# A test run has failed after so many seconds more than this multiple of what its tests took before:
+# a mutant that never ends is noticed, too.
 TIME_LIMIT = 300
+TIMES_AS_LONG = 5
+
+# Exit statuses of pytest (pytest.ExitCode): all passed, or failed, in a test or while importing.
+PASSED = 0
+NOTICED = (1, 2)
 
 # Operators that leave the meaning alone in most of their places, or only break the syntax.
 LEFT_OUT = ("ExceptionReplacer", "VariableReplacer", "VariableInserter", "RemoveDecorator")
 
-# Loaded once, before processes are forked.
-LIBRARIES = ("torch", "scipy.ndimage", "skimage.measure", "cv2", "pandas", "nibabel", "PIL.Image")
+# Loaded once, before processes are forked: what tests and package load, but not the package itself.
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "safetensors.torch",
+    "scipy.ndimage",
+    "skimage.color",
+    "skimage.exposure",
+    "skimage.measure",
+    "skimage.segmentation",
+    "skimage.transform",
+    "cv2",
+    "pandas",
+    "dask.array",
+    "zarr",
+    "tifffile",
+    "imagecodecs",
+    "nibabel",
+    "pydicom",
+    "SimpleITK",
+    "PIL.Image",
+    "matplotlib.pyplot",
+    "hypothesis",
+    "xdist",
+)
 
 
 @dataclass(frozen=True)
@@ -115,12 +146,77 @@ def copy_of_the_repository(folder: Path) -> Path:
     return folder / "repository"
 
 
-def run_pytest(folder: Path, arguments: list[str]) -> int | None:
+@dataclass(frozen=True)
+class CoveredLines:
+    """What the tests of a wing run, as they are."""
+
+    # For each file and line, the tests that run it.
+    tests: dict[str, dict[int, list[str]]]
+
+    # Seconds that each test takes.
+    seconds: dict[str, float]
+
+    def of(self, mutant: Mutant, source: str) -> list[str]:
+        """List the tests that run the changed line, those of the fastest file first.
+
+        These are all tests if it runs at import. Tests of a file stay together, since they may
+        share what they set up.
+        """
+        by_line = self.tests.get(str(mutant.path), {})
+        statement = statements_of(source).get(mutant.line, mutant.line)
+        names = by_line.get(mutant.line) or by_line.get(statement) or list(self.seconds)
+
+        seconds_of_file: dict[str, float] = defaultdict(float)
+        for name in names:
+            seconds_of_file[file_of(name)] += self.seconds[name]
+        return sorted(names, key=lambda name: (seconds_of_file[file_of(name)], file_of(name)))
+
+
+def file_of(test: str) -> str:
+    """Return the file of a test, by the test's name."""
+    return test.split("::")[0]
+
+
+class Recorder:
+    """A plugin of pytest that measures which lines each test runs, and how long it takes."""
+
+    def __init__(self, wing: str) -> None:
+        self.coverage = Coverage(data_file=".coverage", source=[f"unet_helpers/{wing}"])
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_sessionstart(self) -> None:
+        self.coverage.erase()
+        self.coverage.start()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.coverage.switch_context(nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.seconds[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        self.coverage.stop()
+        self.coverage.save()
+        Path("seconds.json").write_text(json.dumps(self.seconds))
+
+
+class Chosen:
+    """A plugin of pytest that runs some tests only, in their order."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.places = {name: place for place, name in enumerate(names)}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        kept = [item for item in items if item.nodeid in self.places]
+        items[:] = sorted(kept, key=lambda item: self.places[item.nodeid])
+
+
+def run_pytest(folder: Path, paths: list[str], plugin: object, limit: float) -> int | None:
     """Run pytest in a forked process; its exit status, or None where it took too long."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        os.setsid()
+        os.setpgid(0, 0)
         with open(os.devnull, "w") as nothing:
             os.dup2(nothing.fileno(), 1)
             os.dup2(nothing.fileno(), 2)
@@ -130,10 +226,12 @@ def run_pytest(folder: Path, arguments: list[str]) -> int | None:
         with contextlib.suppress(BaseException):
             import pytest
 
-            status = int(pytest.main(["-x", "-q", "-n", "0", *arguments]))
+            # The plugin for notebooks is left out, which takes seconds to load.
+            options = ["-x", "-q", "-n", "0", "-p", "no:nbval", "-p", "no:cacheprovider"]
+            status = int(pytest.main([*options, *paths], plugins=[plugin]))
         os._exit(status)
 
-    deadline = time.monotonic() + TIME_LIMIT
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         finished, status = os.waitpid(child, os.WNOHANG)
         if finished:
@@ -144,35 +242,40 @@ def run_pytest(folder: Path, arguments: list[str]) -> int | None:
     return None
 
 
-def tests_by_line(folder: Path, wing: str) -> dict[str, dict[int, list[str]]]:
-    """Run the tests of the wing with coverage: for each file and line, the tests that run it."""
-    data_file = folder / ".coverage"
-    coverage = [f"--cov=unet_helpers/{wing}", "--cov-context=test", "--cov-report="]
-    status = run_pytest(folder, [f"tests/{wing}", *coverage])
-    if status != 0:
+def covered_lines(folder: Path, wing: str) -> CoveredLines:
+    """Run the tests of the wing as they are, and record what they run."""
+    status = run_pytest(folder, [f"tests/{wing}"], Recorder(wing), limit=float("inf"))
+    if status != PASSED:
         sys.exit(f"The tests of {wing} fail as they are (exit status {status}).")
-    data = CoverageData(str(data_file))
+    data = CoverageData(str(folder / ".coverage"))
     data.read()
     tests: dict[str, dict[int, list[str]]] = {}
     for file in data.measured_files():
         contexts = data.contexts_by_lineno(file)
         tests[str(Path(file).relative_to(folder))] = {
-            line: sorted({name.split("|")[0] for name in names if name})
-            for line, names in contexts.items()
+            line: [name for name in names if name] for line, names in contexts.items()
         }
-    return tests
+    return CoveredLines(tests, json.loads((folder / "seconds.json").read_text()))
 
 
-def is_noticed(folder: Path, mutant: Mutant, tests: list[str]) -> bool:
-    """Whether a test fails once the copy has the mutant's code."""
+def is_noticed(folder: Path, mutant: Mutant, names: list[str], seconds: float) -> bool:
+    """Whether one of the tests, which take so many seconds, fails with the mutant's code."""
     path = folder / mutant.path
     source = path.read_text("utf-8")
     operator = plugins.get_operator(mutant.operator)()
+    files = sorted({file_of(name) for name in names})
     try:
         path.write_text(mutate_code(source, operator, mutant.occurrence) or source, "utf-8")
-        return run_pytest(folder, tests) != 0
+        limit = TIME_LIMIT + TIMES_AS_LONG * seconds
+        status = run_pytest(folder, files, Chosen(names), limit)
     finally:
         path.write_text(source, "utf-8")
+
+    if status is None:
+        print(f"{mutant.path}:{mutant.line} stopped after {limit:.0f} s", flush=True)
+    elif status not in (PASSED, *NOTICED):
+        print(f"{mutant.path}:{mutant.line} ended with exit status {status}", flush=True)
+    return status != PASSED
 
 
 def statements_of(source: str) -> dict[int, int]:
@@ -202,14 +305,17 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in LIBRARIES:
-        __import__(name)
+        with contextlib.suppress(ImportError):  # some are optional
+            __import__(name)
 
     mutants = sample_of(options.wing, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folders = [
             copy_of_the_repository(Path(temporary) / str(i)) for i in range(options.processes)
         ]
-        tests = tests_by_line(folders[0], options.wing)
+        covered = covered_lines(folders[0], options.wing)
+        total = sum(covered.seconds.values())
+        print(f"{options.wing}: {len(covered.seconds)} tests, {total:.0f} s", flush=True)
         own = local()
 
         def take_a_folder() -> None:
@@ -217,10 +323,9 @@ def main() -> None:
 
         def noticed(mutant: Mutant) -> bool:
             source = (ROOT / mutant.path).read_text("utf-8")
-            by_line = tests.get(str(mutant.path), {})
-            statement = statements_of(source).get(mutant.line, mutant.line)
-            names = by_line.get(mutant.line) or by_line.get(statement) or [f"tests/{options.wing}"]
-            outcome = is_noticed(own.folder, mutant, names)
+            names = covered.of(mutant, source)
+            seconds = sum(covered.seconds[name] for name in names)
+            outcome = is_noticed(own.folder, mutant, names, seconds)
             if not outcome:
                 print_survivor(mutant, source)
             return outcome

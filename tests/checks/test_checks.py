@@ -21,6 +21,7 @@ from unet_helpers.checks.checks import (
     check_scale,
     check_vessels,
     distribution_warning,
+    has_colours,
     run_checks,
 )
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
@@ -156,6 +157,16 @@ def test_stained_tissue_is_colour_on_a_light_ground(tissue):
 def test_a_grey_image_for_a_network_of_photographs_is_said():
     assert "green channel" in check_channels(view_of(gradient(40, 40)), VESSELS)[0]
     assert check_channels(view_of(np.dstack([gradient(40, 40)] * 3)), VESSELS) == []
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_one_channel_that_differs_makes_a_colour(channel, change):
+    pixels = np.dstack([gradient(40, 40).astype(np.int16)] * 3)
+    assert not has_colours(from_array(pixels))
+    pixels[..., channel] += change
+    assert has_colours(from_array(pixels))
+    assert not has_colours(from_array(pixels[..., 0]))
 
 
 def test_colours_for_a_network_of_greys_are_said():

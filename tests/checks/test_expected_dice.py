@@ -162,6 +162,12 @@ def test_the_edge_is_what_touches_the_outside():
     assert signs.edge == pytest.approx(16 / 25)
 
 
+def test_what_is_doubtful_lies_between_20_and_80_percent():
+    foreground = np.array([[0.0, 0.19, 0.21, 0.79, 0.81, 0.9, 1.0, 1.0]], np.float32)
+    signs = signs_of(from_array(np.ones((1, 8))), foreground, foreground > 0.95, score=1.0)
+    assert signs.doubtful == pytest.approx(2 / 2)
+
+
 @pytest.mark.parametrize(
     ("score", "counts_as"), [(np.nan, 1.0), (0.1, 0.2), (9.0, 5.0), (0.5, 0.5)]
 )

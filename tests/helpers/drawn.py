@@ -36,3 +36,30 @@ def draw_nuclei(count: int = 60, side: int = 512, seed: int = 0) -> tuple[np.nda
     texture = cv2.GaussianBlur(noise, (0, 0), 3)
     light = cv2.GaussianBlur(light * np.clip(texture, 0.5, 1.5), (0, 0), 1.0)
     return np.clip(rng.poisson(light), 0, 255).astype(np.uint8), truth
+
+
+# Greys of scalp, skull, fluid, grey and white matter.
+GREYS = {
+    "t1": (0.8, 0.1, 0.2, 0.6, 1.0),
+    "t2": (0.7, 0.1, 1.7, 0.85, 0.55),
+    "flair": (0.7, 0.1, 0.25, 0.95, 0.9),
+}
+
+
+def head(sequence: str, depth: int = 60) -> np.ndarray:
+    """A head of 180 x 150 mm in voxels of 3 mm (Z, Y, X): shells, and ventricles in the middle."""
+    scalp, skull, fluid, grey, white = GREYS[sequence]
+    z, y, x = np.indices((depth, 76, 64), np.float32)
+    z, y, x = (z - depth / 2) / (0.62 * depth), (y - 37.5) / 32, (x - 31.5) / 26
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    pixels = np.full(radius.shape, 0.02, np.float32)
+    for limit, value in ((1.0, scalp), (0.92, skull), (0.85, fluid), (0.8, grey)):
+        pixels[radius < limit] = value
+
+    # White matter reaches into the folds of the cortex.
+    folds = np.sin(9 * x + 4 * z) + np.sin(9 * y - 4 * z)
+    pixels[(radius < 0.75) & (folds > 0.2)] = white
+    pixels[np.sqrt((x / 0.22) ** 2 + (y / 0.3) ** 2 + (z / 0.4) ** 2) < 1] = fluid
+
+    noise = np.random.default_rng(0).normal(0, 0.02, pixels.shape)
+    return ((pixels + noise).clip(0) * 500).astype(np.int16)

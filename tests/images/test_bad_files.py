@@ -55,6 +55,16 @@ def test_files_cut_off_anywhere(case, tmp_path):
     refused_or_read(cut)
 
 
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "zlib"}], ids=str)
+def test_a_tiff_whose_last_pixel_is_missing_is_said_to_be_cut_off(options, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY8, **options)
+    uh.read_image(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(uh.ImageError, match=r"it is cut off\. Copy it again\."):
+        uh.read_image(path)
+
+
 @each_single
 def test_files_with_flipped_bytes(case, tmp_path):
     """An image or an ImageError, never another error; checksums are for the format to have."""
@@ -158,6 +168,26 @@ def test_arrays_that_are_no_images(pixels, tmp_path):
         uh.read_image(pixels)
     np.save(tmp_path / "a.npy", pixels)
     assert refused_or_read(tmp_path / "a.npy")
+
+
+class CodeOnLoading:
+    """An object that makes a folder when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_code_in_an_array_is_not_run(name, tmp_path):
+    trace = tmp_path / "trace"
+    pixels = np.array([[CodeOnLoading(trace)] * 2] * 2, dtype=object)
+    save = np.save if name == "a.npy" else np.savez
+    save(tmp_path / name, pixels)
+    assert refused_or_read(tmp_path / name)
+    assert not trace.exists()
 
 
 def test_an_archive_of_something_else(tmp_path):

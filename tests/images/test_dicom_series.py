@@ -77,6 +77,15 @@ def test_repeated_slices_are_left_out(tmp_path):
     assert uh.read_image(tmp_path).notes == ("left out 2 repeated slices",)
 
 
+def test_one_slice_in_several_copies_is_a_single_image(tmp_path):
+    for copy in range(3):
+        write_series(tmp_path / str(copy), [4])
+    image = uh.read_image(tmp_path)
+    assert image.axes == "YX"
+    np.testing.assert_array_equal(image.pixels, VOLUME[4])
+    assert image.notes == ("left out 2 repeated slices",)
+
+
 def test_slices_of_another_orientation_are_left_out(tmp_path):
     write_series(tmp_path)
     write_series(tmp_path / "scout", [0], orientation=(0, 1, 0, 0, 0, -1))

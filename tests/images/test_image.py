@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import unet_helpers as uh
+from unet_helpers.images.checked import checked
 from unet_helpers.images.geometry import ras_affine
 from unet_helpers.images.image import name_of
 from unet_helpers.images.limits import refuse_if_huge
@@ -94,6 +95,8 @@ def test_the_volume_of_a_voxel():
     assert without_steps.voxel_volume == 3
     with_nan = uh.MedicalImage(pixels, "ZYX", (3.0, 2.0, 0.5), np.full((4, 4), np.nan))
     assert with_nan.voxel_volume == 3
+    endless = uh.MedicalImage(pixels, "ZYX", (3.0, 2.0, 0.5), np.diag([np.inf, 2, 2, 1]))
+    assert endless.voxel_volume == 3
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,12 @@ def test_the_name_of_a_file_without_its_endings(file, name):
 )
 def test_the_axes_of_an_array_follow_from_its_shape(shape, axes):
     assert uh.read_image(RNG.integers(0, 255, shape, np.uint8)).axes == axes
+
+
+def test_an_image_made_by_hand_is_taken_to_lie_as_its_affine_says():
+    """Only a file can say that its orientation is unknown."""
+    assert uh.MedicalImage(np.zeros((2, 3, 4)), "XYZ", affine=np.eye(4)).oriented
+    assert uh.read_image(np.zeros((2, 3, 4))).oriented
 
 
 def test_an_array_with_three_colours_first_is_said_to_be_slices():
@@ -185,6 +194,14 @@ def test_a_spacing_given_by_hand(spacing, steps):
 def test_an_impossible_spacing_is_refused(spacing):
     with pytest.raises(uh.ImageError, match="give mm per px above 0, one number or 2 of them"):
         uh.read_image(GREY, spacing=spacing)
+
+
+@pytest.mark.parametrize("step", [-0.5, 0.0, np.inf, np.nan])
+def test_an_impossible_step_in_a_file_is_ignored_and_said(step):
+    image = checked(uh.MedicalImage(GREY, "YX", (0.5, step)))
+    assert image.spacing is None
+    assert image.notes == (f"ignored an impossible spacing of (0.5, {step})",)
+    assert checked(uh.MedicalImage(GREY, "YX", (0.5, 1e-9))).spacing == (0.5, 1e-9)
 
 
 def test_the_spacing_of_a_movie_leaves_out_time_and_colour():

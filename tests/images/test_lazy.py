@@ -144,6 +144,10 @@ def test_the_spacing_of_a_zarr_store():
     with_channels["axes"].insert(0, {"name": "c", "type": "channel"})
     assert scale_of(with_channels, "0") == along_rows_and_columns
     assert scale_of({}, "0") == []
+    shifted = multiscale([0.5, 0.25])
+    shift = {"type": "translation", "translation": [7.0, 9.0]}
+    shifted["datasets"][0]["coordinateTransformations"].append(shift)
+    assert scale_of(shifted, "0") == pytest.approx([0.5e-3, 0.25e-3])
     assert scale_of(multiscale([0.5, 0.25]), "1") == []
     assert scale_of(multiscale([0.5, 0.25], version="0.3"), "0") == []
     assert scale_of(multiscale([0.5, 0.25], unit=""), "0") == [None, None]

@@ -50,6 +50,7 @@ def test_a_row_begins_with_the_image_and_ends_with_its_result():
         ("status", "saved"),
         ("objects", 7),
         ("mean area (mm2)", 2.5),
+        ("assessment", ""),
         ("notes", "first | second"),
         ("warnings", "careful"),
         ("explanation", ""),
@@ -76,16 +77,22 @@ def test_a_result_made_as_asked_is_done(source):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"asked": {**ASKED, "threshold": 0.5}}, {"input_sha256": "0" * 64}, {"asked": None}],
+    ("changes", "how"),
+    [
+        ({"asked": {**ASKED, "threshold": 0.5}}, "with other settings (threshold 0.5, now 0.4)"),
+        ({"asked": {**ASKED, "channel": 2}}, "with other settings (channel 2, now not given)"),
+        ({"asked": {**ASKED, "weights": "d"}}, "with other settings (the weights)"),
+        ({"input_sha256": "0" * 64}, "from another file"),
+        ({"asked": None}, "from another file or with other settings"),
+    ],
 )
-def test_a_result_made_otherwise_is_refused(changes, source):
+def test_a_result_made_otherwise_is_refused_and_the_difference_named(changes, how, source):
     write_manifest(source, **changes)
     row = earlier_row(source, ASKED)
     assert row.status == "failed"
     assert row.error == (
-        f"{source.image}: {source.result.parent} already holds a_card.json, made from another file "
-        "or with other settings: --overwrite (overwrite=True) replaces it."
+        f"{source.image}: {source.result.parent} already holds a_card.json, made {how}: "
+        "overwrite=True replaces it."
     )
 
 

@@ -205,6 +205,15 @@ def test_the_spread_over_copies_is_left_out_and_a_binary_answer_has_no_backgroun
     assert answer_of_structure(more, CARD).shape == (3, 3, 3, 3)
 
 
+def test_a_class_and_its_background_are_told_apart_as_several_classes_are(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    two = replace(SMALL_CARD, out_channels=2, classes=("hippocampus",), colors=("#E69F00",))
+    boxes = predict_boxes(stack, two, lambda pixels, axes: BrightIsAnterior()(pixels, axes)[:2])
+    np.testing.assert_allclose(boxes.probabilities.sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(boxes.probabilities[1], stack.pixels, atol=0.02)
+
+
 def test_positions_in_the_template_are_counted_from_the_left_and_the_back():
     affine = np.array([[2.0, 0, 0, -10], [0, 3, 0, -30], [0, 0, 4, -40], [0, 0, 0, 1]])
     image = uh.MedicalImage(np.zeros((11, 21, 31), np.float32), "XYZ", (2.0, 3.0, 4.0), affine)

@@ -15,6 +15,7 @@ from helpers.stored import COLOUR, GREY, LEVELS, STORED, write_pyramid, write_ti
 
 import unet_helpers as uh
 from unet_helpers.inference import large, large_objects
+from unet_helpers.inference.large import refuse_if_seen_whole
 from unet_helpers.inference.scale import working_shape
 
 zarr = pytest.importorskip("zarr", "3")
@@ -178,10 +179,43 @@ def test_a_tilde_is_the_home_folder_of_results_and_image(tiled, tmp_path, monkey
     assert (tmp_path / "out/a_small.json").is_file()
 
 
+def test_labels_are_written_as_they_are_up_to_the_highest(tiled, tmp_path, monkeypatch):
+    """As of a network of 255 classes."""
+
+    def find(blank, answer, labels, objects):
+        labels[:] = np.arange(np.prod(labels.shape)).reshape(labels.shape) % 256
+        return large_objects.find_objects_by_blocks(blank, answer, objects, objects)
+
+    monkeypatch.setattr(large, "find_objects_by_blocks", find)
+    labels, *_ = segment_large(tiled, make_network(), tmp_path)
+    assert np.array_equal(labels.ravel(), np.arange(labels.size) % 256)
+
+
 @pytest.mark.parametrize("model", ["lungs", "hippocampus", "brain_flair"])
 def test_networks_that_see_an_image_as_a_whole_are_refused(model, tiled, tmp_path):
     with pytest.raises(uh.ArgumentError, match="as a whole"):
         uh.segment_large(tiled, model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reading", "share", "is_refused"),
+    [
+        ({}, 0.0, False),
+        ({"context": 1}, 0.0, True),
+        ({}, 0.1, True),
+        ({"scale": "square", "size": 32}, 0.0, True),
+        ({"scale": "objects", "size": 9}, 0.0, False),
+    ],
+)
+def test_neighbours_sizes_of_parts_and_most_scales_need_an_image_as_a_whole(
+    reading, share, is_refused
+):
+    card = replace(make_network(**reading).card, min_component_share=share)
+    if is_refused:
+        with pytest.raises(uh.ArgumentError, match="as a whole"):
+            refuse_if_seen_whole(card)
+    else:
+        refuse_if_seen_whole(card)
 
 
 def test_what_is_not_in_the_file_is_named(tiled, tmp_path):

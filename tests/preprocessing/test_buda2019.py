@@ -88,6 +88,14 @@ def test_preprocessing_is_the_authors_where_nothing_is_dark():
         np.testing.assert_allclose(channels_first(prepared), expected, atol=1e-6)
 
 
+def test_preprocessing_is_the_authors_where_splines_fall_below_zero():
+    """Fine bright stripes, as shares of 1: between them the resized values are about -0.06."""
+    stripes = np.tile([0.11, 0.11, 1.0], 4)
+    volume = np.broadcast_to(stripes[:, None], (3, 12, 12, 3)).copy()
+    prepared = prepare_volume(volume, replace(PUBLISHED, size=20))
+    np.testing.assert_allclose(channels_first(prepared), literal(volume, 20), atol=1e-6)
+
+
 def test_empty_outer_slices_are_cut_off_as_in_the_original():
     volume = head((9, 40, 31))
     volume[:3] = volume[7:] = 2

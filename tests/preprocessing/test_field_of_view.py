@@ -1,5 +1,7 @@
 """The field of view of fundus photographs: its parts by exact values, and whole photographs."""
 
+import warnings
+
 import numpy as np
 import pytest
 from helpers.fundus import photograph
@@ -110,7 +112,16 @@ def test_a_ring_is_dark_below_40_percent_of_the_disc(ring, expected):
 
 
 def test_a_ring_outside_the_image_is_not_dark():
-    assert not has_dark_ring(np.full((5, 5), 100.0), np.zeros((5, 5)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as of a median of nothing
+        assert not has_dark_ring(np.full((5, 5), 100.0), np.zeros((5, 5)))
+
+
+def test_one_pixel_of_a_ring_tells_whether_it_is_dark():
+    """As of a disc that fills its image but for a corner."""
+    radii = np.array([[0.0, 1.1, 9.0]])
+    assert has_dark_ring(np.array([[100.0, 5.0, 90.0]]), radii)
+    assert not has_dark_ring(np.array([[100.0, 90.0, 5.0]]), radii)
 
 
 # discs in a dark surround
@@ -189,6 +200,16 @@ def test_a_dim_notch_in_the_rim_belongs_to_the_disc_and_a_dark_one_does_not(leve
     assert bool(discs_in_the_dark(thumbnail)[50, 25]) is is_inside
 
 
+@pytest.mark.parametrize(("level", "is_inside"), [(16, False), (19, True)])
+def test_a_notch_is_told_by_three_times_the_noise_of_a_noisy_surround(level, is_inside):
+    """A third of the corners is darker by 5: there the noise is 7.4, three times that 22.2 - 5."""
+    thumbnail = square()
+    for row in (0, -1):
+        thumbnail[row, [0, 1, 2, -1, -2, -3]] = -5
+    thumbnail[40:60, 20:30] = level
+    assert bool(discs_in_the_dark(thumbnail)[50, 25]) is is_inside
+
+
 def test_dark_vessels_inside_belong_to_the_disc():
     thumbnail = square()
     thumbnail[40:60, 45:50] = 0
@@ -202,6 +223,15 @@ def test_thin_bright_lines_are_not_the_eye():
     thumbnail = np.zeros((100, 100), np.float32)
     thumbnail[::4, 10:90] = 200
     assert discs_in_the_dark(thumbnail) is None
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("width", "is_lit"), [(6, False), (7, True)])
+def test_a_stroke_that_touches_the_eye_is_cut_off_if_it_is_less_than_7_px_wide(width, is_lit, axis):
+    thumbnail = square()
+    thumbnail[50 : 50 + width, 80:90] = 100
+    found = discs_in_the_dark(np.swapaxes(thumbnail, 0, axis))
+    assert np.array_equal(found, only(INNER_SQUARE)) is not is_lit
 
 
 def test_a_disc_that_is_cut_off_reaches_the_border():
@@ -249,6 +279,12 @@ def test_a_disc_in_a_dark_ring_is_used_up_to_97_percent_of_its_radius():
 
 @pytest.mark.parametrize(("outside", "found"), [(90, True), (5, False)])
 def test_a_lens_is_one_where_the_room_is_bright(outside, found):
+    assert (discs_in_a_lens(lens(outside)) is not None) is found
+
+
+@pytest.mark.parametrize(("outside", "found"), [(25, False), (26, True)])
+def test_a_dim_room_is_one_above_a_quarter_of_the_brightness_of_the_eye(outside, found):
+    """The second level, two fifths, would not see it."""
     assert (discs_in_a_lens(lens(outside)) is not None) is found
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.color import hed2rgb
 
 from unet_helpers.networks.cards import Preprocessing
@@ -70,6 +71,16 @@ def test_a_large_image_is_looked_at_everywhere():
     assert not is_bright_field(255 - pixels)
 
 
+@pytest.mark.parametrize(("height", "expected"), [(511, True), (512, False)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_of_512_px_or_more_every_second_line_is_looked_at(height, expected, axis):
+    """Two thirds of the lines are light, most of them odd ones."""
+    pixels = np.zeros((height, 3, 3), np.uint8)
+    pixels[1::2] = 255
+    pixels[: height // 3 : 2] = 255
+    assert is_bright_field(np.swapaxes(pixels, 0, axis)) is expected
+
+
 @pytest.mark.parametrize(
     ("pixels", "expected"),
     [
@@ -135,6 +146,10 @@ def test_a_marker_far_beyond_the_95th_percentile_does_not_set_the_range():
     assert intensity_range(with_marker(286), 0, 100) == pytest.approx((0, 1 / 286))
 
 
+def test_what_is_just_three_times_as_high_is_no_marker():
+    assert intensity_range(with_marker(285), 0, 100, marker=True) == pytest.approx((0, 1 / 285))
+
+
 def test_the_distance_of_a_marker_is_measured_from_the_bottom():
     assert intensity_range(with_marker(286) + 50, 0, 100, marker=True) == pytest.approx(
         (50, 1 / 95)
@@ -153,6 +168,13 @@ def test_a_large_image_is_sampled_at_regular_steps():
     pixels[3] = 8
     assert intensity_range(pixels, 0, 100) == (0, 0.125)
     assert intensity_range(pixels[:3_999_999], 0, 100) == (0, 0.01)
+
+
+def test_each_value_counts_up_to_twice_the_size_of_the_sample():
+    pixels = np.zeros(4_000_000, np.uint8)
+    pixels[1] = 100
+    assert intensity_range(pixels[:-1], 0, 100) == (0, 0.01)
+    assert intensity_range(pixels, 0, 100) == (0, 0)
 
 
 def test_noise_is_a_standard_deviation():
@@ -210,6 +232,14 @@ def test_noise_makes_no_objects():
     noisy = np.random.default_rng(0).normal(GROUND, 5, (300, 300))
     given = GROUND, 1 / 5000
     assert range_of_objects(noisy, *given) == given
+
+
+def test_an_object_is_as_high_as_it_is_after_smoothing_by_two_px():
+    pixels = np.full((60, 60), GROUND)
+    pixels[28:31, 30:33] += 1000
+    smooth = ndimage.gaussian_filter(pixels, 2.0)
+    _, gain = range_of_objects(pixels, GROUND, 1 / 1e6)
+    assert 1 / gain == pytest.approx(1.4 * (smooth.max() - GROUND), rel=1e-2)
 
 
 def test_objects_are_looked_for_in_an_image_of_at_most_1024_px():
@@ -330,6 +360,14 @@ def test_a_gain_is_at_most_three_times_that_of_the_brighter_slices():
     levels = slice_levels(slices, HEAD, colour=False, brown=False)
     assert levels[:4] == [pytest.approx((10, 1 / 90))] * 4
     assert levels[4] == pytest.approx((1, 3 / 90))
+
+
+def test_the_brighter_slices_are_those_at_a_quarter_of_the_gains():
+    """Of five slices it is the second brightest."""
+    slices = np.stack([head_slice(top) for top in (10, 400, 200, 40, 20)])
+    levels = slice_levels(slices, HEAD, colour=False, brown=False)
+    gains = [gain for _, gain in levels]
+    assert gains == pytest.approx([3 / 180, 1 / 360, 1 / 180, 3 / 180, 3 / 180], rel=1e-5)
 
 
 def test_constant_slices_have_no_gain_and_bound_none():

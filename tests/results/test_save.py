@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.networks import make_network
 from helpers.results import result_of, result_of_labels, result_of_mask
 from PIL import Image
 
@@ -96,6 +98,7 @@ def test_the_manifest_says_how_the_answer_came_about(tmp_path):
         "assessment",
         "summary",
         "explanation",
+        "asked",
     ]
     assert datetime.fromisoformat(manifest["made"]) >= before
     assert manifest["unet_helpers"] == uh.__version__
@@ -153,27 +156,63 @@ def test_a_file_is_known_by_the_sum_of_its_bytes(tmp_path):
     assert manifest["input_sha256"] == expected
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "array_small.json",
-        "array_small_mask.png",
-        "array_small_overlay.png",
-        "array_small_measurements.csv",
-        "array_small_labels.nii.gz",
-        "array_small_objects.npy",
-        "array_small_labels.png",
-        "array_small_objects.ome.tif",
-        "array_small_labels.txt",
-        "array_small.csv",
-    ],
-)
-def test_any_file_of_an_earlier_result_is_refused_unless_asked_for(tmp_path, name):
-    (tmp_path / name).write_text("mine")
+def saved_network(tmp_path):
+    """A small network with a file, so that its weights are known again."""
+    path = tmp_path / "small.safetensors"
+    uh.save_model(make_network(), path)
+    return uh.load_model(path)
+
+
+def test_the_same_answer_is_kept_and_missing_formats_are_added(tmp_path, capsys):
+    network = saved_network(tmp_path)
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
+    first = uh.segment(image, network, progress=False).save(tmp_path / "out")
+    before = {path: path.read_bytes() for path in first.values()}
+
+    again = uh.segment(image, network, progress=False).save(tmp_path / "out", formats=(".csv",))
+    assert {path: path.read_bytes() for path in first.values()} == before
+    assert again == first | {".csv": tmp_path / "out/array_small.csv"}
+    assert again[".csv"].exists()
+    assert "already holds this result as array_small.json: kept" in capsys.readouterr().out
+
+
+def test_a_deleted_file_of_the_same_answer_is_written_again(tmp_path):
+    network = saved_network(tmp_path)
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
+    paths = uh.segment(image, network, progress=False).save(tmp_path / "out")
+    paths["overlay"].unlink()
+    uh.segment(image, network, progress=False).save(tmp_path / "out")
+    assert paths["overlay"].exists()
+
+
+def test_another_answer_of_the_same_name_is_refused_and_the_difference_named(tmp_path):
+    network = saved_network(tmp_path)
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
+    result = uh.segment(image, network, progress=False)
+    paths = result.save(tmp_path / "out")
+    before = {path: path.read_bytes() for path in paths.values()}
+
+    with pytest.raises(SaveError, match=r"other settings \(flips 1, now 2\): pass overwrite=True"):
+        uh.segment(image, network, flips=2, progress=False).save(tmp_path / "out")
+    with pytest.raises(SaveError, match=r"threshold .*, now 0.9\): pass overwrite=True"):
+        replace(result, threshold=0.9).save(tmp_path / "out")
+    with pytest.raises(SaveError, match="made from another file: pass overwrite=True"):
+        uh.segment(image + 1, network, progress=False).save(tmp_path / "out")
+    assert {path: path.read_bytes() for path in paths.values()} == before
+
+
+def test_files_of_an_interrupted_save_are_replaced(tmp_path):
+    (tmp_path / "array_small_mask.png").write_text("incomplete")
+    result_of_labels(LABELS, 2).save(tmp_path)
+    assert Image.open(tmp_path / "array_small_mask.png").size == LABELS.shape[::-1]
+
+
+def test_an_export_of_that_name_is_refused_unless_asked_for(tmp_path):
+    (tmp_path / "array_small.csv").write_text("mine")
     result = result_of_labels(LABELS, 2)
-    with pytest.raises(SaveError, match=f"already holds {name}: pass overwrite=True"):
+    with pytest.raises(SaveError, match=r"already holds array_small\.csv: pass overwrite=True"):
         result.save(tmp_path, formats=(".csv",))
-    assert (tmp_path / name).read_text() == "mine"
+    assert (tmp_path / "array_small.csv").read_text() == "mine"
     result.save(tmp_path, formats=(".csv",), overwrite=True)
 
 

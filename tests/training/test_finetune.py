@@ -372,3 +372,86 @@ def test_only_the_eye_is_learnt_from():
     assert example.pixels.shape[1:] == example.target.shape
     assert example.pixels[0][example.target == 1].mean() < 0.35
     assert example.pixels[0][example.target == 0].mean() > 0.45
+
+
+@pytest.fixture
+def first_examples(monkeypatch):
+    """``fine_tune`` without training: returns the examples that it would learn from."""
+
+    def learn(*given, **options):
+        made = []
+
+        def keep(network, examples, *_):
+            made.extend(examples)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(finetune, "fit_in_rounds", keep)
+        with pytest.raises(KeyboardInterrupt):
+            uh.fine_tune("nuclei", *given, classes=["disc"], size=64, **options)
+        return made
+
+    return learn
+
+
+def assert_same_examples(examples, expected):
+    assert len(examples) == len(expected)
+    for example, other in zip(examples, expected, strict=True):
+        np.testing.assert_array_equal(example.pixels, other.pixels)
+        np.testing.assert_array_equal(example.target, other.target)
+
+
+def test_pictures_and_tensors_teach_the_same_as_arrays(two, first_examples):
+    expected = first_examples(two.images, two.masks)
+    pictures = [Image.fromarray(image) for image in two.images]
+    masks = [Image.fromarray(mask) for mask in two.masks]
+    assert_same_examples(first_examples(pictures, masks), expected)
+
+    # As PyTorch's data sets give them: channels first, also as one batch.
+    batch = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in two.images])
+    masks = torch.stack([torch.from_numpy(mask)[None] for mask in two.masks])
+    assert_same_examples(first_examples(batch, masks), expected)
+    assert_same_examples(first_examples(list(batch), list(masks[:, 0] > 0)), expected)
+
+
+@pytest.mark.parametrize("ending", ["", "_mask", "-labels", "_seg", "_GT"])
+def test_two_folders_are_paired_by_name(ending, two, first_examples, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number, (image, mask) in enumerate(zip(two.images, two.masks, strict=True)):
+        Image.fromarray(image).save(tmp_path / f"images/cell_{number}.png")
+        Image.fromarray(mask).save(tmp_path / f"masks/cell_{number}{ending}.tif")
+    (tmp_path / "images/.DS_Store").write_text("hidden")
+    (tmp_path / "masks/notes.txt").write_text("drawn on Monday")
+    # The mask of an image that is not there is left out.
+    Image.fromarray(two.masks[0]).save(tmp_path / "masks/another.png")
+
+    expected = first_examples(two.images, two.masks)
+    assert_same_examples(first_examples(tmp_path / "images", str(tmp_path / "masks")), expected)
+
+
+def test_an_image_without_a_mask_of_its_name_is_named(two, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(two.images[0]).save(tmp_path / "images/a.png")
+    Image.fromarray(two.masks[0]).save(tmp_path / "masks/b.png")
+    with pytest.raises(uh.TrainingError, match=r"no mask of the same name for a\.png \(1 of 1"):
+        uh.fine_tune("nuclei", tmp_path / "images", tmp_path / "masks", classes=["disc"])
+    with pytest.raises(uh.TrainingError, match="no such folder"):
+        uh.fine_tune("nuclei", tmp_path / "imagse", tmp_path / "masks", classes=["disc"])
+    with pytest.raises(uh.TrainingError, match="lists, or two folders"):
+        uh.fine_tune("nuclei", tmp_path / "images", two.masks, classes=["disc"])
+    with pytest.raises(uh.TrainingError, match=r"a file\. Give a folder, or a list"):
+        uh.fine_tune("nuclei", tmp_path / "images/a.png", tmp_path / "masks", classes=["disc"])
+
+
+def test_classes_of_a_mask_with_a_palette_are_its_indices(tmp_path):
+    network = make_network(out_channels=3)
+    image = np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)
+    classes = np.zeros((32, 32), np.uint8)
+    classes[:8], classes[20:] = 1, 2
+    mask = Image.fromarray(classes)
+    mask.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    mask.save(tmp_path / "mask.png")
+    expected = make_example(network, image, classes)
+    for given in (mask, tmp_path / "mask.png"):
+        np.testing.assert_array_equal(make_example(network, image, given).target, expected.target)

@@ -1,4 +1,8 @@
-"""Which networks were trained on images like this one, and how different the image is."""
+"""Which networks were trained on images like this one, and how different the image is.
+
+A network is suggested by what the file says, then by what the pixels show, in this order of trust:
+words in the file's name and in its DICOM description, the DICOM modality, the pixels.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,16 +11,45 @@ from ..errors import ModelError
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from ..networks.unet import UNet
+from .checks import has_colours
+from .heads import head_sequence, is_thin_head
+from .hints import hints_by_name, is_readable
 from .likeness import known_groups
 from .view import View
+
+# The reason of a suggestion that no name gave.
+BY_PIXELS = "by its pixels"
+
+# The network for slices of heads. Slices of other sequences than its own resemble its images, too.
+HEAD_CARD = "brain_flair"
+
+# The network that finds its structure in whole heads, in T1.
+WHOLE_HEAD_CARD = "hippocampus"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The networks that fit an image, and by what."""
+
+    # Names of cards, the nearest first; empty if no network fits.
+    cards: tuple[str, ...]
+
+    # What it was decided by, as in a sentence; empty if no network fits.
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Suggestion:
     """The network that is used if the user names none."""
 
-    model: str  # name of the card
-    note: str  # says that it was chosen, and which other networks would fit
+    # The name of the card.
+    model: str
+
+    # By what it was chosen: words in the name, or the pixels.
+    reason: str
+
+    # Says that it was chosen and by what, and which other networks would fit.
+    note: str
 
 
 def ood_score(image: Any, card: ModelCard | UNet | str) -> float:
@@ -56,7 +89,10 @@ def ood_score(image: Any, card: ModelCard | UNet | str) -> float:
 
 
 def suggest_model(image: Any) -> list[str]:
-    """List the networks whose training images are similar to an image, the nearest first.
+    """List the networks for an image, the nearest first.
+
+    They are found by what the file says, then by what the pixels show: words in the file's name and
+    in its DICOM description, the DICOM modality, similarity to the training images.
 
     Parameters
     ----------
@@ -80,28 +116,65 @@ def suggest_model(image: Any) -> list[str]:
     >>> uh.suggest_model(uh.sample("fluorescence"))
     ['nuclei']
     """
-    return fitting_cards(View(read_image(image)))
+    return list(fitting_networks(View(read_image(image))).cards)
 
 
-def fitting_cards(view: View) -> list[str]:
-    """List the cards that fit the image, the nearest first; none for an empty image."""
+def fitting_networks(view: View) -> Fitting:
+    """Find the networks that fit an image; none for an empty image."""
     if not view.shows_something:
-        return []
-    return view.likeness.fitting_cards()
+        return Fitting(())
+
+    readable = [name for name in MODELS if is_readable(view, name)]
+    hints = hints_by_name(view.image)
+    if any(not hint.cards for hint in hints):
+        return Fitting(())
+
+    distances = view.likeness.distances
+    titles = []
+    named = set()
+    for hint in hints:
+        cards = set(hint.cards).intersection(readable)
+        if cards:
+            titles.append(hint.title)
+            named |= cards
+    if named:
+        nearest_first = sorted(named, key=distances.__getitem__)
+        return Fitting(tuple(nearest_first), f"as its name says {' and '.join(titles)}")
+
+    return fitting_by_pixels(view, readable)
+
+
+def fitting_by_pixels(view: View, readable: list[str]) -> Fitting:
+    """Find the networks, of those that read the image, whose training images look like it."""
+    fitting = [name for name in view.likeness.fitting_cards() if name in readable]
+    if not view.likeness.fits(HEAD_CARD):
+        return Fitting(tuple(fitting), BY_PIXELS)
+
+    # Heads in all sequences resemble the training images of the network for FLAIR.
+    sequence = head_sequence(view)
+    is_flair = sequence == "flair" and not has_colours(view.image)
+    if HEAD_CARD in fitting and not is_flair:
+        fitting.remove(HEAD_CARD)
+
+    is_whole_head_in_t1 = sequence == "t1" and is_thin_head(view.frames[0])
+    if is_whole_head_in_t1 and WHOLE_HEAD_CARD in readable:
+        reason = f"{BY_PIXELS}: a whole head in T1, with bright white matter and dark fluid"
+        return Fitting((WHOLE_HEAD_CARD,), reason)
+    return Fitting(tuple(fitting), BY_PIXELS)
 
 
 def suggest(view: View) -> Suggestion:
     """Choose the network for an image; raise ModelError if no network fits."""
-    names = fitting_cards(view)
-    if not names:
+    fitting = fitting_networks(view)
+    if not fitting.cards:
         known = "; ".join(f"{card.name} ({card.modality})" for card in MODELS.values())
         raise ModelError(
             f"{view.image.name}: like no images that the networks know. "
             f"Name one to use it all the same: {known}."
         )
 
-    first, *others = names
-    note = f"no network was named: {first} knows images like this one"
+    first, *others = fitting.cards
+    note = f"no network was named: {first} knows images like this one, {fitting.reason}"
     if others:
         note += f" (would fit, too: {', '.join(others)})"
-    return Suggestion(first, note)
+    return Suggestion(first, fitting.reason, note)

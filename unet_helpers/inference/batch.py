@@ -5,7 +5,6 @@ Both run on any executor of ``concurrent.futures``, or on a cluster.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -14,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from tqdm.auto import tqdm
 
@@ -22,13 +20,13 @@ from ..errors import ImageError, SaveError, UNetHelpersError
 from ..files import written_whole
 from ..images.formats import promises_image
 from ..images.read import describe
-from ..networks.cards import ModelCard
+from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..results.output import output_path
+from ..results.output import check_writable, output_path
 from ..results.segmentation import Segmentation
 from .executors import answers_of
-from .folder_job import FIRST_COLUMNS, FolderJob, Row
+from .folder_job import FIRST_COLUMNS, FolderJob, Row, requested_settings
 from .settings import check_settings
 from .sources import Source, assign_result_paths, find_images
 
@@ -37,16 +35,19 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.csv"
 
+# UTF-8 with a byte order mark, without which Excel takes it for the encoding of the country.
+ENCODING = "utf-8-sig"
+
 
 def segment_many(
     source: Any,
-    model: str | Path | ModelCard | UNet,
+    model: str | Path | ModelCard | UNet | None = None,
     executor: Executor | None = None,
     *,
     progress: bool = True,
     **options: Any,
 ) -> list[Segmentation]:
-    """Segment many images with one network and keep all results in memory.
+    """Segment many images and keep all results in memory.
 
     Images that fail are reported and left out; the error of a single image is raised.
     ``segment_folder`` saves the results instead.
@@ -56,8 +57,9 @@ def segment_many(
     source : str, Path, array, MedicalImage or list
         A file, a folder (with its sub-folders), a pattern such as ``"scans/*.png"``, a web address,
         an image in memory, or a list of these.
-    model : str, Path, ModelCard or UNet
-        The network: a card's name, a card, a file of ``save_model`` or a network.
+    model : str, Path, ModelCard or UNet, optional
+        The network: a card's name, a card, a file of ``save_model`` or a network. Without it each
+        image gets the first network of ``suggest_model``, and a note names it.
     executor : concurrent.futures.Executor, optional
         Runs images side by side: processes or a cluster make many images faster; threads hardly do,
         because PyTorch uses all cores for one image already.
@@ -89,8 +91,8 @@ def segment_many(
     ['fluorescence', 'array']
     """
     sources = find_images(source, whole_folders="series" in options)
-    network = load_model(model)
-    check_settings(network.card, **options)
+    network = None if model is None else load_model(model)
+    check_settings(card_of(network), **options)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
 
@@ -120,7 +122,7 @@ def segment_many(
 
 def segment_folder(
     source: Any,
-    model: str | Path | ModelCard | UNet,
+    model: str | Path | ModelCard | UNet | None = None,
     out: str | Path = "results",
     executor: Executor | None = None,
     *,
@@ -128,7 +130,7 @@ def segment_folder(
     progress: bool = True,
     **options: Any,
 ) -> pd.DataFrame:
-    """Segment many images with one network and save each result as soon as it is computed.
+    """Segment many images and save each result as soon as it is computed.
 
     The folder ``out`` mirrors the sub-folders of the source, and its summary.csv has a row for each
     image, also for failures. Images whose result has a manifest (JSON) are skipped, so that the
@@ -140,9 +142,10 @@ def segment_folder(
     source : str, Path or list
         A file, a folder (with its sub-folders), a pattern such as ``"scans/*.png"``, a web address,
         or a list of these.
-    model : str, Path, ModelCard or UNet
+    model : str, Path, ModelCard or UNet, optional
         The network: a card's name, a card, a file of ``save_model`` or a network. Workers of an
-        executor load it once each, from a name or a file that they can read.
+        executor load it once each, from a name or a file that they can read. Without it each image
+        gets the first network of ``suggest_model``, and a note names it.
     out : str or Path
         The folder for the results; it is made if it does not exist.
     executor : concurrent.futures.Executor, optional
@@ -183,24 +186,37 @@ def segment_folder(
     >>> list(first["status"]), list(again["status"])
     (['saved'], ['done before'])
     """
-    network = load_model(model)
-    check_settings(network.card, **options)
+    # To stderr, because the command line prints its tables to stdout.
+    tell = partial(tqdm.write, file=sys.stderr) if progress else None
+    return run_folder(source, model, out, executor, overwrite=overwrite, tell=tell, **options)
+
+
+def run_folder(
+    source: Any,
+    model: str | Path | ModelCard | UNet | None,
+    out: str | Path,
+    executor: Executor | None,
+    *,
+    overwrite: bool,
+    tell: Callable[[str], object] | None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Do what ``segment_folder`` does; ``tell`` is called with each message; None: quietly."""
+    network = None if model is None else load_model(model)
+    check_settings(card_of(network), **options)
 
     folder = Path(os.path.abspath(output_path(out)))
     images = find_images(source, "series" in options, skip=folder)
-    sources = assign_result_paths(images, folder, network.card.name)
+    card = None if network is None else network.card.name
+    sources = assign_result_paths(images, folder, card)
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
     refuse_unfit_folder(folder, sources)
 
-    # To stderr, because the command line prints its tables to stdout.
-    tell: Callable[[str], object] = tell_nothing
-    if progress:
-        tell = partial(tqdm.write, file=sys.stderr)
     job = FolderJob(
         model=network,
         options=options,
-        asked=requested_settings(network, options),
+        asked=None if network is None else requested_settings(network, options),
         overwrite=overwrite,
         tell=tell,
     )
@@ -209,7 +225,7 @@ def segment_folder(
         job = replace(job, model=visible_everywhere(model), tell=None)
 
     # For tqdm, None means: show a bar only in terminals and notebooks, not in log files.
-    is_hidden = None if progress else True
+    is_hidden = True if tell is None else None
     answers = tqdm(
         answers_of(job.run, sources, executor),
         desc="images",
@@ -223,22 +239,40 @@ def segment_folder(
             if isinstance(answer, Exception):
                 row = row_of_error(item, answer)
             rows[item] = row
-            tell_outcome(row, tell, has_told=executor is None)
+            if tell is not None:
+                tell_outcome(row, tell, has_told=executor is None)
     finally:
         # The summary is written even if the loop is interrupted.
         table = summary_of(sources, rows)
-        folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / SUMMARY) as part:
-            table.to_csv(part, index=False)
+        write_summary(table, folder / SUMMARY)
     return table
 
 
-def tell_nothing(text: str) -> None:
-    """Drop a message: nothing is printed without ``progress``."""
+def card_of(network: UNet | None) -> ModelCard:
+    """Return the network's card; any card if it is chosen for each image, to check options."""
+    if network is None:
+        return next(iter(MODELS.values()))
+    return network.card
+
+
+def write_summary(table: pd.DataFrame, path: Path) -> None:
+    """Write summary.csv, with the mark of UTF-8 by which Excel knows it; SaveError if it fails."""
+    try:
+        with written_whole(path) as part:
+            table.to_csv(part, index=False, encoding=ENCODING)
+    except OSError as error:
+        raise SaveError(
+            f"{path}: could not be written ({error.strerror or error}), the results beside it are "
+            "saved. Is it open in another program?"
+        ) from error
 
 
 def refuse_unfit_folder(folder: Path, sources: list[Source]) -> None:
-    """Raise SaveError for a file, a folder of images, or another program's summary."""
+    """Raise SaveError for a folder that results cannot be in, before anything is computed.
+
+    That is a file, the folder of the images, a folder that cannot be written, or one in which
+    summary.csv is another program's.
+    """
     # Results need a folder other than the images' folder, where they would be taken for images.
     if folder.is_file() or any(item.base == folder for item in sources):
         raise SaveError(
@@ -246,22 +280,21 @@ def refuse_unfit_folder(folder: Path, sources: list[Source]) -> None:
             "Choose another folder."
         )
 
+    check_writable(folder)
     summary = folder / SUMMARY
-    header = ",".join(FIRST_COLUMNS).encode()
-    if summary.exists() and not summary.read_bytes().startswith(header + b","):
-        raise SaveError(
-            f"{summary} is another program's file: move it away first, or choose another folder."
-        )
+    header = ",".join(FIRST_COLUMNS)
+    if summary.exists():
+        text = summary.read_bytes().decode(ENCODING, "replace")
+        if not text.startswith(f"{header},"):
+            raise SaveError(
+                f"{summary} is another program's file: move it away first, or choose another "
+                "folder."
+            )
 
 
-def requested_settings(network: UNet, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the SHA-256 of the weights and the options, in the types that JSON has."""
-    # Unsaved weights get a random id, so that results made with them never match a later call.
-    weights = network.weights_sha256 or uuid4().hex
-    return json.loads(json.dumps({"weights": weights, **options}, default=float))
-
-
-def visible_everywhere(model: str | Path | ModelCard | UNet) -> str | Path | ModelCard | UNet:
+def visible_everywhere(
+    model: str | Path | ModelCard | UNet | None,
+) -> str | Path | ModelCard | UNet | None:
     """Make the path of a weights file absolute: a worker may have another working directory."""
     if str(model).endswith(".safetensors"):
         return os.path.abspath(Path(str(model)).expanduser())
@@ -296,7 +329,7 @@ def tell_outcome(row: Row, tell: Callable[[str], object], has_told: bool) -> Non
         result = row.source.result
         tell(
             f"done before: {image}: {result.parent} already holds {result.name}; "
-            "--overwrite does it again"
+            "overwrite=True does it again"
         )
     elif row.status == "failed":
         tell(f"error: {row.error}")

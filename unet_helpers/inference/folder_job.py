@@ -1,17 +1,25 @@
 """The work of ``segment_folder`` for one image, here or on a worker, and its summary row."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
+from ..checks.suggest import suggest
+from ..checks.view import View
 from ..errors import ModelError
+from ..images.image import noted
+from ..images.read import read_image
 from ..networks.cards import ModelCard
 from ..networks.load import load_model, sha256_of
 from ..networks.unet import UNet
+from ..results.request import difference, read_manifest, request_record
 from ..results.save import save
+from ..results.segmentation import Segmentation
+from .segment import load_named, segment
+from .settings import check_settings
 from .sources import Source
 
 Status = Literal["saved", "done before", "failed", "left out", "not done"]
@@ -50,7 +58,10 @@ class Row:
         for name in ("notes", "warnings", "explanation"):
             row[name] = self.texts(name)
         row["error"] = self.error
-        row["result"] = str(self.source.result)
+
+        # Without a manifest's ending, the network is not known yet.
+        is_known = self.source.result.suffix == ".json"
+        row["result"] = str(self.source.result) if is_known else ""
         return row
 
 
@@ -58,14 +69,15 @@ class Row:
 class FolderJob:
     """The work for each image of a folder; it is sent to each worker."""
 
-    # A network, or a name or file from which each worker loads it once.
-    model: str | Path | ModelCard | UNet
+    # A network, or a name or file from which each worker loads it once; None: one that fits each
+    # image.
+    model: str | Path | ModelCard | UNet | None
 
     # Options of ``segment``.
     options: Mapping[str, Any]
 
-    # The weights and options as the manifest holds them.
-    asked: Mapping[str, Any]
+    # What is asked for, as the manifest holds it; None: it depends on the network that fits.
+    asked: Mapping[str, Any] | None
 
     # Whether earlier results are replaced.
     overwrite: bool
@@ -75,17 +87,61 @@ class FolderJob:
 
     def run(self, source: Source) -> Row:
         """Segment an image and save the result, unless there is one already."""
-        # The result may also be that of a worker that was lost before it returned its row.
-        if not self.overwrite:
-            row = earlier_row(source, self.asked)
-            if row is not None:
-                return row
+        if self.model is None or self.asked is None:
+            return self.run_suggested(source)
 
+        # The result may also be that of a worker that was lost before it returned its row.
+        row = self.earlier(source, self.asked)
+        if row is not None:
+            return row
         network = load_once(self.model, self.asked["weights"])
         result = source.segmented(network, progress=False, tell=self.tell, **self.options)
-        record = {"asked": self.asked}
-        save(result, source.result.parent, overwrite=True, record=record)
-        return Row(source, "saved", manifest=read_manifest(source.result))
+        return saved_row(result, source, self.asked)
+
+    def run_suggested(self, source: Source) -> Row:
+        """Segment an image with the network that fits it; ModelError if none does."""
+        image = source.read(self.options)
+        suggestion = suggest(View(image))
+        network = load_named(suggestion.model)
+        source = source.for_card(suggestion.model)
+
+        asked = requested_settings(network, self.options)
+        row = self.earlier(source, asked)
+        if row is not None:
+            return row
+        result = segment(
+            noted(image, suggestion.note),
+            network,
+            progress=False,
+            tell=self.tell,
+            **without_reading(self.options),
+        )
+        return saved_row(result, source, asked)
+
+    def earlier(self, source: Source, asked: Mapping[str, Any]) -> Row | None:
+        """Return the row of an earlier result; None if there is none, or if it is replaced."""
+        if self.overwrite:
+            return None
+        return earlier_row(source, asked)
+
+
+def saved_row(result: Segmentation, source: Source, asked: Mapping[str, Any]) -> Row:
+    """Save a result where the source's result is to be, and return its row."""
+    record = {"asked": {**asked, **source.options}}
+    save(result, source.result.parent, overwrite=True, record=record)
+    return Row(source, "saved", manifest=read_manifest(source.result))
+
+
+def requested_settings(network: UNet, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked for with these options of ``segment``, as the manifest holds it."""
+    settings = check_settings(network.card, **options)
+    return request_record(network.weights_sha256, settings.threshold, settings.flips, options)
+
+
+def without_reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of ``segment`` that are not those of ``read_image``."""
+    reading = signature(read_image).parameters
+    return {name: value for name, value in options.items() if name not in reading}
 
 
 @lru_cache(1)
@@ -103,14 +159,6 @@ def load_once(model: str | Path | ModelCard | UNet, weights: str) -> UNet:
     return network
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest; empty if the file is truncated or another program's."""
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError):
-        return {}
-
-
 def earlier_row(source: Source, asked: Mapping[str, Any]) -> Row | None:
     """Return the row of an image that already has a result; None if it has none.
 
@@ -122,16 +170,17 @@ def earlier_row(source: Source, asked: Mapping[str, Any]) -> Row | None:
         return None
 
     manifest = read_manifest(source.result)
-    if manifest.get("asked") == asked and is_made_from(source.image, manifest):
+    how = difference(manifest, {**asked, **source.options}, sha256_of_source(source.image))
+    if not how:
         return Row(source, "done before", manifest=manifest)
 
     error = (
-        f"{source.image}: {source.result.parent} already holds {source.result.name}, made from "
-        "another file or with other settings: --overwrite (overwrite=True) replaces it."
+        f"{source.image}: {source.result.parent} already holds {source.result.name}, made {how}: "
+        "overwrite=True replaces it."
     )
     return Row(source, "failed", error=error)
 
 
-def is_made_from(image: Path, manifest: Mapping[str, Any]) -> bool:
-    """Return whether the result was made from this file; folders are not compared."""
-    return image.is_dir() or sha256_of(image) == manifest.get("input_sha256")
+def sha256_of_source(image: Path) -> str | None:
+    """Return the SHA-256 of the file; None for a folder, which is not compared."""
+    return None if image.is_dir() else sha256_of(image)

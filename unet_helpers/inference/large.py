@@ -27,7 +27,7 @@ from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import highest_contrast_window
 from ..preprocessing.slices import Prepared
 from ..results.intensities import channels_of
-from ..results.output import made_aside, output_path
+from ..results.output import made_aside, output_path, result_name
 from ..results.save import settings
 from ..results.segmentation import Segmentation
 from .large_objects import find_objects_by_blocks
@@ -197,7 +197,7 @@ def segment_large(
     }
 
     folder = output_path(out)
-    name = f"{window.name}_{card.name}"
+    name = result_name(window.name, card.name)
     with made_aside(folder / f"{name}.json", folder, overwrite) as aside:
         with TemporaryDirectory(dir=aside) as scratch:
             extent = large.pixels.shape[:2]

@@ -1,5 +1,6 @@
 """``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -21,8 +22,10 @@ from ..results.segmentation import Segmentation
 from .prediction import predict_frames
 from .settings import check_reading_options, check_settings
 
-# The last network given by its name is kept, so that a loop over images does not load it each time.
-load_named = lru_cache(1)(load_model)
+# The last networks given by their names are kept, so that a loop over images does not load one each
+# time: so many, because the images of a folder may be of several kinds.
+KEPT_NETWORKS = 4
+load_named = lru_cache(KEPT_NETWORKS)(load_model)
 
 
 def segment(
@@ -113,6 +116,7 @@ def segment(
         spread=prediction.spread,
         places=dict(prediction.places),
         measured=view,
+        asked=options_given(image, zoom=zoom, **reading),
     )
     return reconsidered(result, tell)
 
@@ -140,6 +144,13 @@ def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> 
         for text in unlike:
             tell(f"{result.image.path or 'array'}: {text}")
     return result
+
+
+def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
+    """Return the options that were given; None for an image that was read or made before."""
+    if not isinstance(image, str | os.PathLike):
+        return None
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def resolve_model(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from glob import glob
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from ..errors import ImageError
 from ..images.dicom import header_of
 from ..images.dicom_series import GROUPING_TAGS, grouped
 from ..images.image import MedicalImage, name_of
+from ..images.read import read_image
 from ..images.zarr_stores import ZARR_FILES, is_zarr_store
 from ..networks.unet import UNet
+from ..results.output import result_name
 from ..results.segmentation import Segmentation
 from .segment import segment
 
@@ -41,12 +44,23 @@ class Source:
     # Options of ``read_image``: the series, if ``image`` is a folder of DICOM slices.
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    # The manifest (JSON) of its result.
+    # The manifest (JSON) of its result; without the card's name and '.json' if it is not known yet.
     result: Path = Path()
 
-    def segmented(self, model: UNet, **options: Any) -> Segmentation:
-        """Segment this image; ``options`` are those of ``segment``."""
+    def segmented(self, model: UNet | None, **options: Any) -> Segmentation:
+        """Segment this image; None: with the network that fits it. ``options`` of ``segment``."""
         return segment(self.image, model, **{**options, **self.options})
+
+    def read(self, options: Mapping[str, Any]) -> MedicalImage:
+        """Read this image; ``options`` are those of ``segment``."""
+        names = signature(read_image).parameters
+        reading = {name: value for name, value in options.items() if name in names}
+        return read_image(self.image, **{**reading, **self.options})
+
+    def for_card(self, card: str) -> Source:
+        """Return the source with the path of the result of a card, which was not known before."""
+        name = f"{result_name(self.result.name, card)}.json"
+        return replace(self, result=self.result.with_name(name))
 
 
 def find_images(source: Any, whole_folders: bool = False, skip: Path = Path()) -> list[Source]:
@@ -162,8 +176,10 @@ def grouping_header(path: Path) -> Dataset | None:
     return None
 
 
-def assign_result_paths(sources: list[Source], out: Path, card: str) -> list[Source]:
+def assign_result_paths(sources: list[Source], out: Path, card: str | None) -> list[Source]:
     """Return the sources, without repeats, each with the path of its result in ``out``.
+
+    Without a card, paths are still to be completed by ``Source.for_card``.
 
     Sub-folders are those of the source. Images whose results would have the same name, such as
     A1/dapi.tif and A2/dapi.tif, a.jpg and a.png, or two series of a folder, get folders of their
@@ -175,9 +191,7 @@ def assign_result_paths(sources: list[Source], out: Path, card: str) -> list[Sou
             raise ImageError(f"{kind}: only files have names to save under. Use segment_many.")
 
     sources = without_repeats(sources)
-    results = [
-        folder_in_base(source) / f"{name_of(source.image)}_{card}.json" for source in sources
-    ]
+    results = [folder_in_base(source) / name_of(source.image) for source in sources]
 
     # Some file systems ignore the case of letters.
     count = Counter(str(result).casefold() for result in results)
@@ -188,7 +202,9 @@ def assign_result_paths(sources: list[Source], out: Path, card: str) -> list[Sou
             own_folder = source.image.relative_to(os.path.commonpath(parents))
             result = own_folder / source.options.get("series", "") / result.name
         placed.append(replace(source, result=out / result))
-    return placed
+    if card is None:
+        return placed
+    return [source.for_card(card) for source in placed]
 
 
 def without_repeats(sources: list[Source]) -> list[Source]:

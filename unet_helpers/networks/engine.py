@@ -24,6 +24,9 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 ENGINES = ("torch", "openvino", "int8", "auto")
 
+# Values of the environment variable UNET_HELPERS_PRECISION.
+PRECISIONS = ("float32", "bfloat16")
+
 # The first release of OpenVINO that this package was tried with.
 OLDEST_OPENVINO = 2025
 
@@ -99,11 +102,17 @@ def openvino_is_installed() -> bool:
 def precision() -> str:
     """Return 'bfloat16' if the processor computes in it natively, else 'float32'.
 
-    The environment variable UNET_HELPERS_PRECISION overrules this.
+    The environment variable UNET_HELPERS_PRECISION overrules this. Raises ArgumentError if it is
+    neither of the two.
     """
     asked_for = os.environ.get("UNET_HELPERS_PRECISION")
-    if asked_for is not None:
-        return "bfloat16" if asked_for == "bfloat16" else "float32"
+    if asked_for:
+        if asked_for not in PRECISIONS:
+            raise ArgumentError(
+                f"UNET_HELPERS_PRECISION is {asked_for!r}: set it to {' or '.join(PRECISIONS)}, or "
+                "unset it."
+            )
+        return asked_for
 
     # torch has this function since 2.11.
     get_capabilities = getattr(torch.cpu, "get_capabilities", dict)

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import SaveError
+
+# Bytes of the longest file name on common file systems: ext4, NTFS (characters), APFS.
+LONGEST_NAME = 255
+
+# Bytes of a result's name that are kept for endings such as '_measurements.csv', and for the marks
+# of files that are being written.
+KEPT_FOR_ENDINGS = 40
+
+# Hexadecimal digits of the SHA-256 of a name that was cut off, so that it differs from others.
+DIGITS_OF_SUM = 8
+
+
+def result_name(image: str, card: str) -> str:
+    """Return the beginning of the names of a result's files, of names of the image and the card.
+
+    The image's name is shortened where the file system would refuse the whole: its end is then
+    replaced by a sum over it.
+    """
+    name = f"{image}_{card}"
+    excess = len(os.fsencode(name)) - (LONGEST_NAME - KEPT_FOR_ENDINGS)
+    if excess <= 0:
+        return name
+
+    mark = "~" + hashlib.sha256(os.fsencode(image)).hexdigest()[:DIGITS_OF_SUM]
+    kept = os.fsencode(image)[: -excess - len(mark)]
+
+    # A character is not cut in two.
+    return f"{kept.decode('utf-8', 'ignore')}{mark}_{card}"
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder, and raise SaveError if nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".saving-"):
+            pass
+    except OSError as error:
+        raise SaveError(
+            f"{folder}: nothing can be saved there ({error.strerror or error}). "
+            "Choose another folder."
+        ) from error
 
 
 def output_path(path: str | Path) -> Path:

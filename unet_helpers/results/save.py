@@ -19,8 +19,9 @@ from ..images.tiff import write_ome_tiff
 from ..networks.engine import precision
 from ..version import __version__
 from .exports import EXPORTS
-from .output import made_aside, output_path
+from .output import made_aside, output_path, result_name
 from .overlay import in_proportion, png
+from .request import difference, read_manifest, request_of
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation
@@ -53,14 +54,20 @@ def save(
     """Write all files of a ``Segmentation`` to ``folder``, or none; returns their paths by kind.
 
     They are written to a temporary folder and then moved. The manifest, to which ``record`` is
-    added, moves last: if a folder has it, it has all files. Raises SaveError if the folder cannot
-    be written, or if it holds such a file and ``overwrite`` is False (before anything is computed).
+    added, moves last: if a folder has it, it has all files. An earlier result of the same image,
+    network and settings is kept, and only its missing formats are added. Raises SaveError if the
+    folder cannot be written, or if it holds another result and ``overwrite`` is False (before
+    anything is computed).
     """
     folder = output_path(folder)
-    name = f"{result.image.name}_{result.card.name}"
+    name = result_name(result.image.name, result.card.name)
     check_formats(formats)
     if not overwrite:
-        refuse_earlier_result(folder, name, formats)
+        earlier = earlier_paths(result, folder, name)
+        if earlier:
+            print(f"{folder} already holds this result as {name}{MANIFEST}: kept.")
+            return earlier | add_formats(result, folder, name, formats)
+        refuse_other_files(folder, name, formats)
 
     with made_aside(folder, folder, overwrite=True) as aside:
         paths = {
@@ -86,10 +93,7 @@ def save(
 
         for ending in formats:
             paths[ending] = aside / f"{name}{ending}"
-            if ending == REPORT:
-                result.report(paths[ending])
-            else:
-                result.export(paths[ending])
+            write_format(result, paths[ending])
     return {kind: folder / path.name for kind, path in paths.items()}
 
 
@@ -100,14 +104,72 @@ def check_formats(formats: Sequence[str]) -> None:
             raise SaveError(f"There is no format {ending!r}: choose from {', '.join(ENDINGS)}.")
 
 
-def refuse_earlier_result(folder: Path, name: str, formats: Sequence[str]) -> None:
-    """Raise SaveError if ``folder`` holds a file that ``save`` might write."""
-    endings = {OVERLAY, MEASUREMENTS, MANIFEST, MASK, *formats}
-    endings.update(export.beside for export in EXPORTS.values() if export.beside)
-    for ending in ENDINGS_LIKE_THE_INPUT:
-        endings.update({f"_labels{ending}", f"_objects{ending}"})
+def write_format(result: Segmentation, path: Path) -> None:
+    """Write an optional file: the report, or the export of the path's ending."""
+    if path.name.endswith(REPORT):
+        result.report(path)
+    else:
+        result.export(path)
 
-    present = sorted(name + ending for ending in endings if (folder / f"{name}{ending}").exists())
+
+def add_formats(
+    result: Segmentation, folder: Path, name: str, formats: Sequence[str]
+) -> dict[str, Path]:
+    """Write the optional files that an earlier result does not have; return the paths of all."""
+    paths = {ending: folder / f"{name}{ending}" for ending in formats}
+    for path in paths.values():
+        if not path.exists():
+            write_format(result, path)
+    return paths
+
+
+def earlier_paths(result: Segmentation, folder: Path, name: str) -> dict[str, Path]:
+    """Return the paths of an earlier result that is this one, by kind; {} if there is none.
+
+    Like ``segment_folder`` it knows a result by its manifest, because files without one are left
+    from an interrupted save. Raises SaveError if the manifest is of another result.
+    """
+    manifest_path = folder / f"{name}{MANIFEST}"
+    if not manifest_path.exists():
+        return {}
+
+    earlier = read_manifest(manifest_path)
+    how = difference(earlier, request_of(result), sha256_of_input(result.image))
+    if how:
+        raise SaveError(
+            f"{folder} already holds {name}{MANIFEST}, made {how}: "
+            "pass overwrite=True or another folder."
+        )
+
+    paths = {
+        "labels": first_existing(folder, f"{name}_labels"),
+        "objects": first_existing(folder, f"{name}_objects"),
+        "overlay": folder / f"{name}{OVERLAY}",
+        "measurements": folder / f"{name}{MEASUREMENTS}",
+        "manifest": manifest_path,
+    }
+    if result.labels.ndim == 2:
+        paths["mask"] = folder / f"{name}{MASK}"
+
+    # Files that were deleted are written again.
+    is_whole = all(path.exists() for path in paths.values())
+    return paths if is_whole else {}
+
+
+def first_existing(folder: Path, stem: str) -> Path:
+    """Return the file of this stem, with one of the endings that ``write_like`` chooses."""
+    paths = [folder / f"{stem}{ending}" for ending in ENDINGS_LIKE_THE_INPUT]
+    existing = [path for path in paths if path.exists()]
+    return existing[0] if existing else paths[0]
+
+
+def refuse_other_files(folder: Path, name: str, formats: Sequence[str]) -> None:
+    """Raise SaveError for an optional file that ``export`` wrote and ``save`` would replace."""
+    endings = set(formats)
+    endings.update(EXPORTS[ending].beside for ending in formats if ending in EXPORTS)
+    present = sorted(
+        f"{name}{ending}" for ending in endings if ending and (folder / f"{name}{ending}").exists()
+    )
     if present:
         raise SaveError(
             f"{folder} already holds {', '.join(present)}: pass overwrite=True or another folder."
@@ -151,6 +213,7 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
         "assessment": result.assessment.sentence,
         "summary": summary,
         "explanation": [result.explain()],
+        "asked": request_of(result),
     }
 
 

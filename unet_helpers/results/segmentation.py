@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,9 @@ class Segmentation:
     places : dict
         For localised structures: the voxel (z, y, x) of the middle as displayed, by name.
     measured : View or None
-        Measurements of the image that were already made, so that they are not made again.
+        Measurements of the image that were already made.
+    asked : dict or None
+        Options given to ``segment`` with a file; None for an image in memory.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class Segmentation:
     spread: np.ndarray | None = None
     places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     measured: View | None = None
+    asked: Mapping[str, Any] | None = None
 
     @cached_property
     def view(self) -> View:
@@ -174,12 +177,7 @@ class Segmentation:
         return explain(self)
 
     def busiest_slice(self) -> int:
-        """Return the index of the slice with most of the structure.
-
-        Returns
-        -------
-        int
-            The index as displayed, from 0; that of the middle slice if nothing was found.
+        """Return the index of the slice with most of the structure; the middle one if all is empty.
 
         Examples
         --------
@@ -347,6 +345,8 @@ class Segmentation:
     ) -> dict[str, Path]:
         """Write mask, labels, objects, overlay, measurements and a manifest to a folder.
 
+        A result of the same image, network and settings is kept; missing ``formats`` are added.
+
         Parameters
         ----------
         folder : str or pathlib.Path
@@ -365,8 +365,8 @@ class Segmentation:
         Raises
         ------
         SaveError
-            A format is unknown, a file exists and ``overwrite`` is False (both before anything is
-            computed), or the folder cannot be written. Nothing is written then.
+            A format is unknown, the folder holds another result of this name and ``overwrite`` is
+            False (both before anything is computed), or it cannot be written. Nothing is written.
 
         Examples
         --------
@@ -382,10 +382,15 @@ class Segmentation:
         return save(self, folder, formats, overwrite)
 
     def __repr__(self) -> str:
-        size = " × ".join(str(length) for length in self.image.spatial_shape)
-        share = (self.labels > 0).mean()
-        found = f"Segmentation of {self.image.name} by {self.card.name}: {size}, {share:.1%} found"
-        return f"{found}; {self.assessment.sentence}"
+        from .display import describe
+
+        return describe(self)
+
+    def _ipython_display_(self) -> None:
+        """Show the picture in a notebook's cell, with warnings and notes as text below."""
+        from .display import display_result
+
+        display_result(self)
 
     def _repr_png_(self) -> bytes:
         """Return the overlay with the assessment below, a PNG file that a notebook's cell shows."""

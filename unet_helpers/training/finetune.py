@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from .new_task import (
     recipe_for_new_task,
     recipe_for_own_task,
 )
+from .pairs import as_list, list_pairs
 from .recipes import Recipe
 from .tasks import TASKS
 
@@ -58,8 +59,8 @@ class Limits:
 
 def fine_tune(
     start: str | Path | ModelCard | UNet,
-    images: Sequence[Any],
-    masks: Sequence[Any],
+    images: Sequence[Any] | str | Path,
+    masks: Sequence[Any] | str | Path,
     *,
     classes: Sequence[str] | None = None,
     size: int | None = None,
@@ -81,13 +82,15 @@ def fine_tune(
     start : str, pathlib.Path, ModelCard or UNet
         The network to start from: a card or its name, a file of ``save_model``, or a network,
         which is not changed.
-    images : sequence
+    images : sequence, str or pathlib.Path
         Single images, each an input of ``read_image``: a path, an array (H, W) or (H, W, 3), a
-        PIL image, a tensor or a MedicalImage.
-    masks : sequence
-        One mask (H, W) for each image, of its shape: 0 for background, 1, 2, ... for the classes.
-        If there is one class, all values above 0 are 1. For the cards of nuclei without
-        ``classes``: an id for each nucleus, or a plain mask, whose connected components are nuclei.
+        PIL image, a tensor (also (3, H, W)) or a MedicalImage. Or a folder of image files.
+    masks : sequence, str or pathlib.Path
+        One mask (H, W) for each image, of its shape; or a folder of files with the images' names,
+        perhaps with a last word such as '_mask'. The values are 0 for background, 1, 2, ... for
+        the classes; if there is one class, all values above 0 are 1. For the cards of nuclei
+        without ``classes``: an id for each nucleus, or a plain mask, whose connected components
+        are nuclei.
     classes : sequence of str, optional
         Names of the new classes. The network gets a new last layer for them, unless the old one
         has a lower loss before training. Without ``classes`` it continues with the card's own task.
@@ -137,13 +140,8 @@ def fine_tune(
     >>> bool(uh.dice(mask, result.labels) > 0.5)
     True
     """
-    image_list = as_list(images)
-    mask_list = as_list(masks)
+    pairs = list_pairs(images, masks)
     class_names = None if classes is None else tuple(as_list(classes))
-    if not image_list or len(image_list) != len(mask_list):
-        raise TrainingError(
-            f"{len(image_list)} images and {len(mask_list)} masks: give one mask for each image."
-        )
 
     torch.manual_seed(seed)
     network = trainable_network(start)
@@ -155,7 +153,7 @@ def fine_tune(
     if not pretrained:
         network = with_random_weights(network)
 
-    examples = [make_example(network, image, mask) for image, mask in zip(image_list, mask_list)]
+    examples = [make_example(network, pair.image, pair.mask) for pair in pairs]
     check_something_is_marked(examples)
     if class_names is None:
         recipe = recipe_for_own_task(network.card.name, pretrained)
@@ -175,13 +173,6 @@ def fine_tune(
     if save_to is not None:
         save_model(network, Path(save_to))
     return fold_batch_norm(network)
-
-
-def as_list(given: Iterable[Any]) -> list[Any]:
-    """Return the images, masks or classes; TrainingError for a single one."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TrainingError("Images, masks and classes are lists: write [...] around a single one.")
-    return list(given)
 
 
 def trainable_network(start: str | Path | ModelCard | UNet) -> UNet:

@@ -13,13 +13,13 @@ from torch import nn
 from .. import palette
 from ..errors import TrainingError
 from ..images.image import MedicalImage
-from ..images.read import read_image
 from ..inference.scale import working_shape
 from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import UNet
 from .datasets import Case
 from .examples import Example, single_example
 from .losses import segmentation_loss
+from .pairs import read_example_image, read_mask
 from .recipes import Recipe
 from .tasks import TASKS
 
@@ -108,13 +108,9 @@ def mean_loss(network: UNet, examples: Sequence[Example]) -> float:
 
 def make_example(network: UNet, image: Any, mask: Any) -> Example:
     """Make the example of an image and its mask, both inputs of ``read_image``."""
-    image = read_image(image)
-    mask_pixels = read_image(mask).pixels
+    image = read_example_image(image)
+    mask_pixels = read_mask(mask)
     check_shapes(image, mask_pixels)
-
-    # The mask was saved as a colour image.
-    if mask_pixels.ndim == 3:
-        mask_pixels = mask_pixels.max(-1)
 
     if network.card.instance_method == "interiors":
         return example_of_instances(network.card, image, mask_pixels)
