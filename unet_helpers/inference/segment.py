@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..checks.checks import run_checks
+from ..checks.expected_dice import outweighs_statistics
 from ..checks.suggest import suggest
 from ..checks.view import View
+from ..doubt import Unlikeness
 from ..images.image import noted
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
@@ -97,10 +100,11 @@ def segment(
     settings = check_settings(model.card, threshold, flips, zoom, diameter)
 
     warnings = run_checks(view, model.card)
+    told_at_once = [text for text in warnings if not isinstance(text, Unlikeness)]
     own_notes = (*suggestion_notes, *view.notes(model.card))
     notes = (*view.image.notes, *own_notes)
     if tell is not None:
-        for text in (*notes, *warnings):
+        for text in (*notes, *told_at_once):
             tell(f"{view.image.path or 'array'}: {text}")
 
     prediction = predict_frames(model, view, settings, progress)
@@ -108,7 +112,7 @@ def segment(
         for text in (*prediction.notes, *prediction.warnings):
             tell(f"{view.image.path or 'array'}: {text}")
 
-    return Segmentation(
+    result = Segmentation(
         image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
         card=model.card,
         probabilities=prediction.probabilities,
@@ -122,6 +126,32 @@ def segment(
         measured=view,
         asked=options_given(image, zoom=zoom, diameter=diameter, **reading),
     )
+    return reconsidered(result, tell)
+
+
+def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> Segmentation:
+    """Drop the doubt about unusual statistics, with a note, if the answer is as good as is usual.
+
+    Images of another laboratory have unusual statistics, too. What is left of it is told.
+    """
+    unlike = [text for text in result.warnings if isinstance(text, Unlikeness)]
+    if not unlike:
+        return result
+
+    others = tuple(text for text in result.warnings if not isinstance(text, Unlikeness))
+    without = replace(result, warnings=others)
+    if outweighs_statistics(without.expected_dice, result.card):
+        score = without.view.likeness.score(result.card.name)
+        note = (
+            f"its statistics are unusual (out-of-distribution score {score:.1f}), but the answer "
+            "is about as certain as is usual"
+        )
+        return replace(without, image=noted(without.image, note))
+
+    if tell is not None:
+        for text in unlike:
+            tell(f"{result.image.path or 'array'}: {text}")
+    return result
 
 
 def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
