@@ -153,14 +153,16 @@ def predict_localised(
         return prediction.answers
 
     boxes = predict_boxes(stack, card, predict_box)
-    names = " and the ".join(boxes.places)
-    note = f"registered to {card.localise.template}; the network saw a box on the {names}"
+    notes: tuple[str, ...] = ()
+    if boxes.places:
+        names = " and the ".join(boxes.places)
+        notes = (f"registered to {card.localise.template}; the network saw a box on the {names}",)
     return VolumePrediction(
-        probabilities=stack.in_file_order(boxes.probabilities),
+        probabilities=boxes.probabilities,
         spread=None,
         zoom=boxes.zoom,
         warnings=(*boxes.warnings, *warnings),
-        notes=(note,),
+        notes=notes,
         places=boxes.places,
     )
 

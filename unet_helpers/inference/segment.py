@@ -1,6 +1,7 @@
 """``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..networks.cards import MODELS, ModelCard
 from ..networks.engine import INT8_NOTE, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
+from ..results.anatomy import findings_on_parts
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
 from .prevalence import match_prevalence
@@ -98,7 +100,7 @@ def segment(
     prediction = predict_frames(model, view, settings, progress)
     prediction = match_prevalence(prediction, model.card, view)
 
-    return Segmentation(
+    result = Segmentation(
         image=noted(view.image, *suggestion_notes, *prediction.notes, *notes_on_engine(model)),
         card=model.card,
         probabilities=prediction.probabilities,
@@ -111,6 +113,19 @@ def segment(
         places=dict(prediction.places),
         measured=view,
     )
+    return with_findings(result)
+
+
+def with_findings(result: Segmentation) -> Segmentation:
+    """Say first which parts of the answer cannot be, if any."""
+    if not result.card.expected_parts:
+        return result
+
+    findings = [finding.text for finding in findings_on_parts(result)]
+    if not findings:
+        return result
+    warnings = dict.fromkeys((*findings, *result.warnings))
+    return replace(result, warnings=tuple(warnings))
 
 
 def resolve_model(

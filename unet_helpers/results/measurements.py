@@ -11,8 +11,11 @@ import pandas as pd
 from scipy.ndimage import center_of_mass
 from skimage.measure import regionprops_table
 
+from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
+from .anatomy import findings_on_parts, nearest_places
+from .labels import occupied_box
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -42,7 +45,8 @@ def measure(result: Segmentation) -> pd.DataFrame:
 
     Objects are measured in 2D in single images, in movies of single images, and if the card's
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
-    axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several.
+    axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
+    ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
     A diameter is that of the disc (ball) of the same area (volume); intensities are those of the
     file.
     """
@@ -66,6 +70,8 @@ def measure(result: Segmentation) -> pd.DataFrame:
         table.insert(1, "class", names[classes[table["object"]]])
     if result.places:
         table.insert(1, "side", sides_of(result)[table["object"] - 1])
+    if result.card.expected_parts:
+        table["implausible"] = np.where(are_implausible(result, table), "yes", "no")
     return in_physical_units(table, result.image, size)
 
 
@@ -122,7 +128,18 @@ def measure_part(part: Part) -> pd.DataFrame:
     properties = PROPERTIES
     if part.objects.ndim == 2:
         properties = PROPERTIES + SHAPES + LENGTHS
-    table = pd.DataFrame(regionprops_table(part.objects, part.intensities, properties=properties))
+
+    # Only where there are objects; positions are then counted from the corner of this box.
+    box_of_all = occupied_box(part.objects)
+    objects = part.objects[box_of_all]
+    if not objects.size:
+        box_of_all = (slice(0, 1),) * part.objects.ndim
+        objects = part.objects[box_of_all]
+    intensities = part.intensities[box_of_all]
+    table = pd.DataFrame(regionprops_table(objects, intensities, properties=properties))
+    for i, along_axis in enumerate(box_of_all):
+        for name in (f"centroid-{i}", f"bbox-{i}", f"bbox-{i + objects.ndim}"):
+            table[name] += along_axis.start
 
     for name, index in reversed(part.position.items()):
         table.insert(1, name, index)
@@ -160,23 +177,34 @@ def classes_of(result: Segmentation) -> np.ndarray | None:
     if result.card.instance_method != "components":
         return None
 
-    classes = np.zeros(int(result.objects.max()) + 1, np.uint8)
-    classes[result.objects.reshape(-1)] = result.labels.reshape(-1)
+    box = occupied_box(result.objects)
+    objects = result.objects[box]
+    classes = np.zeros(int(objects.max(initial=0)) + 1, np.uint8)
+    classes[objects.reshape(-1)] = result.labels[box].reshape(-1)
+    classes[0] = 0
     return classes
 
 
 def sides_of(result: Segmentation) -> np.ndarray:
     """Return (objects,): the name of the localised structure that is nearest to each object."""
-    spacing = np.array(to_stack(result.image).spacing or 1.0)
     objects = as_displayed(result.image, result.objects)
-    ids = range(1, int(objects.max()) + 1)
+    box = occupied_box(objects)
+    objects = objects[box]
+    ids = range(1, int(objects.max(initial=0)) + 1)
 
-    middles = np.array(center_of_mass(objects > 0, objects, ids)).reshape(-1, 3) * spacing
-    places = np.array(list(result.places.values())) * spacing
-    distances = np.linalg.norm(middles[:, None] - places, axis=2)
+    start = [along_axis.start for along_axis in box]
+    middles = np.array(center_of_mass(objects > 0, objects, ids)).reshape(-1, 3) + start
+    return nearest_places(result, middles)
 
-    names = np.array(list(result.places))
-    return names[distances.argmin(axis=1)]
+
+def are_implausible(result: Segmentation, table: pd.DataFrame) -> np.ndarray:
+    """Return (rows,) bool: whether what was found on the row's side, or at all, cannot be."""
+    flags = np.zeros(len(table), bool)
+    for finding in findings_on_parts(result):
+        if not isinstance(finding.text, Doubt):
+            continue
+        flags |= (table["side"] == finding.side) if finding.side else True
+    return flags
 
 
 def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd.DataFrame:
