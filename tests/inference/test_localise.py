@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import unet_helpers as uh
+from unet_helpers.doubt import Doubt
 from unet_helpers.images.stack import Stack, to_stack
 from unet_helpers.inference import localise
 from unet_helpers.inference.boxes import Box, answer_of_structure, look_at_box
@@ -232,3 +233,84 @@ def test_24_rotations_bring_the_axes_onto_each_other():
     assert len({tuple(rotation.ravel()) for rotation in rotations}) == 24
     assert all(np.linalg.det(rotation) == pytest.approx(1) for rotation in rotations)
     assert set(np.unique(rotations)) == {-1.0, 0.0, 1.0}
+
+
+def test_a_runaway_on_one_side_leaves_the_other_as_it_is(monkeypatch):
+    """All of the second box is bright, as in a cavity that the network fills."""
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    stack.pixels[20:40, 20:40, 20:40] = 1.0
+    stack.pixels[20:30, 20:30, 20:30] = 0.9
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert list(boxes.places) == ["left"]
+    assert boxes.probabilities[1, 8:12, 8:12, 8:12].min() > 0.9
+    assert boxes.probabilities[1, 20:].max() == 0
+    (words,) = boxes.warnings[1:]
+    assert isinstance(words, Doubt)
+    assert words.startswith("right: not given, as ")
+
+
+def test_what_is_as_dark_as_fluid_is_not_given(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+
+    def dark_is_anterior(pixels, axes):
+        return BrightIsAnterior()(1 - pixels, axes)
+
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    stack = replace(stack, pixels=1 - stack.pixels)
+    boxes = predict_boxes(stack, SMALL_CARD, dark_is_anterior)
+    assert boxes.places == {}
+    assert (boxes.probabilities[0] == 1).all()
+    assert "nothing is given" in boxes.warnings[0]
+    assert (
+        "left: not given, as what the network finds there is as dark as fluid" in boxes.warnings[2]
+    )
+
+
+def test_a_side_outside_of_the_image_is_not_given(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (9.5, 9.5, 41.0))
+    boxes = predict_boxes(blobs((8, 8, 8)), SMALL_CARD, BrightIsAnterior())
+    assert list(boxes.places) == ["left"]
+    assert boxes.warnings[1:] == ("right: not whole in the image, so not given",)
+
+
+def test_a_volume_of_unknown_spacing_is_refused_in_words():
+    stack = replace(blobs((8, 8, 8)), spacing=None)
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert boxes.places == {}
+    assert (boxes.probabilities[0] == 1).all()
+    (words,) = boxes.warnings
+    assert isinstance(words, Doubt)
+    assert "Pass spacing=" in words
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.4])
+def test_a_head_of_another_size_is_refused_in_words(scale, monkeypatch):
+    placed = Placement(matrix=scale * np.eye(3), shift=np.zeros(3))
+    monkeypatch.setattr(localise.Pairs, "of", lambda *arguments: None)
+    monkeypatch.setattr(
+        localise, "register", lambda *arguments: Registration(placed, 1.0, coverage=1.0)
+    )
+    boxes = predict_boxes(blobs((8, 8, 8)), SMALL_CARD, BrightIsAnterior())
+    assert boxes.places == {}
+    (words,) = boxes.warnings
+    assert f"{scale:.2f} times as large as an adult's" in words
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "wanted"),
+    [
+        ((48, 64, 48), (1, 1, 1), False),  # as the crops that were learnt
+        ((60, 200, 60), (1, 1, 1), False),
+        ((61, 61, 20), (1, 1, 1), True),
+        ((60, 180, 220), (1, 1, 1), True),  # a slab
+        ((30, 30, 30), (2.1, 2.1, 2.1), True),
+        ((100, 100, 100), (0.5, 0.5, 0.5), False),
+        ((100, 100, 100), None, True),
+        ((1, 256, 256), None, False),  # a single slice
+        ((1, 256, 256), (1, 1), False),
+    ],
+)
+def test_what_is_longer_than_60_mm_along_two_axes_is_more_than_a_crop(shape, spacing, wanted):
+    stack = Stack(uh.MedicalImage(np.zeros(shape), "ZYX"), np.zeros(shape), spacing)
+    assert CARD.localise.wanted(stack) is wanted

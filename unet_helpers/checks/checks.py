@@ -10,6 +10,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.pixel_checks import check_pixels, sides
 from ..networks.cards import MODELS, ModelCard
@@ -18,6 +19,7 @@ from ..preprocessing.field_of_view import field_of_view
 from ..preprocessing.intensities import is_bright_field, select_channels
 from .image_statistics import viewpoint_of
 from .likeness import known_groups
+from .thickness import check_thickness
 from .view import View
 
 Check = Callable[[View, ModelCard], list[str]]
@@ -203,10 +205,8 @@ def check_scale(view: View, card: ModelCard) -> list[str]:
         side = round(max(lengths) / preprocessing.spacing)
     knows_crops = preprocessing.scale == "native" and len(preprocessing.axes) > 1
     if knows_crops and side > WIDEST_CROP:
-        return [
-            f"{side} voxels wide; the network knows small crops around the structure. "
-            "Cut one out first."
-        ]
+        text = f"{side} voxels wide; the network knows small crops around the structure. "
+        return [Doubt(f"{text}Cut one out first.")]
     return []
 
 
@@ -279,6 +279,7 @@ CHECKS: tuple[Check, ...] = (
     check_channels,
     check_vessels,
     check_gaps,
+    check_thickness,
     check_scale,
     check_distribution,
     check_published,

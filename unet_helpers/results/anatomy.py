@@ -63,10 +63,10 @@ def findings_on_count(result: Segmentation, expected: ExpectedParts) -> list[Fin
             continue
 
         where = f"slice {index}: " if len(slices) > 1 else ""
-        text = (
-            f"implausible: {where}{number_of(count, expected.name)} found, where "
-            f"{number_of(expected.count, expected.name)} are usual"
-        )
+        found = number_of(count, expected.name)
+        usual = number_of(expected.count, expected.name)
+        verb = "is" if expected.count == 1 else "are"
+        text = f"implausible: {where}{found} found, where {usual} {verb} usual"
         findings.append(Finding(Doubt(text)))
     return findings
 
@@ -127,10 +127,12 @@ def findings_on_volumes(result: Segmentation, expected: ExpectedParts) -> list[F
             findings += findings_on_sides(by_side)
 
         for found in by_side:
-            volume = found.total
+            # A crop may hold both sides, or a few pieces of one.
             if found.largest > largest:
                 volume = found.largest
-            if volume == 0 or smallest <= volume <= largest:
+            elif 0 < found.total < smallest:
+                volume = found.total
+            else:
                 continue
 
             text = (
