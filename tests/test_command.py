@@ -146,6 +146,7 @@ def test_options_of_the_reader_arrive(run):
         ("nifti 4D", "volume", 1),
         ("gif frames", "frame", 2),
         ("dicom series", "series", "1.2.3"),
+        ("dicom series", "select", "SeriesInstanceUID=1.2.3"),
     ],
 )
 def test_each_choice_of_the_reader_is_an_option(id, option, value, run, tmp_path):
@@ -156,7 +157,7 @@ def test_each_choice_of_the_reader_is_an_option(id, option, value, run, tmp_path
     expected = uh.segment(case.name, "mine.safetensors", progress=False, **{option: value})
     np.testing.assert_array_equal(
         np.squeeze(uh.read_image(saved).pixels).T
-        if option == "series"
+        if option in ("series", "select")
         else uh.read_image(saved).pixels,
         expected.labels,
     )

@@ -95,6 +95,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--volume", type=int, metavar="N", help="of a 4D NIfTI file, from 0")
     words = "of a DICOM folder: UID, number or description; default: all, one by one"
     add("--series", metavar="S", help=words)
+    words = "images of a DICOM series by an attribute, such as AcquisitionNumber=2"
+    add("--select", metavar="NAME=VALUE", help=words)
     words = "mm per px, one number or one an axis: 0.5 or 3,0.9,0.9"
     add("--spacing", type=millimetres, metavar="MM", help=words)
 

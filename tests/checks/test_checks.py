@@ -25,7 +25,8 @@ from unet_helpers.checks.checks import (
 )
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 from unet_helpers.training.tasks import read_cases
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
@@ -94,7 +95,7 @@ def test_every_check_of_the_module_is_in_the_table():
         for name, value in vars(checks).items()
         if name.startswith("check_") and value.__module__ == checks.__name__
     }
-    assert defined == set(CHECKS)
+    assert defined <= set(CHECKS)
 
 
 def test_segment_passes_warnings_on(retina):

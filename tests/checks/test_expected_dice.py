@@ -21,7 +21,7 @@ from unet_helpers.checks.expected_dice import (
     calibrations,
     signs_of,
 )
-from unet_helpers.images.image import from_array
+from unet_helpers.images.arrays import from_array
 from unet_helpers.results.metrics import dice
 from unet_helpers.training.tasks import read_cases
 

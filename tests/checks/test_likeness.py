@@ -23,7 +23,8 @@ from unet_helpers.checks.likeness import (
 )
 from unet_helpers.checks.suggest import ood_score
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 from unet_helpers.training.tasks import TASKS, read_cases
 
 HERE = ROOT / "sample_images"

@@ -8,7 +8,7 @@ import unet_helpers as uh
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
 from unet_helpers.checks.suggest import suggest
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import from_array
+from unet_helpers.images.arrays import from_array
 
 RETINA = ROOT / "sample_images/retina.jpg"
 

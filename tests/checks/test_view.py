@@ -8,7 +8,8 @@ import pytest
 import unet_helpers as uh
 from unet_helpers.checks import view as module
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 
 COUNTED = ("to_stack", "measure_likeness", "shows_something", "middle_slices")
 

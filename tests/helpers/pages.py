@@ -114,6 +114,7 @@ def write_radiology(folder: Path) -> None:
             ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
             ImagePositionPatient=[-90.0, -108.0, 2.0 * number],
             SeriesInstanceUID="1.2.3",
+            AcquisitionNumber=2,
             StudyInstanceUID="1.2",
             FrameOfReferenceUID="1.2.4",
             PatientID="nobody",

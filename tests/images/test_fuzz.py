@@ -221,15 +221,15 @@ def test_arrays_come_back_from_npy_npz_and_tiff(values, page, big, folder):
 def test_tiff_axes_in_any_order(data, sizes, channel, folder):
     """Time, depth and one channel are left, in that order; nothing is turned or mixed."""
     TRIED["tiff axes"] += 1
+    from unet_helpers.images.axes import StoredPixels, arrange
     from unet_helpers.images.options import ReadOptions
-    from unet_helpers.images.tiff_axes import TiffPixels, arrange
 
     letters = "".join(data.draw(st.permutations("YX" + "ZCT"[: len(sizes) - 2])))
     values = np.arange(np.prod(sizes)).reshape(sizes)
     size = dict(zip(letters, sizes))
     has_channel = channel < size.get("C", 0)
     options = ReadOptions(channel=channel if has_channel else None)
-    image = arrange(TiffPixels(values, letters, spacing={}), options, folder)
+    image = arrange(StoredPixels(values, letters, spacing={}), options, folder)
     wanted = [a for a in "TZYX" if size.get(a, 1) > 1 or a in "YX"]
     rest = [a for a in letters if a not in wanted]
     picked = tuple((options.channel or 0) if a == "C" else 0 for a in rest)

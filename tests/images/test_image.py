@@ -246,7 +246,8 @@ def test_values_that_are_not_finite_are_counted():
     pixels = gradient()
     pixels[:10, :25] = np.inf
     assert warnings_of(pixels) == [
-        "2.5% of the values are not finite (NaN or infinite); they count as 0."
+        "2.5% of the values are not finite (NaN or infinite); single ones are filled, "
+        "others count as 0."
     ]
 
 

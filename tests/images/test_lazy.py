@@ -5,7 +5,8 @@ import pytest
 import tifffile
 
 import unet_helpers as uh
-from unet_helpers.images.lazy import ome_zarr, open_lazily
+from unet_helpers.images.lazy import open_lazily
+from unet_helpers.images.zarr_stores import scale_of
 
 zarr = pytest.importorskip("zarr")
 
@@ -69,17 +70,24 @@ def test_a_channel_of_a_tiff(tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", channels, **options)
     nuclear = open_lazily(tmp_path / "a.ome.tif")
     np.testing.assert_array_equal(np.asarray(nuclear.pixels), channels[2])
-    assert nuclear.notes == ("took channel 2 (DAPI) of 3; choose another one with channel=",)
+    assert nuclear.notes == (
+        "took channel 2 (DAPI) of 0 (Actin), 1 (Tubulin), 2 (DAPI); "
+        "choose another one with channel=",
+    )
     chosen = open_lazily(tmp_path / "a.ome.tif", channel="tub")
     np.testing.assert_array_equal(np.asarray(chosen.pixels), channels[1])
 
 
 @pytest.mark.parametrize("photometric", ["miniswhite", "palette"])
-def test_pixels_that_would_have_to_be_changed_are_refused(photometric, tmp_path):
-    options = {"colormap": np.zeros((3, 256), np.uint16)} if photometric == "palette" else {}
+def test_values_are_those_that_are_read_into_memory(photometric, tmp_path):
+    colours = RNG.integers(0, 65536, (3, 256), np.uint16)
+    options = {"colormap": colours} if photometric == "palette" else {}
     tifffile.imwrite(tmp_path / "a.tif", GREY, photometric=photometric, **options)
-    with pytest.raises(uh.ImageError, match="white as 0, or a palette"):
-        open_lazily(tmp_path / "a.tif")
+    lazy = open_lazily(tmp_path / "a.tif")
+    image = uh.read_image(tmp_path / "a.tif")
+    assert lazy.notes == image.notes
+    assert lazy.axes == image.axes
+    np.testing.assert_array_equal(np.asarray(lazy.pixels), image.pixels)
 
 
 def test_a_store_in_too_large_pieces_is_refused(tmp_path, monkeypatch):
@@ -118,26 +126,30 @@ def test_a_channel_of_a_zarr_store_by_its_name(tmp_path):
     folder = write_ome_zarr(tmp_path / "a.zarr", pixels, attributes=attributes)
     image = open_lazily(folder)
     np.testing.assert_array_equal(np.asarray(image.pixels), GREY // 2)
-    assert image.notes == ("took channel 1 (H2B) of 2; choose another one with channel=",)
+    assert image.notes == (
+        "took channel 1 (H2B) of 0 (GFP), 1 (H2B); choose another one with channel=",
+    )
 
 
 def test_names_that_do_not_fit_the_channels_are_not_used(tmp_path):
     attributes = {"omero": {"channels": [{"label": "DAPI"}]}}
     pixels = np.stack([GREY, GREY // 2])
     folder = write_ome_zarr(tmp_path / "a.zarr", pixels, attributes=attributes)
-    assert "took channel 0 of 2" in open_lazily(folder).notes[0]
+    assert "took channel 0 of 0, 1" in open_lazily(folder).notes[0]
 
 
 def test_the_spacing_of_a_zarr_store():
-    new = {"ome": {"multiscales": [multiscale([5, 0.5, 0.25])]}}
-    assert ome_zarr(new, "0") == ((), pytest.approx((0.5e-3, 0.25e-3)))
-    assert ome_zarr({}, "0") == ((), None)
-    assert ome_zarr({"multiscales": [multiscale([0.5, 0.25])]}, "1") == ((), None)
-    old = {"multiscales": [multiscale([0.5, 0.25], version="0.3")]}
-    assert ome_zarr(old, "0") == ((), None)
-    without_unit = {"multiscales": [multiscale([0.5, 0.25], unit="")]}
-    assert ome_zarr(without_unit, "0") == ((), None)
-    further = multiscale([0.5, 0.25], coordinateTransformations=[])
-    assert ome_zarr({"multiscales": [further]}, "0") == ((), None)
-    second = {"multiscales": [further, multiscale([0.5, 0.25])]}
-    assert ome_zarr(second, "0") == ((), pytest.approx((0.5e-3, 0.25e-3)))
+    along_rows_and_columns = [None, pytest.approx(0.5e-3), pytest.approx(0.25e-3)]
+    with_channels = multiscale([5, 0.5, 0.25])
+    with_channels["axes"].insert(0, {"name": "c", "type": "channel"})
+    assert scale_of(with_channels, "0") == along_rows_and_columns
+    assert scale_of({}, "0") == []
+    assert scale_of(multiscale([0.5, 0.25]), "1") == []
+    assert scale_of(multiscale([0.5, 0.25], version="0.3"), "0") == []
+    assert scale_of(multiscale([0.5, 0.25], unit=""), "0") == [None, None]
+
+
+def test_the_scale_of_all_levels_multiplies_that_of_one():
+    common = [{"type": "scale", "scale": [2, 4]}]
+    image = multiscale([0.5, 0.25], coordinateTransformations=common)
+    assert scale_of(image, "0") == pytest.approx([1e-3, 1e-3])

@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 import unet_helpers as uh
+from unet_helpers.images.axes import StoredPixels, arrange
 from unet_helpers.images.options import ReadOptions
-from unet_helpers.images.tiff_axes import TiffPixels, arrange
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 4000, (40, 50), np.uint16)
@@ -142,7 +142,7 @@ def test_axes_of_pages_that_say_nothing_are_counted_together_as_slices(tmp_path)
 
 def test_of_several_axes_that_say_nothing_beside_slices_the_first_index_is_taken(tmp_path):
     pixels = RNG.integers(0, 256, (2, 3, 4, 40, 50), np.uint8)
-    tiff = TiffPixels(pixels, axes="QQZYX", spacing={})
+    tiff = StoredPixels(pixels, axes="QQZYX", spacing={})
     image = arrange(tiff, ReadOptions(), tmp_path / "a.tif")
     assert image.axes == "ZYX"
     np.testing.assert_array_equal(image.pixels, pixels[0, 0])
@@ -201,10 +201,10 @@ def test_a_channel_of_a_movie_of_stacks(tmp_path):
 
 def arranged(pixels: np.ndarray, axes: str, **options) -> uh.MedicalImage:
     """The image of decoded pixels, without a file."""
+    from unet_helpers.images.axes import StoredPixels, arrange
     from unet_helpers.images.options import ReadOptions
-    from unet_helpers.images.tiff_axes import TiffPixels, arrange
 
-    return arrange(TiffPixels(pixels, axes, spacing={}), ReadOptions(**options), Path("a.tif"))
+    return arrange(StoredPixels(pixels, axes, spacing={}), ReadOptions(**options), Path("a.tif"))
 
 
 def test_of_axes_that_an_image_does_not_have_the_first_is_taken():
@@ -362,7 +362,10 @@ def test_the_finest_level_that_is_small_enough_is_taken(limit, level, tmp_path, 
     image = uh.read_image(tmp_path / "a.svs")
     assert image.pixels.shape == ((256, 384, 3) if level == 0 else (64, 96, 3))
     assert f"took level {level} of 0 (384 px wide), 1 (96 px wide)" in image.notes[0]
-    assert image.notes[1] == "took the largest of 2 images of different shapes"
+    assert image.notes[1] == (
+        "took image 0 (Baseline), the largest of 2 images: 0 (Baseline), 1 (Thumbnail); "
+        "choose another one with series="
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

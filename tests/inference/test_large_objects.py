@@ -19,6 +19,7 @@ from unet_helpers.inference.large_objects import (
     same_objects,
     table_of,
 )
+from unet_helpers.results.intensities import IntensitySums
 from unet_helpers.results.segmentation import Segmentation
 
 pytest.importorskip("dask.array")
@@ -240,10 +241,17 @@ def test_sums_are_those_of_the_pixels_in_the_image():
     assert sums.classes.tolist() == [3, 2]
 
 
+def intensities(objects: int) -> IntensitySums:
+    """Sums of objects of one pixel each, in one channel."""
+    return IntensitySums.of_pixels(np.arange(objects), np.full((objects, 1), 7), objects)
+
+
 def test_sums_of_parts_of_an_object_are_added():
-    first = ObjectSums(*(np.array([1.0, 2.0]) * k for k in (1, 10, 100, 1000)))
-    second = ObjectSums(*(np.array([4.0]) * k for k in (1, 10, 100, 1000)))
-    sums = ObjectSums.of_all_blocks([first, second]).joined(np.array([1, 0, 1]), 2)
+    scales = (1, 10, 100, 1000)
+    first = ObjectSums(*(np.array([1.0, 2.0]) * k for k in scales), intensities=intensities(2))
+    second = ObjectSums(*(np.array([4.0]) * k for k in scales), intensities=intensities(1))
+    sums = ObjectSums.of_all_blocks([first, second], channels=1).joined(np.array([1, 0, 1]), 2)
+    assert sums.intensities.count.tolist() == [[1], [2]]
     assert sums.area.tolist() == [2, 5]
     assert sums.rows.tolist() == [20, 50]
     assert sums.columns.tolist() == [200, 500]
@@ -256,10 +264,11 @@ def test_the_table_has_sizes_in_physical_units_where_these_are_known():
         rows=np.array([10.0]),
         columns=np.array([6.0]),
         classes=np.array([8.0]),
+        intensities=intensities(1),
     )
-    (row,) = table_of(sums, result_without_answer("components", 2, spacing=(0.5, 0.5))).to_dict(
-        "records"
-    )
+    blank = result_without_answer("components", 2, spacing=(0.5, 0.5))
+    (row,) = table_of(sums, blank, ["_DAPI"]).to_dict("records")
+    assert row["intensity_mean_DAPI"] == 7
     assert row["class"] == "class 2"
     assert row["area_px"] == 4
     assert row["area_mm2"] == 1.0

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 import unet_helpers as uh
 from unet_helpers.checks.likeness import Likeness
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import from_array
+from unet_helpers.images.arrays import from_array
 from unet_helpers.inference.prediction import VolumePrediction
 from unet_helpers.inference.prevalence import match_prevalence, shift_towards_prevalence
 from unet_helpers.networks.cards import MODELS, ModelCard

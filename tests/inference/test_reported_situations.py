@@ -11,7 +11,7 @@ from helpers.drawn import draw_nuclei
 from helpers.places import DATA, ROOT
 
 import unet_helpers as uh
-from unet_helpers.images.image import from_array
+from unet_helpers.images.arrays import from_array
 from unet_helpers.preprocessing.resample import resize_labels
 from unet_helpers.results.metrics import dice
 from unet_helpers.training.examples import IGNORED

@@ -15,7 +15,8 @@ from helpers.buda2019 import head, literal, resize_sample_2019
 from helpers.published import published_tensors
 
 from unet_helpers.checks.view import View
-from unet_helpers.images.image import MedicalImage, from_array
+from unet_helpers.images.arrays import from_array
+from unet_helpers.images.image import MedicalImage
 from unet_helpers.images.read import read_image
 from unet_helpers.inference.prediction import predict_frames
 from unet_helpers.inference.settings import Settings

@@ -156,6 +156,13 @@ def test_a_large_side_does_not_delete_the_small_one():
     assert len(hippocampi(10, 69, places=False).measure()) == 1
 
 
+def test_a_threshold_that_nothing_reaches_leaves_an_empty_table():
+    result = replace(hippocampi(10, 20), threshold=1.1)
+    table = result.measure()
+    assert len(table) == 0
+    assert {"side", "implausible", "volume_mL"} <= set(table)
+
+
 def test_of_a_crop_the_largest_component_and_the_sum_are_compared():
     assert texts(hippocampi(60, 60, places=False)) == []  # both sides
     assert texts(hippocampi(71, places=False)) == [

@@ -2,20 +2,17 @@
 
 import json
 import sys
-from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 import shapely
-from helpers.files import dicom
 from helpers.results import disc, result_of_labels, result_of_mask
 
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
-from unet_helpers.images.read import read_image
 from unet_helpers.results.export_labels import in_space, spacing_xyz
-from unet_helpers.results.export_outlines import appearances, polygons
+from unet_helpers.results.export_outlines import appearances, polygons_of
 from unet_helpers.results.exports import EXPORTS
 
 RING = disc(40, 40, 20) & ~disc(40, 40, 8) & ~disc(28, 40, 2)
@@ -45,6 +42,7 @@ def test_geojson_of_a_single_pixel(tmp_path):
     (ring,) = feature["geometry"].pop("coordinates")
     assert {tuple(corner) for corner in ring} == {(3, 1), (4, 1), (4, 2), (3, 2)}
     assert ring[0] == ring[-1]
+    assert feature["properties"].pop("measurements")["area_px"] == 1
     assert feature == {
         "type": "Feature",
         "geometry": {"type": "Polygon"},
@@ -76,7 +74,7 @@ def test_geojson_says_slice_and_frame_and_has_pieces_of_an_object_together(tmp_p
 @pytest.mark.parametrize("seed", range(20))
 def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
     mask = np.random.default_rng(seed).random((13, 17)) < 0.3 + seed / 40
-    pieces = [(rings[0], rings[1:]) for rings in polygons(mask)]
+    pieces = [(rings[0], rings[1:]) for rings in polygons_of(mask)]
     union = shapely.geometry.MultiPolygon(pieces)
     assert union.is_valid
     assert union.area == mask.sum()
@@ -85,7 +83,7 @@ def test_outlines_of_any_mask_are_valid_and_cover_it_exactly(seed):
 
 
 def test_outlines_have_corners_only():
-    (rings,) = polygons(np.ones((4, 6), bool))
+    (rings,) = polygons_of(np.ones((4, 6), bool))
     (ring,) = rings
     assert len(ring) == 5
 
@@ -293,90 +291,6 @@ def test_the_second_file_of_an_export_replaces_nothing_either(tmp_path):
 def test_an_unknown_ending_is_refused_with_those_there_are(tmp_path):
     with pytest.raises(SaveError, match=r"x\.doc: no format ends so\. .* ends in \.geojson, "):
         result_of_mask(RING).export(tmp_path / "x.doc")
-
-
-PATIENT = {
-    "PatientID": "1",
-    "PatientName": "A",
-    "PatientBirthDate": "",
-    "PatientSex": "",
-    "StudyInstanceUID": "1.2",
-    "StudyID": "",
-    "StudyDate": "20200101",
-    "StudyTime": "",
-    "AccessionNumber": "",
-    "Modality": "MR",
-    "ReferringPhysicianName": "",
-    "FrameOfReferenceUID": "1.4",
-    "SeriesInstanceUID": "1.3",
-}
-GEOMETRY = {
-    "PixelSpacing": [0.7, 0.5],
-    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-    "SliceThickness": 1.5,
-}
-
-
-def test_labels_of_a_series_become_a_dicom_segmentation_slice_by_slice(tmp_path):
-    """One slice of six is missing, and the files lie in another order than the slices."""
-    highdicom = pytest.importorskip("highdicom")
-    pydicom = pytest.importorskip("pydicom")
-    series = tmp_path / "series"
-    series.mkdir()
-    for name, i in enumerate([3, 0, 5, 1, 4]):
-        pixels = np.full((24, 31), i, np.int16)
-        position = [-10, 20, 30 + 1.5 * i]
-        write = dicom(pixels, **PATIENT, **GEOMETRY, ImagePositionPatient=position)
-        write(series / f"{name}.dcm")
-
-    image = read_image(series)
-    labels = np.random.default_rng(0).integers(0, 3, image.pixels.shape)
-    result = replace(result_of_labels(labels, 2, classes=("anterior", "posterior")), image=image)
-    read = highdicom.seg.segread(result.export(tmp_path / "a.dcm"))
-
-    assert [read.get_segment_description(i).segment_label for i in (1, 2)] == [
-        "anterior",
-        "posterior",
-    ]
-    assert read.get_segment_description(1).algorithm_identification.name == "small"
-    assert (read.Manufacturer, read.ManufacturerModelName) == ("unet_helpers", "small")
-    for path in series.iterdir():
-        source = pydicom.dcmread(path)
-        value = int(source.pixel_array[0, 0])
-        # The missing slice 2 is filled in when the series is read.
-        found = read.get_pixels_by_source_instance([source.SOPInstanceUID], combine_segments=True)
-        np.testing.assert_array_equal(found[0], labels[value])
-
-
-def test_labels_of_one_dicom_file_become_a_dicom_segmentation(tmp_path):
-    highdicom = pytest.importorskip("highdicom")
-    pixels = np.arange(24 * 31, dtype=np.int16).reshape(24, 31)
-    write = dicom(pixels, **PATIENT, **GEOMETRY, ImagePositionPatient=[-10, 20, 30])
-    write(tmp_path / "x.dcm")
-    image = read_image(tmp_path / "x.dcm")
-    labels = (pixels % 7 == 0).astype(int).reshape(image.spatial_shape)
-    result = replace(result_of_labels(labels, 1), image=image)
-    read = highdicom.seg.segread(result.export(tmp_path / "a.dcm"))
-    np.testing.assert_array_equal(read.pixel_array.squeeze(), labels.squeeze())
-
-
-def test_a_dicom_segmentation_is_only_of_dicom_files(tmp_path):
-    pytest.importorskip("highdicom")
-    with pytest.raises(SaveError, match=r"a\.dcm: only where the input was DICOM files of one"):
-        result_of_mask(RING).export(tmp_path / "a.dcm")
-    twice = result_of_mask(np.stack([RING, RING]), header={0: "x.dcm", 1: "x.dcm"})
-    with pytest.raises(SaveError, match=r"a\.dcm: only where the input was DICOM files of one"):
-        twice.export(tmp_path / "a.dcm")
-
-
-def test_dicom_files_without_what_a_segmentation_needs_are_refused_in_words(tmp_path):
-    pytest.importorskip("highdicom")
-    dicom(np.arange(80 * 120, dtype=np.uint16).reshape(80, 120))(tmp_path / "x.dcm")
-    result = replace(result_of_mask(RING), image=read_image(tmp_path / "x.dcm"))
-    words = r"b\.dcm: no DICOM segmentation of these files.*StudyInstanceUID"
-    with pytest.raises(SaveError, match=words):
-        result.export(tmp_path / "b.dcm")
-    assert [path.name for path in tmp_path.iterdir()] == ["x.dcm"]
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from ..networks.cards import MODELS, ModelCard
 from ..preprocessing.buda2019 import check_volume
 from ..preprocessing.field_of_view import field_of_view
 from ..preprocessing.intensities import is_bright_field, select_channels
+from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
 from .likeness import known_groups
 from .thickness import check_thickness
@@ -276,6 +277,10 @@ def check_published(view: View, card: ModelCard) -> list[str]:
 CHECKS: tuple[Check, ...] = (
     check_values,
     check_named,
+    check_body_part,
+    check_view,
+    check_component,
+    check_sides,
     check_channels,
     check_vessels,
     check_gaps,

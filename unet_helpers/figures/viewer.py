@@ -120,7 +120,7 @@ def three_planes(
     figure, axes = panels(1, 3, (FULL_WIDTH, inches_high), width_ratios=widths)
 
     planes = STACK_PLANES
-    if image.lies_in_space and image.oriented:
+    if image.lies_in_space and image.orientation_known:
         planes = BODY_PLANES
     for axis, plane in enumerate(planes):
         draw_plane(axes[0, axis], plane, stacks[axis], axis, point)

@@ -58,7 +58,7 @@ def turn(image: MedicalImage, values: np.ndarray, axis: int) -> np.ndarray:
 
     # The first slice of the stack as displayed is nearest to the feet. Flip the rows so that the
     # head is up.
-    feet_are_up = axis > 0 and image.lies_in_space and image.oriented
+    feet_are_up = axis > 0 and image.lies_in_space and image.orientation_known
     if feet_are_up:
         values = values[:, ::-1]
     return values

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import ImageError
 from .image import MedicalImage, noted
+from .nuclear_stains import Channel, nuclear_channel
+from .options import listing, titles
 from .pixel_checks import CHECKED_VALUES, evenly_spread
 
 COLOURS = ("red", "green", "blue")
@@ -26,9 +29,6 @@ FAINT_SHARE = 0.35
 # equal ranges form a grey picture, not a dyed one.
 SAME_HUE_CORRELATION = 0.985
 SAME_HUE_SHARE = 0.9
-
-# Parts of the names that people give to channels of nuclei, in lower case.
-NUCLEAR_DYES = ("dapi", "hoechst", "draq", "nucle", "h2b")
 
 # A note hints at another channel if the correlation between its neighbouring pixels is higher by
 # more than this.
@@ -102,12 +102,14 @@ def colour_of_one_dye(values: np.ndarray) -> int | None:
 
 
 def colour_alone(image: MedicalImage, channel: int | str) -> MedicalImage:
-    """Take only red, green or blue, by its name or index."""
+    """Take only red, green or blue, by its name or index; of a grey image, channel 0 is all."""
     wanted = str(channel).lower()
+    if image.channels == 1 and wanted == "0":
+        return image
     choices = {"0": 0, "1": 1, "2": 2, "red": 0, "green": 1, "blue": 2}
     if image.channels < len(COLOURS) or wanted not in choices:
         raise ImageError(
-            f"{image.path}: there is no channel {channel!r} to choose; "
+            f"{image.path or 'The array'}: there is no channel {channel!r} to choose; "
             "of colours, red, green or blue."
         )
     index = choices[wanted]
@@ -115,50 +117,48 @@ def colour_alone(image: MedicalImage, channel: int | str) -> MedicalImage:
     return noted(image, words, pixels=image.pixels[..., index], axes=image.axes[:-1])
 
 
-def channel_index(channel: int | str | None, count: int, names: Sequence[str], path: Path) -> int:
+def channel_index(
+    channel: int | str | None, count: int, channels: Sequence[Channel], path: Path | str
+) -> int:
     """Find a channel by its index, its name or the beginning of its name, if only one begins so.
 
-    If ``channel`` is None, it is the first one of a nuclear dye, else channel 0.
+    If ``channel`` is None, it is the one of a nuclear stain, else channel 0.
     """
-    lowered = [name.lower() for name in names[:count]]
     if channel is None:
-        return nuclear_channel(lowered)
+        return nuclear_channel(channels[:count])
 
+    names = [known.name for known in channels[:count]]
+    lowered = [name.lower() for name in names]
     wanted = str(channel).lower()
     if wanted in map(str, range(count)):
         return int(wanted)
     if wanted in lowered:
         return lowered.index(wanted)
-    beginning = {name for name in lowered if name.startswith(wanted)}
+    beginning = {name for name in lowered if wanted and name.startswith(wanted)}
     if len(beginning) == 1:
         return lowered.index(beginning.pop())
 
-    listed = ", ".join(names[:count]) or f"0 to {count - 1}, without names"
+    listed = listing(names) if any(names) else f"0 to {count - 1}, without names"
     raise ImageError(f"{path}: has no channel {channel!r}; its channels are {listed}.")
 
 
-def nuclear_channel(lowered_names: Sequence[str]) -> int:
-    """Return the index of the first name that contains a nuclear dye, else 0."""
-    for index, name in enumerate(lowered_names):
-        if any(dye in name for dye in NUCLEAR_DYES):
-            return index
-    return 0
-
-
-def channel_notes(pixels: np.ndarray, index: int, names: Sequence[str], *, hint: bool) -> list[str]:
+def channel_notes(
+    pixels: Any, index: int, channels: Sequence[Channel], *, asked: bool
+) -> list[str]:
     """Write a note that says which of (C, ..., Y, X) channels was taken.
 
-    With ``hint``, a second note follows if another channel has clearly more structure.
+    If it was not asked for, a second note follows where another channel has clearly more structure.
     """
-    titles = [f"{i} ({names[i]})" if i < len(names) else str(i) for i in range(len(pixels))]
-    listed = ", ".join(titles)
-    notes = [f"took channel {titles[index]} of {listed}; choose another one with channel="]
+    names = [known.name for known in channels] if len(channels) == len(pixels) else []
+    words = titles(names or [""] * len(pixels))
+    notes = [f"took channel {words[index]} of {listing(words)}; choose another one with channel="]
 
-    if hint:
+    # Pixels that are still on disk are not read for the sake of a note.
+    if not asked and isinstance(pixels, np.ndarray):
         structures = [structure(channel) for channel in pixels]
         best = int(np.argmax(structures))
         if structures[best] > structures[index] + MORE_STRUCTURE:
-            notes.append(f"channel {titles[best]} has clearly more structure than the one taken")
+            notes.append(f"channel {words[best]} has clearly more structure than the one taken")
     return notes
 
 

@@ -34,8 +34,12 @@ def checked(image: MedicalImage) -> MedicalImage:
         )
 
     image = without_impossible_spacing(image)
-    pixels = pixels.astype(supported_dtype(pixels.dtype), copy=False)
-    return drop_idle_channels(replace(image, pixels=pixels))
+    dtype = supported_dtype(pixels.dtype)
+    all_channels = image.all_channels
+    if isinstance(all_channels, np.ndarray):
+        all_channels = all_channels.astype(dtype, copy=False)
+    pixels = pixels.astype(dtype, copy=False)
+    return drop_idle_channels(replace(image, pixels=pixels, all_channels=all_channels))
 
 
 def without_impossible_spacing(image: MedicalImage) -> MedicalImage:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ImageError
-from .dicom_geometry import Slice, assemble
+from .dicom_anatomy import body_part_of, view_of
+from .dicom_choice import Condition, conditions_in, name_and_echo, of_conditions
+from .dicom_geometry import Slice, SourceFrame, assemble
+from .dicom_tags import (
+    contents_of_frames,
+    first_given,
+    first_text,
+    frames_of,
+    photometric_of,
+    samples_of,
+    shared_contents,
+)
+from .dicom_values import finished, values_of
 from .image import MedicalImage, noted
 from .limits import refuse_if_huge
 from .options import ReadOptions, index_of
@@ -29,9 +41,6 @@ PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 # Elements that only a movie has. The frames of a movie are points in time, not slices.
 MOVIE_ELEMENTS = ("FrameTime", "FrameTimeVector", "CineRate")
 
-# Packages with which pydicom decodes all compressions, as written behind ``pip install``.
-DECODERS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
-
 
 def looks_like_dicom(start: bytes) -> bool:
     """Return whether the first bytes of a file are those of DICOM."""
@@ -48,6 +57,49 @@ def header_of(path: Path, tags: list[str] | None = None) -> Dataset | None:
     return pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
 
 
+@dataclass(frozen=True, eq=False)
+class DicomImage:
+    """An image as its file stores it, and what is needed to finish it, alone or in a volume."""
+
+    image: MedicalImage
+
+    # What the file says about each frame, and about itself; one entry for a single image.
+    datasets: list[list[Dataset]]
+
+    # True where a pixel is padding, in the shape of the pixels; None if there is none.
+    padding: np.ndarray | None
+
+    # (slope, intercept) of each frame, or of all.
+    scalings: tuple[tuple[float, float], ...]
+
+    def finished(self) -> MedicalImage:
+        """Return the image as it is, all frames in the file's order."""
+        return finished(self.image, self.padding, set(self.scalings))
+
+    @property
+    def frames(self) -> list[DicomImage]:
+        """Each frame on its own; the image itself if it has no frames."""
+        image = self.image
+        if image.axes[0] not in "TZ":
+            return [self]
+
+        count = len(image.pixels)
+        datasets = self.datasets * (count // len(self.datasets))
+        scalings = self.scalings * (count // len(self.scalings))
+        frames = []
+        for index in range(count):
+            single = replace(
+                image,
+                pixels=image.pixels[index],
+                axes=image.axes[1:],
+                spacing=spacing_of(datasets[index], has_depth=False),
+                header={0: SourceFrame(image.header[0].path, index)},
+            )
+            padding = None if self.padding is None else self.padding[index]
+            frames.append(DicomImage(single, [datasets[index]], padding, (scalings[index],)))
+        return frames
+
+
 def read_dicom(path: Path, options: ReadOptions) -> MedicalImage:
     """Read 'YX', or 'ZYX' or 'TYX' of several frames, with a last 'C' if in colour.
 
@@ -56,148 +108,124 @@ def read_dicom(path: Path, options: ReadOptions) -> MedicalImage:
     import pydicom
 
     data = pydicom.dcmread(path, force=True)
-    image = image_of(data, path)
+    refuse_other_series(data, path, options.series)
+    dicom = image_of(data, path)
     if options.frame is not None:
-        return frame_of(image, options.frame, path)
+        return frame_of(dicom, options, path)
 
-    frame_groups = data.get("PerFrameFunctionalGroupsSequence") or ()
-    if len(frame_groups) > 1 and len(frame_groups) == len(image.pixels):
-        shared_groups = data.get("SharedFunctionalGroupsSequence") or ()
-        slices = slices_of_frames(image, frame_groups, shared_groups)
-        if slices is not None:
-            return assemble(slices, path, options.series)
-    return image
+    return image_in(dicom, conditions_in(options.select, options.series, path), path)
 
 
-def frame_of(image: MedicalImage, frame: int, path: Path) -> MedicalImage:
+def image_in(dicom: DicomImage, conditions: Sequence[Condition], path: Path) -> MedicalImage:
+    """Return the image of one file: its frames as a volume if they lie in space, or as they are.
+
+    Raises ImageError if conditions are given that an image, or frames without positions, do not
+    meet.
+    """
+    slices = slices_of(dicom)
+    if slices is not None and len(slices) > 1:
+        return assemble(slices, path, conditions)
+
+    of_conditions([unplaced(dicom)], conditions, path)
+    return dicom.finished()
+
+
+def refuse_other_series(data: Dataset, path: Path, wanted: str | int | None) -> None:
+    """Raise ImageError if the file is not of the series that is asked for."""
+    name, _ = name_and_echo(wanted)
+    names = names_of_series(data)
+    if name and name not in names:
+        listed = ", ".join(filter(None, names))
+        raise ImageError(f"{path}: is not of the series {name!r}, but of {listed or 'none'}.")
+
+
+def names_of_series(data: Dataset) -> tuple[str, str, str]:
+    """Return the names by which a user may choose a series: UID, number and description."""
+    keywords = ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription")
+    uid, number, description = (first_text([data], keyword) for keyword in keywords)
+    return uid, number, description
+
+
+def frame_of(dicom: DicomImage, options: ReadOptions, path: Path) -> MedicalImage:
     """Take one frame of a stack or movie; a single image has only frame 0."""
-    has_frames = image.axes[0] in "TZ"
-    frames = image.pixels if has_frames else image.pixels[None]
-    index = index_of(path, "frame", frame, len(frames))
-    return noted(
-        image,
-        f"took frame {frame} of {len(frames)}",
-        pixels=frames[index],
-        axes=image.axes.lstrip("TZ"),
-        spacing=image.spacing and image.spacing[-2:],
-        header=None,
-    )
+    if options.select is not None:
+        raise ImageError(f"{path}: give either a frame or select=..., not both.")
+    frames = dicom.frames
+    index = index_of(path, "frame", options.frame, len(frames))
+    return noted(frames[index].finished(), f"took frame {index} of {len(frames)}")
 
 
-def slices_of_frames(
-    image: MedicalImage, frame_groups: Iterable[Dataset], shared_groups: Iterable[Dataset]
-) -> list[Slice] | None:
-    """Return each frame of an enhanced file with its position; None if a frame has no position."""
-    shared = group_contents(shared_groups)
+def slices_of(dicom: DicomImage) -> list[Slice] | None:
+    """Return each frame with its position in the body; None if a frame has no position."""
+    frames = dicom.frames
+    if len(dicom.datasets) != len(frames):
+        return None
+
     slices = []
-    for group, pixels in zip(frame_groups, image.pixels):
-        datasets = group_contents([group]) + shared
-        spacing = first_given(datasets, "PixelSpacing")
-        frame = replace(
-            image,
-            pixels=pixels,
-            axes=image.axes[1:],
-            spacing=tuple(map(float, spacing)) if spacing else None,
-        )
-        member = slice_of(datasets, "EffectiveEchoTime", frame)
-        if member is None:
+    for frame in frames:
+        datasets = frame.datasets[0]
+        position = first_given(datasets, "ImagePositionPatient")
+        orientation = first_given(datasets, "ImageOrientationPatient")
+        if not position or not orientation:
             return None
-        slices.append(member)
+        placed = replace(
+            unplaced(frame),
+            position=tuple(map(float, position)),
+            orientation=tuple(map(float, orientation)),
+        )
+        slices.append(placed)
     return slices
 
 
-def slice_of(datasets: list[Dataset], echo_element: str, image: MedicalImage) -> Slice | None:
-    """Return the image with its position in the body; None if the data sets do not contain it."""
-    position = first_given(datasets, "ImagePositionPatient")
-    orientation = first_given(datasets, "ImageOrientationPatient")
-    if not position or not orientation:
-        return None
+def unplaced(dicom: DicomImage) -> Slice:
+    """Return an image as a slice of unknown position, with the attributes of its first frame."""
     return Slice(
-        position=tuple(map(float, position)),
-        orientation=tuple(map(float, orientation)),
-        echo=str(first_given(datasets, echo_element) or ""),
-        image=image,
+        position=(),
+        orientation=(),
+        datasets=dicom.datasets[0],
+        image=dicom.image,
+        source=dicom.image.header[0],
+        padding=dicom.padding,
+        scaling=dicom.scalings[0],
     )
 
 
-def group_contents(groups: Iterable[Dataset]) -> list[Dataset]:
-    """List the data sets inside functional groups (those of one frame, or the shared ones)."""
-    return [
-        element.value[0]
-        for group in groups
-        for element in group
-        if element.VR == "SQ" and element.value
-    ]
-
-
-def first_given(datasets: list[Dataset], *names: str) -> Any:
-    """Return the value of the first of ``names`` that is in any of the data sets, else None."""
-    for name in names:
-        for dataset in datasets:
-            value = dataset.get(name)
-            if value:
-                return value
-    return None
-
-
-def image_of(data: Dataset, path: Path) -> MedicalImage:
+def image_of(data: Dataset, path: Path) -> DicomImage:
     """Read pixels, axes, spacing and notes of a data set, its frames in the file's order."""
     refuse_without_pixels(data, path)
-    notes: list[str] = []
-    pixels = decoded(data, path)
+    assumptions = assume_what_is_missing(data)
+    values = values_of(data, path)
 
-    is_colour = samples_of(data) == 3
-    if is_colour and photometric_of(data).startswith("YBR"):
-        # pydicom converts it when it decodes the pixels.
-        notes.append("converted from YBR to RGB")
-    if photometric_of(data) == "PALETTE COLOR":
-        pixels = with_palette(pixels, data)
-        is_colour = True
-        notes.append("expanded the colour palette")
-    if stores_white_as_lowest(data):
-        pixels = inverted(pixels, data)
-        notes.append("inverted: the file stores white as the lowest value")
-
-    datasets = [data, *group_contents(data.get("SharedFunctionalGroupsSequence") or ())]
-    slope = float(first_given(datasets, "RescaleSlope") or 1)
-    intercept = float(first_given(datasets, "RescaleIntercept") or 0)
-    if slope != 1 or intercept != 0:
-        pixels = pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-        notes.append(f"values scaled by {slope:g} and shifted by {intercept:g}, as the file says")
-
-    has_depth = frames_of(data) > 1 and not is_movie(data)
+    count = frames_of(data)
+    datasets = contents_of_frames(data) or [[*shared_contents(data), data]]
+    has_depth = count > 1 and not is_movie(data)
     axes = "YX"
     if has_depth:
         axes = "ZYX"
-    elif frames_of(data) > 1:
+    elif count > 1:
         axes = "TYX"
-    if is_colour:
-        axes += "C"
-    return MedicalImage(
-        pixels=pixels,
-        axes=axes,
-        spacing=spacing_of(datasets, has_depth=has_depth),
-        header={0: path},
+
+    notes = (*assumptions, *values.notes)
+    groups = len(data.get("PerFrameFunctionalGroupsSequence") or ())
+    if groups not in (0, count):
+        notes = (*notes, f"describes {groups} frames, but holds {count}: not used")
+
+    is_colour = values.pixels.ndim > len(axes)
+    about = datasets[0]
+    image = MedicalImage(
+        pixels=values.pixels,
+        axes=f"{axes}C" if is_colour else axes,
+        spacing=spacing_of(about, has_depth=has_depth),
+        header={0: SourceFrame(path)},
         path=path,
-        notes=tuple(notes),
-        modality=str(data.get("Modality", "")),
-        description=str(data.get("SeriesDescription", "")),
+        notes=notes,
+        modality=first_text(about, "Modality"),
+        description=first_text(about, "SeriesDescription"),
+        body_part=body_part_of(about),
+        view=view_of(about),
+        image_type=first_text(about, "FrameType", "ImageType"),
     )
-
-
-def frames_of(data: Dataset) -> int:
-    """Read how many frames the file says it holds."""
-    return int(data.get("NumberOfFrames") or 1)
-
-
-def samples_of(data: Dataset) -> int:
-    """Read how many values a pixel has."""
-    return int(data.get("SamplesPerPixel", 1))
-
-
-def photometric_of(data: Dataset) -> str:
-    """Read the photometric interpretation; '' if there is none."""
-    return str(data.get("PhotometricInterpretation", ""))
+    return DicomImage(image, datasets, values.padding, values.scalings)
 
 
 def is_movie(data: Dataset) -> bool:
@@ -216,48 +244,32 @@ def refuse_without_pixels(data: Dataset, path: Path) -> None:
     refuse_if_huge(path, (frames_of(data), data.Rows, data.Columns, samples_of(data)))
 
 
-def decoded(data: Dataset, path: Path) -> np.ndarray:
-    """Decompress the stored values with pydicom; raise ImageError if it lacks a plug-in."""
-    try:
-        return data.pixel_array
-    except (RuntimeError, NotImplementedError) as error:
-        lacks_decoder = "plugin" in str(error) or "package" in str(error)
-        if not lacks_decoder:
-            raise
-        compression = data.file_meta.TransferSyntaxUID.name
-        raise ImageError(
-            f"{path}: its compression ({compression}) needs more packages: pip install {DECODERS}"
-        ) from error
+def assume_what_is_missing(data: Dataset) -> list[str]:
+    """Add attributes of the pixels that the file lacks but decoding needs; return notes on them."""
+    if "PixelData" not in data:
+        return []
+
+    is_colour = photometric_of(data).startswith(("RGB", "YBR"))
+    samples = samples_of(data) if "SamplesPerPixel" in data else 1 + 2 * is_colour
+    values = frames_of(data) * data.Rows * data.Columns * samples
+    bits = data.get("BitsAllocated") or 8 * max(1, len(data.PixelData) // values)
+    usual = {
+        "SamplesPerPixel": samples,
+        "PhotometricInterpretation": "RGB" if samples == 3 else "MONOCHROME2",
+        "PlanarConfiguration": 0 if samples == 3 else None,
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "PixelRepresentation": 0,
+    }
+    notes = []
+    for name, value in usual.items():
+        if value is not None and data.get(name) is None:
+            setattr(data, name, value)
+            notes.append(f"assumed {name} {value}, which the file lacks")
+    return notes
 
 
-def with_palette(pixels: np.ndarray, data: Dataset) -> np.ndarray:
-    """Replace the stored indices by the palette's colours, (..., 3), without alpha."""
-    from pydicom.pixels import apply_color_lut
-
-    return apply_color_lut(pixels, data)[..., :3]
-
-
-def stores_white_as_lowest(data: Dataset) -> bool:
-    """Return whether low values are to be displayed bright."""
-    photometric = photometric_of(data)
-    if photometric == "MONOCHROME1":
-        return True
-    is_inverse = str(data.get("PresentationLUTShape", "")) == "INVERSE"
-    return photometric == "MONOCHROME2" and is_inverse
-
-
-def inverted(pixels: np.ndarray, data: Dataset) -> np.ndarray:
-    """Map each value to lowest + highest - value.
-
-    Lowest and highest are those that the file's bits can store, not those of this image: so all
-    slices of a series are inverted in the same way.
-    """
-    is_signed = bool(data.PixelRepresentation)
-    lowest_plus_highest = -1 if is_signed else 2**data.BitsStored - 1
-    return pixels.dtype.type(lowest_plus_highest) - pixels
-
-
-def spacing_of(datasets: list[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
+def spacing_of(datasets: Sequence[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
     """Read the spacing along (Z,) Y and X in mm; None if one of the numbers is unknown."""
     within_slice = first_given(datasets, "PixelSpacing", "ImagerPixelSpacing")
     if not within_slice:

@@ -1,20 +1,42 @@
 """Assemble slices of a DICOM series, or frames of a file, into a volume by their positions."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mode
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from ..errors import ImageError
+from .dicom_choice import (
+    REPETITION,
+    Condition,
+    first_separating,
+    of_conditions,
+    of_one_component,
+    of_one_contrast,
+    refuse,
+    repetitions_of,
+)
+from .dicom_tags import first_text
+from .dicom_values import AS_STORED, finished
 from .geometry import ras_affine
 from .image import MedicalImage, noted
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # A distance between slices may differ from a whole number of steps by this share of a step.
 MAX_UNEVENNESS = 0.05
 
 # mm: two slices have the same position if no coordinate differs by more than this.
 SAME_POSITION_MM = 1e-3
+
+# Decimals of a position in mm, by which images in the same place are grouped.
+PLACE_DECIMALS = 2
 
 # Slices are parallel if their direction cosines are equal after rounding to so many decimals.
 PARALLEL_DECIMALS = 2
@@ -28,6 +50,16 @@ LISTED_DISTANCES = 6
 
 
 @dataclass(frozen=True)
+class SourceFrame:
+    """Where a slice was read from."""
+
+    path: Path
+
+    # Index of the frame, from 0; None if the file has no frames.
+    frame: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Slice:
     """An image with its position in the body, in DICOM's axes: to the left, back and head (LPS)."""
 
@@ -37,10 +69,22 @@ class Slice:
     # (6,) unit vector along a row, then unit vector along a column.
     orientation: tuple[float, ...]
 
-    # Echo time as the file writes it; '' without one.
-    echo: str
+    # Its attributes: those of the frame before those of the file.
+    datasets: Sequence[Dataset]
 
     image: MedicalImage
+    source: SourceFrame
+
+    # (rows, columns), True where a pixel is padding; None if there is none.
+    padding: np.ndarray | None = None
+
+    # (slope, intercept) by which the values were scaled.
+    scaling: tuple[float, float] = AS_STORED
+
+    @property
+    def place(self) -> tuple[float, ...]:
+        """The position, rounded, equal for images in the same place."""
+        return tuple(round(number, PLACE_DECIMALS) + 0.0 for number in self.position)
 
     @property
     def along_row(self) -> np.ndarray:
@@ -58,22 +102,25 @@ class Slice:
         return np.cross(self.along_row, self.along_column)
 
 
-def assemble(slices: list[Slice], path: Path, series: str | int | None = None) -> MedicalImage:
+def assemble(slices: list[Slice], path: Path, conditions: Sequence[Condition] = ()) -> MedicalImage:
     """Sort slices along their normal into a volume 'ZYX' or 'ZYXC' with an affine in mm (RAS).
 
-    Slices of another orientation and repeated slices are left out, missing slices are filled with
-    0; notes say so. Raises ImageError for several echoes without a choice (``series='echo TIME'``),
-    for different images at one position, and for uneven distances.
+    Slices that do not fit the conditions, of another orientation, of the phase, and repeated slices
+    are left out, missing slices are filled with 0; notes say so. Raises ImageError for several
+    images in one place without a choice between them, and for uneven distances.
     """
-    notes = []
-    slices = of_one_echo(slices, path, series)
+    chosen = of_conditions(slices, conditions, path)
 
-    parallel = of_usual_orientation(slices)
-    others = len(slices) - len(parallel)
+    notes = []
+    parallel = of_usual_orientation(chosen)
+    others = len(chosen) - len(parallel)
     if others:
         notes.append(f"left out {others} of another orientation (scouts)")
-    if len({(member.image.pixels.shape, member.image.spacing) for member in parallel}) > 1:
-        raise ImageError(f"{path}: slices of different size or spacing. Move the odd ones out.")
+    parallel, notes_on_components = of_one_component(parallel, path)
+    notes += notes_on_components
+    of_one_contrast(parallel, path)
+    refuse_several_sizes(parallel, path)
+    parallel = of_repetition(parallel, conditions, path)
 
     # Nearly parallel slices are treated as exactly parallel to the first one.
     reference = parallel[0]
@@ -83,10 +130,11 @@ def assemble(slices: list[Slice], path: Path, series: str | int | None = None) -
     if repeats:
         notes.append(f"left out {repeats} repeated slice{plural(repeats)}")
     if len(unique) == 1:
-        return noted(unique[0].image, *notes)
+        only = unique[0]
+        return finished(noted(only.image, *notes), only.padding, {only.scaling})
 
     depths = np.array([reference.normal @ member.position for member in unique])
-    indices = indices_in_volume(depths, path)
+    indices = indices_in_volume(depths, path, unique)
     missing = np.setdiff1d(np.arange(indices[-1] + 1), indices)
     if missing.size:
         listed = ", ".join(map(str, missing))
@@ -102,19 +150,31 @@ def plural(count: int) -> str:
     return "s" if count > 1 else ""
 
 
-def of_one_echo(slices: list[Slice], path: Path, series: str | int | None) -> list[Slice]:
-    """Take the slices of the echo that ``series`` asks for, or of the only echo."""
-    echoes = sorted({member.echo for member in slices})
-    wanted = echoes
-    if "echo " in str(series):
-        wanted = [str(series).rpartition("echo ")[2]]
+def refuse_several_sizes(slices: list[Slice], path: Path) -> None:
+    """Raise an ImageError if slices have several sizes or spacings."""
+    sizes = {(member.image.pixels.shape, member.image.spacing) for member in slices}
+    if len(sizes) == 1:
+        return
+    problem = "slices of different size or spacing"
+    for name in ("Rows", "Columns", "AcquisitionNumber", "ImageType"):
+        if len({first_text(member.datasets, name) for member in slices}) > 1:
+            refuse(path, name, slices, problem)
+    raise ImageError(f"{path}: {problem}. Move the odd ones out.")
 
-    chosen = [member for member in slices if member.echo in wanted]
-    if not chosen or len(wanted) > 1:
-        listed = "; ".join(f"'echo {echo}'" for echo in echoes)
-        raise ImageError(
-            f"{path}: holds {len(echoes)} echo times, choose one with series=...: {listed}"
-        )
+
+def of_repetition(slices: list[Slice], conditions: Sequence[Condition], path: Path) -> list[Slice]:
+    """Take the n-th image in each place if a condition asks for it."""
+    wanted = [condition.value for condition in conditions if condition.name == REPETITION]
+    if not wanted:
+        return slices
+    repetitions = repetitions_of(slices) or [1] * len(slices)
+    chosen = [
+        member
+        for member, repetition in zip(slices, repetitions, strict=True)
+        if str(repetition) == wanted[-1]
+    ]
+    if not chosen:
+        raise ImageError(f"{path}: has repetitions 1 to {max(repetitions)}, not {wanted[-1]}.")
     return chosen
 
 
@@ -141,21 +201,52 @@ def without_repeats(in_order: list[Slice], path: Path) -> list[Slice]:
         if distance > SAME_POSITION_MM:
             kept.append(member)
         elif not np.array_equal(member.image.pixels, kept[-1].image.pixels):
-            raise ImageError(
-                f"{path}: several different images in one place (times, weightings?). "
-                "Move others out."
-            )
+            refuse_same_places(in_order, path)
     return kept
 
 
-def indices_in_volume(depths: np.ndarray, path: Path) -> np.ndarray:
+def refuse_same_places(slices: list[Slice], path: Path) -> NoReturn:
+    """Raise an ImageError about different images in one place, with what to choose them by."""
+    name = first_separating(slices)
+    if name is not None:
+        refuse(path, name, slices)
+
+    problem = "several different images in one place (times, weightings?)"
+    repetitions = repetitions_of(slices)
+    if repetitions is None:
+        raise ImageError(f"{path}: {problem}. Move others out.")
+    raise ImageError(
+        f"{path}: {problem}, choose one with select=...: "
+        f"'{REPETITION}=1' to '{REPETITION}={max(repetitions)}'"
+    )
+
+
+def indices_in_volume(depths: np.ndarray, path: Path, slices: list[Slice]) -> np.ndarray:
     """Return the index of each slice in the volume: 0, 1, 2, ... with gaps for missing slices.
 
     ``depths`` are sorted, in mm along the normal; a step is the smallest distance between two of
     them. Raises ImageError if a distance is not a whole number of steps, or if more slices would be
     missing than there are.
     """
+    indices = even_indices(depths)
+    if indices is not None:
+        return indices
+
     distances = np.diff(depths)
+    different = np.unique(distances.round(3))[:LISTED_DISTANCES]
+    listed = ", ".join(f"{distance:.4g}" for distance in different)
+    problem = f"its slices are not evenly spaced (distances of {listed} mm)"
+    name = first_separating(slices)
+    if name is not None:
+        refuse(path, name, slices, problem)
+    raise ImageError(f"{path}: {problem}. Resample it first.")
+
+
+def even_indices(depths: np.ndarray) -> np.ndarray | None:
+    """Return the indices of sorted depths in a volume; None if they are not evenly spaced."""
+    distances = np.diff(depths)
+    if not distances.size or distances.min() <= 0:
+        return None
     steps = distances / distances.min()
     whole_steps = np.rint(steps)
     indices = np.concatenate([[0], np.cumsum(whole_steps.astype(int))])
@@ -163,12 +254,7 @@ def indices_in_volume(depths: np.ndarray, path: Path) -> np.ndarray:
     is_uneven = np.abs(steps - whole_steps).max() > MAX_UNEVENNESS
     is_mostly_missing = indices[-1] >= 2 * len(depths)
     if is_uneven or is_mostly_missing:
-        different = np.unique(distances.round(3))[:LISTED_DISTANCES]
-        listed = ", ".join(f"{distance:.4g}" for distance in different)
-        raise ImageError(
-            f"{path}: its slices are not evenly spaced (distances of {listed} mm). "
-            "Resample it first."
-        )
+        return None
     return indices
 
 
@@ -179,8 +265,13 @@ def volume_of(
     first = slices[0].image
     shape = (indices[-1] + 1, *first.pixels.shape)
     pixels = np.zeros(shape, np.result_type(*(member.image.pixels for member in slices)))
+    padding = None
+    if any(member.padding is not None for member in slices):
+        padding = np.zeros(shape, bool)
     for index, member in zip(indices, slices):
         pixels[index] = member.image.pixels
+        if padding is not None and member.padding is not None:
+            padding[index] = member.padding
 
     step = np.subtract(slices[-1].position, slices[0].position) / indices[-1]
     tilt = degrees_between(reference.normal, step)
@@ -198,16 +289,17 @@ def volume_of(
     spacing = None
     if first.spacing:
         spacing = (float(np.linalg.norm(step)), row_step, column_step)
-    files = {int(index): member.image.path for index, member in zip(indices, slices)}
-    return noted(
+    notes_of_slices = dict.fromkeys(note for member in slices for note in member.image.notes)
+    volume = replace(
         first,
-        *notes,
         pixels=pixels,
         axes="Z" + first.axes,
         spacing=spacing,
         affine=ras_affine(steps, slices[0].position),
-        header=files,
+        header={int(index): member.source for index, member in zip(indices, slices)},
+        notes=(*notes_of_slices, *notes),
     )
+    return finished(volume, padding, {member.scaling for member in slices})
 
 
 def degrees_between(normal: np.ndarray, step: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .arrays import ARRAY
 from .dicom import MAGIC as DICOM_MAGIC
 from .dicom import read_dicom
 from .dicom_series import read_dicom_folder
@@ -22,6 +23,7 @@ from .numpy_files import read_npy, read_npz
 from .options import ReadOptions
 from .pillow import read_raster
 from .tiff import read_tiff
+from .zarr_stores import read_zarr
 
 IN_FIJI = "open it in Fiji and save it as OME-TIFF"
 
@@ -65,11 +67,11 @@ class Format:
         return re.match(self.magic, start, re.DOTALL) is not None
 
 
-# Fields of ``ReadOptions`` for pictures, for TIFFs, for volumes, and for DICOM files.
+# Fields of ``ReadOptions`` for pictures, for TIFFs and Zarr stores, for volumes, and for DICOM.
 PICTURE = ("page", "frame", "channel")
-STACK = ("page", "frame", "channel", "level")
+STACK = ("page", "frame", "channel", "level", "series")
 VOLUME = ("volume",)
-SERIES = ("series", "frame")
+SERIES = ("series", "select", "frame")
 
 # The first format that fits is used, so the order matters: DICOM may have a TIFF's header in its
 # preamble, and a .vsi is a TIFF that holds only a thumbnail. The .img of a pair has no header, so
@@ -107,8 +109,8 @@ FORMATS = (
         VOLUME,
         "SimpleITK",
     ),
-    Format("NumPy .npy", rb"\x93NUMPY", (".npy",), read_npy),
-    Format("NumPy .npz", rb"PK", (".npz",), read_npz),
+    Format("NumPy .npy", rb"\x93NUMPY", (".npy",), read_npy, ARRAY),
+    Format("NumPy .npz", rb"PK", (".npz",), read_npz, ARRAY),
     Format("Zeiss .czi", rb"ZISRAWFILE", (".czi",), advice=f"Zeiss .czi: {IN_FIJI}"),
     Format("Nikon .nd2", rb"\xda\xce\xbe\x0a", (".nd2",), advice=f"Nikon .nd2: {IN_FIJI}"),
     Format("Leica .lif", rb"\x70\0\0\0", (".lif",), advice=f"Leica .lif: {IN_FIJI}"),
@@ -141,8 +143,17 @@ FOLDER = Format(
     "folder of DICOM slices",
     magic=b"",
     read=read_dicom_folder,
-    options=("series",),
+    options=("series", "select"),
     package="pydicom",
+)
+
+# The format of a folder that is a Zarr store.
+ZARR = Format(
+    "OME-Zarr store",
+    magic=b"",
+    read=read_zarr,
+    options=STACK,
+    package="zarr",
 )
 
 # Last parts of the names of images. ``.gz`` is one of them, because of ``.nii.gz``.

@@ -1,20 +1,39 @@
 """``MedicalImage``: pixels, axes, spacing and affine as stored in a file."""
 
 import html
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError
 from .pixel_checks import check_pixels
 
 # Endings of two parts; ``Path.stem`` would only cut off the last one.
-DOUBLE_ENDINGS = (".nii.gz", ".ome.tiff", ".ome.tif")
+DOUBLE_ENDINGS = (".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr")
 
-# An array's last axis holds colours if it has one of these lengths: RGB, or RGB with alpha.
-COLOUR_SAMPLES = (3, 4)
+
+@dataclass(frozen=True)
+class Position:
+    """Where pixels lie in the finest level of an image pyramid, along rows and columns.
+
+    Parameters
+    ----------
+    step : tuple of float
+        px of the finest level per px of the image.
+    start : tuple of float
+        The first pixel's upper left corner, in px of the finest level.
+
+    Examples
+    --------
+    >>> from unet_helpers.images.image import Position
+    >>> Position(step=(4.0, 4.0)).start
+    (0.0, 0.0)
+    """
+
+    step: tuple[float, float] = (1.0, 1.0)
+    start: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +54,8 @@ class MedicalImage:
         (4, 4) matrix from indices (x, y, z) to positions in the header's unit (mm), with axes to
         the patient's right, front and head (RAS).
     header : optional
-        For a NIfTI file, its header; for DICOM, a dict from slice index to the slice's file.
+        For a NIfTI file, its header; for DICOM, a dict from slice index to the slice's file and
+        frame.
     path : Path, optional
         The file or folder the image was read from.
     notes : tuple of str
@@ -46,6 +66,15 @@ class MedicalImage:
         For DICOM: the name of the series.
     oriented : bool
         False if a volume's file does not give its orientation in the body.
+    body_part, view, image_type : str
+        For DICOM: the body part that was examined, the direction of view of an X-ray image, and
+        the values of ImageType, joined by '/'.
+    all_channels : np.ndarray, optional
+        (C, *spatial): all channels of the file, if ``pixels`` is one of several.
+    channel_names : tuple of str
+        The names of ``all_channels``, each '' if it has none.
+    position : Position
+        Where the pixels lie in the finest level of an image pyramid.
 
     Examples
     --------
@@ -66,6 +95,12 @@ class MedicalImage:
     modality: str = ""
     description: str = ""
     oriented: bool = True
+    body_part: str = ""
+    view: str = ""
+    image_type: str = ""
+    all_channels: np.ndarray | None = None
+    channel_names: tuple[str, ...] = ()
+    position: Position = field(default_factory=Position)
 
     @property
     def spatial_axes(self) -> str:
@@ -133,6 +168,19 @@ class MedicalImage:
         """
         has_place = self.affine is not None and "Z" in self.axes
         return has_place or self.axes.startswith("XYZ")
+
+    @property
+    def orientation_known(self) -> bool:
+        """Whether the file says which sides of a volume are the patient's left and right.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import unet_helpers as uh
+        >>> uh.read_image(np.zeros((9, 64, 48))).orientation_known
+        False
+        """
+        return self.oriented and self.affine is not None and bool(np.isfinite(self.affine).all())
 
     @property
     def voxel_volume(self) -> float | None:
@@ -238,33 +286,24 @@ class MedicalImage:
         return f"<table>{''.join(rows)}</table>"
 
 
+def downsampling(finest: int, length: int) -> float:
+    """Return how many px of the finest level make one px of a level with this length.
+
+    Lengths are rounded to whole px, so that the ratio is a whole number if that explains both.
+    """
+    ratio = finest / length
+    whole = round(ratio)
+    if whole and finest // whole <= length <= math.ceil(finest / whole):
+        return float(whole)
+    return ratio
+
+
 def name_of(path: Path) -> str:
     """Cut the ending(s) off a file's name."""
     for ending in DOUBLE_ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
     return path.stem
-
-
-def from_array(
-    pixels: np.ndarray, notes: tuple[str, ...] = (), name: str | Path = "The array"
-) -> MedicalImage:
-    """Guess the axes: 'YX' or 'ZYX', then 'C' if a third or fourth axis has length 3 or 4."""
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-
-    is_colour = pixels.ndim > 2 and pixels.shape[-1] in COLOUR_SAMPLES
-    spatial_dimensions = pixels.ndim - 1 if is_colour else pixels.ndim
-    if spatial_dimensions not in (2, 3):
-        shapes = "(H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)"
-        raise ImageError(f"{name} has the shape {pixels.shape}, not that of an image: {shapes}.")
-
-    axes = "ZYX"[-spatial_dimensions:]
-    if is_colour:
-        axes += "C"
-    if axes == "ZYX" and len(pixels) == 3:
-        notes = (*notes, "taken as 3 slices: colours would be its last axis")
-    return MedicalImage(pixels, axes, notes=notes)
 
 
 def noted(image: MedicalImage, *notes: str, **changes: Any) -> MedicalImage:

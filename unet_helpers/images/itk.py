@@ -1,6 +1,7 @@
 """Read NRRD and MetaImage with SimpleITK."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,12 @@ HEADER_ENDS = (b"\n\n", b"ElementDataFile")
 # Names of the fields that hold the spacing, in lower case.
 SPACING_FIELDS = (b"space directions", b"spacings", b"elementspacing", b"elementsize")
 
-# Names of the fields that hold the directions of the axes, in lower case.
-DIRECTION_FIELDS = (b"\nspace:", b"transformmatrix", b"\norientation", b"\nrotation")
+# Regular expressions for the fields that hold the directions of the axes in the body, in lower
+# case. NRRD also has spaces without a body, such as scanner-xyz.
+DIRECTION_FIELDS = (
+    rb"\nspace:\s*((left|right)-|[lr][ap]s)",
+    rb"\n(transformmatrix|orientation|rotation)\s*=",
+)
 
 
 def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
@@ -70,7 +75,7 @@ def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
 
     # If the file has no spacing or no directions, ITK silently uses 1 mm and the body's axes.
     has_spacing = any(field in header for field in SPACING_FIELDS)
-    has_directions = any(field in header for field in DIRECTION_FIELDS)
+    has_directions = any(re.search(field, header) for field in DIRECTION_FIELDS)
     if affine is not None and not has_directions:
         notes.append("orientation unknown: it is not in the header")
     return MedicalImage(

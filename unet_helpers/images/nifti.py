@@ -26,6 +26,9 @@ HEADER_BYTES = 348
 # Position of the voxel sizes, pixdim[1:4], in the bytes of a NIfTI-1 or Analyze header.
 VOXEL_SIZES = slice(80, 92)
 
+# Position of the flag that the header gives the orientation, in the bytes of an MGH header.
+GOOD_RAS_FLAG = slice(28, 30)
+
 # Length of each unit of a header in mm. Most files with the unit "unknown" mean mm.
 MILLIMETRES = {"mm": 1.0, "micron": 1e-3, "meter": 1000.0, "unknown": 1.0}
 
@@ -57,6 +60,10 @@ def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
             source = nib.load(path)
         image = image_of(source, path, options.volume, is_packed=is_packed)
 
+    is_mgh = "goodRASFlag" in source.header
+    if is_mgh and not any(start[GOOD_RAS_FLAG]):
+        image = noted(image, "orientation unknown: its flag goodRASFlag is 0", oriented=False)
+
     # If the header has no voxel size, nibabel returns 1 mm. MGH always has one, in other bytes.
     is_nifti_2 = isinstance(source, nib.Nifti2Image)
     if is_nifti_2 or "sform_code" not in source.header or any(start[VOXEL_SIZES]):
@@ -74,7 +81,7 @@ def image_of(
 
     voxel_sizes = (*source.header.get_zooms()[:3], 1.0)[:3]
     unit = millimetres_of_unit(source.header)
-    is_oriented, doubts = orientation_known(source.header)
+    is_oriented, doubts = orientation_known(source)
     return MedicalImage(
         pixels=pixels,
         axes="XYZ",
@@ -124,6 +131,7 @@ def voxels_of(
         if count > 1:
             notes.append(f"took volume {index} of {count}")
     else:
+        index_of(path, "volume", volume, count=1)
         voxels = np.asanyarray(data)
 
     slope = getattr(data, "slope", 1)
@@ -146,11 +154,11 @@ def millimetres_of_unit(header: Any) -> float:
     return MILLIMETRES[unit]
 
 
-def orientation_known(header: Any) -> tuple[bool, list[str]]:
-    """Return whether the header gives the volume's orientation, and notes about doubts."""
-    # Analyze and MGH have no such codes: their orientation is fixed by the format.
+def orientation_known(source: nib.spatialimages.SpatialImage) -> tuple[bool, list[str]]:
+    """Return whether the file gives the volume's orientation, and notes about doubts."""
+    header: Any = source.header
     if "sform_code" not in header:
-        return True, []
+        return orientation_of_other_formats(source)
     has_sform = header["sform_code"] > 0
     has_qform = header["qform_code"] > 0
     if not has_sform and not has_qform:
@@ -168,6 +176,24 @@ def orientation_known(header: Any) -> tuple[bool, list[str]]:
     return True, [
         f"its sform (steps of {steps}) disagrees with its voxel sizes, which are used for volumes"
     ]
+
+
+def orientation_of_other_formats(
+    source: nib.spatialimages.SpatialImage,
+) -> tuple[bool, list[str]]:
+    """Return whether a file of Analyze or MGH gives the volume's orientation, and a note if not.
+
+    nibabel replaces the flag of MGH by 1, so ``read_nifti`` looks at it in the file.
+    """
+    header: Any = source.header
+    if "goodRASFlag" in header:
+        return True, []
+
+    # SPM writes the affine of an Analyze pair to a third file.
+    matrix = source.file_map.get("mat")
+    if matrix is not None and matrix.filename and Path(matrix.filename).is_file():
+        return True, []
+    return False, ["orientation unknown: Analyze files do not hold it"]
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:

@@ -8,7 +8,8 @@ from typing import IO
 import numpy as np
 
 from ..errors import ImageError
-from .image import MedicalImage, from_array
+from .arrays import from_array
+from .image import MedicalImage
 from .limits import refuse_if_huge
 from .options import ReadOptions
 
@@ -23,10 +24,10 @@ HEADER_READERS = {
 
 
 def read_npy(path: Path, options: ReadOptions) -> MedicalImage:
-    """Read the array of a .npy file; there is nothing to choose."""
+    """Read the array of a .npy file."""
     with path.open("rb") as file:
         refuse_if_header_promises_too_much(file, path)
-    return from_array(np.load(path, allow_pickle=False), name=path)
+    return from_array(np.load(path, allow_pickle=False), name=path, options=options)
 
 
 def read_npz(path: Path, options: ReadOptions) -> MedicalImage:
@@ -42,7 +43,7 @@ def read_npz(path: Path, options: ReadOptions) -> MedicalImage:
 
     name = member.filename.removesuffix(".npy")
     with np.load(path, allow_pickle=False) as arrays:
-        return from_array(arrays[name], (f"took the array '{name}'",), path)
+        return from_array(arrays[name], (f"took the array '{name}'",), path, options)
 
 
 def image_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:

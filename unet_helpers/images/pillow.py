@@ -70,7 +70,11 @@ def image_of_file(path: Path, picture: Image.Image, options: ReadOptions) -> Med
     notes = []
 
     frames = getattr(picture, "n_frames", 1)
-    wanted = options.page if options.frame is None else options.frame
+    wanted = options.frame
+    if wanted is None:
+        wanted = options.page
+    elif options.page is not None:
+        index_of(path, "page", options.page, count=1)
     index = index_of(path, "frame", wanted, frames)
     if frames > 1:
         notes.append(f"took frame {index} of {frames}; choose another one with frame=")

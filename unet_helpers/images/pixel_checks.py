@@ -39,7 +39,8 @@ def check_pixels(pixels: np.ndarray, shape: tuple[int, ...]) -> list[str]:
         if not finite.all():
             share = 1 - finite.mean()
             warnings.append(
-                f"{share:.1%} of the values are not finite (NaN or infinite); they count as 0."
+                f"{share:.1%} of the values are not finite (NaN or infinite); "
+                "single ones are filled, others count as 0."
             )
             values = values[finite]
 

@@ -18,12 +18,14 @@ import numpy as np
 
 from ..errors import ImageError
 from ..files import did_you_mean
+from .arrays import ARRAY, chosen, from_array
 from .checked import checked
-from .formats import FOLDER, START_BYTES, Format, format_of, formats_needing
+from .formats import FOLDER, START_BYTES, ZARR, Format, format_of, formats_needing
 from .geometry import with_spacing
-from .image import MedicalImage, from_array
-from .options import ReadOptions
+from .image import MedicalImage
+from .options import ReadOptions, refuse_unknown
 from .pillow import from_picture
+from .zarr_stores import is_zarr_store
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 
 GZIP_START = b"\x1f\x8b"
 
-# A folder with one of these files is a Zarr store.
-ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+# Options that choose a part of an image in memory.
+PARTS = ("channel", "page", "frame")
 
 # Regular expression for the bytes of a text file.
 PRINTABLE = rb"[\t\n\r -~]+"
@@ -55,33 +57,40 @@ def read_image(
     level: int | None = None,
     volume: int | None = None,
     series: str | int | None = None,
+    select: str | None = None,
+    axes: str | None = None,
     spacing: float | Sequence[float] | None = None,
 ) -> MedicalImage:
     """Read an image, stack or volume from a file, or take one that is in memory.
 
     A file's format is recognised by its bytes, so its name does not matter: PNG, JPEG, JPEG 2000,
     GIF, BMP, WebP, TIFF (also from ImageJ, OME and slide scanners), NIfTI and Analyze, MGH, NRRD,
-    MetaImage, DICOM, NumPy .npy and NumPy .npz; or a folder of DICOM slices.
+    MetaImage, DICOM, NumPy .npy and NumPy .npz; or a folder of DICOM slices, or an OME-Zarr store.
 
     Parameters
     ----------
     source : str, os.PathLike, np.ndarray, PIL.Image.Image, torch.Tensor or MedicalImage
         A path, in which ``~`` is the home folder. An array or tensor has the axes 'YX', 'YXC' (if
-        the last has length 3 or 4), 'ZYX' or 'ZYXC'. A ``MedicalImage`` is returned unchanged
-        except for ``spacing``.
+        the last has length 3 or 4), 'ZYX' or 'ZYXC', or those that ``axes`` names.
     channel : int or str, optional
-        Index or name of a channel of a TIFF, or a colour: 'red', 'green' or 'blue'.
+        Index or name of a channel, or a colour: 'red', 'green' or 'blue'.
     frame : int, optional
         Index of a point in time, or of a frame of a GIF or DICOM file.
     page : int, optional
-        Index of a page of a TIFF's stack, or of a frame of a GIF.
+        Index of a slice of a stack (a page of a TIFF), or of a frame of a GIF.
     level : int, optional
         Index of a resolution of an image pyramid; 0 is the finest.
     volume : int, optional
         Index of a volume of a 4D file.
     series : str or int, optional
         UID, number or description of one of several DICOM series; 'echo TIME' picks one of its
-        echoes.
+        echoes. Index or name of an image of a TIFF or Zarr store: a scene, a position, a well.
+    select : str, optional
+        Picks some images of a DICOM series or file by an attribute and its value, such as
+        'AcquisitionNumber=2', 'EchoTime=80' or 'ImageType=P'; several after commas.
+    axes : str, optional
+        A letter for each axis of an array: T (time), Z (slices), C (channels), Y (rows) and X
+        (columns), such as 'YXC', 'CYX' or 'TZYX'.
     spacing : float or sequence of float, optional
         Distance in mm between neighbouring pixels, one number or one for each spatial axis in the
         order of ``axes``; replaces the spacing in the file.
@@ -104,15 +113,22 @@ def read_image(
     >>> image.axes, image.pixels.dtype.name
     ('YXC', 'uint8')
     """
+    options = ReadOptions(
+        channel=channel,
+        frame=frame,
+        page=page,
+        level=level,
+        volume=volume,
+        series=series,
+        select=select,
+        axes=axes,
+    )
     if isinstance(source, MedicalImage):
-        return with_spacing(source, spacing)
+        return with_spacing(part_of(source, options), spacing)
     if isinstance(source, str | os.PathLike):
-        options = ReadOptions(
-            channel=channel, frame=frame, page=page, level=level, volume=volume, series=series
-        )
         image = read_path(source, options)
     else:
-        image = from_memory(source)
+        image = from_memory(source, options)
     return with_spacing(checked(image), spacing)
 
 
@@ -125,10 +141,7 @@ def read_path(source: str | os.PathLike[str], options: ReadOptions) -> MedicalIm
         file_format = format_of_path(path)
         if file_format.read is None:
             raise ImageError(f"{path}: not read here: {file_format.advice}.")
-        unknown = [name for name in options.given() if name not in file_format.options]
-        if unknown:
-            listed = " or ".join(unknown)
-            raise ImageError(f"{path}: there is no {listed} to choose in this kind of file.")
+        refuse_unknown(options, file_format.options, path)
         image = file_format.read(path, options)
     return replace(image, path=path)
 
@@ -138,19 +151,31 @@ def expanded(source: str | os.PathLike[str]) -> Path:
     return Path(os.fspath(source)).expanduser()
 
 
-def from_memory(source: object) -> MedicalImage:
+def part_of(image: MedicalImage, options: ReadOptions) -> MedicalImage:
+    """Take the part of an image that is asked for; without a question, the image itself."""
+    if not options.given():
+        return image
+    name = image.path or "The image"
+    refuse_unknown(options, PARTS, name)
+    return checked(chosen(image, options, name))
+
+
+def from_memory(source: object, options: ReadOptions) -> MedicalImage:
     """Convert a NumPy array, a Pillow image or a PyTorch tensor."""
     import torch
     from PIL import Image
 
     if isinstance(source, np.ndarray):
-        return from_array(source)
+        refuse_unknown(options, ARRAY, "The array")
+        return from_array(source, options=options)
     if isinstance(source, Image.Image):
         with reading_errors(Path("The picture")):
-            return from_picture(source)
+            refuse_unknown(options, PARTS, "The picture")
+            return chosen(from_picture(source), options, "The picture")
     if isinstance(source, torch.Tensor):
         with reading_errors(Path("The tensor")):
-            return from_array(as_array(source), name="The tensor")
+            refuse_unknown(options, ARRAY, "The tensor")
+            return from_array(as_array(source), name="The tensor", options=options)
     raise ImageError(
         f"{type(source).__name__} is no path, array, tensor or image. "
         "Give many images to segment_many."
@@ -170,12 +195,7 @@ def as_array(tensor: torch.Tensor) -> np.ndarray:
 def format_of_path(path: Path) -> Format:
     """Return the format of a file or folder; raise ImageError if it is unknown."""
     if path.is_dir():
-        if any((path / name).exists() for name in ZARR_FILES):
-            raise ImageError(
-                f"{path}: a Zarr store. Give it to segment_large, "
-                "or one of its arrays as a NumPy array."
-            )
-        return FOLDER
+        return ZARR if is_zarr_store(path) else FOLDER
     if path.exists() and not path.is_file():
         raise ImageError(
             f"{path}: neither a file nor a folder, but a pipe or a device. Save it to a file first."

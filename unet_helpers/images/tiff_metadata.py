@@ -28,6 +28,9 @@ MILLIMETRES = {
     "angstrom": 1e-7,
 }
 
+# Characters at the beginning of a description among which OME's root element is.
+OME_START = 4000
+
 # Value of the tag ResolutionUnit that means centimetres (TIFF 6.0, page 38).
 CENTIMETRES = 3
 
@@ -46,34 +49,61 @@ def millimetres(unit: str) -> float | None:
     return MILLIMETRES.get(unit)
 
 
-def ome_image(tif: tifffile.TiffFile) -> ElementTree.Element | None:
-    """Return the first Image element of OME's metadata; None if the file has no OME metadata."""
-    if not tif.is_ome:
+def ome_root(tif: tifffile.TiffFile) -> ElementTree.Element | None:
+    """Parse OME's metadata; None if the file has none."""
+    description = tif.pages.first.description
+    if "<OME" not in description[:OME_START]:
         return None
-    image = ElementTree.fromstring(tif.ome_metadata or "").find(".//{*}Image")
-    if image is None:
-        raise ValueError("OME metadata without an image")
-    return image
+    return ElementTree.fromstring(description)
 
 
-def channel_names(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> tuple[str, ...]:
-    """Read the channels' names from OME's Image element or ImageJ; () if one is missing."""
-    if ome is not None:
-        names = [channel.get("Name") for channel in ome.iterfind(".//{*}Channel")]
-        given = [name for name in names if name]
-        return tuple(given) if len(given) == len(names) else ()
+def ome_image(
+    root: ElementTree.Element | None, tif: tifffile.TiffFile, number: int
+) -> ElementTree.Element | None:
+    """Return OME's Image element of one image in a file; None if there is none.
 
-    labels = imagej_metadata(tif).get("Labels")
-    if isinstance(labels, list | tuple):
-        return tuple(map(str, labels))
-    return ()
+    tifffile leaves out images without pixels in the file. The others are in the same order, with
+    their names and sizes.
+    """
+    if root is None:
+        return None
+    elements = root.findall("{*}Image")
+    if not tif.is_ome:
+        # The metadata do not fit the pages, so that it is unknown which image is which.
+        return elements[0] if len(elements) == 1 and len(tif.series) == 1 else None
+
+    remaining = iter(elements)
+    found = None
+    for series in tif.series[: number + 1]:
+        found = next((image for image in remaining if is_image_of(image, series)), None)
+    return found
 
 
-def tiff_spacing(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> dict[str, float]:
-    """Read the spacing in mm along 'Z', 'Y' and 'X'; unknown ones are missing."""
+def is_image_of(image: ElementTree.Element, series: tifffile.TiffPageSeries) -> bool:
+    """Return whether an Image element has the width, the height and the name of an image."""
+    pixels = image.find("{*}Pixels")
+    if pixels is None:
+        return False
+    same_name = (image.get("Name") or "") == (series.name or "") or series.name == "Baseline"
+    sizes = series.get_shape(squeeze=False)
+    axes = series.get_axes(squeeze=False)
+    return same_name and all(
+        int(pixels.get(f"Size{axis}", 0)) == sizes[axes.index(axis)] for axis in "YX"
+    )
+
+
+def tiff_spacing(
+    tif: tifffile.TiffFile,
+    ome: ElementTree.Element | None,
+    page: tifffile.TiffPage,
+) -> dict[str, float]:
+    """Read the spacing in mm along 'Z', 'Y' and 'X'; unknown ones are missing.
+
+    ``ome`` is OME's Image element, and ``page`` the first page at full resolution, of the image
+    that is read.
+    """
     if ome is not None:
         return ome_spacing(ome)
-    page = tif.pages.first
     micrometres = aperio_micrometres(page.description)
     if micrometres is not None:
         return {"Y": micrometres * 1e-3, "X": micrometres * 1e-3}

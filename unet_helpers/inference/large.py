@@ -26,10 +26,12 @@ from ..preprocessing.intensities import select_channels
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import highest_contrast_window
 from ..preprocessing.slices import Prepared
+from ..results.intensities import channels_of
 from ..results.output import made_aside, output_path
 from ..results.save import settings
 from ..results.segmentation import Segmentation
 from .large_objects import find_objects_by_blocks
+from .large_outlines import write_large_geojson
 from .scale import working_scale
 from .settings import check_settings
 from .tiles import predict
@@ -41,6 +43,9 @@ CHUNK = 512
 # because the probabilities are read from and written to disk.
 TILE = 768
 
+# Endings of files that are written if asked for.
+LARGE_FORMATS = (".geojson",)
+
 # px: side of the window that represents the image. The scale and the intensity range are computed
 # from it.
 WINDOW = 4096
@@ -51,6 +56,7 @@ class LargeImage:
     """An image on disk and a window of it in memory."""
 
     pixels: Any  # (H, W) or (H, W, 3) dask array; only the slices that are used are read
+    channels: dict[str, Any]  # (H, W) dask arrays to measure, by the end of the names of columns
     window: MedicalImage  # the window of highest contrast, with the notes of the whole image
 
 
@@ -62,10 +68,14 @@ def segment_large(
     level: int = 0,
     region: tuple[int, int, int, int] | None = None,
     channel: int | str | None = None,
+    frame: int | None = None,
+    page: int | None = None,
+    series: str | int | None = None,
     spacing: float | tuple[float, ...] | None = None,
     threshold: float | None = None,
     flips: int | None = None,
     zoom: float | None = None,
+    formats: tuple[str, ...] = (),
     overwrite: bool = False,
     progress: bool = True,
     tell: Callable[[str], object] | None = None,
@@ -79,7 +89,7 @@ def segment_large(
     Parameters
     ----------
     source : str or Path
-        A TIFF in tiles (BigTIFF, OME-TIFF, a slide) or a Zarr store.
+        A TIFF in tiles or uncompressed (BigTIFF, OME-TIFF, a slide) or a Zarr store.
     model : str, Path, ModelCard or UNet
         The network: a card's name, a card, a file of ``save_model`` or a network. Networks that
         need to see an image as a whole are refused.
@@ -91,6 +101,12 @@ def segment_large(
         (top, left, height, width) in px of that level; the whole image by default.
     channel : int or str, optional
         The index, from 0, or the name of the channel to segment.
+    frame : int, optional
+        The index of a point in time; the first by default.
+    page : int, optional
+        The index of a slice of a stack; the first by default.
+    series : str or int, optional
+        The index or name of one of several images: a scene, a position, a well.
     spacing : float or tuple of float, optional
         mm per px, one number or (along rows, along columns), instead of the file's.
     threshold : float, optional
@@ -99,6 +115,8 @@ def segment_large(
         The number of turned and mirrored copies to average: 1, 2, 4 or 8; the card's by default.
     zoom : float, optional
         Working px per image px; by default found in the window of highest contrast.
+    formats : tuple of str
+        ('.geojson',) also writes the outlines of the objects with their measurements, for QuPath.
     overwrite : bool
         Replace an earlier result, which is one that has a manifest.
     progress : bool
@@ -110,7 +128,7 @@ def segment_large(
     -------
     pandas.DataFrame
         A row for each object; areas and centroids are in px of the region, and in physical units
-        if the spacing is known.
+        if the spacing is known. Intensities of all channels of the file are measured.
 
     Raises
     ------
@@ -141,8 +159,11 @@ def segment_large(
     card = network.card
     choices = check_settings(card, threshold, flips, zoom)
     refuse_if_seen_whole(card)
+    refuse_other_formats(formats)
 
-    stored = open_lazily(source, level, region, channel, spacing)
+    stored = open_lazily(
+        source, level, region, channel, spacing, frame=frame, page=page, series=series
+    )
     large = open_window(stored, network)
     window = large.window
     scale = working_scale(
@@ -166,7 +187,14 @@ def segment_large(
         weights_sha256=network.weights_sha256,
         warnings=warnings,
     )
-    asked = {"level": level, "region": region, "channel": channel}
+    asked = {
+        "level": level,
+        "region": region,
+        "channel": channel,
+        "frame": frame,
+        "page": page,
+        "series": series,
+    }
 
     folder = output_path(out)
     name = f"{window.name}_{card.name}"
@@ -180,12 +208,14 @@ def segment_large(
             predict(network, prepared, answer, choices.flips, progress=progress, tile=TILE)
             forget_compiled(network)
 
-            numbers, table = find_objects_by_blocks(blank, answer, labels, objects)
+            numbers, table = find_objects_by_blocks(blank, answer, labels, objects, large.channels)
 
             # Labels are written as they are: each one is replaced by itself.
             unchanged = np.arange(256, dtype=np.uint8)
             write_tiles(window, labels, unchanged, aside / f"{name}_labels.ome.tif")
             write_tiles(window, objects, numbers, aside / f"{name}_objects.ome.tif")
+            for ending in formats:
+                write_large_geojson(blank, objects, numbers, table, aside / f"{name}{ending}")
 
         table.to_csv(aside / f"{name}_measurements.csv", index=False)
         manifest = {**settings(blank), **asked, "objects": len(table)}
@@ -203,10 +233,18 @@ def refuse_if_seen_whole(card: ModelCard) -> None:
         )
 
 
+def refuse_other_formats(formats: tuple[str, ...]) -> None:
+    """Raise ArgumentError for an ending that is not among ``LARGE_FORMATS``."""
+    for ending in formats:
+        if ending not in LARGE_FORMATS:
+            listed = ", ".join(LARGE_FORMATS)
+            raise ArgumentError(f"There is no format {ending!r} of large images: only {listed}.")
+
+
 def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
     """Read the window of highest contrast of an image on disk, which represents the image."""
     window_pixels = np.asarray(highest_contrast_window(stored.pixels, WINDOW))
-    window = checked(replace(stored, pixels=window_pixels))
+    window = checked(replace(stored, pixels=window_pixels, all_channels=None, channel_names=()))
     pixels = stored.pixels
     if window.channels < stored.channels:
         pixels = pixels[..., channels_kept(window_pixels, window)]
@@ -218,7 +256,10 @@ def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
         )
     if engine_of(network) == "int8":
         window = noted(window, INT8_NOTE)
-    return LargeImage(pixels=pixels, window=window)
+
+    # Alpha, and colours without information, are not measured.
+    as_read = replace(stored, pixels=pixels, axes="YXC"[: pixels.ndim])
+    return LargeImage(pixels=pixels, window=window, channels=channels_of(as_read))
 
 
 def channels_kept(pixels: np.ndarray, window: MedicalImage) -> slice | int:

@@ -3,7 +3,7 @@
 They are found block by block, each block with a halo, and joined across blocks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from skimage.segmentation import relabel_sequential
 
 from ..images.image import MedicalImage
+from ..results.intensities import IntensitySums
 from ..results.measurements import in_physical_units
 from ..results.objects import split_interiors
 from ..results.segmentation import Segmentation
@@ -47,26 +48,37 @@ class ObjectSums:
     rows: np.ndarray  # sum of the rows of the pixels, in the image
     columns: np.ndarray  # sum of the columns of the pixels, in the image
     classes: np.ndarray  # sum of the labels of the pixels
+    intensities: IntensitySums  # of each channel
 
     @classmethod
     def of_block(
-        cls, ids: np.ndarray, labels: np.ndarray, first_id: int, core: tuple[slice, slice]
+        cls,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        first_id: int,
+        core: tuple[slice, slice],
+        channels: Sequence[np.ndarray] = (),
     ) -> "ObjectSums":
-        """Sum over the pixels of a block with (h, w) ids and labels.
+        """Sum over the pixels of a block with (h, w) ids and labels, and of each channel.
 
         The ids must be contiguous from ``first_id``; 0 is background.
         """
         rows, columns = np.nonzero(ids)
         index = ids[rows, columns] - first_id
+        values = np.zeros((len(index), len(channels)))
+        for number, channel in enumerate(channels):
+            values[:, number] = channel[rows, columns]
+        count = max(0, int(ids.max(initial=0)) - first_id + 1)
         return cls(
             area=np.bincount(index, np.ones(len(index))),
             rows=np.bincount(index, rows + core[0].start),
             columns=np.bincount(index, columns + core[1].start),
             classes=np.bincount(index, labels[rows, columns]),
+            intensities=IntensitySums.of_pixels(index, values, count),
         )
 
     @classmethod
-    def of_all_blocks(cls, parts: Sequence["ObjectSums"]) -> "ObjectSums":
+    def of_all_blocks(cls, parts: Sequence["ObjectSums"], channels: int) -> "ObjectSums":
         """Concatenate the objects of all blocks, in the order of the blocks."""
         nothing = np.zeros(0)
         return cls(
@@ -74,6 +86,7 @@ class ObjectSums:
             rows=np.concatenate([nothing, *(part.rows for part in parts)]),
             columns=np.concatenate([nothing, *(part.columns for part in parts)]),
             classes=np.concatenate([nothing, *(part.classes for part in parts)]),
+            intensities=IntensitySums.concatenated([part.intensities for part in parts], channels),
         )
 
     def joined(self, groups: np.ndarray, count: int) -> "ObjectSums":
@@ -83,16 +96,22 @@ class ObjectSums:
             rows=np.bincount(groups, self.rows, count),
             columns=np.bincount(groups, self.columns, count),
             classes=np.bincount(groups, self.classes, count),
+            intensities=self.intensities.joined(groups, count),
         )
 
 
 def find_objects_by_blocks(
-    blank: Segmentation, answer: Any, labels: Any, objects: Any
+    blank: Segmentation,
+    answer: Any,
+    labels: Any,
+    objects: Any,
+    channels: Mapping[str, Any] | None = None,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Fill ``labels`` and ``objects`` (H, W) from the probabilities ``answer`` (K, H, W).
 
     All three are Zarr arrays; the first two are changed in place. ``blank`` is the result without
-    probabilities: its card, threshold, zoom and spacing are used.
+    probabilities: its card, threshold, zoom and spacing are used. ``channels`` are the (H, W)
+    arrays whose intensities are measured, by the end of the names of their columns.
 
     An object that extends over several blocks gets an id in each of them. Returns the number of the
     object for each id in ``objects``, and a table with a row for each object.
@@ -104,6 +123,7 @@ def find_objects_by_blocks(
 
     count = 0  # ids so far
     matches: list[np.ndarray] = []
+    channels = channels or {}
     sums: list[ObjectSums] = []
     for block in blocks_of(objects.shape, halo=int(HALO / blank.zoom)):
         probabilities = answer[(slice(None), *block.around)]
@@ -120,13 +140,17 @@ def find_objects_by_blocks(
         matches.append(same_objects(objects[block.around], ids, method))
         labels[block.core] = part.labels[block.inner]
         objects[block.core] = ids[block.inner]
+        measured = [np.asarray(channel[block.core]) for channel in channels.values()]
         sums.append(
-            ObjectSums.of_block(ids[block.inner], part.labels[block.inner], count + 1, block.core)
+            ObjectSums.of_block(
+                ids[block.inner], part.labels[block.inner], count + 1, block.core, measured
+            )
         )
         count = max(count, int(ids.max()))
 
     groups, total = groups_of(matches, count)
-    table = table_of(ObjectSums.of_all_blocks(sums).joined(groups, total), blank)
+    joined = ObjectSums.of_all_blocks(sums, len(channels)).joined(groups, total)
+    table = table_of(joined, blank, list(channels))
     numbers = np.append(0, groups + 1).astype(np.int32)
     return numbers, table
 
@@ -202,8 +226,8 @@ def groups_of(matches: list[np.ndarray], count: int) -> tuple[np.ndarray, int]:
     return groups, total
 
 
-def table_of(sums: ObjectSums, blank: Segmentation) -> pd.DataFrame:
-    """Return a table with one row per object: size and position in px and physical units."""
+def table_of(sums: ObjectSums, blank: Segmentation, channels: Sequence[str]) -> pd.DataFrame:
+    """Return a table with one row per object: size, position in px, and intensities by channel."""
     table = pd.DataFrame(
         {
             "object": range(1, len(sums.area) + 1),
@@ -211,6 +235,7 @@ def table_of(sums: ObjectSums, blank: Segmentation) -> pd.DataFrame:
             "diameter_px": np.sqrt(4 / np.pi * sums.area),
             "centroid_y_px": sums.rows / sums.area,
             "centroid_x_px": sums.columns / sums.area,
+            **sums.intensities.columns(channels),
         }
     )
     if blank.card.instance_method == "components":

@@ -1,20 +1,27 @@
 """Lists the images of a source, and the path of the result of each."""
 
+from __future__ import annotations
+
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..download import fetch
 from ..errors import ImageError
 from ..images.dicom import header_of
+from ..images.dicom_series import GROUPING_TAGS, grouped
 from ..images.image import MedicalImage, name_of
+from ..images.zarr_stores import ZARR_FILES, is_zarr_store
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
 from .segment import segment
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # Characters that make a path a pattern.
 WILDCARDS = frozenset("*?[")
@@ -76,7 +83,7 @@ def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
             "No image given: the path is empty. Write the path of a file or of a folder."
         )
     path = Path(os.path.abspath(Path(text).expanduser()))
-    if path.is_dir() and not whole_folders:
+    if path.is_dir() and not whole_folders and not is_zarr_store(path):
         return images_in_folder(path, skip)
 
     parts_with_wildcards = [i for i, part in enumerate(path.parts) if WILDCARDS & set(part)]
@@ -92,21 +99,42 @@ def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
 
 
 def images_in_folder(folder: Path, skip: Path) -> list[Source]:
-    """List the images of a folder and its sub-folders, files first and then DICOM series."""
-    files_by_series: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        if is_image_candidate(path, folder, skip):
-            files_by_series[series_of(path) or str(path)].append(path)
+    """List the images of a folder and its sub-folders, files first and then DICOM series.
 
-    files = []
-    series = []
-    for uid, paths in files_by_series.items():
-        if len(paths) == 1:
-            files.append(Source(paths[0], folder))
-        else:
+    Files of a series that has slices, such as screenshots, are not listed on their own.
+    """
+    stores = outermost_stores(folder)
+    files = list(stores)
+    headers = []
+    for path in sorted(folder.rglob("*")):
+        in_store = any(store in path.parents for store in stores)
+        if not in_store and is_image_candidate(path, folder, skip):
+            header = grouping_header(path)
+            if header is None:
+                files.append(path)
+            else:
+                headers.append(header)
+
+    volumes = []
+    for series in grouped(headers):
+        paths = [Path(header.filename) for header in series.headers]
+        if series.is_volume:
             together = os.path.commonpath([path.parent for path in paths])
-            series.append(Source(Path(together), folder, {"series": uid}))
-    return files + series
+            volumes.append(Source(Path(together), folder, {"series": series.uid}))
+        else:
+            files += paths
+    return [*(Source(path, folder) for path in sorted(files)), *volumes]
+
+
+def outermost_stores(folder: Path) -> list[Path]:
+    """List the Zarr stores in a folder and its sub-folders, without those inside another one."""
+    found: list[Path] = []
+    for name in ZARR_FILES:
+        for path in sorted(folder.rglob(name), key=lambda path: len(path.parts)):
+            store = path.parent
+            if store != folder and not any(other in (store, *store.parents) for other in found):
+                found.append(store)
+    return sorted(found)
 
 
 def is_image_candidate(path: Path, folder: Path, skip: Path) -> bool:
@@ -123,15 +151,15 @@ def is_image_candidate(path: Path, folder: Path, skip: Path) -> bool:
     return not (path.suffix.lower() == ".hdr" and path.with_suffix(".img").exists())
 
 
-def series_of(path: Path) -> str:
-    """Return the SeriesInstanceUID of a DICOM slice that has a position; '' for other files."""
+def grouping_header(path: Path) -> Dataset | None:
+    """Read what groups DICOM images by series; None for other and for incomplete files."""
     try:
-        header = header_of(path, ["SeriesInstanceUID", "ImagePositionPatient"])
-        if header is not None and header.ImagePositionPatient:
-            return str(header.SeriesInstanceUID)
+        header = header_of(path, GROUPING_TAGS)
+        if header is not None and header.SeriesInstanceUID and header.Rows:
+            return header
     except Exception:  # missing, damaged or incomplete file, or no pydicom: the reader reports it
-        return ""
-    return ""
+        return None
+    return None
 
 
 def assign_result_paths(sources: list[Source], out: Path, card: str) -> list[Source]:

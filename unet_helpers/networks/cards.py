@@ -25,6 +25,11 @@ Objects = Literal["volumes", "slices"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
+Direction = Literal["frontal", "lateral", "oblique"]
+
+# Names of structures on the two sides of the body.
+SIDES = {"left", "right"}
+
 # Values of ``Preprocessing.channels`` with which a network reads red, green and blue.
 IN_COLOUR = ("rgb", "stain")
 
@@ -162,6 +167,10 @@ class ModelCard:
         DICOM's codes of the modality; empty: any.
     sequence
         The MRI sequence; ``""``: any, or not MRI.
+    body_parts
+        Parts of the body that it reads, of those in ``checks.anatomy.BODY_PARTS``; empty: any.
+    views
+        Directions of X-ray images that it reads: ``"frontal"``, ``"lateral"``; empty: any.
     data, licence, citation
         The training data, their licence, and the papers to cite.
     scores
@@ -210,6 +219,8 @@ class ModelCard:
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""
+    body_parts: tuple[str, ...] = ()
+    views: tuple[Direction, ...] = ()
     data: str = ""
     licence: str = ""
     citation: str = ""
@@ -248,6 +259,11 @@ class ModelCard:
         if self.preprocessing.channels in IN_COLOUR:
             return 3
         return 1 + 2 * self.preprocessing.context
+
+    @property
+    def names_sides(self) -> bool:
+        """Whether the answer says which structure is the patient's left and right one."""
+        return self.localise is not None and bool(SIDES & set(self.localise.names))
 
     @property
     def score_texts(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from ..networks.cards import Preprocessing
 from .field_of_view import FieldsOfView, box_of, flatten_illumination
 from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
+from .missing import fill_missing
 from .resample import resize, resize_channels
 
 
@@ -51,7 +52,7 @@ class Prepared:
         It is (in_channels, rows * zoom, columns * zoom), float32, about 0 to 1. A single grey
         channel is repeated.
         """
-        cut = np.asarray(self.pixels[rows, columns])
+        cut = fill_missing(np.asarray(self.pixels[rows, columns]))
         height, width = cut.shape[:2]
         zoomed_height = max(1, round(height * self.zoom[0]))
         zoomed_width = max(1, round(width * self.zoom[1]))

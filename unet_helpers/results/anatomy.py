@@ -16,7 +16,8 @@ import scipy
 from ..doubt import Doubt
 from ..images.stack import as_displayed, to_stack
 from ..networks.anatomy import ExpectedParts
-from .labels import foreground_of, occupied_box
+from .labels import foreground_of
+from .occupied import occupied_box
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation

@@ -1,4 +1,4 @@
-"""Labels in patient coordinates, for 3D Slicer, ITK-SNAP and DICOM viewers."""
+"""Labels in patient coordinates, for 3D Slicer and ITK-SNAP."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from PIL import ImageColor
 from ..errors import SaveError
 from ..images.image import MedicalImage
 from ..images.stack import in_affine_order
-from ..version import __version__
 
 if TYPE_CHECKING:
-    from highdicom.seg import SegmentDescription
-
     from .segmentation import Segmentation
 
 # x and y point to the right and front (RAS) in NIfTI files, but to the left and back (LPS) in files
@@ -97,67 +94,3 @@ def write_nifti_labels(result: Segmentation, path: Path) -> None:
         rows.append(f'{label} {red} {green} {blue} 1 1 1 "{name}"')
     stem = path.name[: -len(".nii.gz")]
     path.with_name(f"{stem}_labels.txt").write_text("\n".join(rows) + "\n")
-
-
-def write_dicom_seg(result: Segmentation, path: Path) -> None:
-    """Write a DICOM segmentation (SEG) of the slices that were read, with highdicom."""
-    import highdicom
-    import pydicom
-
-    # For DICOM, ``header`` maps the index of each slice to its file. Other formats differ.
-    files = result.image.header if isinstance(result.image.header, dict) else {}
-    one_slice_a_file = len(set(files.values())) == len(files)
-    if not files or not one_slice_a_file:
-        raise SaveError(
-            f"{path.name}: only where the input was DICOM files of one slice each."
-            " Choose another format."
-        )
-
-    sources = [pydicom.dcmread(file, force=True) for file in files.values()]
-    labels = result.labels.reshape(-1, *result.labels.shape[-2:])
-    if len(files) > 1:
-        # Slices that were missing in the series have no file: leave out their labels.
-        labels = labels[list(files)]
-
-    try:
-        segmentation = highdicom.seg.Segmentation(
-            source_images=sources,
-            pixel_array=labels,
-            segmentation_type="BINARY",
-            segment_descriptions=segment_descriptions(result),
-            series_instance_uid=highdicom.UID(),
-            series_number=1,
-            sop_instance_uid=highdicom.UID(),
-            instance_number=1,
-            manufacturer="unet_helpers",
-            manufacturer_model_name=result.card.name,
-            software_versions=__version__,
-            device_serial_number="0",
-        )
-        segmentation.save_as(path)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # The source files lack an attribute that highdicom needs.
-        raise SaveError(
-            f"{path.name}: no DICOM segmentation of these files ({error}). Try another format."
-        ) from error
-
-
-def segment_descriptions(result: Segmentation) -> list[SegmentDescription]:
-    """Return DICOM's description of each class: its name, and that this network found it."""
-    import highdicom
-    from pydicom.sr.codedict import codes
-
-    algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=result.card.name, family=codes.DCM.ArtificialIntelligence, version=__version__
-    )
-    return [
-        highdicom.seg.SegmentDescription(
-            segment_number=label,
-            segment_label=name,
-            segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=codes.SCT.BodyStructure,
-            algorithm_type="AUTOMATIC",
-            algorithm_identification=algorithm,
-        )
-        for label, name in enumerate(result.card.classes, 1)
-    ]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import shapely
 from PIL import ImageColor
 from scipy.ndimage import find_objects
 
+from ..images.image import Position
 from ..images.stack import as_displayed
 from .measurements import classes_of, slices_per_frame
 
 if TYPE_CHECKING:
+    import pandas as pd
     from roifile import ImagejRoi
 
     from .segmentation import Segmentation
@@ -58,7 +62,7 @@ def outlines(result: Segmentation) -> Iterator[Outline]:
             if box is None:
                 continue
             rows, columns = box
-            pieces = polygons(ids[box] == number)
+            pieces = polygons_of(ids[box] == number)
             yield Outline(
                 number=number,
                 frame=i // depth,
@@ -72,8 +76,12 @@ def shifted(polygon: Polygon, x: int, y: int) -> Polygon:
     return [[(corner_x + x, corner_y + y) for corner_x, corner_y in ring] for ring in polygon]
 
 
-def polygons(mask: np.ndarray) -> list[Polygon]:
+def polygons_of(mask: np.ndarray) -> list[Polygon]:
     """Return the polygons of an (H, W) mask; their area is the number of its pixels."""
+    polygon = traced(mask)
+    if polygon is not None:
+        return [polygon]
+
     steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(steps == 1)
     _, stops = np.nonzero(steps == -1)
@@ -82,6 +90,35 @@ def polygons(mask: np.ndarray) -> list[Polygon]:
     runs = shapely.box(starts, rows, stops, rows + 1)
     pieces = shapely.get_parts(shapely.union_all(runs))
     return [rings_of(piece) for piece in shapely.simplify(pieces, tolerance=0)]
+
+
+def traced(mask: np.ndarray) -> Polygon | None:
+    """Trace the outline of an (H, W) mask in one piece without holes, which most objects are.
+
+    Returns None for other masks, whose outline would touch itself.
+    """
+    # In a mask of twice the size, an outline through the middles of pixels is one along the sides
+    # of the pixels of the mask.
+    doubled = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if len(contours) != 1:
+        return None
+
+    corners = (contours[0].reshape(-1, 2) + 1) // 2
+    steps = np.roll(corners, -1, axis=0) - corners
+    corners = corners[steps.any(axis=1)]
+    turns = np.sign(np.roll(corners, -1, axis=0) - corners)
+    corners = corners[(turns != np.roll(turns, 1, axis=0)).any(axis=1)]
+
+    following = np.roll(corners, -1, axis=0)
+    is_straight = (corners == following).any(axis=1).all()
+    visits_once = len(np.unique(corners, axis=0)) == len(corners)
+    x, y = corners.T
+    area = abs(int((x * following[:, 1] - following[:, 0] * y).sum())) // 2
+    if not is_straight or not visits_once or area != np.count_nonzero(mask):
+        return None
+    ring = [(int(x), int(y)) for x, y in corners]
+    return [[*ring, ring[0]]]
 
 
 def rings_of(piece: shapely.Polygon) -> Polygon:
@@ -115,35 +152,98 @@ def rgb(colour: str) -> Colour:
 
 
 def write_geojson(result: Segmentation, path: Path) -> None:
-    """Write one annotation per object and slice in QuPath's GeoJSON.
+    """Write one feature per object and slice in QuPath's GeoJSON, with its measurements.
 
-    x and y are in px of the displayed slice; areas have holes.
+    Nuclei and cells are detections, other structures annotations. x and y are in px of the
+    displayed slice, at the finest level of an image pyramid; areas have holes.
     """
     looks = appearances(result)
+    measurements = measurements_by_object(result.measure())
 
     features = []
     for outline in outlines(result):
-        geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": outline.polygons}
-        if len(outline.polygons) == 1:
-            geometry = {"type": "Polygon", "coordinates": outline.polygons[0]}
+        plane = None
         if not result.image.is_single:
-            geometry["plane"] = {"c": -1, "z": outline.slice_index, "t": outline.frame}
+            plane = {"c": -1, "z": outline.slice_index, "t": outline.frame}
+        features.append(
+            feature(
+                outline.number,
+                at_finest_level(outline.polygons, result.image.position),
+                looks[outline.number],
+                measurements.get(outline.number, {}),
+                is_cell=result.card.instance_method != "components",
+                plane=plane,
+            )
+        )
+    write_features(features, path)
 
-        look = looks[outline.number]
-        properties = {
-            "objectType": "annotation",
-            "name": f"Object {outline.number}",
-            "object": outline.number,
-            "classification": {"name": look.name, "color": look.colour},
-        }
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+
+def write_features(features: list[dict[str, Any]], path: Path) -> None:
+    """Write a collection of features as GeoJSON."""
+    # Not json.dump, which is written in Python and takes ten times as long as json.dumps.
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+def feature(
+    number: int,
+    polygons: list[Polygon],
+    look: Appearance,
+    measurements: dict[str, float],
+    *,
+    is_cell: bool,
+    plane: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    """Return one object as a feature of GeoJSON, with the properties that QuPath reads."""
+    geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": polygons}
+    if len(polygons) == 1:
+        geometry = {"type": "Polygon", "coordinates": polygons[0]}
+    if plane is not None:
+        geometry["plane"] = plane
+    properties = {
+        "objectType": "detection" if is_cell else "annotation",
+        "name": f"Object {number}",
+        "object": number,
+        "classification": {"name": look.name, "color": look.colour},
+        "measurements": measurements,
+    }
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def measurements_by_object(table: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """Return the numbers in a table of objects by object and column; not finite ones are left out.
+
+    Of an object in several rows, as in a movie, the first counts.
+    """
+    numbers = table.select_dtypes("number").drop(
+        columns=["object", "frame", "slice"], errors="ignore"
+    )
+    names = list(numbers)
+    found: dict[int, dict[str, float]] = {}
+    for number, row in zip(table["object"].tolist(), numbers.to_numpy(float).tolist(), strict=True):
+        finite = {name: value for name, value in zip(names, row) if math.isfinite(value)}
+        found.setdefault(number, finite)
+    return found
+
+
+def at_finest_level(polygons: list[Polygon], position: Position) -> list[Polygon]:
+    """Return polygons of an image in px of the finest level of its pyramid."""
+    if position == Position():
+        return polygons
+    (row_step, column_step), (top, left) = position.step, position.start
+    return [
+        [
+            [(round(left + x * column_step), round(top + y * row_step)) for x, y in ring]
+            for ring in polygon
+        ]
+        for polygon in polygons
+    ]
 
 
 def write_rois(result: Segmentation, path: Path) -> None:
     """Write a .zip of ImageJ ROIs, one per object and slice.
 
-    Objects with holes or in several pieces are composite ROIs.
+    Objects with holes or in several pieces are composite ROIs. x and y are in px of the finest
+    level of an image pyramid.
     """
     from roifile import roiwrite
 
@@ -151,7 +251,7 @@ def write_rois(result: Segmentation, path: Path) -> None:
 
     rois = []
     for outline in outlines(result):
-        roi = roi_of(outline.polygons)
+        roi = roi_of(at_finest_level(outline.polygons, result.image.position))
         roi.name = f"{outline.number:05d}"
         roi.stroke_color = bytes((255, *looks[outline.number].colour))  # alpha, red, green, blue
         if not result.image.is_single:

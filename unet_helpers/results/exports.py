@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SaveError
-from .export_labels import write_dicom_seg, write_nifti_labels, write_seg_nrrd
+from .export_labels import write_nifti_labels, write_seg_nrrd
 from .export_outlines import write_geojson, write_rois
+from .export_seg import write_dicom_seg
 from .output import made_aside, output_path, refuse_existing
 
 if TYPE_CHECKING:

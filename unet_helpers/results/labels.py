@@ -1,14 +1,12 @@
-"""The class of each pixel, and the box of an image in which something was found.
-
-A head of 0.5 mm has 100 million voxels, of which hippocampi are some ten thousand: what is computed
-of objects is computed in their bounding box.
-"""
+"""The class of each pixel, from the probabilities of a result."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .occupied import occupied_box
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation
@@ -19,22 +17,6 @@ def foreground_of(probabilities: np.ndarray) -> np.ndarray:
     if len(probabilities) == 1:
         return probabilities[0]
     return 1 - probabilities[0]
-
-
-def occupied_box(values: np.ndarray) -> tuple[slice, ...]:
-    """Return the slices, one an axis, of the smallest box that holds all values but 0.
-
-    They are empty if all are 0.
-    """
-    box: list[slice] = []
-    for axis in range(values.ndim):
-        part = values[tuple(box)]
-        others = tuple(i for i in range(values.ndim) if i != axis)
-        filled = np.flatnonzero(part.any(axis=others))
-        if not len(filled):
-            return (slice(0, 0),) * values.ndim
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return tuple(box)
 
 
 def labels_of(result: Segmentation) -> np.ndarray:

@@ -13,9 +13,11 @@ from skimage.measure import regionprops_table
 
 from ..doubt import Doubt
 from ..images.image import MedicalImage
-from ..images.stack import as_displayed, to_stack
+from ..images.stack import as_displayed
 from .anatomy import findings_on_parts, nearest_places
-from .labels import occupied_box
+from .intensities import channels_of, intensity_columns
+from .occupied import occupied_box
+from .shapes import flat_shapes
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from .segmentation import Segmentation
 
 # Names of scikit-image's regionprops. Measured for every object:
-PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area", "intensity_mean"]
+PROPERTIES = ["label", "area", "centroid", "bbox", "equivalent_diameter_area"]
 
-# Measured for 2D objects only: without a unit, and in px.
-SHAPES = ["eccentricity", "solidity"]
+# The property behind which the intensities are.
+LAST_SIZE = "equivalent_diameter_area"
+
+# Measured for 2D objects only, in px.
 LENGTHS = ["perimeter", "axis_major_length", "axis_minor_length"]
 
 # Columns with the size of an object, and their units. The summary uses the first column that a
@@ -47,8 +51,9 @@ def measure(result: Segmentation) -> pd.DataFrame:
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
     axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
     ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
-    A diameter is that of the disc (ball) of the same area (volume); intensities are those of the
-    file.
+    A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
+    file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
+    of its red, and ``intensity_mean_DAPI`` of a channel of the file of which the image is one.
     """
     measured = list(parts_to_measure(result))
     tables = [measure_part(part) for part in measured]
@@ -61,7 +66,7 @@ def measure(result: Segmentation) -> pd.DataFrame:
     is_flat = measured[0].objects.ndim == 2
     size = "area" if is_flat else "volume"
     axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
-    table = table.rename(columns=column_names(size, axes, result.image.channels))
+    table = table.rename(columns=column_names(size, axes))
     table = table.sort_values("object", ignore_index=True)
 
     classes = classes_of(result)
@@ -81,7 +86,7 @@ class Part:
 
     position: dict[str, int]  # 'frame' and 'slice', from 0, each if there are several
     objects: np.ndarray  # (Y, X) or (*spatial) ids
-    intensities: np.ndarray  # of the same shape; colour images have a last axis of channels
+    channels: dict[str, np.ndarray]  # of the same shape, by the end of the names of columns
 
 
 def parts_to_measure(result: Segmentation) -> Iterator[Part]:
@@ -93,11 +98,12 @@ def parts_to_measure(result: Segmentation) -> Iterator[Part]:
     if is_flat or result.card.objects == "slices":
         yield from slices_to_measure(result)
     elif is_movie:
-        volumes = zip(image.pixels, result.objects, strict=True)
-        for frame, (pixels, objects) in enumerate(volumes):
-            yield Part({"frame": frame}, objects=objects, intensities=pixels)
+        channels = channels_of(image)
+        for frame, objects in enumerate(result.objects):
+            of_frame = {name: pixels[frame] for name, pixels in channels.items()}
+            yield Part({"frame": frame}, objects=objects, channels=of_frame)
     else:
-        yield Part({}, objects=result.objects, intensities=image.pixels)
+        yield Part({}, objects=result.objects, channels=channels_of(image))
 
 
 def slices_to_measure(result: Segmentation) -> Iterator[Part]:
@@ -106,14 +112,16 @@ def slices_to_measure(result: Segmentation) -> Iterator[Part]:
     is_movie = image.axes.startswith("T")
     stack = as_displayed(image, result.objects)
     depth = slices_per_frame(image, len(stack))
+    stacks = {name: as_displayed(image, pixels) for name, pixels in channels_of(image).items()}
 
-    for i, (pixels, objects) in enumerate(zip(to_stack(image).pixels, stack, strict=True)):
+    for i, objects in enumerate(stack):
         position = {}
         if is_movie:
             position["frame"] = i // depth
         if depth > 1:
             position["slice"] = i % depth
-        yield Part(position, objects=objects, intensities=pixels)
+        of_slice = {name: pixels[i] for name, pixels in stacks.items()}
+        yield Part(position, objects=objects, channels=of_slice)
 
 
 def slices_per_frame(image: MedicalImage, slices: int) -> int:
@@ -125,35 +133,50 @@ def slices_per_frame(image: MedicalImage, slices: int) -> int:
 
 def measure_part(part: Part) -> pd.DataFrame:
     """Return one row per object, with the names that scikit-image gives to its properties."""
-    properties = PROPERTIES
     if part.objects.ndim == 2:
-        properties = PROPERTIES + SHAPES + LENGTHS
+        table = pd.DataFrame(flat_shapes(part.objects))
+    else:
+        table = volume_shapes(part.objects)
 
-    # Only where there are objects; positions are then counted from the corner of this box.
-    box_of_all = occupied_box(part.objects)
-    objects = part.objects[box_of_all]
-    if not objects.size:
-        box_of_all = (slice(0, 1),) * part.objects.ndim
-        objects = part.objects[box_of_all]
-    intensities = part.intensities[box_of_all]
-    table = pd.DataFrame(regionprops_table(objects, intensities, properties=properties))
-    for i, along_axis in enumerate(box_of_all):
-        for name in (f"centroid-{i}", f"bbox-{i}", f"bbox-{i + objects.ndim}"):
-            table[name] += along_axis.start
+    # Only where there are objects, which in a head are a small part of it.
+    box = occupied_box(part.objects)
+    objects = part.objects[box]
+    channels = {name: pixels[box] for name, pixels in part.channels.items()}
+    places = np.nonzero(objects)
+    index = np.searchsorted(table["label"], objects[places])
+    behind = list(table.columns).index(LAST_SIZE) + 1
+    for name, column in intensity_columns(index, places, channels, len(table)).items():
+        table.insert(behind, name, column)
+        behind += 1
 
     for name, index in reversed(part.position.items()):
         table.insert(1, name, index)
 
     dimensions = part.objects.ndim
-    box = np.array([table.pop(f"bbox-{i}") for i in range(2 * dimensions)])
-    starts = box[:dimensions].T
-    stops = box[dimensions:].T
+    corners = np.array([table.pop(f"bbox-{i}") for i in range(2 * dimensions)])
+    starts = corners[:dimensions].T
+    stops = corners[dimensions:].T
     at_edge = (starts == 0) | (stops == part.objects.shape)
     table["touches_edge"] = np.where(at_edge.any(axis=1), "yes", "no")
     return table
 
 
-def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
+def volume_shapes(ids: np.ndarray) -> pd.DataFrame:
+    """Return a row for each object of (*spatial) ids, by the names of ``regionprops_table``."""
+    box = occupied_box(ids)
+    if not ids[box].size:
+        # Of no objects, scikit-image needs a voxel to name the columns.
+        box = (slice(0, 1),) * ids.ndim
+    table = pd.DataFrame(regionprops_table(ids[box], properties=PROPERTIES))
+
+    # Positions were counted from the corner of the box.
+    for axis, along_axis in enumerate(box):
+        for name in (f"centroid-{axis}", f"bbox-{axis}", f"bbox-{axis + ids.ndim}"):
+            table[name] += along_axis.start
+    return table
+
+
+def column_names(size: str, axes: str) -> dict[str, str]:
     """Return the names of the table's columns, by the names in scikit-image.
 
     ``size`` is 'area' or 'volume'; ``axes`` are the letters of the centroid's axes, in order.
@@ -161,8 +184,6 @@ def column_names(size: str, axes: str, channels: int) -> dict[str, str]:
     names = {"label": "object", "area": f"{size}_px", "equivalent_diameter_area": "diameter_px"}
     for i, axis in enumerate(axes):
         names[f"centroid-{i}"] = f"centroid_{axis}_px"
-    for i in range(channels):
-        names[f"intensity_mean-{i}"] = f"intensity_mean_{i + 1}"
     for name in LENGTHS:
         names[name] = f"{name}_px"
     return names
@@ -190,8 +211,10 @@ def sides_of(result: Segmentation) -> np.ndarray:
     objects = as_displayed(result.image, result.objects)
     box = occupied_box(objects)
     objects = objects[box]
-    ids = range(1, int(objects.max(initial=0)) + 1)
+    if not objects.size:
+        return np.zeros(0, str)
 
+    ids = range(1, int(objects.max()) + 1)
     start = [along_axis.start for along_axis in box]
     middles = np.array(center_of_mass(objects > 0, objects, ids)).reshape(-1, 3) + start
     return nearest_places(result, middles)

@@ -14,7 +14,7 @@ from skimage.morphology import local_minima
 from skimage.segmentation import relabel_sequential, watershed
 
 from ..images.stack import as_displayed, from_stack
-from .labels import occupied_box
+from .occupied import occupied_box
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation

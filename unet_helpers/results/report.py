@@ -20,8 +20,9 @@ from ..files import written_whole
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from ..preprocessing.resample import resize
-from .labels import component_share, occupied_box
+from .labels import component_share
 from .measurements import in_words, slices_per_frame
+from .occupied import occupied_box
 from .output import made_aside, output_path
 from .overlay import to_8_bits
 from .save import manifest

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unet_helpers.results.labels import occupied_box
+from unet_helpers.results.occupied import occupied_box
 
 
 def test_the_box_holds_all_that_is_not_0():
