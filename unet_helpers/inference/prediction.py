@@ -174,7 +174,7 @@ def predict_on_grid(
     on_grid = predict_stack(model, grid.cut(stack.pixels), settings, progress=progress)
 
     answers = np.zeros((len(on_grid.answers), *stack.pixels.shape), np.float32)
-    grid.put_back(on_grid.answers, answers)
+    grid.put_back(on_grid.answers, list(answers))
 
     # The matrix maps voxels of the grid to voxels of the stack, (z, y, x), so the zoom is 1 / step.
     zoom_of_rows = float(1 / grid.matrix[1, 1])

@@ -195,7 +195,8 @@ class Pair:
     def are_inside(self, voxels: np.ndarray) -> np.ndarray:
         """Return (N,) bool: which of the voxels (3, N) lie in the image."""
         last = np.array(self.image.values.shape)[:, None] - 0.5
-        return ((voxels >= -0.5) & (voxels <= last)).all(axis=0)
+        inside: np.ndarray = np.all((voxels >= -0.5) & (voxels <= last), axis=0)
+        return inside
 
 
 @dataclass(frozen=True, eq=False)
