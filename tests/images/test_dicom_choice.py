@@ -85,6 +85,25 @@ def test_an_acquisition_number_for_each_slice_is_no_reason_to_refuse(tmp_path):
     np.testing.assert_array_equal(uh.read_image(tmp_path).pixels, VOLUME)
 
 
+def test_a_slice_that_was_acquired_again_is_chosen_by_its_acquisition(tmp_path):
+    write_series(tmp_path, AcquisitionNumber=1)
+    write_series(tmp_path / "again", [4], values=VOLUME + 1, AcquisitionNumber=2)
+    with pytest.raises(uh.ImageError, match=r"'AcquisitionNumber=1' \(9\)"):
+        uh.read_image(tmp_path)
+    image = uh.read_image(tmp_path, select="AcquisitionNumber=1")
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+
+
+def test_a_time_for_each_slice_is_not_offered_as_a_choice(tmp_path):
+    for repetition in range(2):
+        for index in range(9):
+            folder = tmp_path / str(repetition)
+            time = f"1012{10 * repetition + index // 2:02d}"
+            write_series(folder, [index], values=VOLUME + repetition, AcquisitionTime=time)
+    with pytest.raises(uh.ImageError, match="Repetition=2"):
+        uh.read_image(tmp_path)
+
+
 def test_two_attributes_are_chosen_one_after_the_other(tmp_path):
     for echo in (1, 2):
         for acquisition in (1, 2):
@@ -160,7 +179,15 @@ def secondary_capture_of_a_slice(path: Path) -> None:
     write_series(path.parent, [4], values=VOLUME + 5, name=path.name)
 
 
+def derived_image_in_the_place_of_a_slice(path: Path) -> None:
+    kind = ["DERIVED", "SECONDARY"]
+    write_series(
+        path.parent, [4], values=VOLUME + 5, name=path.name, SOPClassUID=MR_IMAGE, ImageType=kind
+    )
+
+
 CAPTURES = [
+    derived_image_in_the_place_of_a_slice,
     screenshot_in_colour,
     screenshot_in_grey,
     dose_report_with_a_position,
@@ -197,6 +224,14 @@ def test_a_series_whose_uid_differs_by_slice_is_joined(tmp_path):
     (source,) = find_images(tmp_path)
     joined = uh.read_image(source.image, **source.options)
     np.testing.assert_array_equal(joined.pixels, VOLUME)
+
+
+def test_a_screenshot_with_the_number_of_a_split_series_is_left_out(tmp_path):
+    write_split_series(tmp_path)
+    tags = {"SeriesInstanceUID": "1.9", "SeriesNumber": 4, "StudyInstanceUID": "9.1"}
+    dicom(np.zeros((40, 50, 3), np.uint8), "RGB", 3, **tags)(tmp_path / "shot.dcm")
+    for series in (None, 4, "1.2.3"):
+        np.testing.assert_array_equal(uh.read_image(tmp_path, series=series).pixels, VOLUME)
 
 
 def test_a_series_in_two_parts_is_joined(tmp_path):

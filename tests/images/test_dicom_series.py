@@ -114,6 +114,15 @@ def test_slices_of_different_sizes_are_refused(tmp_path):
         uh.read_image(tmp_path)
 
 
+def test_a_spacing_may_be_rounded_differently_in_each_slice(tmp_path):
+    write_series(tmp_path, [0, 1, 2])
+    path = tmp_path / "1.2-1.IMA"
+    data = pydicom.dcmread(path)
+    data.PixelSpacing = [ROW + 1e-5, COLUMN]
+    data.save_as(path)
+    assert uh.read_image(tmp_path).spacing == pytest.approx(SPACING)
+
+
 def test_slices_without_a_place_are_refused(tmp_path):
     for index in range(2):
         dicom(VOLUME[index], SeriesInstanceUID="1")(tmp_path / f"{index}.dcm")

@@ -188,6 +188,20 @@ def test_descriptions_of_another_number_of_frames_are_not_used(tmp_path):
     assert image.notes == ("describes 2 frames, but holds 3: not used",)
 
 
+@pytest.mark.filterwarnings("ignore")  # pydicom warns of the value
+def test_a_slope_that_is_no_number_becomes_a_note(tmp_path):
+    path = tmp_path / "a.dcm"
+    dicom(STORED, RescaleSlope=2)(path)
+    content = bytearray(path.read_bytes())
+    slope = content.index(b"\x28\x00\x53\x10DS") + 8
+    content[slope : slope + 2] = b"ab"
+    path.write_bytes(content)
+    image = uh.read_image(path)
+    np.testing.assert_array_equal(image.pixels, STORED)
+    (note,) = image.notes
+    assert note.startswith("its slope or intercept is no number and is not applied")
+
+
 def test_slices_of_a_series_have_their_own_slopes(tmp_path):
     for index in range(3):
         write_series(tmp_path, [index], RescaleSlope=index + 1, RescaleIntercept=0)

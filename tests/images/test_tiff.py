@@ -351,6 +351,8 @@ def test_a_level_of_a_slide_has_its_own_spacing(tmp_path):
     np.testing.assert_array_equal(coarse.pixels, slide[::4, ::4])
     assert fine.spacing == pytest.approx((0.25e-3, 0.25e-3))
     assert coarse.spacing == pytest.approx((1e-3, 1e-3))
+    assert fine.position.step == (1.0, 1.0)
+    assert coarse.position.step == (4.0, 4.0)
     with pytest.raises(uh.ImageError, match="levels 0 to 1"):
         uh.read_image(tmp_path / "a.svs", level=2)
 

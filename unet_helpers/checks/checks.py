@@ -20,6 +20,7 @@ from ..preprocessing.intensities import is_bright_field, select_channels
 from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
 from .likeness import known_groups
+from .mistaken import check_mistakes
 from .thickness import check_thickness
 from .view import View
 
@@ -66,7 +67,25 @@ def run_checks(view: View, card: ModelCard) -> list[str]:
 
 def check_values(view: View, card: ModelCard) -> list[str]:
     """Warn if the pixels show little or nothing: constant, clipped, tiny, or a mask."""
-    return check_pixels(view.image.pixels, view.image.spatial_shape)
+    pixels = view.cleaned.pixels
+    if view.padding is not None:
+        pixels = pixels[view.image.pixels != view.padding.value]
+    return check_pixels(pixels, view.image.spatial_shape)
+
+
+def check_background(view: View, card: ModelCard) -> list[str]:
+    """Warn if an image, or some frames of it, show nothing but background."""
+    empty = view.empty_frames
+    if not empty:
+        return []
+    if len(empty) == len(view.frames):
+        return [
+            Doubt(
+                "nothing but background: nothing stands out from its noise, so there is nothing to "
+                "segment."
+            )
+        ]
+    return [f"{len(empty)} of {len(view.frames)} frames show nothing but background."]
 
 
 def check_named(view: View, card: ModelCard) -> list[str]:
@@ -276,12 +295,14 @@ def check_published(view: View, card: ModelCard) -> list[str]:
 # All checks, in the order of the warnings.
 CHECKS: tuple[Check, ...] = (
     check_values,
+    check_background,
     check_named,
     check_body_part,
     check_view,
     check_component,
     check_sides,
     check_channels,
+    check_mistakes,
     check_vessels,
     check_gaps,
     check_thickness,

@@ -140,7 +140,7 @@ def expected_dice(
         return None
 
     score = view.likeness.score(card.name)
-    signs = signs_of(view.image, foreground, mask, score)
+    signs = signs_of(view.cleaned, foreground, mask, score)
     value = float(calibration.regression.predict(np.array([astuple(signs)]))[0])
     low, high = calibration.interval.around(value)
     return value, low, high

@@ -14,6 +14,7 @@ from ..networks.cards import ModelCard
 from ..preprocessing.field_of_view import box_of, field_of_view
 from ..preprocessing.intensities import intensity_range
 from ..preprocessing.resample import highest_contrast_window, resize
+from ..preprocessing.surroundings import content_box
 
 # px: longer side of the overview from which the statistics are computed.
 OVERVIEW_SIDE = 256
@@ -117,6 +118,8 @@ def overview(pixels: np.ndarray, viewpoint: Viewpoint) -> np.ndarray:
     otherwise it is the whole image or its field of view, resized.
     """
     pixels = colours_seen(pixels, viewpoint)
+    rows, columns = content_box(pixels[None], dark_around=not viewpoint.clips_markers)
+    pixels = pixels[rows, columns]
     if viewpoint.scale == "native":
         return as_floats(highest_contrast_window(pixels, OVERVIEW_SIDE))
 

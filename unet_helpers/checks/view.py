@@ -1,6 +1,6 @@
 """``View``: an image and its measurements, so that nothing is measured twice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,17 @@ import numpy as np
 from ..images.image import MedicalImage
 from ..images.pixel_checks import shows_something
 from ..images.stack import Stack, to_stack
+from ..networks.cards import ModelCard
+from ..preprocessing.background import is_only_background
+from ..preprocessing.bars import find_bars, without_bars
 from ..preprocessing.field_of_view import FieldsOfView
+from ..preprocessing.surroundings import (
+    Padding,
+    box_for,
+    find_padding,
+    whole_box,
+    without_padding,
+)
 from .image_statistics import Overviews
 from .likeness import Likeness, measure_likeness, middle_slices
 
@@ -21,9 +31,51 @@ class View:
     image: MedicalImage
 
     @cached_property
+    def padding(self) -> Padding | None:
+        """The constant value around the image that is far from all others."""
+        if self.image.channels > 1:
+            return None
+        return find_padding(to_stack(self.image).pixels)
+
+    @cached_property
+    def bars(self) -> np.ndarray | None:
+        """The mask (H, W) of scale bars in a single image."""
+        if len(self.image.spatial_shape) > 2 or self.image.channels not in (1, 3):
+            return None
+        return find_bars(self.image.pixels)
+
+    @cached_property
+    def cleaned(self) -> MedicalImage:
+        """The image without padding and scale bars, as networks read it, in the same shape."""
+        pixels = self.image.pixels
+        if self.padding is not None:
+            pixels = without_padding(pixels, self.padding)
+        if self.bars is not None:
+            pixels = without_bars(pixels, self.bars)
+        if pixels is self.image.pixels:
+            return self.image
+        return replace(self.image, pixels=pixels)
+
+    @cached_property
     def stack(self) -> Stack:
-        """The image as displayed."""
-        return to_stack(self.image)
+        """The cleaned image as displayed."""
+        return to_stack(self.cleaned)
+
+    def notes(self, card: ModelCard) -> tuple[str, ...]:
+        """Say what of the image the network of a card does not read."""
+        notes = []
+        if self.padding is not None:
+            notes.append(
+                f"the value {self.padding.value:g} is padding, far from all others: read as "
+                f"{self.padding.lowest:g}, the lowest of these"
+            )
+        if self.bars is not None:
+            notes.append("a scale bar, with its text, is left out")
+
+        stack = self.stack.pixels
+        if box_for(stack, card.preprocessing) != whole_box(stack):
+            notes.append("a frame of one colour around the image is cut off; it is background")
+        return tuple(notes)
 
     @cached_property
     def frames(self) -> list[Stack]:
@@ -36,9 +88,16 @@ class View:
         return [FieldsOfView(frame.pixels) for frame in self.frames]
 
     @cached_property
+    def empty_frames(self) -> list[int]:
+        """The indices of the frames that show nothing but background."""
+        return [i for i, frame in enumerate(self.frames) if is_only_background(frame.pixels)]
+
+    @cached_property
     def shows_something(self) -> bool:
-        """Whether the image is neither tiny, nor empty, nor a mask."""
-        return shows_something(self.image.pixels, self.image.spatial_shape)
+        """Whether the image is neither tiny, nor nothing but background, nor a mask."""
+        if not shows_something(self.image.pixels, self.image.spatial_shape):
+            return False
+        return len(self.empty_frames) < len(self.frames)
 
     @cached_property
     def overviews(self) -> Overviews:
@@ -57,5 +116,5 @@ class View:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle no cached values that hold copies of the pixels: results go between processes."""
-        small = ("image", "shows_something", "likeness")
+        small = ("image", "shows_something", "empty_frames", "likeness")
         return {name: value for name, value in self.__dict__.items() if name in small}

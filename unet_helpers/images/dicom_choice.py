@@ -262,21 +262,30 @@ def first_separating(slices: list[Slice]) -> str | None:
 
 
 def separates(slices: list[Slice], name: str, *, is_enough: bool) -> bool:
-    """Return whether an attribute has several values, each in several places.
+    """Return whether an attribute has several values, by which a volume can be chosen.
 
-    An attribute that has another value in each slice would leave nothing to read. With
-    ``is_enough`` each value must be that of at most one image in a place.
+    An attribute that has another value in each slice would leave nothing to read: each value must
+    be that of several places, or there may not be more values than images in a place (as for one
+    slice that was repeated). With ``is_enough`` each value must be that of at most one image in a
+    place.
     """
     places = defaultdict(list)
     for member in slices:
         places[attribute_of(member, name)].append(member.place)
+    if len(places) == 1:
+        return False
 
-    fewest_places = min(2, len({member.place for member in slices}))
-    for members in places.values():
-        different = len(set(members))
-        if different < fewest_places or (is_enough and different < len(members)):
-            return False
-    return len(places) > 1
+    images_in_places = Counter(member.place for member in slices)
+    fewest_places = min(2, len(images_in_places))
+    numbers_of_places = [len(set(members)) for members in places.values()]
+    has_few_values = len(places) <= max(images_in_places.values())
+    is_of_places = min(numbers_of_places) >= fewest_places or (
+        has_few_values and max(numbers_of_places) >= fewest_places
+    )
+    if not is_enough:
+        return is_of_places
+    is_unique = all(len(set(members)) == len(members) for members in places.values())
+    return is_of_places and is_unique
 
 
 def repetitions_of(slices: list[Slice]) -> list[int] | None:

@@ -38,6 +38,9 @@ SAME_POSITION_MM = 1e-3
 # Decimals of a position in mm, by which images in the same place are grouped.
 PLACE_DECIMALS = 2
 
+# Decimals of a pixel's size in mm, by which slices are compared; files round it differently.
+SPACING_DECIMALS = 3
+
 # Slices are parallel if their direction cosines are equal after rounding to so many decimals.
 PARALLEL_DECIMALS = 2
 
@@ -85,6 +88,11 @@ class Slice:
     def place(self) -> tuple[float, ...]:
         """The position, rounded, equal for images in the same place."""
         return tuple(round(number, PLACE_DECIMALS) + 0.0 for number in self.position)
+
+    @property
+    def rounded_spacing(self) -> tuple[float, ...]:
+        """The size of a pixel, rounded, equal for slices of one volume; () if unknown."""
+        return tuple(round(step, SPACING_DECIMALS) for step in self.image.spacing or ())
 
     @property
     def along_row(self) -> np.ndarray:
@@ -152,7 +160,7 @@ def plural(count: int) -> str:
 
 def refuse_several_sizes(slices: list[Slice], path: Path) -> None:
     """Raise an ImageError if slices have several sizes or spacings."""
-    sizes = {(member.image.pixels.shape, member.image.spacing) for member in slices}
+    sizes = {(member.image.pixels.shape, member.rounded_spacing) for member in slices}
     if len(sizes) == 1:
         return
     problem = "slices of different size or spacing"

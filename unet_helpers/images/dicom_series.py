@@ -80,6 +80,9 @@ TELLING_IMAGES_APART = ("ViewPosition", "ImageLaterality", "ImageType", "Instanc
 # How many names of files a note lists at most.
 LISTED_NAMES = 3
 
+# A few images that were made from others are no slices among so many times as many primary images.
+MANY_PRIMARY = 2
+
 # Series of fewer slices are not joined, because two slices are evenly spaced anywhere.
 FEWEST_JOINED = 3
 
@@ -239,10 +242,10 @@ def joined(parts: Sequence[Series]) -> Series:
 def choose_series(folder: Path, all_series: list[Series], wanted: str | int | None) -> Series:
     """Choose a series by UID, number or description; if None, the only one that is no scout."""
     name, _ = name_and_echo(wanted)
-    if name:
-        candidates = [series for series in all_series if name in series.names]
-    else:
-        candidates = [series for series in all_series if not series.is_scout] or all_series
+    named = [series for series in all_series if not name or name in series.names]
+    candidates = named
+    if len(named) > 1:
+        candidates = [series for series in named if not series.is_scout] or named
 
     if len(candidates) != 1:
         listed = "; ".join(map(str, all_series))
@@ -312,14 +315,17 @@ def read_member(path: Path) -> DicomImage:
 def without_captures(headers: list[Dataset]) -> list[Dataset]:
     """Leave out screenshots, reports and other pictures among the images of a series.
 
-    They are known by their class or type, or because others lie in space, are grey, or have the
-    size of an original image while they do not.
+    They are known by their class or type, or because others lie in space, are grey, are primary
+    images, or have the size of these while they do not.
     """
     kept = headers
     for is_odd in (is_capture, lacks_position, is_colour):
         usual = [header for header in kept if not is_odd(header)]
         kept = usual or kept
 
+    primary = [header for header in kept if not is_secondary(header)]
+    if len(primary) > MANY_PRIMARY * (len(kept) - len(primary)):
+        kept = primary
     sizes = Counter((header.Rows, header.Columns) for header in kept)
     usual_size, _ = sizes.most_common(1)[0]
     of_other_size = [header for header in kept if (header.Rows, header.Columns) != usual_size]

@@ -126,7 +126,11 @@ def in_units(
         pixels, limits = looked_up(stored, limits, data, "ModalityLUTSequence", notes)
         return pixels, limits, (AS_STORED,)
 
-    scalings = scalings_of(data)
+    try:
+        scalings = scalings_of(data)
+    except ValueError as error:
+        notes.append(f"its slope or intercept is no number and is not applied ({error})")
+        return stored, limits, (AS_STORED,)
     if set(scalings) == {AS_STORED}:
         return stored, limits, (AS_STORED,)
 

@@ -81,9 +81,9 @@ def mapped_or_in_pieces(
     import tifffile
     import zarr
 
-    without_ome = {} if tif.is_ome else {"is_ome": False}
+    without_ome: Any = {} if tif.is_ome else {"is_ome": False}
     store = tifffile.imread(path, aszarr=True, series=level.number, level=number, **without_ome)
-    array = zarr.open(store, mode="r")
+    array: Any = zarr.open(store, mode="r")
     if np.prod(array.chunks) > LARGEST_CHUNK:
         mapped = mapped_pages(level.pages)
         if mapped is not None:
@@ -110,7 +110,7 @@ def mapped_pages(pages: tifffile.TiffPageSeries) -> dask.array.Array | None:
     first = pages.keyframe
     if not first.is_memmappable:
         return None
-    values = np.dtype(first.parent.byteorder + first.dtype.char)
+    values = np.dtype(first.dtype).newbyteorder(first.parent.byteorder)
     if pages.dataoffset is not None:
         file = first.parent.filehandle.path
         whole = np.memmap(file, values, "r", pages.dataoffset, tuple(pages.shape))

@@ -35,6 +35,7 @@ class ReadOptions:
 
     # A DICOM attribute and its value, such as 'AcquisitionNumber=2'; several after commas.
     select: str | None = None
+
     # Letters of the axes of an array: 'YXC', 'CYX', 'TZYX', ...
     axes: str | None = None
 

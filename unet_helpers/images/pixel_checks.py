@@ -86,7 +86,8 @@ def contrast_warnings(values: np.ndarray) -> list[str]:
 
 def middle_range(values: np.ndarray) -> float:
     """Return the range of the middle 99 % of the values."""
-    low, high = np.percentile(values, [0.5, 99.5])
+    # Floats, because percentiles of int16 are interpolated with differences that overflow.
+    low, high = np.percentile(values.astype(np.float64), [0.5, 99.5])
     return float(high - low)
 
 

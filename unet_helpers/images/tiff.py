@@ -12,6 +12,7 @@ from ..errors import ImageError
 from .axes import StoredPixels, arrange
 from .image import MedicalImage
 from .limits import refuse_if_huge
+from .nuclear_stains import Channel
 from .options import ReadOptions
 from .pillow import read_raster
 from .tiff_channels import channels_of
@@ -76,8 +77,14 @@ def stored_pixels(pixels: Any, level: Level, tif: tifffile.TiffFile) -> StoredPi
     if root is not None and not tif.is_ome:
         doubts.append("its OME metadata do not fit its pages, which are read without them")
     ome = attempt(lambda: ome_image(root, tif, level.number), None, "its OME metadata")
-    channels = attempt(lambda: channels_of(tif, ome, level.finest), (), "the names of its channels")
-    spacing = attempt(lambda: tiff_spacing(tif, ome, level.finest.keyframe), {}, "its spacing")
+    no_channels: tuple[Channel, ...] = ()
+    channels = attempt(
+        lambda: channels_of(tif, ome, level.finest), no_channels, "the names of its channels"
+    )
+    no_spacing: dict[str, float] = {}
+    spacing = attempt(
+        lambda: tiff_spacing(tif, ome, level.finest.keyframe), no_spacing, "its spacing"
+    )
 
     for axis, step in zip("YX", level.position.step, strict=True):
         if axis in spacing:

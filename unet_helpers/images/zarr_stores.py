@@ -103,7 +103,8 @@ def pick_image(path: Path, options: ReadOptions) -> ZarrImage:
     """Open a store and find the image that is asked for, else the largest; notes list all."""
     import zarr
 
-    node = zarr.open(path, mode="r")
+    # Members and attributes of a store may be of many types.
+    node: Any = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         refuse_series(path, options)
         return ZarrImage({"": node}, {})
@@ -136,13 +137,13 @@ def refuse_series(path: Path, options: ReadOptions) -> None:
         index_of_series(path, options.series, [""])
 
 
-def ome_attributes(node: zarr.Group) -> Mapping[str, Any]:
+def ome_attributes(node: Any) -> Mapping[str, Any]:
     """Return OME-NGFF's attributes of a group; version 0.5 puts them under the key 'ome'."""
-    attributes = dict(node.attrs)
+    attributes: dict[str, Any] = dict(node.attrs)
     return attributes.get("ome", attributes)
 
 
-def image_paths(node: zarr.Group) -> list[str]:
+def image_paths(node: Any) -> list[str]:
     """List the paths of the images below a group; [] if the group itself is an image.
 
     These are the fields of the wells of a plate ('A/1/0'), those of a well, or the images that
@@ -158,15 +159,14 @@ def image_paths(node: zarr.Group) -> list[str]:
     if "well" in attributes:
         return [field["path"] for field in attributes["well"]["images"]]
 
-    listed = dict(node["OME"].attrs) if "OME" in node else {}
-    series = listed.get("ome", listed).get("series")
+    series = ome_attributes(node["OME"]).get("series") if "OME" in node else None
     if series:
         return [str(name) for name in series]
     groups = [name for name, group in node.groups() if "multiscales" in ome_attributes(group)]
     return sorted(groups, key=natural)
 
 
-def fields_of_well(node: zarr.Group, well: str, field_count: int) -> list[str]:
+def fields_of_well(node: Any, well: str, field_count: int) -> list[str]:
     """List the paths of the fields of a well.
 
     A well is only opened if it may have several fields, because plates may have hundreds of wells.
@@ -182,7 +182,7 @@ def fields_of_well(node: zarr.Group, well: str, field_count: int) -> list[str]:
     return [f"{well}/{field['path']}" for field in fields]
 
 
-def names_of_images(path: Path, node: zarr.Group, paths: list[str]) -> list[str]:
+def names_of_images(path: Path, node: Any, paths: list[str]) -> list[str]:
     """Return the name of each image, '' if it has none: of OME's XML, else of its own metadata."""
     file = path.joinpath(*OME_XML)
     if file.is_file():
@@ -226,7 +226,7 @@ def index_of_image(path: Path, wanted: str | int, paths: list[str], names: list[
     )
 
 
-def largest_image(node: zarr.Group, paths: list[str]) -> tuple[int, str]:
+def largest_image(node: Any, paths: list[str]) -> tuple[int, str]:
     """Return the index of the largest of a few images, of many the first, and which it is."""
     is_plate = "/" in paths[0]
     if is_plate or len(paths) > MAX_COMPARED:
@@ -239,7 +239,7 @@ def largest_image(node: zarr.Group, paths: list[str]) -> tuple[int, str]:
     return number, "the first of" if sizes.count(max(sizes)) > 1 else "the largest of"
 
 
-def image_in(node: zarr.Group) -> ZarrImage:
+def image_in(node: Any) -> ZarrImage:
     """Return the image of a group, whose levels are in the order of its metadata or of names."""
     attributes = ome_attributes(node)
     arrays = dict(sorted(node.arrays(), key=lambda pair: natural(pair[0])))
@@ -312,7 +312,9 @@ def named_axes(image: ZarrImage, array: zarr.Array) -> list[str] | None:
             return list(FIRST_AXES)
         return [letter_of(axis) for axis in axes]
 
-    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    names: Any = getattr(array.metadata, "dimension_names", None) or array.attrs.get(
+        "_ARRAY_DIMENSIONS"
+    )
     if names and all(isinstance(name, str) for name in names):
         return [letter_of(name) for name in names]
     return None

@@ -43,7 +43,7 @@ def write_large_geojson(
     """
     card = blank.card
     colours = [rgb(colour) for colour in card.colors]
-    looks = {None: Appearance(card.title, colours[0])}
+    looks: dict[str | None, Appearance] = {None: Appearance(card.title, colours[0])}
     looks |= {name: Appearance(name, colour) for name, colour in zip(card.classes, colours)}
     classes = dict(zip(table["object"], table["class"])) if "class" in table else {}
     measurements = measurements_by_object(table)
@@ -69,10 +69,10 @@ def masks_of_objects(objects: Any, numbers: np.ndarray) -> Iterator[tuple[int, P
     for block in blocks_of(objects.shape, halo=0):
         rows, columns = block.core
         ids = numbers[objects[block.core]]
-        present, local = np.unique(ids, return_inverse=True)
+        present, inverse = np.unique(ids, return_inverse=True)
         # The background gets 0, so that objects are counted from 1.
-        has_background = present[0] == 0
-        local = local.reshape(ids.shape).astype(np.int32) + (0 if has_background else 1)
+        first = 0 if present[0] == 0 else 1
+        local = inverse.reshape(ids.shape) + first
 
         for number, box in zip(present[present > 0].tolist(), find_objects(local), strict=True):
             mask = ids[box] == number

@@ -17,10 +17,11 @@ from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import Grid, at_spacing
+from ..preprocessing.surroundings import Box, box_for, whole_box
 from .localise import predict_boxes
 from .scale import working_scale
 from .settings import Settings
-from .tiles import predict
+from .tiles import background_answer, predict
 
 # Stacks with this many values or more get no spread, to save memory.
 TOO_LARGE_FOR_SPREAD = 2**26
@@ -241,6 +242,10 @@ def predict_stack(
     right on the left.
     """
     preprocessing = model.card.preprocessing
+    box = box_for(pixels, preprocessing)
+    if box != whole_box(pixels):
+        return predict_inside(model, pixels, box, settings, spacing=spacing, progress=progress)
+
     if len(pixels) == 1:
         axes = (0,)
     elif axes is None:
@@ -292,3 +297,23 @@ def predict_stack(
 
     # The zoom of the result is that along the first of the axes.
     return StackPrediction(total, zooms[0], tuple(warnings))
+
+
+def predict_inside(
+    model: UNet,
+    pixels: np.ndarray,
+    box: Box,
+    settings: Settings,
+    *,
+    spacing: Sequence[float] | None = None,
+    progress: bool = False,
+) -> StackPrediction:
+    """Predict the rows and columns inside a frame of (Z, Y, X[, C]); the frame is background."""
+    rows, columns = box
+    inner = predict_stack(
+        model, pixels[:, rows, columns], settings, spacing=spacing, progress=progress
+    )
+    answers = np.zeros((len(inner.answers), *pixels.shape[:3]), np.float32)
+    answers[: model.out_channels] = background_answer(model)[: model.out_channels, None]
+    answers[:, :, rows, columns] = inner.answers
+    return replace(inner, answers=answers)

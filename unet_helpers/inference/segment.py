@@ -92,7 +92,8 @@ def segment(
     settings = check_settings(model.card, threshold, flips, zoom)
 
     warnings = run_checks(view, model.card)
-    notes = (*view.image.notes, *suggestion_notes)
+    own_notes = (*suggestion_notes, *view.notes(model.card))
+    notes = (*view.image.notes, *own_notes)
     if tell is not None:
         for text in (*notes, *warnings):
             tell(f"{view.image.path or 'array'}: {text}")
@@ -101,7 +102,7 @@ def segment(
     prediction = match_prevalence(prediction, model.card, view)
 
     result = Segmentation(
-        image=noted(view.image, *suggestion_notes, *prediction.notes, *notes_on_engine(model)),
+        image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
         card=model.card,
         probabilities=prediction.probabilities,
         threshold=settings.threshold,

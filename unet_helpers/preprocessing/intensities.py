@@ -30,6 +30,11 @@ HEAD_LEVEL = 0.05
 # An image is bright-field if the median brightness is above this share of white.
 LIGHT_BACKGROUND = 0.45
 
+# Least range of intensities of a bright-field image, as a share of white: a field that is nearly
+# all glass is not stretched further. In 225 training and validation images the range between the
+# 0.5th and 99.5th percentiles is 0.133 or more.
+LEAST_LIGHT_RANGE = 0.12
+
 # Standard deviation / median absolute deviation of Gaussian noise.
 MAD_TO_DEVIATION = 1.4826
 
@@ -181,16 +186,25 @@ def common_level(
     """Return the (offset, gain) that all slices share."""
     low, high = preprocessing.percentiles
     sample = sample_as_read(slices, preprocessing.channels, colour, brown)
-    if preprocessing.scale != "objects":
-        return intensity_range(sample, low, high, marker=True)
-
-    offset, gain = intensity_range(sample, low, high)
-    if brown:
+    has_objects = preprocessing.scale == "objects"
+    offset, gain = intensity_range(sample, low, high, marker=not has_objects)
+    reads_colours = colour and preprocessing.channels in IN_COLOUR
+    if brown or (reads_colours and is_bright_field(slices)):
+        return below_white(slices, offset, gain)
+    if not has_objects:
         return offset, gain
     middle = slices[len(slices) // 2]
     if colour:
         middle = middle.max(-1)
     return range_of_objects(middle, offset, gain)
+
+
+def below_white(slices: np.ndarray, offset: float, gain: float) -> tuple[float, float]:
+    """Widen the range of a bright-field image, downwards, if it is only that of glass."""
+    least_range = LEAST_LIGHT_RANGE * white_of(slices)
+    if gain == 0 or 1 / gain >= least_range:
+        return offset, gain
+    return offset + 1 / gain - least_range, 1 / least_range
 
 
 def sample_as_read(slices: np.ndarray, channels: str, colour: bool, brown: bool) -> np.ndarray:
@@ -219,7 +233,9 @@ def levels_of_a_head(
     levels = []
     for stored in slices:
         pixels = select_channels(stored, preprocessing.channels, colour)
-        head = pixels > pixels.min() + HEAD_LEVEL * np.ptp(pixels)
+        # Floats, because differences of int16 overflow.
+        lowest, highest = float(pixels.min()), float(pixels.max())
+        head = pixels > lowest + HEAD_LEVEL * (highest - lowest)
         values = pixels[head] if head.any() else pixels
         levels.append(intensity_range(values, low, high))
 
@@ -227,5 +243,5 @@ def levels_of_a_head(
     gains = [gain for _, gain in levels if gain]
     if not gains:
         return levels
-    highest = MAX_RELATIVE_GAIN * float(np.percentile(gains, 25))
-    return [(offset, min(gain, highest)) for offset, gain in levels]
+    highest_gain = MAX_RELATIVE_GAIN * float(np.percentile(gains, 25))
+    return [(offset, min(gain, highest_gain)) for offset, gain in levels]

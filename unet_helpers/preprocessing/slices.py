@@ -11,10 +11,14 @@ from typing import overload
 import numpy as np
 
 from ..networks.cards import Preprocessing
+from .background import is_only_background
 from .field_of_view import FieldsOfView, box_of, flatten_illumination
 from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
 from .missing import fill_missing
 from .resample import resize, resize_channels
+
+# The offset and the gain of slices that show nothing: the network is not run on them.
+EMPTY_LEVELS = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Prepared:
 class PreparedStack(Sequence[Prepared]):
     """Slices (N, H, W[, 3]), each prepared at the working ``shape`` (h, w) when it is indexed.
 
-    The scaling of intensities and whether there is brown dye are computed once, for all slices.
+    The scaling of intensities, whether there is brown dye, and whether there is anything but
+    background are computed once, for all slices.
     """
 
     def __init__(
@@ -94,7 +99,12 @@ class PreparedStack(Sequence[Prepared]):
         self.preprocessing = preprocessing
         self.shape = shape
         self.fields_of_view = fields_of_view
-        self.levels = slice_levels(slices, preprocessing, self.colour, self.brown)
+
+        # Noise alone would look like objects if it were stretched to the whole range.
+        self.is_empty = is_only_background(slices)
+        self.levels = [EMPTY_LEVELS] * len(slices)
+        if not self.is_empty:
+            self.levels = slice_levels(slices, preprocessing, self.colour, self.brown)
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -139,6 +149,9 @@ class PreparedStack(Sequence[Prepared]):
 
     def flattened(self, index: int) -> Prepared:
         """Prepare the field of view's box, with flat illumination; outside it answers are 0."""
+        if self.is_empty:
+            return Prepared(np.zeros(self.slices[index].shape[:2], np.uint8))
+
         whole_inside = self.fields_of_view[index]
         stored_shape = whole_inside.shape
         rows, columns = box_of(whole_inside)

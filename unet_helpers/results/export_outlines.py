@@ -217,7 +217,7 @@ def measurements_by_object(table: pd.DataFrame) -> dict[int, dict[str, float]]:
     numbers = table.select_dtypes("number").drop(
         columns=["object", "frame", "slice"], errors="ignore"
     )
-    names = list(numbers)
+    names = list(map(str, numbers))
     found: dict[int, dict[str, float]] = {}
     for number, row in zip(table["object"].tolist(), numbers.to_numpy(float).tolist(), strict=True):
         finite = {name: value for name, value in zip(names, row) if math.isfinite(value)}

@@ -143,9 +143,10 @@ def measure_part(part: Part) -> pd.DataFrame:
     objects = part.objects[box]
     channels = {name: pixels[box] for name, pixels in part.channels.items()}
     places = np.nonzero(objects)
-    index = np.searchsorted(table["label"], objects[places])
+    object_of_pixel = np.searchsorted(table["label"], objects[places])
+    intensities = intensity_columns(object_of_pixel, places, channels, len(table))
     behind = list(table.columns).index(LAST_SIZE) + 1
-    for name, column in intensity_columns(index, places, channels, len(table)).items():
+    for name, column in intensities.items():
         table.insert(behind, name, column)
         behind += 1
 

@@ -1,0 +1,119 @@
+"""Images in another form than the network learnt are noticed, and the way out is named."""
+
+import numpy as np
+import pytest
+from helpers.drawn import draw_nuclei
+from helpers.places import DATA
+from matplotlib import colormaps
+
+import unet_helpers as uh
+from unet_helpers.checks.checks import run_checks
+from unet_helpers.checks.false_colours import colour_map_of
+from unet_helpers.checks.mistaken import check_mistakes
+from unet_helpers.checks.view import View
+from unet_helpers.doubt import Doubt
+from unet_helpers.images.arrays import from_array
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+
+
+def mistakes(pixels: np.ndarray, model: str) -> list[str]:
+    return check_mistakes(View(from_array(pixels)), uh.MODELS[model])
+
+
+@pytest.fixture(scope="module")
+def nuclei() -> np.ndarray:
+    return uh.read_image(uh.sample("fluorescence")).pixels
+
+
+@pytest.fixture(scope="module")
+def tissue() -> np.ndarray:
+    return uh.read_image(uh.sample("he")).pixels
+
+
+@pytest.fixture(scope="module")
+def retina() -> np.ndarray:
+    return uh.read_image(uh.sample("retina")).pixels
+
+
+def test_inverted_fluorescence_is_noticed(nuclei):
+    inverted = nuclei.max() - nuclei
+    (warning,) = mistakes(inverted, "nuclei")
+    assert isinstance(warning, Doubt)
+    assert "looks inverted" in warning
+    assert warning in run_checks(View(from_array(inverted)), uh.MODELS["nuclei"])
+    assert mistakes(np.dstack([inverted] * 3), "nuclei") == [warning]
+    assert not mistakes(nuclei, "nuclei")
+    drawn, _ = draw_nuclei(60, 512)
+    assert mistakes(255 - drawn, "nuclei") == [warning]
+    assert not mistakes(drawn, "nuclei")
+
+
+def membranes(seed: int = 0) -> np.ndarray:
+    """Cells with thin dark outlines on a noisy ground."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, 256, (60, 2))
+    y, x = np.mgrid[:256, :256]
+    distances = np.sort(np.hypot(y - centres[:, :1, None], x - centres[:, 1:, None]), axis=0)
+    is_membrane = distances[1] - distances[0] < 4
+    return np.clip(170 - 110 * is_membrane + rng.normal(0, 12, y.shape), 0, 255).astype(np.uint8)
+
+
+def test_bright_membranes_are_noticed():
+    cells = membranes()
+    (warning,) = mistakes(255 - cells, "em_membranes")
+    assert "looks inverted" in warning
+    assert not mistakes(cells, "em_membranes")
+    assert not mistakes(255 - cells, "lungs")
+
+
+@needs_data
+def test_real_membranes_are_dark():
+    for name in ("04", "vnc_09"):
+        path = DATA / f"em_membranes/images/{name}.png"
+        pixels = uh.read_image(path).pixels
+        assert not mistakes(pixels, "em_membranes")
+        assert mistakes(255 - pixels, "em_membranes")
+
+
+@pytest.mark.parametrize("model", ["nuclei", "nuclei_he"])
+def test_exchanged_colours_of_tissue_are_noticed(tissue, model):
+    (warning,) = mistakes(tissue[..., ::-1].copy(), model)
+    assert isinstance(warning, Doubt)
+    assert "pixels[..., ::-1]" in warning
+    assert not mistakes(tissue, model)
+    assert not mistakes(uh.read_image(uh.sample("ihc")).pixels, model)
+
+
+def test_exchanged_colours_of_an_eye_are_noticed(retina):
+    (warning,) = mistakes(retina[..., ::-1].copy(), "retinal_vessels")
+    assert "the eye is blue" in warning
+    assert not mistakes(retina, "retinal_vessels")
+
+
+@pytest.mark.parametrize("name", ["jet", "plasma", "viridis", "turbo"])
+def test_false_colours_are_noticed(nuclei, name):
+    picture = (255 * colormaps[name](nuclei / nuclei.max())[..., :3]).astype(np.uint8)
+    assert any("false colours" in warning for warning in mistakes(picture, "nuclei"))
+    assert any("false colours" in warning for warning in mistakes(picture / 255, "nuclei"))
+
+
+def test_colours_of_dyes_and_photographs_are_not_false(nuclei, tissue, retina):
+    blue = np.dstack([nuclei * 0, nuclei * 0, nuclei])
+    red = np.dstack([nuclei, nuclei * 0, nuclei * 0])
+    grey = np.dstack([nuclei] * 3)
+    for pixels in (blue, red, grey, tissue, retina, uh.read_image(uh.sample("ihc")).pixels):
+        assert colour_map_of(pixels) is None
+
+
+@needs_data
+def test_two_films_in_one_picture_are_noticed():
+    paths = sorted((DATA / "lungs/images").glob("CHNCXR*"))[:2]
+    films = [uh.read_image(path).pixels for path in paths]
+    (warning,) = mistakes(np.hstack(films), "lungs")
+    assert "two films" in warning
+    assert not mistakes(films[0], "lungs")
+
+
+def test_an_empty_image_has_no_form():
+    assert not mistakes(np.zeros((64, 64, 3), np.uint8), "nuclei")

@@ -1,0 +1,221 @@
+"""What surrounds an image or was drawn on it: padding, frames and scale bars.
+
+They are no part of the picture. Padding and bars are replaced by values like those around them, and
+frames are cut off, before intensities are measured and the network runs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..networks.cards import Preprocessing
+
+# About how many values are looked at to find padding.
+SAMPLE = 200_000
+
+# A value is padding if more than this share of the image has it, and of the border of its slices.
+PADDING_SHARE = 0.005
+PADDING_SHARE_OF_BORDER = 0.1
+
+# (Distance of the padding from the other values) / (range of these). Negative padding is below the
+# others by more than the first, which is more than the distance of constant air from tissue. Values
+# of 0 or more are only padding beyond the second, and only above the others, because a background
+# of 0 is usual.
+GAP_OF_NEGATIVE = 0.25
+GAP_OF_POSITIVE = 1.0
+
+# Values further below the 1st percentile of the others than this share of their range are
+# interpolated between these and the padding.
+INTERPOLATED = 0.25
+
+# A row or column belongs to a frame if its values differ by at most this share of the image's range
+# (a JPEG of a frame is not quite constant).
+FRAME_TOLERANCE = 0.03
+
+# Thinnest frame, as a share of the side and in px.
+THINNEST_FRAME = 0.01
+THINNEST_FRAME_PX = 2
+
+# A frame differs from the median of what it contains by at least this share of the range: a row of
+# background is no frame.
+FRAME_CONTRAST = 0.2
+
+# The frame of a head or an eye is lighter than this share of the range: theirs are dark by nature.
+LIGHT_FRAME = 0.1
+
+# The least share of each side that is left when a frame is cut off; otherwise there is none.
+LEAST_CONTENT = 0.3
+
+# A frame may have so many frames in it: a page with a film that has a black border.
+MOST_FRAMES = 3
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """A constant value far from all others, around the part of an image that shows something."""
+
+    value: float  # as stored
+    lowest: float  # lowest and highest of the other values
+    highest: float
+
+
+def find_padding(pixels: np.ndarray) -> Padding | None:
+    """Find the padding of grey slices (N, H, W), below or above all other values."""
+    if pixels.ndim != 3 or min(pixels.shape[1:]) < 3:
+        return None
+
+    sample = pixels.reshape(-1)[:: max(1, pixels.size // SAMPLE)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return None
+
+    is_whole = pixels.dtype.kind in "ui"
+    border = np.concatenate([pixels[:, [0, -1]].ravel(), pixels[:, :, [0, -1]].ravel()])
+    for value in (sample.min(), sample.max()):
+        rest = sample[sample != value]
+        share = 1 - rest.size / sample.size
+        if share < PADDING_SHARE or not rest.size:
+            continue
+        if np.count_nonzero(border == value) < PADDING_SHARE_OF_BORDER * border.size:
+            continue
+
+        low, high = np.percentile(rest, [1, 99])
+        gap = max(low - value, value - high)
+        is_below = value < low
+        if is_below and (value >= 0 or gap <= GAP_OF_NEGATIVE * (high - low)):
+            continue
+        if not is_below and gap <= GAP_OF_POSITIVE * (high - low):
+            continue
+
+        # Between the padding and the rest are at most a few interpolated values.
+        if is_below:
+            is_rest = pixels > value + gap / 2
+        else:
+            is_rest = pixels < value - gap / 2
+        rest_of_all = pixels[is_rest]
+        margin = INTERPOLATED * (high - low)
+        lowest = max(float(rest_of_all.min()), float(low - margin))
+        if is_whole:
+            lowest = float(np.ceil(lowest))
+        return Padding(float(value), lowest, float(rest_of_all.max()))
+    return None
+
+
+def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
+    """Return a copy of the pixels with the lowest of the other values instead of the padding.
+
+    Where padding is above all others, too: it is background, which is dark in grey images.
+    """
+    is_other = (pixels >= padding.lowest) & (pixels <= padding.highest)
+    return np.where(is_other, pixels, np.array(padding.lowest, pixels.dtype))
+
+
+def box_for(slices: np.ndarray, preprocessing: Preprocessing) -> Box:
+    """Return the rows and columns of (N, H, W[, C]) that a card's network reads.
+
+    Frames are cut off for cards that read slices one by one.
+    """
+    if preprocessing.method != "slices" or len(preprocessing.axes) > 1:
+        return whole_box(slices)
+    return content_box(slices, dark_around=preprocessing.intensities in ("local", "head"))
+
+
+def content_box(slices: np.ndarray, dark_around: bool) -> Box:
+    """Return the rows and columns of (N, H, W[, C]) inside a constant frame.
+
+    A frame is on two opposite sides; a dark one on all four, because many X-rays are black on one
+    or two, and the networks know that. With ``dark_around``, a dark frame is none: heads and eyes
+    are dark around. Only rows and columns that are constant over all slices count.
+    """
+    height, width = slices.shape[1:3]
+    whole = whole_box(slices)
+    rows, columns = whole
+    for _ in range(MOST_FRAMES):
+        inner = inside_frame(slices[:, rows, columns], dark_around)
+        if inner is None:
+            break
+        top, left = rows.start, columns.start
+        rows = slice(top + inner[0].start, top + inner[0].stop)
+        columns = slice(left + inner[1].start, left + inner[1].stop)
+
+    is_too_small = (
+        min((rows.stop - rows.start) / height, (columns.stop - columns.start) / width)
+        < LEAST_CONTENT
+    )
+    return whole if is_too_small else (rows, columns)
+
+
+def whole_box(slices: np.ndarray) -> Box:
+    """Return all rows and columns of (N, H, W[, C])."""
+    return slice(0, slices.shape[1]), slice(0, slices.shape[2])
+
+
+def inside_frame(slices: np.ndarray, dark_around: bool) -> Box | None:
+    """Return the rows and columns inside the outermost frame of (N, H, W[, C]), or None."""
+    # Most images end here.
+    edges = [slices[:, 0], slices[:, -1], slices[:, :, 0], slices[:, :, -1]]
+    value_range = range_of(slices)
+    tolerance = FRAME_TOLERANCE * value_range
+    if value_range == 0 or not any(is_constant(edge, tolerance) for edge in edges):
+        return None
+
+    is_row = [is_constant(slices[:, i], tolerance) for i in range(slices.shape[1])]
+    is_column = [is_constant(slices[:, :, i], tolerance) for i in range(slices.shape[2])]
+    rows = without_ends(is_row)
+    columns = without_ends(is_column)
+    has_bands = [
+        box != slice(0, len(is_frame)) for box, is_frame in ((rows, is_row), (columns, is_column))
+    ]
+    if not any(has_bands):
+        return None
+
+    content = slices[:, rows, columns].astype(np.float32)
+    step = max(1, round(np.sqrt(content.size / SAMPLE)))
+    median = np.median(content[:, ::step, ::step].reshape(-1, *content.shape[3:]), axis=0)
+    outermost = np.concatenate([np.ravel(edge) for edge in edges if is_constant(edge, tolerance)])
+    colour = outermost.reshape(-1, *content.shape[3:]).mean(axis=0)
+    if np.abs(colour - median).max() < FRAME_CONTRAST * value_range:
+        return None
+    if not all(has_bands) and np.max(colour) < np.max(median):
+        return None
+    if dark_around and np.max(colour) < lowest_of(slices) + LIGHT_FRAME * value_range:
+        return None
+    return rows, columns
+
+
+def range_of(pixels: np.ndarray) -> float:
+    """Return the highest finite value - the lowest, without overflow."""
+    sample = pixels.reshape(-1)[:: max(1, pixels.size // SAMPLE)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    return float(np.ptp(sample)) if sample.size else 0.0
+
+
+def lowest_of(pixels: np.ndarray) -> float:
+    """Return the lowest finite value of a sample of the pixels."""
+    sample = pixels.reshape(-1)[:: max(1, pixels.size // SAMPLE)].astype(np.float64)
+    return float(sample[np.isfinite(sample)].min())
+
+
+def is_constant(line: np.ndarray, tolerance: float) -> bool:
+    """Return whether the values of rows or columns (N, L[, C]) differ by at most ``tolerance``."""
+    by_channel = line.reshape(-1, line.shape[-1]) if line.ndim == 3 else line.reshape(-1, 1)
+    lowest = by_channel.min(axis=0).astype(np.float64)
+    return bool((by_channel.max(axis=0) - lowest).max() <= tolerance)
+
+
+def without_ends(is_frame: list[bool]) -> slice:
+    """Return what lies between the frame's rows (or columns) at both ends.
+
+    It is everything if the frame is too thin at one of the ends.
+    """
+    count = len(is_frame)
+    if all(is_frame):
+        return slice(0, count)
+    thinnest = max(THINNEST_FRAME_PX, THINNEST_FRAME * count)
+    first = is_frame.index(False)
+    last = count - is_frame[::-1].index(False)
+    if min(first, count - last) < thinnest:
+        return slice(0, count)
+    return slice(first, last)
