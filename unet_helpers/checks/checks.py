@@ -21,6 +21,7 @@ from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
 from .likeness import known_groups
 from .mistaken import check_mistakes
+from .thickness import check_thickness
 from .view import View
 
 Check = Callable[[View, ModelCard], list[str]]
@@ -244,12 +245,8 @@ def check_scale(view: View, card: ModelCard) -> list[str]:
         side = round(max(lengths) / preprocessing.spacing)
     knows_crops = preprocessing.scale == "native" and len(preprocessing.axes) > 1
     if knows_crops and side > WIDEST_CROP:
-        return [
-            Doubt(
-                f"{side} voxels wide; the network knows small crops around the structure. "
-                "Cut one out first."
-            )
-        ]
+        text = f"{side} voxels wide; the network knows small crops around the structure. "
+        return [Doubt(f"{text}Cut one out first.")]
     return []
 
 
@@ -339,6 +336,7 @@ CHECKS: tuple[Check, ...] = (
     check_vessels,
     check_quality,
     check_gaps,
+    check_thickness,
     check_scale,
     check_distribution,
     check_published,

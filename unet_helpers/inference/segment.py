@@ -1,7 +1,7 @@
 """``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +12,13 @@ from ..checks.expected_dice import outweighs_statistics
 from ..checks.suggest import suggest
 from ..checks.view import View
 from ..doubt import Unlikeness
-from ..images.image import noted
+from ..images.image import MedicalImage, noted
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from ..networks.engine import INT8_NOTE, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
+from ..results.anatomy import findings_on_parts
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
 from .settings import check_reading_options, check_settings
@@ -100,17 +101,14 @@ def segment(
     settings = check_settings(model.card, threshold, flips, zoom, diameter)
 
     warnings = run_checks(view, model.card)
-    told_at_once = [text for text in warnings if not isinstance(text, Unlikeness)]
     own_notes = (*suggestion_notes, *view.notes(model.card))
-    notes = (*view.image.notes, *own_notes)
-    if tell is not None:
-        for text in (*notes, *told_at_once):
-            tell(f"{view.image.path or 'array'}: {text}")
+
+    # An unusual image may still get a usual answer: this doubt waits for the answer.
+    certain = [text for text in warnings if not isinstance(text, Unlikeness)]
+    told_at_once = (*view.image.notes, *own_notes, *certain)
+    tell_all(tell, view.image, told_at_once)
 
     prediction = predict_frames(model, view, settings, progress)
-    if tell is not None:
-        for text in (*prediction.notes, *prediction.warnings):
-            tell(f"{view.image.path or 'array'}: {text}")
 
     result = Segmentation(
         image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
@@ -126,13 +124,26 @@ def segment(
         measured=view,
         asked=options_given(image, zoom=zoom, diameter=diameter, **reading),
     )
-    return reconsidered(result, tell)
+    result = reconsidered(with_findings(result))
+
+    texts = (*result.image.notes, *result.warnings)
+    tell_all(tell, view.image, [text for text in texts if text not in told_at_once])
+    return result
 
 
-def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> Segmentation:
+def tell_all(
+    tell: Callable[[str], object] | None, image: MedicalImage, texts: Iterable[str]
+) -> None:
+    """Call ``tell`` with each text and the file that it is about."""
+    if tell is not None:
+        for text in texts:
+            tell(f"{image.path or 'array'}: {text}")
+
+
+def reconsidered(result: Segmentation) -> Segmentation:
     """Drop the doubt about unusual statistics, with a note, if the answer is as good as is usual.
 
-    Images of another laboratory have unusual statistics, too. What is left of it is told.
+    Images of another laboratory have unusual statistics, too.
     """
     unlike = [text for text in result.warnings if isinstance(text, Unlikeness)]
     if not unlike:
@@ -148,9 +159,6 @@ def reconsidered(result: Segmentation, tell: Callable[[str], object] | None) -> 
         )
         return replace(without, image=noted(without.image, note))
 
-    if tell is not None:
-        for text in unlike:
-            tell(f"{result.image.path or 'array'}: {text}")
     return result
 
 
@@ -159,6 +167,18 @@ def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
     if not isinstance(image, str | os.PathLike):
         return None
     return {name: value for name, value in options.items() if value is not None}
+
+
+def with_findings(result: Segmentation) -> Segmentation:
+    """Say first which parts of the answer cannot be, if any."""
+    if not result.card.expected_parts:
+        return result
+
+    findings = [finding.text for finding in findings_on_parts(result)]
+    if not findings:
+        return result
+    warnings = dict.fromkeys((*findings, *result.warnings))
+    return replace(result, warnings=tuple(warnings))
 
 
 def resolve_model(
