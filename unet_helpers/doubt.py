@@ -9,3 +9,13 @@ class Doubt(str):
     """
 
     __slots__ = ()
+
+
+class Unlikeness(Doubt):
+    """A doubt because the statistics of the image are unlike those of the training images.
+
+    It is dropped if the answer turns out to be as good as is usual: images of another laboratory
+    have unusual statistics, too.
+    """
+
+    __slots__ = ()

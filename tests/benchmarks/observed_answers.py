@@ -18,13 +18,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import skimage.data
 from degraded_images import DegradedImage, degraded_pictures, degraded_volumes
 from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from unet_helpers.checks.checks import run_checks
-from unet_helpers.checks.expected_dice import signs_of
+from unet_helpers.checks.expected_dice import Signs, signs_of
 from unet_helpers.checks.view import View
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.inference.scale import MAX_ZOOM
@@ -51,7 +52,23 @@ OTHER_COPIES = 6
 COPIES_OF_STACK = 0
 
 # Images of other cards that each card is given.
-FOREIGN_IMAGES = 4
+FOREIGN_IMAGES = 2
+
+# Photographs in scikit-image that show no structure of any card.
+PHOTOGRAPHS = (
+    "astronaut",
+    "brick",
+    "camera",
+    "chelsea",
+    "coffee",
+    "coins",
+    "grass",
+    "gravel",
+    "moon",
+    "page",
+    "rocket",
+    "hubble_deep_field",
+)
 
 # Borders of the histogram of probabilities.
 BINS = np.linspace(0, 1, 11)
@@ -71,7 +88,6 @@ class Answer:
     is_warned: bool
     share: float  # of the image that the mask covers; 0 where nothing was found
     true_share: float
-    edge: float  # px at the mask's edge / px of the mask
     histogram: tuple[float, ...]  # of the probabilities above 0.02
 
 
@@ -200,16 +216,11 @@ def answer_in(
     known = truth != IGNORED if result.card.name == "em_membranes" else np.ones(truth.shape, bool)
     foreground = result.foreground[window]
 
-    signs: tuple[float, ...] = (np.nan,) * 9
-    edge = np.nan
+    signs: tuple[float, ...] = (np.nan,) * len(Signs.__dataclass_fields__)
     if mask.any():
         pixels = result.image.pixels[window]
         part = replace(result.image, pixels=pixels)
         signs = astuple(signs_of(part, foreground, mask, score))
-        kernel = np.ones((3, 3), np.uint8)
-        planes = mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8)
-        inner = sum(int(cv2.erode(plane, kernel).sum()) for plane in planes)
-        edge = 1 - inner / mask.sum()
 
     above = foreground[foreground > 0.02]
     histogram = np.histogram(above, BINS)[0] / max(1, above.size)
@@ -224,7 +235,6 @@ def answer_in(
         is_warned=bool(result.warnings),
         share=float(mask.mean()),
         true_share=float((truth > 0).mean()),
-        edge=edge,
         histogram=tuple(histogram),
     )
 
@@ -251,12 +261,30 @@ def foreign_cases(card: str, data: Path, others: Sequence[str]) -> Iterator[Case
                 break
 
 
+def photographs() -> Iterator[Case]:
+    """Yield photographs of other things, those that scikit-image holds."""
+    for name in PHOTOGRAPHS:
+        pixels = np.ascontiguousarray(getattr(skimage.data, name)())
+        image = MedicalImage(pixels, "YXC" if pixels.ndim == 3 else "YX")
+        truth = np.zeros(image.spatial_shape, np.uint8)
+        yield Case(f"photograph {name}", "test", "foreign", image, truth)
+
+
 def observe(card: str, data: Path, out: Path) -> None:
     """Measure the answers of a card, and write them after each image."""
     model = load_model(card)
     path = out / f"doubt_{card}.npz"
     answers = read(path)
     done = {answer.case for answer in answers}
+    others = [name for name in LISTED if name != "hippocampus"]
+    if card != "hippocampus":
+        for case in (*foreign_cases(card, data, others), *photographs()):
+            if case.name in done:
+                continue
+            copy = DegradedImage("foreign", case.image.pixels, case.truth)
+            answers += list(answers_to(card, model, case, copy))[:1]
+        write(answers, path)
+
     for case in tqdm(chosen_cases(card, data), desc=card, mininterval=10):
         if case.name in done:
             continue
@@ -265,13 +293,6 @@ def observe(card: str, data: Path, out: Path) -> None:
             for copy in copies_of(card, piece, rng):
                 answers += answers_to(card, model, piece, copy)
         write(answers, path)
-
-    others = [name for name in LISTED if name != "hippocampus"]
-    if card != "hippocampus":
-        for case in foreign_cases(card, data, others):
-            copy = DegradedImage("foreign", case.image.pixels, case.truth)
-            answers += list(answers_to(card, model, case, copy))[:1]
-    write(answers, path)
 
 
 def write(answers: Sequence[Answer], path: Path) -> None:

@@ -18,10 +18,12 @@ from unet_helpers.checks.expected_dice import (
     LEAST_NOISE,
     DiceInterval,
     DiceRegression,
+    Signs,
     calibrations,
     signs_of,
 )
 from unet_helpers.images.arrays import from_array
+from unet_helpers.networks.cards import WEIGHTS
 from unet_helpers.results.metrics import dice
 from unet_helpers.training.tasks import read_cases
 
@@ -61,8 +63,9 @@ def test_nothing_is_said_without_calibration_or_if_nothing_was_found(drawn):
     assert uh.segment(empty, "nuclei", progress=False).expected_dice is None
 
 
-def test_cards_with_too_few_test_images_are_not_calibrated():
-    assert not {"retinal_vessels", "em_membranes", "brain_flair"} & set(calibrations())
+def test_every_card_with_weights_in_the_package_is_calibrated():
+    shipped = {path.stem for path in WEIGHTS.glob("*.safetensors")}
+    assert shipped == set(calibrations())
 
 
 def test_the_likeness_that_was_measured_is_taken(clear, monkeypatch):
@@ -123,7 +126,10 @@ def test_calibrations_are_those_of_the_file():
     for name, calibration in calibrations().items():
         assert calibration.regression.lowest.tolist() == stored[name]["range"][0]
         assert calibration.regression.highest.tolist() == stored[name]["range"][1]
-        assert calibration.regression.points.shape == (len(stored[name]["weights"]), 9)
+        shape = (len(stored[name]["weights"]), len(stored[name]["signs"]))
+        assert calibration.regression.points.shape == shape
+        assert set(calibration.signs) <= set(Signs.__dataclass_fields__)
+        assert 0.7 < calibration.usual < 1
         assert calibration.interval.low.tolist() == stored[name]["low"]
 
 
@@ -146,6 +152,14 @@ def test_signs_have_exact_values():
     assert signs.deviation_inside == pytest.approx(normalised[mask].std(), abs=1e-6)
     assert signs.deviation_outside == pytest.approx(normalised[~mask].std(), abs=1e-6)
     assert signs.noise == pytest.approx(np.log(laplacian + LEAST_NOISE), abs=1e-5)
+    assert signs.edge == 1
+
+
+def test_the_edge_is_what_touches_the_outside():
+    foreground = np.zeros((9, 9), np.float32)
+    foreground[2:7, 2:7] = 1
+    signs = signs_of(from_array(np.eye(9)), foreground, foreground > 0, score=1.0)
+    assert signs.edge == pytest.approx(16 / 25)
 
 
 def test_what_is_doubtful_lies_between_20_and_80_percent():

@@ -12,6 +12,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from scipy.ndimage import affine_transform, gaussian_filter
 
 import unet_helpers as uh
+from unet_helpers.doubt import Doubt
 from unet_helpers.images.stack import as_displayed, to_stack
 from unet_helpers.inference.localise import TEMPLATES, place_boxes
 from unet_helpers.inference.scale import working_shape
@@ -180,6 +181,54 @@ def test_six_orientations_give_the_same_volumes(codes):
     assert summary["objects"][0] == 4
     assert summary["left volume"][0] == pytest.approx(4.3, rel=0.1)
     assert summary["right volume"][0] == pytest.approx(4.3, rel=0.1)
+
+
+def part_of_head(axis: int, start: int, stop: int) -> uh.MedicalImage:
+    """A part of the head in RAS: only these voxels of 2 mm along x, y or z."""
+    whole = head()
+    part = [slice(None)] * 3
+    part[axis] = slice(start, stop)
+    return uh.MedicalImage(whole.pixels[tuple(part)], "XYZ", whole.spacing, whole.affine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", [1, 2])
+def test_both_hippocampi_of_a_slab_of_60_mm_are_found(axis):
+    middle = round(head_in_ras(0)[1][0][axis])
+    slab = part_of_head(axis, middle - 15, middle + 15)
+    summary = uh.segment(slab, "hippocampus", progress=False).summary()
+    assert summary["left volume"][0] == pytest.approx(4.3, rel=0.15)
+    assert summary["right volume"][0] == pytest.approx(4.3, rel=0.15)
+
+
+@pytest.mark.slow
+def test_of_half_a_head_one_side_is_given_and_the_other_named():
+    left, right = head_in_ras(0)[1][:, 0]
+    half = part_of_head(0, 0, round((left + right) / 2))  # x runs to the right
+    result = uh.segment(half, "hippocampus", progress=False)
+    assert list(result.places) == ["left"]
+    assert result.summary()["left volume"][0] == pytest.approx(4.3, rel=0.15)
+    assert any("right: not whole in the image" in words for words in result.warnings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("radius", [13, 22])
+def test_a_side_that_is_fluid_is_empty_and_the_other_one_is_kept(radius):
+    """Cavities of 9 and 45 mL, as grey as fluid in T1."""
+    image = head()
+    hippocampus = head_in_ras(0)[1][0]
+    distance = np.linalg.norm(np.indices(image.pixels.shape).T - hippocampus, axis=-1).T * 2
+    noise = np.random.default_rng(0).normal(1, 0.05, image.pixels.shape)
+    fluid = 0.2 * np.percentile(image.pixels, 99) * noise
+    pixels = np.where(distance < radius, fluid, image.pixels).astype(np.float32)
+
+    result = uh.segment(replace(image, pixels=pixels), "hippocampus", progress=False)
+    summary = result.summary()
+    assert list(result.places) == ["right"]
+    assert summary["right volume"][0] == pytest.approx(4.3, rel=0.15)
+    assert summary["total volume"] == summary["right volume"]
+    assert any("left: not given" in words for words in result.warnings)
+    assert isinstance(next(words for words in result.warnings if "left" in words), Doubt)
 
 
 # FreeSurfer's numbers of what is bright and dark in T1 images; the rest lies between them.

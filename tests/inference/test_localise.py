@@ -6,30 +6,31 @@ import numpy as np
 import pytest
 
 import unet_helpers as uh
+from unet_helpers.doubt import Doubt
 from unet_helpers.images.stack import Stack, to_stack
 from unet_helpers.inference import localise
+from unet_helpers.inference.boxes import Box, answer_of_structure, look_at_box
 from unet_helpers.inference.localise import (
     TEMPLATES,
-    Box,
     BoxPlacement,
-    answer_of_structure,
-    check_box,
-    check_equal_volumes,
-    look_at_box,
     place_boxes,
     predict_boxes,
     register_head,
     template_positions,
 )
 from unet_helpers.inference.registration import Placement, Registration
+from unet_helpers.networks.anatomy import ExpectedParts
 from unet_helpers.preprocessing.resample import Grid
 
 CARD = uh.MODELS["hippocampus"]
 
 # A card of two structures that lie in boxes of 8 x 8 x 8 voxels, of 2 mm.
-SMALL_ENTRY = replace(CARD.localise, box=(8, 8, 8), volumes=(0.1, 1.0))
+SMALL_ENTRY = replace(CARD.localise, box=(8, 8, 8))
 SMALL_CARD = replace(
-    CARD, localise=SMALL_ENTRY, preprocessing=replace(CARD.preprocessing, spacing=2.0)
+    CARD,
+    localise=SMALL_ENTRY,
+    preprocessing=replace(CARD.preprocessing, spacing=2.0),
+    expected_parts=(ExpectedParts("cube", volumes=(0.1, 1.0)),),
 )
 
 
@@ -134,39 +135,6 @@ def test_of_two_structures_in_a_box_the_larger_one_stays(monkeypatch):
     assert boxes.probabilities[1, 26, 26, 26] == 0
 
 
-def test_very_unequal_structures_are_warned_of(monkeypatch):
-    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
-    stack = blobs((8, 8, 8), (28, 28, 28))
-    stack.pixels[28:30] = 0
-    stack.pixels[30, 28] = 0  # 28 of 64 voxels of 8 mm3 are left
-    warnings = predict_boxes(stack, SMALL_CARD, BrightIsAnterior()).warnings
-    assert warnings == (
-        "of the registration",
-        "very unequal (left 0.51 mL, right 0.22 mL): look whether all of it was found",
-    )
-
-
-def test_half_the_volume_is_not_yet_unequal():
-    assert check_equal_volumes({"left": 2.0, "right": 1.0}) == []
-    assert check_equal_volumes({"left": 0.99, "right": 2.0}) == [
-        "very unequal (left 0.99 mL, right 2.00 mL): look whether all of it was found"
-    ]
-    assert check_equal_volumes({"left": 0.0, "right": 0.0}) == []
-
-
-def test_unusual_volumes_are_warned_of(monkeypatch):
-    monkeypatch.setattr(localise, "distribution_warning", lambda *arguments: None)
-    box = box_with(np.zeros((8, 8, 8)), np.zeros((8, 8, 8), bool))
-    for volume in (0.1, 0.5, 1.0):
-        assert check_box("left", volume, box, SMALL_CARD, SMALL_ENTRY) == []
-    assert check_box("left", 0.09, box, SMALL_CARD, SMALL_ENTRY) == [
-        "left: 0.09 mL found, where 0.1 to 1 are usual"
-    ]
-    assert check_box("right", 1.01, box, SMALL_CARD, SMALL_ENTRY) == [
-        "right: 1.01 mL found, where 0.1 to 1 are usual"
-    ]
-
-
 def test_the_middle_of_a_structure_is_that_of_its_extent():
     structure = np.zeros((8, 10, 12), bool)
     structure[1, 2, 3] = True
@@ -224,7 +192,9 @@ def test_positions_in_the_template_are_counted_from_the_left_and_the_back():
 
 def test_boxes_are_placed_in_voxels_of_the_stack_and_are_not_sheared(monkeypatch):
     sheared = np.array([[1.0, 0.3, 0], [0, 1.1, 0], [0, 0, 0.9]])
-    found = Registration(Placement(matrix=sheared, shift=np.array([1.0, 2, 3])), 1.0)
+    placed = Placement(matrix=sheared, shift=np.array([1.0, 2, 3]))
+    found = Registration(placed, information=1.0, coverage=1.0)
+    monkeypatch.setattr(localise.Pairs, "of", lambda *arguments: None)
     monkeypatch.setattr(localise, "register", lambda *arguments: found)
     stack = to_stack(uh.MedicalImage(np.zeros((9, 9, 9)), "ZYX", (4.0, 2.0, 1.0)))
     placement = place_boxes(stack, CARD.localise)
@@ -255,13 +225,12 @@ def test_boxes_are_placed_in_voxels_of_the_stack_and_are_not_sheared(monkeypatch
 def test_other_orientations_are_tried_where_a_head_fits_badly(
     as_told, turned, chosen, words, monkeypatch
 ):
-    def register(template, stack, rotations):
+    def register(pairs, rotations):
         information = as_told if len(rotations) == 1 else turned
-        return Registration(Placement(matrix=rotations[0], shift=np.zeros(3)), information)
+        return Registration(Placement(matrix=rotations[0], shift=np.zeros(3)), information, 1.0)
 
     monkeypatch.setattr(localise, "register", register)
-    stack = blobs((8, 8, 8))
-    registration, warnings = register_head(stack, stack)
+    registration, warnings = register_head(None)
     assert registration.information == chosen
     assert len(warnings) == len(words)
     for warning, part in zip(warnings, words, strict=True):
@@ -273,3 +242,84 @@ def test_24_rotations_bring_the_axes_onto_each_other():
     assert len({tuple(rotation.ravel()) for rotation in rotations}) == 24
     assert all(np.linalg.det(rotation) == pytest.approx(1) for rotation in rotations)
     assert set(np.unique(rotations)) == {-1.0, 0.0, 1.0}
+
+
+def test_a_runaway_on_one_side_leaves_the_other_as_it_is(monkeypatch):
+    """All of the second box is bright, as in a cavity that the network fills."""
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    stack.pixels[20:40, 20:40, 20:40] = 1.0
+    stack.pixels[20:30, 20:30, 20:30] = 0.9
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert list(boxes.places) == ["left"]
+    assert boxes.probabilities[1, 8:12, 8:12, 8:12].min() > 0.9
+    assert boxes.probabilities[1, 20:].max() == 0
+    (words,) = boxes.warnings[1:]
+    assert isinstance(words, Doubt)
+    assert words.startswith("right: not given, as ")
+
+
+def test_what_is_as_dark_as_fluid_is_not_given(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (29.5, 29.5, 29.5))
+
+    def dark_is_anterior(pixels, axes):
+        return BrightIsAnterior()(1 - pixels, axes)
+
+    stack = blobs((8, 8, 8), (28, 28, 28))
+    stack = replace(stack, pixels=1 - stack.pixels)
+    boxes = predict_boxes(stack, SMALL_CARD, dark_is_anterior)
+    assert boxes.places == {}
+    assert (boxes.probabilities[0] == 1).all()
+    assert "nothing is given" in boxes.warnings[0]
+    assert (
+        "left: not given, as what the network finds there is as dark as fluid" in boxes.warnings[2]
+    )
+
+
+def test_a_side_outside_of_the_image_is_not_given(monkeypatch):
+    placed_at(monkeypatch, (9.5, 9.5, 9.5), (9.5, 9.5, 41.0))
+    boxes = predict_boxes(blobs((8, 8, 8)), SMALL_CARD, BrightIsAnterior())
+    assert list(boxes.places) == ["left"]
+    assert boxes.warnings[1:] == ("right: not whole in the image, so not given",)
+
+
+def test_a_volume_of_unknown_spacing_is_refused_in_words():
+    stack = replace(blobs((8, 8, 8)), spacing=None)
+    boxes = predict_boxes(stack, SMALL_CARD, BrightIsAnterior())
+    assert boxes.places == {}
+    assert (boxes.probabilities[0] == 1).all()
+    (words,) = boxes.warnings
+    assert isinstance(words, Doubt)
+    assert "Pass spacing=" in words
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.4])
+def test_a_head_of_another_size_is_refused_in_words(scale, monkeypatch):
+    placed = Placement(matrix=scale * np.eye(3), shift=np.zeros(3))
+    monkeypatch.setattr(localise.Pairs, "of", lambda *arguments: None)
+    monkeypatch.setattr(
+        localise, "register", lambda *arguments: Registration(placed, 1.0, coverage=1.0)
+    )
+    boxes = predict_boxes(blobs((8, 8, 8)), SMALL_CARD, BrightIsAnterior())
+    assert boxes.places == {}
+    (words,) = boxes.warnings
+    assert f"{scale:.2f} times as large as an adult's" in words
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "wanted"),
+    [
+        ((48, 64, 48), (1, 1, 1), False),  # as the crops that were learnt
+        ((60, 200, 60), (1, 1, 1), False),
+        ((61, 61, 20), (1, 1, 1), True),
+        ((60, 180, 220), (1, 1, 1), True),  # a slab
+        ((30, 30, 30), (2.1, 2.1, 2.1), True),
+        ((100, 100, 100), (0.5, 0.5, 0.5), False),
+        ((100, 100, 100), None, True),
+        ((1, 256, 256), None, False),  # a single slice
+        ((1, 256, 256), (1, 1), False),
+    ],
+)
+def test_what_is_longer_than_60_mm_along_two_axes_is_more_than_a_crop(shape, spacing, wanted):
+    stack = Stack(uh.MedicalImage(np.zeros(shape), "ZYX"), np.zeros(shape), spacing)
+    assert CARD.localise.wanted(stack) is wanted

@@ -10,7 +10,9 @@ from unet_helpers.inference import registration
 from unet_helpers.inference.registration import (
     COARSE,
     Pair,
+    Pairs,
     Placement,
+    Registration,
     Stage,
     Volume,
     as_itk,
@@ -159,29 +161,71 @@ def test_candidates_put_the_brain_on_a_grid_around_the_middle_of_the_image():
     image = volume_of((130, 100, 160), (1.0, 1.0, 1.0))
     candidates = candidate_starts(pair_with_brain(brain, image), [np.eye(3)])
     centres = np.array([start.apply(np.array([[3.5, 2.5, 1.5]]))[0] for start in candidates])
-    # 30, 0 and 15 mm are free to each side, in steps of 16 mm.
-    assert np.unique(centres[:, 0]).tolist() == [50.0, 66.0, 82.0, 98.0]
-    assert np.unique(centres[:, 1]).tolist() == [50.0]
-    assert np.unique(centres[:, 2]).tolist() == [50.0, 66.0]
-    assert len(candidates) == 4 * 1 * 2
+    # Up to the borders, 80, 50 and 65 mm from the middle, but at most 75, in steps of 16 mm.
+    assert np.unique(centres[:, 0]).tolist() == [5 + 16.0 * i for i in range(10)]
+    assert np.unique(centres[:, 1]).tolist() == [16.0 * i for i in range(7)]
+    assert np.unique(centres[:, 2]).tolist() == [16.0 * i for i in range(9)]
+    assert len(candidates) == 10 * 7 * 9
 
 
 def test_candidates_of_several_rotations_lie_on_a_wider_grid():
     brain = np.zeros((4, 6, 8), bool)
     brain[1, 2, 3] = True
-    image = volume_of((100, 100, 160), (1.0, 1.0, 1.0))
+    image = volume_of((20, 20, 300), (1.0, 1.0, 1.0))
     candidates = candidate_starts(pair_with_brain(brain, image), [np.eye(3), QUARTER_TURN])
     centres = np.array([start.apply(np.array([[3.5, 2.5, 1.5]]))[0] for start in candidates])
-    assert np.unique(centres[:, 0].round(6)).tolist() == [50.0, 74.0, 98.0]
-    assert len(candidates) == 2 * 3
-    assert sum((start.matrix == QUARTER_TURN).all() for start in candidates) == 3
+    # In a wide image the centre is at least 50 mm from the border.
+    assert np.unique(centres[:, 0].round(6)).tolist() == [50 + 24.0 * i for i in range(9)]
+    assert len(candidates) == 2 * 9
+    assert sum((start.matrix == QUARTER_TURN).all() for start in candidates) == 9
 
 
-def test_candidates_of_an_image_smaller_than_a_brain_lie_in_its_middle():
+def test_candidates_in_a_slab_reach_from_border_to_border():
     brain = np.ones((2, 2, 2), bool)
-    pair = pair_with_brain(brain, volume_of((30, 20, 40), (2.0, 1.0, 1.0)))
-    (start,) = candidate_starts(pair, [np.eye(3)])
-    np.testing.assert_allclose(start.apply(pair.points).mean(0), [40.0, 10.0, 15.0])
+    pair = pair_with_brain(brain, volume_of((30, 1, 1), (1.0, 1.0, 1.0)))
+    starts = candidate_starts(pair, [np.eye(3)])
+    centres = [start.apply(pair.points).mean(0).tolist() for start in starts]
+    assert centres == [[0.0, 0.0, 0.0], [0.0, 0.0, 16.0]]
+
+
+def test_a_part_of_the_brain_has_its_share_of_the_information():
+    """A quarter that agrees counts less than all of it, and what lies outside is left out."""
+    pixels = np.random.default_rng(0).random((8, 8, 8))
+    brain = np.ones((8, 8, 8), bool)
+    points = np.argwhere(brain)[:, ::-1] + 0.5
+    template = Volume(values=pixels, spacing=np.ones(3))
+    quarter = Volume(values=pixels[:2], spacing=np.ones(3))
+    pair = Pair(template=template, image=quarter, brain=brain, points=points)
+
+    in_place = Placement(matrix=np.eye(3), shift=np.zeros(3))
+    inside = pixels[:2].ravel()
+    assert pair.coverage(in_place) == 0.25
+    assert pair.information(in_place) == pytest.approx(mutual_information(inside, inside) / 4)
+
+    outside = Placement(matrix=np.eye(3), shift=np.array([20.0, 0, 0]))
+    assert pair.coverage(outside) == 0
+    assert pair.information(outside) == 0
+
+
+def test_the_information_inside_and_the_scale_of_a_registration():
+    placement = Placement(matrix=np.diag([0.5, 0.5, -0.5]), shift=np.zeros(3))
+    result = Registration(placement, information=0.2, coverage=0.4)
+    assert result.information_inside == pytest.approx(0.5)
+    assert result.scale == pytest.approx(0.5)
+
+
+def test_a_part_of_a_head_is_only_turned_shifted_and_scaled():
+    pytest.importorskip("SimpleITK")
+    spacing = (4.0, 4.0, 4.0)
+    slab = stack_of(smooth_head(shift=(0, 1, 2))[16:32], spacing)
+    pair = Pair.at(stack_of(smooth_head(), spacing), slab, 4.0)
+    start = Placement(matrix=np.eye(3), shift=np.array([0, 0, -64.0]))
+    placement = refine(pair, start, COARSE)
+
+    sizes = np.linalg.svd(placement.matrix, compute_uv=False)
+    np.testing.assert_allclose(sizes, sizes.mean(), rtol=1e-6)
+    centre = pair.brain_centre[None]
+    np.testing.assert_allclose(placement.apply(centre) - centre, [[8.0, 4.0, -64.0]], atol=1)
 
 
 def test_the_five_best_candidates_are_tried_the_best_last(monkeypatch):
@@ -211,7 +255,8 @@ def test_registration_goes_on_from_the_best_coarse_placement(monkeypatch):
     monkeypatch.setattr(registration, "import_simpleitk", lambda: None)
     monkeypatch.setattr(registration, "refine", unmoved)
     head = np.kron(smooth_head(), np.ones((2, 2, 2), np.float32))
-    result = register(stack_of(head, (2.0, 2.0, 2.0)), stack_of(head, (2.0, 2.0, 2.0)), [np.eye(3)])
+    stack = stack_of(head, (2.0, 2.0, 2.0))
+    result = register(Pairs.of(stack, stack), [np.eye(3)])
     assert stages == [registration.COARSE] * 5 + [registration.FINE]
     assert starts[5] is starts[4]  # candidates are sorted, the best last
     np.testing.assert_allclose(result.placement.matrix, np.eye(3))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ..doubt import Doubt
+from ..doubt import Doubt, Unlikeness
 from ..images.image import MedicalImage
 from ..images.pixel_checks import check_pixels, sides
 from ..networks.cards import MODELS, ModelCard
@@ -21,6 +21,7 @@ from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
 from .likeness import known_groups
 from .mistaken import check_mistakes
+from .thickness import check_thickness
 from .view import View
 
 Check = Callable[[View, ModelCard], list[str]]
@@ -187,6 +188,19 @@ def check_vessels(view: View, card: ModelCard) -> list[str]:
     return []
 
 
+def check_quality(view: View, card: ModelCard) -> list[str]:
+    """Warn if a photograph of the eye is not sharp, clear and free of noise and blocks."""
+    if card.preprocessing.scale != "field of view" or not view.shows_something:
+        return []
+
+    grade = view.quality.grade
+    if grade.name == "poor":
+        return [Doubt(f"{grade}: vessels are missed or invented.")]
+    if grade.name == "usable":
+        return [f"{grade}: thin vessels may be missed, and widths be changed."]
+    return []
+
+
 def check_gaps(view: View, card: ModelCard) -> list[str]:
     """Warn about constant slices between others, for example if files of a series are missing."""
     if not view.image.lies_in_space:
@@ -231,12 +245,8 @@ def check_scale(view: View, card: ModelCard) -> list[str]:
         side = round(max(lengths) / preprocessing.spacing)
     knows_crops = preprocessing.scale == "native" and len(preprocessing.axes) > 1
     if knows_crops and side > WIDEST_CROP:
-        return [
-            Doubt(
-                f"{side} voxels wide; the network knows small crops around the structure. "
-                "Cut one out first."
-            )
-        ]
+        text = f"{side} voxels wide; the network knows small crops around the structure. "
+        return [Doubt(f"{text}Cut one out first.")]
     return []
 
 
@@ -265,7 +275,8 @@ def distribution_warning(view: View, card: ModelCard) -> str | None:
     likeness = view.likeness
     score = likeness.score(card.name)
     if score > 1:
-        return Doubt(
+        kind = Unlikeness if is_of_no_known_kind(view, card) else Doubt
+        return kind(
             "looks unlike the images that the network learnt from "
             f"({card.modality}), so the answer may be meaningless "
             f"(out-of-distribution score {max(score, LOWEST_SCORE_SHOWN):.1f}; up to 1 is usual)."
@@ -277,6 +288,15 @@ def distribution_warning(view: View, card: ModelCard) -> str | None:
         return None
     modality = MODELS[better].modality
     return f"more like the images of {better!r}, which finds the same in {modality}: try it."
+
+
+def is_of_no_known_kind(view: View, card: ModelCard) -> bool:
+    """Return whether no group claims the image, but the photographs of other things perhaps.
+
+    Then its statistics alone do not say whether it is of another kind, or from another laboratory.
+    """
+    likeness = view.likeness
+    return all(likeness.distances[name] >= 1 for name in likeness.other_kinds(card.name))
 
 
 def advice_on_kind(view: View, card: ModelCard) -> str:
@@ -314,7 +334,9 @@ CHECKS: tuple[Check, ...] = (
     check_channels,
     check_mistakes,
     check_vessels,
+    check_quality,
     check_gaps,
+    check_thickness,
     check_scale,
     check_distribution,
     check_published,

@@ -1,17 +1,19 @@
 """Predicts the Dice of an answer without the truth, from the image and the probabilities.
 
 ``expected_dice.json`` holds a small kernel ridge regression for each card. It was fitted by
-``tests/benchmarks/fit_expected_dice.py`` to test images, which no training used, and to degraded
-copies of them. The intervals were measured on images left out of the fit.
+``tests/benchmarks/fit_expected_dice.py`` to images that no training used, as they are, degraded,
+and of wrong kinds. The intervals were measured on sources of images (cameras, laboratories,
+scanners) left out of the fit.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import scipy
 
@@ -45,7 +47,7 @@ class ExpectedDice(NamedTuple):
 
 @dataclass(frozen=True)
 class Signs:
-    """Predictors of the Dice of an answer, in the order of the regression. Greys are 0 to 1."""
+    """Predictors of the Dice of an answer. Greys are 0 to 1. Each card uses some of them."""
 
     soft_dice: float  # Dice of the mask and the probabilities
     certainty: float  # mean probability inside the mask
@@ -56,21 +58,22 @@ class Signs:
     deviation_inside: float  # standard deviation of the greys inside the mask
     deviation_outside: float  # standard deviation of the greys outside
     noise: float  # ln(median of |Laplacian of the greys| + LEAST_NOISE)
+    edge: float  # share of the mask's pixels that touch its outside, also diagonally
 
 
 @dataclass(frozen=True, eq=False)
 class DiceRegression:
     """A kernel ridge regression for one card: from the signs of an answer to its Dice."""
 
-    # (9,) signs are clipped to this range.
+    # (S,) signs are clipped to this range.
     lowest: np.ndarray
     highest: np.ndarray
 
-    # (9,) mean and standard deviation of the signs.
+    # (S,) mean and standard deviation of the signs.
     mean: np.ndarray
     scale: np.ndarray
 
-    # (N, 9) standardised signs of the answers that it was fitted to.
+    # (N, S) standardised signs of the answers that it was fitted to.
     points: np.ndarray
 
     # (N,) weights of these answers.
@@ -80,7 +83,7 @@ class DiceRegression:
     intercept: float
 
     def predict(self, signs: np.ndarray) -> np.ndarray:
-        """Predict the (M,) Dice of M answers from their signs (M, 9)."""
+        """Predict the (M,) Dice of M answers from their signs (M, S)."""
         standardised = (np.clip(signs, self.lowest, self.highest) - self.mean) / self.scale
         differences = np.abs(standardised[:, None] - self.points).sum(-1)
         kernel = np.exp(-KERNEL_DECAY * differences)
@@ -106,11 +109,18 @@ class DiceInterval:
 class Calibration:
     """The regression of one card, the interval of its error, and what is usual."""
 
+    # Names of the S signs that the regression uses, in its order.
+    signs: tuple[str, ...]
+
     regression: DiceRegression
     interval: DiceInterval
 
     # Median Dice of the answers to images as they are.
     usual: float
+
+    # Expected Dice from which it outweighs unusual statistics of the image. None: never, because
+    # neither was it fitted to images of other kinds, nor was it tried on them.
+    outweighs_from: float | None
 
 
 @cache
@@ -135,7 +145,13 @@ def calibration_of(fields: Mapping[str, Any]) -> Calibration:
     interval = DiceInterval(
         at=np.array(fields["at"]), low=np.array(fields["low"]), high=np.array(fields["high"])
     )
-    return Calibration(regression, interval, usual=fields["usual"])
+    return Calibration(
+        tuple(fields["signs"]),
+        regression,
+        interval,
+        usual=fields["usual"],
+        outweighs_from=fields["outweighs_from"],
+    )
 
 
 def usual_dice(card: ModelCard) -> float | None:
@@ -144,6 +160,14 @@ def usual_dice(card: ModelCard) -> float | None:
     if calibration is None:
         return None
     return calibration.usual
+
+
+def outweighs_statistics(expected: ExpectedDice | None, card: ModelCard) -> bool:
+    """Return whether an expected Dice is so good that unusual statistics do not matter."""
+    calibration = calibrations().get(card.name)
+    if expected is None or calibration is None or calibration.outweighs_from is None:
+        return False
+    return expected.value >= calibration.outweighs_from
 
 
 def expected_dice(
@@ -160,7 +184,8 @@ def expected_dice(
 
     score = view.likeness.score(card.name)
     signs = signs_of(view.cleaned, foreground, mask, score)
-    value = float(calibration.regression.predict(np.array([astuple(signs)]))[0])
+    chosen = [[getattr(signs, name) for name in calibration.signs]]
+    value = float(calibration.regression.predict(np.array(chosen))[0])
     low, high = calibration.interval.around(value)
     return ExpectedDice(value, low, high)
 
@@ -193,7 +218,16 @@ def signs_of(image: MedicalImage, foreground: np.ndarray, mask: np.ndarray, scor
         deviation_inside=grey_inside.std(),
         deviation_outside=grey_outside.std(),
         noise=np.log(noise + LEAST_NOISE),
+        edge=edge_share(mask),
     )
+
+
+def edge_share(mask: np.ndarray) -> float:
+    """Return the share of the pixels of (..., H, W) that touch the outside, also diagonally."""
+    square = np.ones((3, 3), np.uint8)
+    planes = mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8)
+    within = sum(np.count_nonzero(cv2.erode(plane, square)) for plane in planes)
+    return 1 - within / np.count_nonzero(mask)
 
 
 def normalised_grey(image: MedicalImage, shape: tuple[int, ...]) -> np.ndarray:

@@ -22,6 +22,7 @@ from ..preprocessing.surroundings import (
 )
 from .image_statistics import Overviews
 from .likeness import Likeness, measure_likeness, middle_slices
+from .quality import Quality, measure_quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,11 @@ class View:
     def likeness(self) -> Likeness:
         """Distances of the image from the training images of each network."""
         return measure_likeness(self.overviews)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """Quality of a photograph of the eye: of the first, if there are several."""
+        return measure_quality(self.frames[0].pixels[0], self.field_of_view(0))
 
     def field_of_view(self, index: int) -> np.ndarray:
         """Find the field of view, (H, W) bool, of slice ``index`` of the stack."""

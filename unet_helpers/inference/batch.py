@@ -27,7 +27,7 @@ from ..results.output import check_writable, output_path
 from ..results.segmentation import Segmentation
 from .executors import answers_of
 from .folder_job import FIRST_COLUMNS, FolderJob, Row, requested_settings
-from .same_scale import common_scale, with_one_scale
+from .same_scale import common_scale, held_scale, known_network
 from .settings import check_settings
 from .sources import Source, assign_result_paths, find_images
 
@@ -100,7 +100,7 @@ def segment_many(
     if not sources:
         raise ImageError(f"{source}: there is nothing in this folder.")
     if same_scale:
-        options |= common_scale(sources, network, options)
+        options |= common_scale(sources, known_network(network), options)
 
     is_alone = len(sources) == 1
     work = partial(Source.segmented, model=network, progress=progress and is_alone, **options)
@@ -203,8 +203,8 @@ def segment_folder(
         model,
         out,
         executor,
-        same_scale=same_scale,
         overwrite=overwrite,
+        same_scale=same_scale,
         tell=tell,
         **options,
     )
@@ -216,8 +216,8 @@ def run_folder(
     out: str | Path,
     executor: Executor | None,
     *,
-    same_scale: bool = False,
     overwrite: bool,
+    same_scale: bool,
     tell: Callable[[str], object] | None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -235,8 +235,10 @@ def run_folder(
 
     asked = None if network is None else requested_settings(network, options)
     if same_scale:
-        asked, scale = with_one_scale(asked, sources, network, options, overwrite)
-        options |= scale
+        shared = known_network(network)
+        held = held_scale(sources, shared, options, overwrite)
+        asked = requested_settings(shared, options) | held.asked
+        options |= held.scale
 
     job = FolderJob(
         model=network,

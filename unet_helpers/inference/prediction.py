@@ -171,14 +171,16 @@ def predict_localised(
         return prediction.answers
 
     boxes = predict_boxes(stack, card, predict_box)
-    names = " and the ".join(boxes.places)
-    note = f"registered to {card.localise.template}; the network saw a box on the {names}"
+    notes: tuple[str, ...] = ()
+    if boxes.places:
+        names = " and the ".join(boxes.places)
+        notes = (f"registered to {card.localise.template}; the network saw a box on the {names}",)
     return VolumePrediction(
-        probabilities=stack.in_file_order(boxes.probabilities),
+        probabilities=boxes.probabilities,
         spread=None,
         zoom=boxes.zoom,
         warnings=(*boxes.warnings, *warnings),
-        notes=(note,),
+        notes=notes,
         places=boxes.places,
     )
 
@@ -190,7 +192,7 @@ def predict_on_grid(
     on_grid = predict_stack(model, grid.cut(stack.pixels), settings, progress=progress)
 
     answers = np.zeros((len(on_grid.answers), *stack.pixels.shape), np.float32)
-    grid.put_back(on_grid.answers, answers)
+    grid.put_back(on_grid.answers, list(answers))
 
     # The matrix maps voxels of the grid to voxels of the stack, (z, y, x), so the zoom is 1 / step.
     zoom_of_rows = float(1 / grid.matrix[1, 1])

@@ -31,9 +31,16 @@ BRAIN_MARGIN = 5.0
 # Values of the template above this, on a scale of 0 to 1, are brain: outside the brain it is 0.
 BRAIN_THRESHOLD = 0.03
 
-# mm: the brain's centre lies at least this far from the image's border, because the whole brain is
-# in the image.
+# mm: in a wide image, the brain's centre lies at least this far from the border.
 BRAIN_RADIUS = 50.0
+
+# mm: in any image, the brain's centre may lie this far from the middle, up to the border: a part of
+# a head need not have the brain in its middle.
+FREE_REACH = 75.0
+
+# An image that holds less than this share of the brain is a part of a head. It does not determine
+# all twelve parameters of an affine map, so its placement only turns, shifts and scales.
+WHOLE_BRAIN = 0.85
 
 # The coarse registration starts from this many of the candidates, the best ones.
 STARTS_TRIED = 5
@@ -81,7 +88,18 @@ class Registration:
     """The best placement and how well the image fits the template there."""
 
     placement: Placement
-    information: float  # mutual information of template and image, in nats
+    information: float  # mutual information (nats) of template and image, of all of the brain
+    coverage: float  # share of the template's brain that lies in the image, 0 to 1
+
+    @property
+    def information_inside(self) -> float:
+        """Mutual information (nats) of the part of the brain that lies in the image."""
+        return self.information / max(self.coverage, 1e-6)
+
+    @property
+    def scale(self) -> float:
+        """Length in the image / length in the template, a mean over all directions."""
+        return float(np.cbrt(abs(np.linalg.det(self.placement.matrix))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +117,18 @@ class Volume:
 
         # mm, (z, y, x), as the spacing.
         size = np.array(stack.pixels.shape) * stack.spacing
-        depth, height, width = np.maximum(1, np.rint(size / step)).astype(int).tolist()
+        shape = np.maximum(1, np.rint(size / step)).astype(int)
 
-        # In the plane first, then across the slices.
-        pixels = np.nan_to_num(stack.pixels).astype(np.float32)
-        pixels = resize_channels(pixels, (height, width))
-        pixels = resize(pixels.reshape(len(pixels), -1), (depth, height * width))
-        pixels = pixels.reshape(depth, height, width)
+        # Axes in the order of the memory, the fastest last: a head of 0.5 mm has 100 million
+        # voxels. The last two axes are resized first, then the first one.
+        order = np.argsort(np.abs(stack.pixels.strides))[::-1]
+        first, second, third = shape[order].tolist()
+        pixels = np.ascontiguousarray(stack.pixels.transpose(order), np.float32)
+        if not np.isfinite(pixels).all():
+            pixels = np.nan_to_num(pixels)
+        pixels = resize_channels(pixels, (second, third))
+        pixels = resize(pixels.reshape(len(pixels), -1), (first, second * third))
+        pixels = pixels.reshape(first, second, third).transpose(np.argsort(order))
 
         low, high = np.percentile(pixels, PERCENTILES)
         values = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
@@ -141,33 +164,73 @@ class Pair:
         return self.points.mean(0)
 
     def information(self, placement: Placement, stride: int = 1) -> float:
-        """Return the mutual information (nats) at a placement, of every ``stride``-th voxel."""
+        """Return the mutual information (nats) at a placement, of every ``stride``-th voxel.
+
+        It is that of the voxels in the image, times their share: the more of the brain agrees, the
+        larger it is. The positive bias that few voxels have is then the same at all placements.
+        """
+        voxels = self.voxels_of(placement, stride)
+        inside = self.are_inside(voxels)
+        if not inside.any():
+            return 0.0
+
+        image = scipy.ndimage.map_coordinates(
+            self.image.values, voxels[:, inside], order=1, mode="nearest"
+        )
+        template = self.template.values[self.brain][::stride][inside]
+        return float(inside.mean() * mutual_information(template, image))
+
+    def coverage(self, placement: Placement, stride: int = 1) -> float:
+        """Return the share of the brain, 0 to 1, that lies in the image at a placement."""
+        return float(self.are_inside(self.voxels_of(placement, stride)).mean())
+
+    def voxels_of(self, placement: Placement, stride: int) -> np.ndarray:
+        """Return (3, N): where in the image, (z, y, x), every ``stride``-th brain voxel lies.
+
+        Indices count from the centre of the image's first voxel.
+        """
         positions = placement.apply(self.points[::stride])
+        return (positions / self.image.spacing - 0.5).T[::-1]
 
-        # Indices of voxels count from the centre of the first one. Outside the image its value is
-        # 0.
-        voxels = (positions / self.image.spacing - 0.5).T[::-1]
-        image = scipy.ndimage.map_coordinates(self.image.values, voxels, order=1)
-        return mutual_information(self.template.values[self.brain][::stride], image)
+    def are_inside(self, voxels: np.ndarray) -> np.ndarray:
+        """Return (N,) bool: which of the voxels (3, N) lie in the image."""
+        last = np.array(self.image.values.shape)[:, None] - 0.5
+        inside: np.ndarray = np.all((voxels >= -0.5) & (voxels <= last), axis=0)
+        return inside
 
 
-def register(template: Stack, stack: Stack, rotations: Sequence[np.ndarray]) -> Registration:
-    """Place a (Z, Y, X) template in a (Z, Y, X) stack, starting from each of the rotations (3, 3).
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Template and image at the resolutions of both stages, resampled once."""
 
-    Raises ModelError if SimpleITK is missing.
-    """
-    # Fail early if SimpleITK is missing.
-    import_simpleitk()
+    coarse: Pair
+    fine: Pair
 
-    coarse = Pair.at(template, stack, COARSE.step)
+    @classmethod
+    def of(cls, template: Stack, stack: Stack) -> "Pairs":
+        """Resample both stacks (Z, Y, X); ModelError if SimpleITK is missing."""
+        # Fail early if SimpleITK is missing.
+        import_simpleitk()
+        return cls(
+            coarse=Pair.at(template, stack, COARSE.step), fine=Pair.at(template, stack, FINE.step)
+        )
+
+
+def register(pairs: Pairs, rotations: Sequence[np.ndarray]) -> Registration:
+    """Place the template in the image, starting from each of the rotations (3, 3)."""
+    coarse = pairs.coarse
     candidates = candidate_starts(coarse, rotations)
     starts = best_starts(coarse, candidates)
     refined = [refine(coarse, start, COARSE) for start in starts]
     best = max(refined, key=coarse.information)
 
-    fine = Pair.at(template, stack, FINE.step)
+    fine = pairs.fine
     placement = refine(fine, best, FINE)
-    return Registration(placement=placement, information=fine.information(placement))
+    return Registration(
+        placement=placement,
+        information=fine.information(placement),
+        coverage=fine.coverage(placement),
+    )
 
 
 def candidate_starts(pair: Pair, rotations: Sequence[np.ndarray]) -> list[Placement]:
@@ -177,7 +240,7 @@ def candidate_starts(pair: Pair, rotations: Sequence[np.ndarray]) -> list[Placem
         pitch = 3 * COARSE.step  # fewer positions, as there are more rotations
 
     centre = pair.image.spacing * pair.image.values.shape[::-1] / 2
-    reach = np.maximum(0, centre - BRAIN_RADIUS)
+    reach = np.maximum(centre - BRAIN_RADIUS, np.minimum(centre, FREE_REACH))
 
     # mm. The grid starts at -length, so it need not contain 0.
     offsets = [np.arange(-length, length + 1, pitch) for length in reach]
@@ -202,21 +265,21 @@ def best_starts(pair: Pair, candidates: list[Placement]) -> list[Placement]:
 
 
 def refine(pair: Pair, start: Placement, stage: Stage) -> Placement:
-    """Find the affine placement near a start at which the mutual information is largest."""
-    sitk = import_simpleitk()
+    """Find the placement near a start at which the mutual information is largest.
+
+    It is affine, or a similarity if the start has less than ``WHOLE_BRAIN`` of the brain in the
+    image.
+    """
     fixed = as_itk(pair.template.values, pair.template.spacing)
     moving = as_itk(pair.image.values, pair.image.spacing)
     mask = as_itk(pair.brain.astype(np.uint8), pair.template.spacing)
 
-    # SimpleITK's affine transform turns about a centre. The brain's is chosen, so that turning
-    # hardly shifts the brain.
-    centre = pair.brain_centre
-    translation = start.matrix @ centre + start.shift - centre
-    transform = sitk.AffineTransform(
-        start.matrix.ravel().tolist(), translation.tolist(), centre.tolist()
-    )
+    transform = transform_from(start, pair.brain_centre)
+    is_part = pair.coverage(start) < WHOLE_BRAIN
+    if is_part:
+        transform = similarity_from(start, pair.brain_centre)
 
-    method = sitk.ImageRegistrationMethod()
+    method = import_simpleitk().ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # more threads would make results differ between machines
     method.SetMetricAsMattesMutualInformation(METRIC_BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -236,6 +299,32 @@ def refine(pair: Pair, start: Placement, stage: Stage) -> Placement:
     matrix = np.array(transform.GetMatrix()).reshape(3, 3)
     shift = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
     return Placement(matrix=matrix, shift=shift)
+
+
+def transform_from(start: Placement, centre: np.ndarray) -> Any:
+    """Return SimpleITK's affine transform of a placement.
+
+    It turns about ``centre``, (3,) mm: the brain's, so that turning hardly shifts the brain.
+    """
+    translation = start.matrix @ centre + start.shift - centre
+    return import_simpleitk().AffineTransform(
+        start.matrix.ravel().tolist(), translation.tolist(), centre.tolist()
+    )
+
+
+def similarity_from(start: Placement, centre: np.ndarray) -> Any:
+    """Return SimpleITK's similarity transform that is nearest to a placement.
+
+    It turns and scales about ``centre``, (3,) mm, which it maps to the same point.
+    """
+    left, sizes, right = np.linalg.svd(start.matrix)
+    matrix = left @ right * sizes.mean()
+
+    transform = import_simpleitk().Similarity3DTransform()
+    transform.SetCenter(centre.tolist())
+    transform.SetMatrix(matrix.ravel().tolist())
+    transform.SetTranslation((start.matrix @ centre + start.shift - centre).tolist())
+    return transform
 
 
 def import_simpleitk() -> Any:

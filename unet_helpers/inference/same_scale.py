@@ -1,6 +1,7 @@
 """One scale for many images, found from several of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -12,7 +13,8 @@ from ..images.read import read_image
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import width_of
 from ..preprocessing.resample import SPACING_TOLERANCE
-from .folder_job import read_manifest
+from ..results.request import read_manifest
+from .folder_job import requested_settings
 from .object_zoom import common_zoom, spread_over, zoom_of_view
 from .sources import Source
 from .working_size import MAX_ZOOM, aspect_of
@@ -21,18 +23,45 @@ from .working_size import MAX_ZOOM, aspect_of
 FOUND_SCALES = ("objects", "field of view")
 
 
+@dataclass(frozen=True)
+class HeldScale:
+    """The scale that is held over all images of a folder."""
+
+    # Options of ``segment``: a zoom or a diameter; {} if none was found.
+    scale: Mapping[str, Any]
+    # What manifests say of it.
+    asked: Mapping[str, Any]
+
+
+def known_network(network: UNet | None) -> UNet:
+    """Return the network; ArgumentError if each image has one of its own."""
+    if network is None:
+        raise ArgumentError("same_scale needs one network for all images: name it.")
+    return network
+
+
+def held_scale(
+    sources: Sequence[Source], network: UNet, options: Mapping[str, Any], overwrite: bool
+) -> HeldScale:
+    """Return the scale of earlier results of a folder, or else the scale found from its images."""
+    asked = requested_settings(network, options) | {"same_scale": True}
+    scale = None
+    if not overwrite:
+        scale = scale_of_earlier(sources, asked)
+    if scale is None:
+        scale = common_scale(sources, network, options)
+    return HeldScale(scale, {"same_scale": True, "scale": scale})
+
+
 def common_scale(
-    sources: Sequence[Source], network: UNet | None, options: Mapping[str, Any]
+    sources: Sequence[Source], network: UNet, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the option of ``segment`` that holds one scale for all images.
 
     It is a zoom; or a diameter in µm for objects in images whose spacing is known and differs. It
     is found from up to ``object_zoom.SEARCHED_SLICES`` images, evenly spread; {} if none of them
-    can be read, or if ``options`` set the scale. Raises ArgumentError for cards of fixed scale, and
-    without a network.
+    can be read, or if ``options`` set the scale. Raises ArgumentError for cards of fixed scale.
     """
-    if network is None:
-        raise ArgumentError("same_scale: name the network that all images are segmented with.")
     card = network.card
     scale = card.preprocessing.scale
     if scale not in FOUND_SCALES:
@@ -104,24 +133,6 @@ def scale_of_earlier(sources: Sequence[Source], asked: Mapping[str, Any]) -> dic
             continue
         earlier = dict(read_manifest(source.result).get("asked") or {})
         scale = earlier.pop("scale", None)
-        if earlier == {**asked, **source.options} and isinstance(scale, dict):
+        if earlier == asked and isinstance(scale, dict):
             return scale
     return None
-
-
-def with_one_scale(
-    asked: Mapping[str, Any] | None,
-    sources: Sequence[Source],
-    network: UNet | None,
-    options: Mapping[str, Any],
-    overwrite: bool,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what is asked for with one scale, and the option of ``segment`` that holds it.
-
-    It is that of earlier results, unless they are replaced.
-    """
-    wanted = {**(asked or {}), "same_scale": True}
-    scale = None if overwrite else scale_of_earlier(sources, wanted)
-    if scale is None:
-        scale = common_scale(sources, network, options)
-    return {**wanted, "scale": scale}, scale

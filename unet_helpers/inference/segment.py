@@ -1,20 +1,24 @@
 """``segment(image, model)`` computes a ``Segmentation`` from any image and a network."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..checks.checks import run_checks
+from ..checks.expected_dice import outweighs_statistics
 from ..checks.suggest import suggest
 from ..checks.view import View
-from ..images.image import noted
+from ..doubt import Unlikeness
+from ..images.image import MedicalImage, noted
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
 from ..networks.engine import INT8_NOTE, engine_of
 from ..networks.load import load_model
 from ..networks.unet import UNet
+from ..results.anatomy import findings_on_parts
 from ..results.segmentation import Segmentation
 from .prediction import predict_frames
 from .settings import check_reading_options, check_settings
@@ -98,17 +102,15 @@ def segment(
 
     warnings = run_checks(view, model.card)
     own_notes = (*suggestion_notes, *view.notes(model.card))
-    notes = (*view.image.notes, *own_notes)
-    if tell is not None:
-        for text in (*notes, *warnings):
-            tell(f"{view.image.path or 'array'}: {text}")
+
+    # An unusual image may still get a usual answer: this doubt waits for the answer.
+    certain = [text for text in warnings if not isinstance(text, Unlikeness)]
+    told_at_once = (*view.image.notes, *own_notes, *certain)
+    tell_all(tell, view.image, told_at_once)
 
     prediction = predict_frames(model, view, settings, progress)
-    if tell is not None:
-        for text in (*prediction.notes, *prediction.warnings):
-            tell(f"{view.image.path or 'array'}: {text}")
 
-    return Segmentation(
+    result = Segmentation(
         image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
         card=model.card,
         probabilities=prediction.probabilities,
@@ -122,6 +124,42 @@ def segment(
         measured=view,
         asked=options_given(image, zoom=zoom, diameter=diameter, **reading),
     )
+    result = reconsidered(with_findings(result))
+
+    texts = (*result.image.notes, *result.warnings)
+    tell_all(tell, view.image, [text for text in texts if text not in told_at_once])
+    return result
+
+
+def tell_all(
+    tell: Callable[[str], object] | None, image: MedicalImage, texts: Iterable[str]
+) -> None:
+    """Call ``tell`` with each text and the file that it is about."""
+    if tell is not None:
+        for text in texts:
+            tell(f"{image.path or 'array'}: {text}")
+
+
+def reconsidered(result: Segmentation) -> Segmentation:
+    """Drop the doubt about unusual statistics, with a note, if the answer is as good as is usual.
+
+    Images of another laboratory have unusual statistics, too.
+    """
+    unlike = [text for text in result.warnings if isinstance(text, Unlikeness)]
+    if not unlike:
+        return result
+
+    others = tuple(text for text in result.warnings if not isinstance(text, Unlikeness))
+    without = replace(result, warnings=others)
+    if outweighs_statistics(without.expected_dice, result.card):
+        score = without.view.likeness.score(result.card.name)
+        note = (
+            f"its statistics are unusual (out-of-distribution score {score:.1f}), but the answer "
+            "is about as certain as is usual"
+        )
+        return replace(without, image=noted(without.image, note))
+
+    return result
 
 
 def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
@@ -129,6 +167,18 @@ def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
     if not isinstance(image, str | os.PathLike):
         return None
     return {name: value for name, value in options.items() if value is not None}
+
+
+def with_findings(result: Segmentation) -> Segmentation:
+    """Say first which parts of the answer cannot be, if any."""
+    if not result.card.expected_parts:
+        return result
+
+    findings = [finding.text for finding in findings_on_parts(result)]
+    if not findings:
+        return result
+    warnings = dict.fromkeys((*findings, *result.warnings))
+    return replace(result, warnings=tuple(warnings))
 
 
 def resolve_model(

@@ -8,11 +8,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import numpy as np
+from typing import Any, Literal
 
 from ..errors import ModelError
+from .anatomy import ExpectedParts, Localise
 from .scores import Score, score_texts
 from .validation import check_names, check_types, require
 
@@ -118,62 +117,6 @@ class Preprocessing:
         require(distinct, self, "axes", "at least one axis, each of them once,")
 
 
-class Volume(Protocol):
-    """The properties of a stack of slices that ``Localise`` uses."""
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """(Z, Y, X), or (Z, Y, X, 3)."""
-
-    @property
-    def spacing(self) -> tuple[float, ...] | None:
-        """Spacing in mm along (Z, Y, X); None if unknown."""
-
-
-@dataclass(frozen=True)
-class Localise:
-    """Positions of structures in a template, by which boxes for the network are found in an image.
-
-    Parameters
-    ----------
-    template
-        Name of a NIfTI file in templates/.
-    names
-        Names of the structures, each of which is one object.
-    centres
-        Their centres in mm, in the template's axes to the right, front and head (RAS).
-    box
-        Size of the box around a centre, along the same axes, in voxels of the card's spacing.
-    beyond
-        In mm: an image that is not longer than this along every axis counts as a crop.
-    volumes
-        Smallest and largest plausible volume of a structure, in mL.
-    """
-
-    template: str
-    names: tuple[str, ...]
-    centres: tuple[tuple[float, float, float], ...]
-    box: tuple[int, int, int]
-    beyond: float = 100.0
-    volumes: tuple[float, float] = (0.0, 1e9)
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        matching = len(self.centres) == len(self.names)
-        require(matching, self, "centres", f"one for each of {len(self.names)} names")
-        require(min(self.box) > 0, self, "box", "three sizes above 0")
-        require(self.beyond >= 0, self, "beyond", "a length in mm, not below 0,")
-        smallest, largest = self.volumes
-        require(0 <= smallest < largest, self, "volumes", "a smaller and a larger one")
-
-    def wanted(self, stack: Volume) -> bool:
-        """Return whether a (Z, Y, X) stack is more than a crop, so that boxes must be found."""
-        if stack.spacing is None or stack.pixels.ndim != 3 or len(stack.spacing) != 3:
-            return False
-        sizes = np.array(stack.pixels.shape) * np.array(stack.spacing)
-        return bool(sizes.min() > self.beyond)
-
-
 @dataclass(frozen=True)
 class ModelCard:
     """Description of a pretrained network: task, input, answer, scores and terms of use.
@@ -221,6 +164,8 @@ class ModelCard:
         Smallest and largest width of a typical object in mm; (0, 0) if it is not known.
     usual_grain
         Smallest and largest size of what an image shows, see ``inference.object_size``; or (0, 0).
+    expected_parts
+        Parts of its structures that every image shows; an answer with others is implausible.
     usual_share
         Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
@@ -276,6 +221,7 @@ class ModelCard:
     mirrors: tuple[str, ...] = ()
     plausible_diameter: tuple[float, float] = (0.0, 0.0)
     usual_grain: tuple[float, float] = (0.0, 0.0)
+    expected_parts: tuple[ExpectedParts, ...] = ()
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""
@@ -296,6 +242,7 @@ class ModelCard:
         require(matching, self, "colors", f"one for each of {len(self.classes)} classes")
         are_colors = all(COLOR.fullmatch(color) for color in self.colors)
         require(are_colors, self, "colors", "red, green and blue, '#RRGGBB',")
+
         count = len(self.classes)
         matching = self.out_channels == count + 1 or self.out_channels == count == 1
         needed = "1 for one class, else background and classes," if count == 1 else str(count + 1)
@@ -309,6 +256,8 @@ class ModelCard:
             require(0 <= low <= high, self, name, "a smaller and a larger one, not below 0,")
         least, most = self.usual_share
         require(0 <= least < most <= 1, self, "usual_share", "a smaller and a larger one, 0 to 1,")
+        named = {name for parts in self.expected_parts for name in parts.classes}
+        require(named <= set(self.classes), self, "expected_parts", "classes of the card")
         ordered = all(low < high for low, high in self.int8_ranges)
         require(ordered, self, "int8_ranges", "a lower and a higher end of each")
 
@@ -346,8 +295,10 @@ def card_of(fields: dict[str, Any]) -> ModelCard:
     renamed = {RENAMED_FIELDS.get(name, name): value for name, value in kept.items()}
     renamed["preprocessing"] = preprocessing_of(renamed.get("preprocessing", {}))
     if renamed.get("localise"):
-        check_names(renamed["localise"], Localise)
-        renamed["localise"] = Localise(**with_tuples(renamed["localise"]))
+        renamed["localise"], parts_of_before = localise_of(renamed["localise"])
+        renamed.setdefault("expected_parts", parts_of_before)
+    parts = renamed.get("expected_parts", ())
+    renamed["expected_parts"] = tuple(expected_parts_of(fields) for fields in parts)
     renamed["scores"] = tuple(score_of(score) for score in renamed.get("scores", ()))
 
     check_names(renamed, ModelCard)
@@ -364,6 +315,26 @@ def preprocessing_of(fields: dict[str, Any]) -> Preprocessing:
 
     check_names(renamed, Preprocessing)
     return Preprocessing(**with_tuples(renamed))
+
+
+def localise_of(fields: dict[str, Any]) -> tuple[Localise, list[dict[str, Any]]]:
+    """Make the entry from its JSON, and the fields of expected parts that it held before 0.3.
+
+    The former field 'volumes' was the range of the volume of a structure.
+    """
+    renamed = dict(fields)
+    parts = []
+    if "volumes" in renamed:
+        parts.append({"name": "structure", "volumes": renamed.pop("volumes")})
+
+    check_names(renamed, Localise)
+    return Localise(**with_tuples(renamed)), parts
+
+
+def expected_parts_of(fields: dict[str, Any]) -> ExpectedParts:
+    """Make the expected parts of a structure from their JSON."""
+    check_names(fields, ExpectedParts)
+    return ExpectedParts(**with_tuples(fields))
 
 
 def score_of(fields: dict[str, Any] | str) -> Score | str:

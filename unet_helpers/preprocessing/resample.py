@@ -1,5 +1,6 @@
 """Resize images and label images; resample volumes, or boxes in them, and put answers back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -105,12 +106,19 @@ class Grid:
             mode="nearest",
         )
 
-    def put_back(self, answer: np.ndarray, total: np.ndarray) -> None:
-        """Add an answer (K, *shape) to ``total`` (K, Z, Y, X), in place, by linear interpolation.
+    def share_inside(self, shape: tuple[int, ...]) -> float:
+        """Return the share of the grid's voxels, 0 to 1, that lie in a volume of this shape."""
+        indices = np.indices(self.shape).reshape(3, -1)
+        voxels = self.matrix @ indices + self.start[:, None]
+        last = np.array(shape)[:, None] - 0.5
+        return float(((voxels >= -0.5) & (voxels <= last)).all(axis=0).mean())
+
+    def put_back(self, answer: np.ndarray, total: Sequence[np.ndarray]) -> None:
+        """Add an answer (K, *shape) to K volumes (Z, Y, X), in place, by linear interpolation.
 
         Voxels more than a step outside the grid are not changed.
         """
-        block, first = self.covered_block(total.shape[1:])
+        block, first = self.covered_block(total[0].shape)
         inverse = np.linalg.inv(self.matrix)
         # The answer is padded by 1 (hence + 1), so that voxels half a step outside have a value.
         offset = inverse @ (first - self.start) + 1

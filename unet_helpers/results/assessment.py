@@ -100,11 +100,19 @@ def assess(result: Segmentation) -> Assessment:
         return Assessment(Level.DOUBTFUL, "expected Dice withheld", reason)
 
     value, low, high = expected
+    end = quality_in_words(result)
     number = f"expected Dice {value:.2f} ({low:.2f} to {high:.2f})"
     if value >= usual - AS_USUAL:
-        return Assessment(Level.USUAL, number, f"as is usual for {result.card.name}")
+        return Assessment(Level.USUAL, number, f"as is usual for {result.card.name}{end}")
 
-    comment = f"lower than is usual for {result.card.name}, {usual:.2f}"
+    comment = f"lower than is usual for {result.card.name}, {usual:.2f}{end}"
     if value >= DOUBTFUL_SHARE * usual:
         return Assessment(Level.LOWER, number, comment)
-    return Assessment(Level.DOUBTFUL, number, f"far {comment}; look at it with doubt")
+    return Assessment(Level.DOUBTFUL, number, f"look at it with doubt, far {comment}")
+
+
+def quality_in_words(result: Segmentation) -> str:
+    """Return '; good quality' or the like for photographs of the eye, else ''."""
+    if result.card.preprocessing.scale != "field of view":
+        return ""
+    return f"; {result.view.quality.grade}"

@@ -12,9 +12,12 @@ import pandas as pd
 from scipy.ndimage import center_of_mass
 from skimage.measure import regionprops_table
 
+from ..doubt import Doubt
 from ..images.image import MedicalImage
-from ..images.stack import as_displayed, to_stack
+from ..images.stack import as_displayed
+from .anatomy import findings_on_parts, nearest_places
 from .intensities import channels_of, intensity_columns
+from .occupied import occupied_box
 from .proportions import SQUARE, proportions_of, true_shapes
 from .shapes import flat_shapes
 from .units import pixel_size
@@ -52,7 +55,8 @@ def measure(result: Segmentation) -> pd.DataFrame:
 
     Objects are measured in 2D in single images, in movies of single images, and if the card's
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
-    axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several.
+    axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
+    ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
     A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
     file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
     of its red, and ``intensity_mean_DAPI`` of a channel of the file of which the image is one.
@@ -77,6 +81,8 @@ def measure(result: Segmentation) -> pd.DataFrame:
         table.insert(1, "class", names[classes[table["object"]]])
     if result.places:
         table.insert(1, "side", sides_of(result)[table["object"] - 1])
+    if result.card.expected_parts:
+        table["implausible"] = np.where(are_implausible(result, table), "yes", "no")
     return in_physical_units(table, result.image, size)
 
 
@@ -140,14 +146,18 @@ def measure_part(part: Part) -> pd.DataFrame:
     if part.objects.ndim == 2:
         table = pd.DataFrame(flat_shapes(part.objects))
     else:
-        table = pd.DataFrame(regionprops_table(part.objects, properties=PROPERTIES))
+        table = volume_shapes(part.objects)
 
     if part.objects.ndim == 2 and part.proportions != SQUARE:
         table = table.assign(**true_shapes(part.objects, part.proportions, flat_shapes))
 
-    places = np.nonzero(part.objects)
-    object_of_pixel = np.searchsorted(table["label"], part.objects[places])
-    intensities = intensity_columns(object_of_pixel, places, part.channels, len(table))
+    # Only where there are objects, which in a head are a small part of it.
+    box = occupied_box(part.objects)
+    objects = part.objects[box]
+    channels = {name: pixels[box] for name, pixels in part.channels.items()}
+    places = np.nonzero(objects)
+    object_of_pixel = np.searchsorted(table["label"], objects[places])
+    intensities = intensity_columns(object_of_pixel, places, channels, len(table))
     behind = list(table.columns).index(LAST_SIZE) + 1
     for name, column in intensities.items():
         table.insert(behind, name, column)
@@ -157,11 +167,26 @@ def measure_part(part: Part) -> pd.DataFrame:
         table.insert(1, name, index)
 
     dimensions = part.objects.ndim
-    box = np.array([table.pop(f"bbox-{i}") for i in range(2 * dimensions)])
-    starts = box[:dimensions].T
-    stops = box[dimensions:].T
+    corners = np.array([table.pop(f"bbox-{i}") for i in range(2 * dimensions)])
+    starts = corners[:dimensions].T
+    stops = corners[dimensions:].T
     at_edge = (starts == 0) | (stops == part.objects.shape)
     table["touches_edge"] = np.where(at_edge.any(axis=1), "yes", "no")
+    return table
+
+
+def volume_shapes(ids: np.ndarray) -> pd.DataFrame:
+    """Return a row for each object of (*spatial) ids, by the names of ``regionprops_table``."""
+    box = occupied_box(ids)
+    if not ids[box].size:
+        # Of no objects, scikit-image needs a voxel to name the columns.
+        box = (slice(0, 1),) * ids.ndim
+    table = pd.DataFrame(regionprops_table(ids[box], properties=PROPERTIES))
+
+    # Positions were counted from the corner of the box.
+    for axis, along_axis in enumerate(box):
+        for name in (f"centroid-{axis}", f"bbox-{axis}", f"bbox-{axis + ids.ndim}"):
+            table[name] += along_axis.start
     return table
 
 
@@ -187,23 +212,36 @@ def classes_of(result: Segmentation) -> np.ndarray | None:
     if result.card.instance_method != "components":
         return None
 
-    classes = np.zeros(int(result.objects.max()) + 1, np.uint8)
-    classes[result.objects.reshape(-1)] = result.labels.reshape(-1)
+    box = occupied_box(result.objects)
+    objects = result.objects[box]
+    classes = np.zeros(int(objects.max(initial=0)) + 1, np.uint8)
+    classes[objects.reshape(-1)] = result.labels[box].reshape(-1)
+    classes[0] = 0
     return classes
 
 
 def sides_of(result: Segmentation) -> np.ndarray:
     """Return (objects,): the name of the localised structure that is nearest to each object."""
-    spacing = np.array(to_stack(result.image).spacing or 1.0)
     objects = as_displayed(result.image, result.objects)
+    box = occupied_box(objects)
+    objects = objects[box]
+    if not objects.size:
+        return np.zeros(0, str)
+
     ids = range(1, int(objects.max()) + 1)
+    start = [along_axis.start for along_axis in box]
+    middles = np.array(center_of_mass(objects > 0, objects, ids)).reshape(-1, 3) + start
+    return nearest_places(result, middles)
 
-    middles = np.array(center_of_mass(objects > 0, objects, ids)).reshape(-1, 3) * spacing
-    places = np.array(list(result.places.values())) * spacing
-    distances = np.linalg.norm(middles[:, None] - places, axis=2)
 
-    names = np.array(list(result.places))
-    return names[distances.argmin(axis=1)]
+def are_implausible(result: Segmentation, table: pd.DataFrame) -> np.ndarray:
+    """Return (rows,) bool: whether what was found on the row's side, or at all, cannot be."""
+    flags = np.zeros(len(table), bool)
+    for finding in findings_on_parts(result):
+        if not isinstance(finding.text, Doubt):
+            continue
+        flags |= (table["side"] == finding.side) if finding.side else True
+    return flags
 
 
 def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from skimage.morphology import local_minima
 from skimage.segmentation import relabel_sequential, watershed
 
 from ..images.stack import as_displayed, from_stack
+from .occupied import occupied_box
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation
@@ -75,12 +76,16 @@ def find_objects(result: Segmentation) -> np.ndarray:
 
 def connected_components(result: Segmentation) -> np.ndarray:
     """Return the ids of connected regions of one class; touching classes are not joined."""
-    volumes = [result.labels]
-    if result.image.axes.startswith("T"):
-        volumes = list(result.labels)
+    is_movie = result.image.axes.startswith("T")
+    volumes = result.labels if is_movie else result.labels[None]
 
-    regions = [label(volume, connectivity=volume.ndim) for volume in volumes]
-    return make_ids_unique(regions).reshape(result.labels.shape)
+    # Only in the part of each volume where something was found.
+    box = occupied_box(volumes)
+    objects = np.zeros(volumes.shape, np.int32)
+    regions = [label(volume, connectivity=volume.ndim) for volume in volumes[box]]
+    if regions:
+        objects[box] = make_ids_unique(regions)
+    return objects.reshape(result.labels.shape)
 
 
 def split_slice_by_slice(result: Segmentation) -> list[np.ndarray]:

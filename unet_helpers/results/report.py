@@ -20,7 +20,9 @@ from ..files import written_whole
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from ..preprocessing.resample import resize
+from .labels import component_share
 from .measurements import measured_in_words, slices_per_frame
+from .occupied import occupied_box
 from .output import made_aside, output_path
 from .overlay import to_8_bits
 from .save import manifest
@@ -41,6 +43,11 @@ MAX_BYTES_OF_VOLUME = 7_500_000
 # Factors by which the displayed image may be shrunk to keep the page small; the first that fits is
 # taken.
 SHRINKS = (1, 2, 3, 4, 6, 8, 12, 16)
+
+# The packed size of a volume is estimated from about this many slices. If that is more than
+# FAR_TOO_LARGE times what fits, the whole volume is not packed.
+SAMPLED_SLICES = 16
+FAR_TOO_LARGE = 1.5
 
 # Steps of the slider from 0 to 1; the result's own threshold is one more.
 SLIDER_STEPS = 200
@@ -109,8 +116,13 @@ class Levels:
         steps = np.unique(np.append(slider, result.threshold)).astype(np.float32)
 
         foreground = as_displayed(result.image, result.foreground)
-        last_step = np.searchsorted(steps, foreground, side="right") - 1
-        return cls(steps, values=np.clip(last_step, 0, None).astype(np.uint8))
+        values = np.zeros(foreground.shape, np.uint8)
+
+        # Where the probability is 0, it reaches the first step, 0, and no other.
+        box = occupied_box(foreground)
+        last_step = np.searchsorted(steps, foreground[box], side="right") - 1
+        values[box] = np.clip(last_step, 0, None)
+        return cls(steps, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +141,9 @@ def mask_arrays(result: Segmentation, levels: Levels) -> dict[str, str]:
     arrays = {"levels": pack(levels.values)}
 
     if len(result.probabilities) > 2:
-        most_likely = 1 + result.probabilities[1:].argmax(axis=0).astype(np.uint8)
+        most_likely = np.ones(result.labels.shape, np.uint8)
+        box = occupied_box(result.foreground)
+        most_likely[box] = 1 + result.probabilities[(slice(1, None), *box)].argmax(axis=0)
         arrays["classes"] = pack(as_displayed(image, most_likely))
 
     objects = as_displayed(image, result.objects)
@@ -151,6 +165,15 @@ def image_that_fits(image: MedicalImage, bytes_taken: int) -> ShownImage:
 
     for shrink in SHRINKS:
         size = (-(-height // shrink), -(-width // shrink))
+
+        # A few slices tell that the whole will be far too large.
+        sample = stack[:: max(1, len(stack) // SAMPLED_SLICES)]
+        sampled = pack(np.stack([resize(np.ascontiguousarray(pixels), size) for pixels in sample]))
+        expected = len(sampled) * len(stack) / len(sample)
+        is_sampled = len(sample) < len(stack) and shrink != SHRINKS[-1]
+        if is_sampled and expected > FAR_TOO_LARGE * (limit - bytes_taken):
+            continue
+
         slices = [resize(np.ascontiguousarray(pixels), size) for pixels in stack]
         shown = ShownImage(pack(np.stack(slices)), size=size, channels=channels, shrink=shrink)
         if len(shown.packed) <= limit - bytes_taken:
@@ -192,16 +215,22 @@ def own_order(result: Segmentation) -> dict[str, Any]:
     'start' is the index of the first displayed pixel in the flattened array. 'steps' are the
     differences in this index to the next slice, row and column; 0 along an axis of length 1.
     """
-    labels = result.labels
-    index = np.arange(labels.size, dtype=np.int64).reshape(labels.shape)
-    displayed = as_displayed(result.image, index)
+    shape = np.array(result.labels.shape)
+    strides = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))])
 
-    start = int(displayed[0, 0, 0])
+    # A tiny image, at most two pixels along each axis, is displayed in the same order.
+    positions = np.indices(np.minimum(shape, 2))
+    displayed = np.array([as_displayed(result.image, along_axis) for along_axis in positions])
+    first = displayed[:, 0, 0, 0]
+
     steps = []
-    for axis, length in enumerate(displayed.shape):
-        second = displayed.take(1 % length, axis)
-        steps.append(int(second.flat[0]) - start)
-    return {"shape": labels.shape, "start": start, "steps": steps}
+    for axis in range(3):
+        second = displayed.take(1 % displayed.shape[axis + 1], axis + 1)[:, 0, 0]
+        steps.append(int((second - first) @ strides))
+
+    # An axis that is displayed from its end begins with its last pixel.
+    start = np.where(first > 0, shape - 1, 0)
+    return {"shape": result.labels.shape, "start": int(start @ strides), "steps": steps}
 
 
 def facts_of_table(result: Segmentation, table: pd.DataFrame) -> dict[str, Any]:
@@ -211,7 +240,7 @@ def facts_of_table(result: Segmentation, table: pd.DataFrame) -> dict[str, Any]:
         "name": f"{result.image.name}_{result.card.name}",
         "classes": result.card.classes,
         "colors": result.card.colors,
-        "share": result.card.min_component_share,
+        "share": component_share(result),
         "columns": list(table),
         "rows": json.loads(rows),
     }

@@ -14,19 +14,13 @@ from ..checks.view import View
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from ..networks.cards import ModelCard
+from .labels import foreground_of, labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..checks.expected_dice import ExpectedDice
     from .assessment import Assessment
-
-
-def foreground_of(probabilities: np.ndarray) -> np.ndarray:
-    """Return (*spatial), the probability of any class but background, from (K, *spatial)."""
-    if len(probabilities) == 1:
-        return probabilities[0]
-    return 1 - probabilities[0]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,27 +96,10 @@ class Segmentation:
     def labels(self) -> np.ndarray:
         """Class of each pixel: uint8, (*spatial); 0 is background, then the card's classes.
 
-        Components smaller than the card's share of the largest one are dropped.
+        Components smaller than the card's share of the largest one are dropped, except where each
+        structure was found in its own box.
         """
-        labels = np.zeros(self.probabilities.shape[1:], np.uint8)
-
-        # Along the first axis (rows of 2D images, slices or frames of others), to save memory.
-        for i in range(len(labels)):
-            answer = self.probabilities[:, i]
-            classes: int | np.ndarray = 1
-            if len(answer) > 1:
-                classes = 1 + answer[1:].argmax(axis=0)
-            labels[i] = np.where(foreground_of(answer) >= self.threshold, classes, 0)
-
-        share = self.card.min_component_share
-        if share:
-            from .objects import drop_small_components
-
-            # Views: the small components are dropped from ``labels`` in place.
-            volumes = labels if self.image.axes.startswith("T") else [labels]
-            for volume in volumes:
-                volume[:] = drop_small_components(volume, share)
-        return labels
+        return labels_of(self)
 
     @cached_property
     def objects(self) -> np.ndarray:
@@ -246,6 +223,11 @@ class Segmentation:
         >>> list(result.measure())[:3]
         ['object', 'area_px', 'centroid_y_px']
         """
+        return self._measurements.copy()
+
+    @cached_property
+    def _measurements(self) -> pd.DataFrame:
+        """The table of `measure`, which summary, files and report use too."""
         from .measurements import measure
 
         return measure(self)
