@@ -120,10 +120,10 @@ def test_the_field_of_view_of_several_images_sets_one_scale(monkeypatch):
 
 
 def test_the_shell_takes_a_diameter_and_one_scale(network, tmp_path, capsys):
-    from unet_helpers.__main__ import main, parse
+    from unet_helpers.__main__ import diameter, main
 
-    assert parse(["a.png", "--diameter", "30"]).diameter == 30
-    assert parse(["a.png", "--diameter", "8 µm"]).diameter == "8 µm"
+    assert diameter("30") == 30
+    assert diameter("8 µm") == "8 µm"
     folder = write(tmp_path / "in", 12, 24, 24)
     out = tmp_path / "out"
     code = main([str(folder), "--model", str(network), "--out", str(out), "--same-scale"])
