@@ -237,7 +237,7 @@ def run_folder(
     if same_scale:
         shared = known_network(network)
         held = held_scale(sources, shared, options, overwrite)
-        asked = requested_settings(shared, options) | held.asked
+        asked = {**requested_settings(shared, options), **held.asked}
         options |= held.scale
 
     job = FolderJob(

@@ -143,7 +143,7 @@ def shading_of(overview: np.ndarray) -> np.ndarray:
 
 def octaves_of(overview: np.ndarray) -> list[np.ndarray]:
     """Return the octaves of the Laplacian pyramid of (h, w), the finest first, without borders."""
-    octaves = []
+    octaves: list[np.ndarray] = []
     level = overview
     while min(level.shape) >= SMALLEST_OCTAVE and len(octaves) < MOST_OCTAVES:
         coarser = cv2.pyrDown(level)
