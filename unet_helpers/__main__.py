@@ -149,7 +149,7 @@ def segment_parser() -> argparse.ArgumentParser:
     words = "width of a typical object, instead of the zoom: px of the image, or '8 µm'"
     add("--diameter", type=diameter, metavar="D", help=words)
     words = "one zoom for all images, found from several of them"
-    add("--same-scale", action="store_true", help=words)
+    add("--same-scale", action="store_true", default=False, help=words)
 
     add("--channel", type=channel, metavar="C", help="from 0, or its name or colour")
     add("--frame", type=int, metavar="N", help="of a film or a DICOM file, from 0")

@@ -41,7 +41,11 @@ class Stub(torch.nn.Module):
         super().__init__()
         self.rule = rule
         self.inputs = []
-        self.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=size), localise=None)
+        self.card = SimpleNamespace(
+            preprocessing=replace(PUBLISHED, size=size),
+            localise=None,
+            instance_method="components",
+        )
 
     def forward(self, x):
         self.inputs.append(x.clone())
@@ -353,7 +357,9 @@ def test_the_whole_network_answers_a_picture():
     network.load_state_dict(published_tensors())
     network = fold_batch_norm(network)
     # The published size of 256 would take 16 times as long.
-    network.card = SimpleNamespace(preprocessing=replace(PUBLISHED, size=64), localise=None)
+    network.card = SimpleNamespace(
+        preprocessing=replace(PUBLISHED, size=64), localise=None, instance_method="components"
+    )
     picture = read_image(SAMPLES[0]).pixels if SAMPLES else head((5, 90, 71))[2]
     answer = predict_published(network, from_array(picture))
     planes = torch.from_numpy(literal(picture[None], 64, drop=False))

@@ -86,8 +86,10 @@ def contrast_warnings(values: np.ndarray) -> list[str]:
 
 def middle_range(values: np.ndarray) -> float:
     """Return the range of the middle 99 % of the values."""
-    # Floats, because percentiles of int16 are interpolated with differences that overflow.
-    low, high = np.percentile(values.astype(np.float64), [0.5, 99.5])
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 1:
+        # Percentiles of int16 are interpolated with differences that overflow.
+        values = values.astype(np.float64)
+    low, high = np.percentile(values, [0.5, 99.5])
     return float(high - low)
 
 

@@ -50,10 +50,10 @@ COARSE_SHARE = 0.3
 COARSE_SHARE_OF_FEW_OCTAVES = 0.42
 FEW_OCTAVES = 5
 
-# |Skewness| of the three finest octaves above which there is structure: tissue and membranes are
-# darker than what is between them, noise is symmetric. In noise it was at most 0.1, in electron
-# micrographs at least 0.16.
-SKEWNESS = 0.13
+# Skewness of the three finest octaves below which there is structure: tissue and membranes are
+# darker than what is between them. Noise is symmetric, or skewed to the other side where photons
+# are few. In noise it was at least -0.1, in electron micrographs at most -0.16.
+SKEWNESS = -0.13
 SKEWED_OCTAVES = 3
 
 # Shading is a polynomial of this degree, fitted to a thumbnail with about so many px on each side.
@@ -112,7 +112,7 @@ def has_structure(channel: np.ndarray) -> bool:
         return True
 
     fine = octaves[:SKEWED_OCTAVES]
-    if not has_few_levels and max(abs(skewness(octave)) for octave in fine) > SKEWNESS:
+    if not has_few_levels and min(skewness(octave) for octave in fine) < SKEWNESS:
         return True
 
     # The finest octave is left out: it holds hot pixels and the sensor's lines.

@@ -48,6 +48,9 @@ class Bar:
 
 def find_bars(pixels: np.ndarray) -> np.ndarray | None:
     """Return the mask (H, W) of scale bars and their text in (H, W) or (H, W, 3), or None."""
+    if not np.isfinite(pixels).any():
+        return None
+
     lightest = darkest = pixels
     if pixels.ndim == 3:
         # Much faster than the minimum along the last axis.

@@ -4,6 +4,7 @@ They are no part of the picture. Padding and bars are replaced by values like th
 frames are cut off, before intensities are measured and the network runs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,9 @@ def find_padding(pixels: np.ndarray) -> Padding | None:
             continue
 
         low, high = np.percentile(rest, [1, 99])
+        if low == high:
+            # Two values alone are a mask.
+            continue
         gap = max(low - value, value - high)
         is_below = value < low
         if is_below and (value >= 0 or gap <= GAP_OF_NEGATIVE * (high - low)):
@@ -115,11 +119,14 @@ def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
 def box_for(slices: np.ndarray, preprocessing: Preprocessing) -> Box:
     """Return the rows and columns of (N, H, W[, C]) that a card's network reads.
 
-    Frames are cut off for cards that read slices one by one.
+    Frames are cut off for cards that read slices one by one. A dark frame changes what is seen only
+    where the whole image is resized to a square; elsewhere it may as well be dark background.
     """
     if preprocessing.method != "slices" or len(preprocessing.axes) > 1:
         return whole_box(slices)
-    return content_box(slices, dark_around=preprocessing.intensities in ("local", "head"))
+    is_dark_by_nature = preprocessing.intensities in ("local", "head")
+    dark_around = is_dark_by_nature or preprocessing.scale != "square"
+    return content_box(slices, dark_around)
 
 
 def content_box(slices: np.ndarray, dark_around: bool) -> Box:
@@ -161,17 +168,16 @@ def inside_frame(slices: np.ndarray, dark_around: bool) -> Box | None:
     if value_range == 0 or not any(is_constant(edge, tolerance) for edge in edges):
         return None
 
-    is_row = [is_constant(slices[:, i], tolerance) for i in range(slices.shape[1])]
-    is_column = [is_constant(slices[:, :, i], tolerance) for i in range(slices.shape[2])]
-    rows = without_ends(is_row)
-    columns = without_ends(is_column)
-    has_bands = [
-        box != slice(0, len(is_frame)) for box, is_frame in ((rows, is_row), (columns, is_column))
-    ]
+    height, width = slices.shape[1:3]
+    rows = without_ends(height, lambda i: is_constant(slices[:, i], tolerance))
+    columns = without_ends(width, lambda i: is_constant(slices[:, :, i], tolerance))
+    has_bands = [rows != slice(0, height), columns != slice(0, width)]
     if not any(has_bands):
         return None
 
     content = slices[:, rows, columns].astype(np.float32)
+    if range_of(content) <= tolerance:
+        return None
     step = max(1, round(np.sqrt(content.size / SAMPLE)))
     median = np.median(content[:, ::step, ::step].reshape(-1, *content.shape[3:]), axis=0)
     outermost = np.concatenate([np.ravel(edge) for edge in edges if is_constant(edge, tolerance)])
@@ -205,17 +211,17 @@ def is_constant(line: np.ndarray, tolerance: float) -> bool:
     return bool((by_channel.max(axis=0) - lowest).max() <= tolerance)
 
 
-def without_ends(is_frame: list[bool]) -> slice:
-    """Return what lies between the frame's rows (or columns) at both ends.
+def without_ends(count: int, is_frame: Callable[[int], bool]) -> slice:
+    """Return what lies between the frame's rows (or columns), of ``count``, at both ends.
 
     It is everything if the frame is too thin at one of the ends.
     """
-    count = len(is_frame)
-    if all(is_frame):
+    first = next((i for i in range(count) if not is_frame(i)), None)
+    if first is None:
         return slice(0, count)
+    last = next(i for i in range(count, 0, -1) if not is_frame(i - 1))
+
     thinnest = max(THINNEST_FRAME_PX, THINNEST_FRAME * count)
-    first = is_frame.index(False)
-    last = count - is_frame[::-1].index(False)
     if min(first, count - last) < thinnest:
         return slice(0, count)
     return slice(first, last)

@@ -154,7 +154,12 @@ class Segmentation:
         return explain(self)
 
     def busiest_slice(self) -> int:
-        """Return the index of the slice with most of the structure; the middle one if all is empty.
+        """Return the index of the slice with most of the structure.
+
+        Returns
+        -------
+        int
+            The index as displayed, from 0; that of the middle slice if nothing was found.
 
         Examples
         --------
