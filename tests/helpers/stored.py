@@ -12,6 +12,10 @@ RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (150, 210), np.uint8)
 COLOUR = RNG.integers(0, 255, (150, 210, 3), np.uint8)
 
+# Half of each is darker: noise alone is nothing but background.
+GREY[:, :105] //= 4
+COLOUR[:, :105] //= 4
+
 # px, side of the pieces in which they are stored.
 SIDE = 64
 TILE = (SIDE, SIDE)

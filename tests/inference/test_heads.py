@@ -156,9 +156,10 @@ def test_only_a_known_other_spacing_is_resampled():
 
 
 @pytest.mark.parametrize(
-    ("spacing", "side"), [(None, 60), ((8e-6, 8e-6), 120), ((1e-6, 1e-6), 15), ((4e-3, 4e-3), 240)]
+    ("spacing", "side"), [(None, 60), ((8e-6, 8e-6), 120), ((1e-6, 1e-6), 15), ((4e-3, 4e-3), 60)]
 )
 def test_an_electron_micrograph_is_seen_at_its_own_scale(spacing, side):
+    """Steps of 4 µm are none of an electron micrograph: they are not used."""
     network = uh.load_model("em_membranes")
     pixels = np.zeros((60, 60), np.uint8)
     assert working_shape(network, pixels, spacing=spacing) == (side, side)

@@ -182,9 +182,9 @@ def test_a_tilde_is_the_home_folder_of_results_and_image(tiled, tmp_path, monkey
 def test_labels_are_written_as_they_are_up_to_the_highest(tiled, tmp_path, monkeypatch):
     """As of a network of 255 classes."""
 
-    def find(blank, answer, labels, objects):
+    def find(blank, answer, labels, objects, channels):
         labels[:] = np.arange(np.prod(labels.shape)).reshape(labels.shape) % 256
-        return large_objects.find_objects_by_blocks(blank, answer, objects, objects)
+        return large_objects.find_objects_by_blocks(blank, answer, objects, objects, channels)
 
     monkeypatch.setattr(large, "find_objects_by_blocks", find)
     labels, *_ = segment_large(tiled, make_network(), tmp_path)

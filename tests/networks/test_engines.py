@@ -25,6 +25,12 @@ SAMPLE_IMAGES = ROOT / "sample_images"
 SIZES = [(1, 64, 96), (2, 33, 50), (1, 16, 7)]  # images, height, width
 
 
+def has(*instructions: str) -> bool:
+    """Whether the processor has any of these instructions; False where torch cannot say."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in instructions)
+
+
 def images(model, count: int, height: int, width: int) -> torch.Tensor:
     return torch.rand(
         count, model.in_channels, height, width, generator=torch.Generator().manual_seed(1)
@@ -85,6 +91,7 @@ def test_integers_of_8_bits_answer_nearly_as_torch_does():
     assert not any("8 bits" in note for note in plain.image.notes)
 
 
+@pytest.mark.skipif(not has("avx512_vnni", "avx_vnni"), reason="without VNNI sums of 8 bits clip")
 def test_rounded_inputs_and_weights_are_whole_steps_within_the_ranges():
     """The rounding is restated with torch's own operations.
 
@@ -309,6 +316,7 @@ def test_onnx_without_its_packages_is_refused(tmp_path, monkeypatch):
         uh.export_onnx(uh.load_model("nuclei"), tmp_path / "a.onnx")
 
 
+@pytest.mark.skipif(not has("avx512_f"), reason="OpenVINO ignores bfloat16 without AVX-512")
 def test_bfloat16_gives_the_same_labels_but_for_edges(monkeypatch):
     """Emulated where the processor has none; the answer stays in single precision."""
     pixels = uh.read_image(SAMPLE_IMAGES / "fluorescence.png").pixels[:128, :128]

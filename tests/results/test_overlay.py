@@ -11,6 +11,7 @@ from PIL import Image
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.results.overlay import (
     edges_of,
+    in_proportion,
     paint,
     picture,
     png,
@@ -130,6 +131,6 @@ def test_a_png_is_enlarged_along_one_side_to_the_proportions_of_the_body(spacing
     image = MedicalImage(np.zeros((4, 6), np.uint8), "YX", spacing=spacing)
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[..., 0] = 200
-    shown = np.array(Image.open(BytesIO(png(pixels, image))))
+    shown = np.array(Image.open(BytesIO(png(in_proportion(pixels, image)))))
     assert shown.shape == (*size, 3)
     assert (shown == [200, 0, 0]).all()

@@ -34,7 +34,7 @@ INTERPOLATED = 0.25
 FRAME_TOLERANCE = 0.03
 
 # Thinnest frame, as a share of the side and in px.
-THINNEST_FRAME = 0.01
+THINNEST_FRAME = 0.015
 THINNEST_FRAME_PX = 2
 
 # A frame differs from the median of what it contains by at least this share of the range: a row of
@@ -72,39 +72,43 @@ def find_padding(pixels: np.ndarray) -> Padding | None:
     if not sample.size:
         return None
 
-    is_whole = pixels.dtype.kind in "ui"
     border = np.concatenate([pixels[:, [0, -1]].ravel(), pixels[:, :, [0, -1]].ravel()])
     for value in (sample.min(), sample.max()):
-        rest = sample[sample != value]
-        share = 1 - rest.size / sample.size
-        if share < PADDING_SHARE or not rest.size:
-            continue
-        if np.count_nonzero(border == value) < PADDING_SHARE_OF_BORDER * border.size:
-            continue
-
-        low, high = np.percentile(rest, [1, 99])
-        if low == high:
-            # Two values alone are a mask.
-            continue
-        gap = max(low - value, value - high)
-        is_below = value < low
-        if is_below and (value >= 0 or gap <= GAP_OF_NEGATIVE * (high - low)):
-            continue
-        if not is_below and gap <= GAP_OF_POSITIVE * (high - low):
-            continue
-
-        # Between the padding and the rest are at most a few interpolated values.
-        if is_below:
-            is_rest = pixels > value + gap / 2
-        else:
-            is_rest = pixels < value - gap / 2
-        rest_of_all = pixels[is_rest]
-        margin = INTERPOLATED * (high - low)
-        lowest = max(float(rest_of_all.min()), float(low - margin))
-        if is_whole:
-            lowest = float(np.ceil(lowest))
-        return Padding(float(value), lowest, float(rest_of_all.max()))
+        share = np.count_nonzero(sample == value) / sample.size
+        share_of_border = np.count_nonzero(border == value) / border.size
+        if share >= PADDING_SHARE and share_of_border >= PADDING_SHARE_OF_BORDER:
+            padding = padding_of_value(float(value), sample, pixels)
+            if padding is not None:
+                return padding
     return None
+
+
+def padding_of_value(value: float, sample: np.ndarray, pixels: np.ndarray) -> Padding | None:
+    """Return the padding if a value is far from all others, of which there must be several."""
+    rest = sample[sample != value]
+    if not rest.size:
+        return None
+    low, high = np.percentile(rest, [1, 99])
+    if low == high:
+        return None
+
+    gap = max(low - value, value - high)
+    is_below = value < low
+    if is_below and (value >= 0 or gap <= GAP_OF_NEGATIVE * (high - low)):
+        return None
+    if not is_below and gap <= GAP_OF_POSITIVE * (high - low):
+        return None
+
+    # Between the padding and the rest are at most a few interpolated values.
+    if is_below:
+        is_rest = pixels > value + gap / 2
+    else:
+        is_rest = pixels < value - gap / 2
+    rest_of_all = pixels[is_rest]
+    lowest = max(float(rest_of_all.min()), float(low - INTERPOLATED * (high - low)))
+    if pixels.dtype.kind in "ui":
+        lowest = float(np.ceil(lowest))
+    return Padding(value, lowest, float(rest_of_all.max()))
 
 
 def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
