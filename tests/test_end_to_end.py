@@ -171,9 +171,12 @@ def test_the_command_does_not_overwrite_unless_asked_to(command):
     good = SAMPLE_IMAGES / "ihc.png"
     assert command(good, "--model", "nuclei").returncode == 0
     again = command(good, "--model", "nuclei")
-    assert again.returncode == 2
-    assert "already holds" in again.stderr
-    assert command(good, "--model", "nuclei", "--overwrite").returncode == 0
+    assert again.returncode == 0
+    assert "done before" in again.stdout
+    other = command(good, "--model", "nuclei", "--threshold", "0.4")
+    assert other.returncode == 2
+    assert "already holds" in other.stderr
+    assert command(good, "--model", "nuclei", "--threshold", "0.4", "--overwrite").returncode == 0
 
 
 def test_the_command_refuses_an_unknown_network(command):
