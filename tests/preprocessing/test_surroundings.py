@@ -67,6 +67,15 @@ def test_a_constant_far_from_the_rest_is_padding(dtype, low, high, value, kind):
     assert cleaned[0, 0] == inside.min()
 
 
+def test_bright_objects_of_the_value_of_the_padding_stay():
+    pixels = picture("uint8", 0, 90)
+    pixels[20:30, 10:25] = 255
+    framed = in_border(pixels, 255)[None]
+    cleaned = without_padding(framed, find_padding(framed))[0]
+    np.testing.assert_array_equal(cleaned[9:-9, 9:-9], pixels)
+    assert cleaned[:9].max() == 0
+
+
 def test_usual_backgrounds_are_no_padding():
     dark = in_border(picture("uint8", 100, 250), 0)
     assert find_padding(dark[None]) is None

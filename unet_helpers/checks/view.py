@@ -8,7 +8,7 @@ import numpy as np
 
 from ..images.image import MedicalImage
 from ..images.pixel_checks import shows_something
-from ..images.stack import Stack, to_stack
+from ..images.stack import Stack, from_stack, to_stack
 from ..networks.cards import ModelCard
 from ..preprocessing.background import is_only_background
 from ..preprocessing.bars import find_bars, without_bars
@@ -50,7 +50,8 @@ class View:
         """The image without padding and scale bars, as networks read it, in the same shape."""
         pixels = self.image.pixels
         if self.padding is not None:
-            pixels = without_padding(pixels, self.padding)
+            slices = without_padding(to_stack(self.image).pixels, self.padding)
+            pixels = from_stack(self.image, slices[None])[0]
         if self.bars is not None:
             pixels = without_bars(pixels, self.bars)
         if pixels is self.image.pixels:

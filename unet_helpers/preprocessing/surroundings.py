@@ -112,11 +112,18 @@ def padding_of_value(value: float, sample: np.ndarray, pixels: np.ndarray) -> Pa
 
 
 def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
-    """Return a copy of the pixels with the lowest of the other values instead of the padding.
+    """Return a copy of slices (N, H, W) with the lowest of the other values instead of the padding.
 
-    Where padding is above all others, too: it is background, which is dark in grey images.
+    Where padding is above all others, too: it is background, which is dark in grey images. Bright
+    objects inside the image may have its value: padding above others is connected to the border of
+    its slice.
     """
     is_other = (pixels >= padding.lowest) & (pixels <= padding.highest)
+    if padding.value > padding.highest:
+        # Imported here, because `import unet_helpers` must not load scikit-image.
+        from skimage.segmentation import clear_border
+
+        is_other |= np.stack([clear_border(bright) for bright in pixels > padding.highest])
     return np.where(is_other, pixels, np.array(padding.lowest, pixels.dtype))
 
 
