@@ -1,10 +1,13 @@
 """Tiling: the blend sums to one and agrees with the untiled answer; augmentations are undone."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy
 import torch
+from helpers import fundus
 from helpers.networks import make_network
 
 from unet_helpers import load_model, read_image
@@ -260,3 +263,25 @@ def test_mean_and_deviation_are_those_of_the_answers(monkeypatch):
     np.testing.assert_allclose(mean, np.mean([0.1, 0.5, 0.3, 0.9]), rtol=1e-6)
     np.testing.assert_allclose(rest, 1 - mean, rtol=1e-6)
     np.testing.assert_allclose(deviation, np.std([0.1, 0.5, 0.3, 0.9]), rtol=1e-5)
+
+
+# Shifts of logits.
+
+
+def test_logits_are_shifted_by_the_width_of_the_field_of_view():
+    eye, inside = fundus.photograph()
+    without = make_network(intensities="local", scale="field of view", size=300, sigma=10.0)
+    shifts = ((300.0, 0.4), (600.0, -0.6))
+    preprocessing = replace(without.card.preprocessing, logit_shifts=shifts)
+    shifted = make_network()
+    shifted.card = replace(without.card, preprocessing=preprocessing)
+
+    before = predict(
+        without, prepare(eye[None], without.card.preprocessing, eye.shape)[0], eye.shape
+    )
+    after = predict(shifted, prepare(eye[None], preprocessing, eye.shape)[0], eye.shape)
+    middle = inside & (before[0] > 0)
+    difference = scipy.special.logit(after[0][middle]) - scipy.special.logit(before[0][middle])
+
+    # The disc is 301 px wide at most.
+    assert np.median(difference) == pytest.approx(0.4, abs=0.01)

@@ -55,11 +55,19 @@ def test_a_misspelt_choice_is_refused_with_the_choices():
         ("axes", (0, 0)),
         ("axes", (3,)),
         ("axes", [0]),
+        ("logit_shifts", ((700.0, 0.4),)),
     ],
 )
 def test_preprocessing_that_makes_no_sense_is_refused(field, value):
     with pytest.raises(ModelError, match=rf"^Preprocessing: {field}="):
         Preprocessing(**{field: value})
+
+
+@pytest.mark.parametrize("widths", [(700.0, 700.0), (900.0, 700.0), (0.0, 700.0)])
+def test_shifts_of_logits_are_at_ascending_widths(widths):
+    shifts = tuple((width, 0.1) for width in widths)
+    with pytest.raises(ModelError, match=r"^Preprocessing: logit_shifts="):
+        Preprocessing(intensities="local", scale="field of view", size=100, logit_shifts=shifts)
 
 
 @pytest.mark.parametrize(

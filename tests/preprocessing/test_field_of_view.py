@@ -19,6 +19,7 @@ from unet_helpers.preprocessing.field_of_view import (
     light_of,
     radii_from,
     regions_of,
+    shift_at,
     touches_border,
     width_of,
 )
@@ -45,6 +46,14 @@ def test_the_width_is_the_larger_side_of_the_largest_region():
     assert width_of(mask) == 9
     assert width_of(mask.T) == 9
     assert width_of(mask & False) == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "shift"), [(100, 0.4), (700, 0.4), (980, -0.1), (1372, -0.6), (3000, -0.6)]
+)
+def test_the_shift_of_logits_follows_the_logarithm_of_the_width(width, shift):
+    # 980 / 700 = 1372 / 980.
+    assert shift_at(width, [(700, 0.4), (1372, -0.6)]) == pytest.approx(shift)
 
 
 def test_a_box_holds_all_of_a_mask():

@@ -155,7 +155,17 @@ def answer_for_tile(
     is_empty = prepared.undo is None and np.ptp(pixels) == 0
     if is_empty:
         return background_answer(model)
-    return averaged(model, pixels, flips)
+    answer = averaged(model, pixels, flips)
+    if prepared.logit_shift:
+        foreground = answer[: model.out_channels]
+        foreground[:] = shifted(foreground, prepared.logit_shift)
+    return answer
+
+
+def shifted(probabilities: np.ndarray, logit_shift: float) -> np.ndarray:
+    """Return the probabilities whose logits are higher by ``logit_shift``."""
+    odds = np.exp(logit_shift)
+    return probabilities * odds / (1 - probabilities + probabilities * odds)
 
 
 def background_answer(model: UNet) -> np.ndarray:

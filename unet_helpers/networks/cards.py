@@ -89,6 +89,9 @@ class Preprocessing:
         ends the volume's first or last slice is repeated.
     axes
         Axes of a volume (0: Z, 1: Y, 2: X) along which it is sliced; the answers are averaged.
+    logit_shifts
+        Widths of the field of view in px of the file, ascending, each with what is added to the
+        logits there; see ``preprocessing.field_of_view.shift_at``. Empty: nothing is added.
     """
 
     method: Method = "slices"
@@ -101,6 +104,7 @@ class Preprocessing:
     spacing: float | None = None
     context: int = 0
     axes: tuple[Literal[0, 1, 2], ...] = (0,)
+    logit_shifts: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -115,6 +119,13 @@ class Preprocessing:
         require(self.context >= 0, self, "context", "a number of slices, not below 0,")
         distinct = len(set(self.axes)) == len(self.axes) > 0
         require(distinct, self, "axes", "at least one axis, each of them once,")
+
+        widths = [width for width, _ in self.logit_shifts]
+        ascending = widths == sorted(set(widths)) and all(width > 0 for width in widths)
+        require(ascending, self, "logit_shifts", "ascending widths above 0")
+        has_field_of_view = self.scale == "field of view" and self.intensities == "local"
+        usable = has_field_of_view or not self.logit_shifts
+        require(usable, self, "logit_shifts", "none without a field of view")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The field of view of a fundus photograph, and flat illumination inside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -268,6 +269,17 @@ def width_of(inside: np.ndarray) -> int:
         return 1
     _, width = max(sizes)
     return width
+
+
+def shift_at(width: float, shifts: Sequence[tuple[float, float]]) -> float:
+    """Return what is added to the logits of a photograph whose field of view is ``width`` px wide.
+
+    The fewer pixels an eye has, the wider, at the working size, are the vessels of masks that were
+    drawn on them. ``shifts`` are widths with the shift there. Between two of them it follows the
+    logarithm of the width; beyond the first and the last it is theirs.
+    """
+    widths, values = np.array(shifts).T
+    return float(np.interp(np.log(width), np.log(widths), values))
 
 
 def box_of(inside: np.ndarray) -> tuple[slice, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..networks.cards import Preprocessing
 from .background import is_only_background
-from .field_of_view import FieldsOfView, box_of, flatten_illumination
+from .field_of_view import FieldsOfView, box_of, flatten_illumination, shift_at, width_of
 from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
 from .missing import fill_missing
 from .resample import resize, resize_channels
@@ -46,6 +46,9 @@ class Prepared:
 
     # Lowest and highest value that the network reads; others are clipped.
     limits: tuple[float, float] = (-1.0, 2.0)
+
+    # Added to the logits of the answer.
+    logit_shift: float = 0.0
 
     # Turns answers (K, h, w) into (K, H, W) of the stored slice; None: they are resized.
     undo: Callable[[np.ndarray], np.ndarray] | None = None
@@ -171,4 +174,17 @@ class PreparedStack(Sequence[Prepared]):
             whole[:, rows, columns] = resize_channels(answer, inside.shape)
             return whole
 
-        return Prepared(pixels, inside=working_inside, box=(rows, columns), undo=undo)
+        return Prepared(
+            pixels,
+            inside=working_inside,
+            box=(rows, columns),
+            logit_shift=self.logit_shift_of(whole_inside),
+            undo=undo,
+        )
+
+    def logit_shift_of(self, inside: np.ndarray) -> float:
+        """Return what is added to the logits of a slice with this field of view, (H, W) bool."""
+        shifts = self.preprocessing.logit_shifts
+        if not shifts:
+            return 0.0
+        return shift_at(width_of(inside), shifts)
