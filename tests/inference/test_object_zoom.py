@@ -10,6 +10,7 @@ from unet_helpers.inference import object_zoom
 from unet_helpers.inference.object_zoom import (
     MEDIAN_BY_AREA,
     RUNGS_PER_OCTAVE,
+    SUITED_SIZES,
     ObjectZoom,
     TypicalObject,
     common_zoom,
@@ -35,16 +36,16 @@ def network_of_objects():
 
 @pytest.fixture
 def see(monkeypatch, network_of_objects):
-    """The zoom found where these objects are seen, each a diameter and a certainty."""
+    """The zoom found where these objects are seen, each a diameter and a score."""
 
-    def see(*seen: tuple[float, float] | None) -> ObjectZoom:
-        answers = dict(zip(object_zoom.TRIED_ZOOMS, seen, strict=True))
+    def see(*seen: tuple[float, float]) -> ObjectZoom:
+        answers = dict(zip(object_zoom.TRIED_ZOOMS, seen, strict=False))
 
         def typical(model, window, zoom, aspect):
-            if answers[zoom] is None:
+            if zoom not in answers:
                 return None
-            diameter, certainty = answers[zoom]
-            return TypicalObject(zoom=zoom, diameter=diameter, certainty=certainty)
+            diameter, score = answers[zoom]
+            return TypicalObject(zoom=zoom, diameter=diameter, score=score)
 
         monkeypatch.setattr(object_zoom, "typical_object", typical)
         return find_object_zoom(network_of_objects, PIXELS)
@@ -52,36 +53,34 @@ def see(monkeypatch, network_of_objects):
     return see
 
 
-def test_objects_that_fit_best_tell_the_zoom(see):
-    # Misfits 0.69, 0 and 1.1 at equal certainty.
-    assert see((30, 0.9), (30, 0.9), (45, 0.9)).zoom == 1
-    assert see((30, 0.9), (90, 0.9), (20, 0.9)).zoom == pytest.approx(1.5, rel=HALF_RUNG)
-
-
-def test_certain_objects_count_for_more(see):
-    # A misfit of ln 2 is worth a certainty of ln(2) / 4 = 0.173.
-    assert see((40, 0.8), (30, 0.7), None).zoom == pytest.approx(1.0)
-    assert see((40, 0.9), (30, 0.7), None).zoom == pytest.approx(0.75, rel=HALF_RUNG)
-    assert see((40, 0.75), (30, 0.7), None).zoom == pytest.approx(1.0)
+def test_the_objects_of_the_highest_score_tell_the_zoom(see):
+    assert see((30, 0.3), (60, 0.2), (90, 0.2)).zoom == 1
+    assert see((30, 0.2), (60, 0.3), (90, 0.2)).zoom == 0.5
+    assert see((30, 0.2), (60, 0.2), (20, 0.3)).zoom == pytest.approx(1.5, rel=HALF_RUNG)
 
 
 def test_without_objects_the_image_is_seen_as_it_is(see):
-    assert see(None, None, None) == ObjectZoom(1.0)
+    assert see() == ObjectZoom(1.0)
 
 
 @pytest.mark.parametrize(
-    ("diameter", "zoom"), [(300, 0.2), (150, 0.2), (120, 0.25), (8, 3.75), (7.5, 4), (2, 4)]
+    ("diameter", "zoom"), [(900, 0.08), (375, 0.08), (300, 0.1), (8, 3.75), (7.5, 4), (2, 4)]
 )
-def test_objects_are_shrunk_five_times_and_enlarged_four_times_at_most(see, diameter, zoom):
-    assert see((diameter, 0.9), None, None).zoom == pytest.approx(zoom, rel=HALF_RUNG)
+def test_objects_are_shrunk_12_times_and_enlarged_four_times_at_most(see, diameter, zoom):
+    assert see((diameter, 0.9)).zoom == pytest.approx(zoom, rel=HALF_RUNG)
 
 
 def test_objects_of_different_sizes_are_said(see):
-    assert see((24, 0.9), (10, 0.9), None).warnings == ()
-    assert see((24.1, 0.9), (10, 0.9), None).warnings == (
+    assert see((24, 0.9), (10, 0.9)).warnings == ()
+    assert see((24.1, 0.9), (10, 0.9)).warnings == (
         "objects of very different sizes, about 24 and 10 px wide: some may be missed. "
         "Try zoom=1.2 and 3 in turn.",
     )
+
+
+def test_debris_is_no_other_size(see):
+    assert see((60, 0.9), (10, 0.26)).warnings == ()
+    assert len(see((60, 0.9), (10, 0.28)).warnings) == 1
 
 
 def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):
@@ -99,7 +98,7 @@ def test_windows_are_cut_for_each_zoom(monkeypatch, network_of_objects):
     )
     monkeypatch.setattr(object_zoom, "typical_object", lambda model, window, zoom, aspect: None)
     find_object_zoom(network_of_objects, PIXELS)
-    assert sides == [1024, 512, 256]
+    assert sides == [256, 512, 1024, 2048, 4096]
 
 
 def answering(interiors: list[tuple[slice, slice]], probability: float):
@@ -114,8 +113,10 @@ def answering(interiors: list[tuple[slice, slice]], probability: float):
     return predict
 
 
-def test_the_typical_object_is_the_median_by_area(monkeypatch, network_of_objects):
-    # Of 100, 400 and 441 px, which are 941 together, half lies in the first two.
+def test_the_typical_object_is_the_median_by_area_certainty_and_size(
+    monkeypatch, network_of_objects
+):
+    # Their diameters are 11.3, 22.6 and 23.7 px, and the network's is 30.
     objects = [
         (slice(5, 15), slice(5, 15)),
         (slice(5, 25), slice(40, 60)),
@@ -124,8 +125,26 @@ def test_the_typical_object_is_the_median_by_area(monkeypatch, network_of_object
     monkeypatch.setattr(object_zoom, "predict", answering(objects, 0.75))
     window = np.zeros((80, 90), np.uint8)
     found = typical_object(network_of_objects, window, 1.0)
-    assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / MEDIAN_BY_AREA)
-    assert found.certainty == pytest.approx(0.75)
+
+    areas = np.array([100, 400, 441])
+    diameters = 2 * np.sqrt(areas / np.pi)
+    weights = 0.75 * areas * np.exp(-0.5 * (np.log(diameters / 30) / SUITED_SIZES) ** 2)
+    assert weights[2] > weights[:2].sum()
+    assert found.diameter == pytest.approx(diameters[2] / MEDIAN_BY_AREA)
+    assert found.score == pytest.approx(weights.sum() / window.size)
+    assert found.area == 941
+
+
+def test_much_debris_does_not_hide_a_few_large_objects(monkeypatch, network_of_objects):
+    specks = [
+        (slice(row, row + 4), slice(column, column + 4))
+        for row in range(0, 150, 8)
+        for column in range(0, 70, 8)
+    ]
+    large = [(slice(10, 40), slice(80, 110)), (slice(50, 80), slice(80, 110))]
+    monkeypatch.setattr(object_zoom, "predict", answering(specks + large, 0.9))
+    found = typical_object(network_of_objects, np.zeros((160, 120), np.uint8), 1.0)
+    assert found.diameter == pytest.approx(2 * np.sqrt(900 / np.pi) / MEDIAN_BY_AREA)
 
 
 def test_diameters_are_px_of_the_image(monkeypatch, network_of_objects):
@@ -146,14 +165,14 @@ def test_where_nothing_is_found_there_is_no_typical_object(monkeypatch, network_
 def test_processors_that_differ_a_little_see_an_image_at_the_same_zoom(see, rung):
     exact = 30 / RUNG**rung
     for factor in (0.985, 0.998, 1.0, 1.015):
-        zoom = see((exact * factor, 0.9), None, None).zoom
+        zoom = see((exact * factor, 0.9)).zoom
         assert zoom == pytest.approx(RUNG**rung, rel=1e-12)
         assert rung != 0 or zoom == 1
 
 
 def seen(diameter: float, area: float) -> ObjectZoom:
     """What is found in a frame with objects of this diameter and area together."""
-    objects = TypicalObject(zoom=1.0, diameter=diameter, certainty=0.9, area=area)
+    objects = TypicalObject(zoom=1.0, diameter=diameter, score=0.2, area=area)
     return ObjectZoom(zoom_of_diameter(diameter, 24), objects=objects)
 
 

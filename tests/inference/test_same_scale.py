@@ -30,7 +30,7 @@ def diameters(monkeypatch):
         width = float(pixels.max())
         if width == 9:
             return ObjectZoom(1.0)
-        objects = TypicalObject(zoom=1.0, diameter=width, certainty=0.9, area=100.0)
+        objects = TypicalObject(zoom=1.0, diameter=width, score=0.2, area=100.0)
         return ObjectZoom(zoom_of_diameter(width, 24), objects=objects)
 
     monkeypatch.setattr(object_zoom, "find_object_zoom", find)

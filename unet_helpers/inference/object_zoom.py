@@ -1,7 +1,12 @@
 """Find the zoom at which the objects of an image have the size that the network knows.
 
-"Working px" are px after resizing. The constants of the search were chosen on training and
-validation images of nuclei: TRIED_ZOOMS, CERTAINTY_WEIGHT and MEDIAN_BY_AREA.
+The network looks at a window at each of a few zooms. Each object that it finds counts by its area,
+by how certain it is, and by how well its size suits the network; the zoom at which most is found
+this way is refined by the typical object found there. Debris beside large nuclei counts for little,
+because its area is small.
+
+"Working px" are px after resizing. The constants were chosen on validation images of nuclei, as
+they are, enlarged, and with drawn debris (``tests/benchmarks/object_zooms.py``).
 """
 
 from collections.abc import Sequence
@@ -17,17 +22,17 @@ from .tiles import predict
 from .working_size import MAX_ZOOM, working_size
 
 # Working px per px, at least, for an image with large objects: below this too few pixels remain.
-MIN_ZOOM_FOR_OBJECTS = 0.2
+MIN_ZOOM_FOR_OBJECTS = 0.08
 
 # Working px: side of the window in which objects are found at each zoom.
 WINDOW = 512
 
 # Working px per px: zooms at which objects are searched.
-TRIED_ZOOMS = (0.5, 1.0, 2.0)
+TRIED_ZOOMS = (2.0, 1.0, 0.5, 0.25, 0.125)
 
-# The cost of a zoom is |ln(object size / card's size)| - CERTAINTY_WEIGHT * mean probability inside
-# objects; the zoom of lowest cost is chosen.
-CERTAINTY_WEIGHT = 4.0
+# Standard deviation of the logarithm of the diameters that suit the network, a Gaussian around the
+# card's size.
+SUITED_SIZES = 0.45
 
 # Ratio of the area-weighted median diameter to the plain median diameter. The former is measured,
 # because small specks hardly change it; the card's size is the latter.
@@ -36,6 +41,9 @@ MEDIAN_BY_AREA = 1.08
 # Ratio of the diameters found at two zooms above which a warning is given. Measured: 1.9 or less in
 # images with objects of one size, 2.9 or more in images with mixed sizes.
 DIFFERENT_SIZES = 2.4
+
+# Zooms whose score is below this share of the best one show debris, or nothing, and no other size.
+LEAST_SHARE_OF_SCORE = 0.3
 
 # Zooms are rounded to this number of steps an octave, so that processors that compute a little
 # differently see an image at the same zoom. 1 is among them. On 53 test images of nuclei, 16 steps
@@ -52,13 +60,8 @@ class TypicalObject:
 
     zoom: float  # working px per px
     diameter: float  # px of the image
-    certainty: float  # mean probability inside objects
+    score: float  # the share of the window that suited objects cover, see ``typical_object``
     area: float = 0.0  # px of the image: that of all objects together
-
-    def cost(self, size: float) -> float:
-        """Return the cost of this zoom if the card's objects are ``size`` working px wide."""
-        misfit = abs(np.log(self.diameter * self.zoom / size))
-        return float(misfit - CERTAINTY_WEIGHT * self.certainty)
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,9 @@ def find_object_zoom(model: UNet, pixels: np.ndarray, aspect: float = 1.0) -> Ob
     if not candidates:
         return ObjectZoom(1.0)
 
-    # Of zooms with the same cost, the one with the smaller objects is taken.
-    best = min(candidates, key=lambda objects: (objects.cost(size), objects.diameter))
-    diameters = [objects.diameter for objects in candidates]
+    best = max(candidates, key=lambda objects: objects.score)
+    least = LEAST_SHARE_OF_SCORE * best.score
+    diameters = [objects.diameter for objects in candidates if objects.score >= least]
     warnings = check_sizes(max(diameters), min(diameters), size)
     return ObjectZoom(zoom_of_diameter(best.diameter, size), warnings, best)
 
@@ -175,7 +178,12 @@ def check_sizes(largest: float, smallest: float, size: float) -> tuple[str, ...]
 def typical_object(
     model: UNet, window: np.ndarray, zoom: float, aspect: float = 1.0
 ) -> TypicalObject | None:
-    """Measure the typical object found in a window (H, W[, 3]) at a zoom; None without objects."""
+    """Measure the typical object found in a window (H, W[, 3]) at a zoom; None without objects.
+
+    It is the median by weight. The weight of an object is its area, times its mean probability,
+    times a Gaussian of the logarithm of its diameter around the card's size. The score is the sum
+    of the weights, as a share of the window.
+    """
     # Loads scikit-image, which `import unet_helpers` must not.
     from ..results.objects import split_interiors
 
@@ -187,22 +195,27 @@ def typical_object(
     predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
     answer = resize_channels(answer, shape)
 
-    objects = split_interiors(answer, model.card.threshold, 1.0)
-    areas = np.sort(np.bincount(objects.reshape(-1))[1:])
-    areas = areas[areas > 0]  # ids have gaps
-    if not areas.size:
+    ids = split_interiors(answer, model.card.threshold, 1.0).reshape(-1)
+    areas = np.bincount(ids)
+    certainties = np.bincount(ids, weights=1 - answer[0].reshape(-1))
+    found = np.flatnonzero(areas)  # ids have gaps
+    found = found[found > 0]
+    if not found.size:
         return None
 
-    # Half of the area of all objects lies in objects up to this one.
-    median_by_area = areas[np.searchsorted(areas.cumsum(), areas.sum() / 2)]
-    diameter = 2 * float(np.sqrt(median_by_area / np.pi)) / MEDIAN_BY_AREA / zoom
+    areas = areas[found]
+    certainties = certainties[found] / areas
+    diameters = 2 * np.sqrt(areas / np.pi)
+    misfits = np.log(diameters / model.card.preprocessing.size) / SUITED_SIZES
+    weights = areas * certainties * np.exp(-0.5 * misfits**2)
 
-    # CERTAINTY_WEIGHT was chosen with this 0.5, so the card's threshold is not used.
-    foreground = 1 - answer[0]
-    certainty = float(foreground[foreground > 0.5].mean())
+    # Half of the weight of all objects lies in objects up to this one.
+    order = np.argsort(diameters)
+    cumulated = weights[order].cumsum()
+    median = diameters[order][np.searchsorted(cumulated, cumulated[-1] / 2)]
     return TypicalObject(
         zoom=zoom,
-        diameter=diameter,
-        certainty=certainty,
+        diameter=float(median) / MEDIAN_BY_AREA / zoom,
+        score=float(weights.sum() / ids.size),
         area=float(areas.sum()) / zoom**2,
     )
