@@ -8,6 +8,8 @@ from unet_helpers.checks.view import View
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.inference import object_zoom
 from unet_helpers.inference.object_zoom import (
+    CERTAINTY_WEIGHT,
+    COST_OF_OCTAVE,
     MEDIAN_BY_AREA,
     RUNGS_PER_OCTAVE,
     SUITED_SIZES,
@@ -15,6 +17,7 @@ from unet_helpers.inference.object_zoom import (
     TypicalObject,
     common_zoom,
     find_object_zoom,
+    score_of,
     spread_over,
     typical_object,
     zoom_of_diameter,
@@ -79,8 +82,8 @@ def test_objects_of_different_sizes_are_said(see):
 
 
 def test_debris_is_no_other_size(see):
-    assert see((60, 0.9), (10, 0.26)).warnings == ()
-    assert len(see((60, 0.9), (10, 0.28)).warnings) == 1
+    assert see((60, 5.0), (10, 3.7)).warnings == ()
+    assert len(see((60, 5.0), (10, 3.9)).warnings) == 1
 
 
 def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):
@@ -131,8 +134,17 @@ def test_the_typical_object_is_the_median_by_area_certainty_and_size(
     weights = 0.75 * areas * np.exp(-0.5 * (np.log(diameters / 30) / SUITED_SIZES) ** 2)
     assert weights[2] > weights[:2].sum()
     assert found.diameter == pytest.approx(diameters[2] / MEDIAN_BY_AREA)
-    assert found.score == pytest.approx(weights.sum() / window.size)
+    assert found.score == pytest.approx(score_of(weights.sum() / window.size, 0.75, 1.0))
     assert found.area == 941
+
+
+def test_certain_objects_count_for_more_and_shrinking_costs():
+    assert score_of(0.2, 0.8, 2.0) == score_of(0.2, 0.8, 1.0)
+    assert score_of(0.2, 0.9, 1.0) - score_of(0.2, 0.8, 1.0) == pytest.approx(
+        0.1 * CERTAINTY_WEIGHT
+    )
+    assert score_of(0.2, 0.8, 1.0) - score_of(0.2, 0.8, 0.125) == pytest.approx(3 * COST_OF_OCTAVE)
+    assert score_of(0.2, 0.8, 1.0) - score_of(0.1, 0.8, 1.0) == pytest.approx(np.log(2))
 
 
 def test_much_debris_does_not_hide_a_few_large_objects(monkeypatch, network_of_objects):
