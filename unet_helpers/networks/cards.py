@@ -33,6 +33,9 @@ SIDES = {"left", "right"}
 # Values of ``Preprocessing.channels`` with which a network reads red, green and blue.
 IN_COLOUR = ("rgb", "stain")
 
+# The most classes that may overlap: the bits of a training label, see ``training.overlap``.
+MOST_OVERLAPPING = 7
+
 # A colour: red, green and blue in hexadecimal digits.
 COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
@@ -138,7 +141,12 @@ class ModelCard:
     localise
         How its structures are found in a larger image; None if they are not searched for.
     out_channels
-        Channels of the answer: 1 for one class (sigmoid), else background and classes (softmax).
+        Channels of the answer: 1 for one class (sigmoid), else background and classes (softmax);
+        one for each class if they are ``overlapping``.
+    overlapping
+        Whether a pixel may belong to several classes, as in a projection: each class then has a
+        sigmoid of its own, and there is no channel of the background. Where they overlap, a label
+        image shows the class that comes last in ``classes``.
     features, depth
         Channels at full resolution and number of levels of the ``UNet``.
     threshold
@@ -206,6 +214,7 @@ class ModelCard:
     preprocessing: Preprocessing = Preprocessing()
     localise: Localise | None = None
     out_channels: int = 1
+    overlapping: bool = False
     features: int = 16
     depth: int = 4
     threshold: float = 0.5
@@ -243,10 +252,7 @@ class ModelCard:
         are_colors = all(COLOR.fullmatch(color) for color in self.colors)
         require(are_colors, self, "colors", "red, green and blue, '#RRGGBB',")
 
-        count = len(self.classes)
-        matching = self.out_channels == count + 1 or self.out_channels == count == 1
-        needed = "1 for one class, else background and classes," if count == 1 else str(count + 1)
-        require(matching, self, "out_channels", needed)
+        self.check_channels()
         require(self.features > 0, self, "features", "a number of channels above 0")
         require(self.depth > 0, self, "depth", "a number of levels above 0")
         for name in ("threshold", "min_component_share"):
@@ -260,6 +266,27 @@ class ModelCard:
         require(named <= set(self.classes), self, "expected_parts", "classes of the card")
         ordered = all(low < high for low, high in self.int8_ranges)
         require(ordered, self, "int8_ranges", "a lower and a higher end of each")
+
+    def check_channels(self) -> None:
+        """Raise ModelError if the channels of the answer do not fit the classes."""
+        count = len(self.classes)
+        if self.overlapping:
+            fits = count <= MOST_OVERLAPPING
+            require(fits, self, "classes", f"at most {MOST_OVERLAPPING} that overlap")
+            matching = self.out_channels == count
+            needed = f"{count}, one for each class that may overlap,"
+        elif count == 1:
+            matching = self.out_channels in (1, 2)
+            needed = "1 for one class, else background and classes,"
+        else:
+            matching = self.out_channels == count + 1
+            needed = str(count + 1)
+        require(matching, self, "out_channels", needed)
+
+    @property
+    def has_background(self) -> bool:
+        """Whether the first channel of the answer is the background (softmax)."""
+        return self.out_channels > len(self.classes)
 
     @property
     def in_channels(self) -> int:
