@@ -221,7 +221,7 @@ def test_itk_snap_reads_names_and_colours(tmp_path):
 
 def test_without_an_affine_rows_go_to_the_back_and_columns_to_the_left():
     result = result_of_mask(corner_mask(), spacing=(2.0, 0.7, 0.5))
-    labels, affine = in_space(result)
+    labels, affine = in_space(result.image, result.labels)
     np.testing.assert_array_equal(labels, result.labels.T)
     np.testing.assert_array_equal(affine, np.diag([-0.5, -0.7, 2.0, 1.0]))
 

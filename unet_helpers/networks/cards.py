@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ..errors import ModelError
 from .anatomy import ExpectedParts, Localise
+from .channels import check_channels
 from .scores import Score, score_texts
 from .validation import check_names, check_types, require
 
@@ -20,7 +21,7 @@ Channels = Literal["grey", "green", "flair", "rgb", "stain"]
 Intensities = Literal["percentile", "head", "local"]
 Scale = Literal["native", "square", "field of view", "objects"]
 InstanceMethod = Literal["components", "interiors", "membranes"]
-Measures = Literal["objects", "tree"]
+Measures = Literal["objects", "tree", "chest"]
 Objects = Literal["volumes", "slices"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
@@ -32,9 +33,6 @@ SIDES = {"left", "right"}
 
 # Values of ``Preprocessing.channels`` with which a network reads red, green and blue.
 IN_COLOUR = ("rgb", "stain")
-
-# The most classes that may overlap: the bits of a training label, see ``training.overlap``.
-MOST_OVERLAPPING = 7
 
 # A colour: red, green and blue in hexadecimal digits.
 COLOR = re.compile("#[0-9A-Fa-f]{6}")
@@ -155,7 +153,8 @@ class ModelCard:
         How objects are separated: connected ``"components"``, ``"interiors"`` inside borders, or
         cells between ``"membranes"``.
     measures
-        What is measured: the ``"objects"``, or the length and width of a ``"tree"`` of vessels.
+        What is measured: the ``"objects"``; the length and width of a ``"tree"`` of vessels; or, of
+        a ``"chest"``, the areas and the cardiothoracic ratio.
     objects
         ``"volumes"`` are joined through the slices of a stack, ``"slices"`` are not.
     min_component_share
@@ -252,7 +251,7 @@ class ModelCard:
         are_colors = all(COLOR.fullmatch(color) for color in self.colors)
         require(are_colors, self, "colors", "red, green and blue, '#RRGGBB',")
 
-        self.check_channels()
+        check_channels(self)
         require(self.features > 0, self, "features", "a number of channels above 0")
         require(self.depth > 0, self, "depth", "a number of levels above 0")
         for name in ("threshold", "min_component_share"):
@@ -267,26 +266,15 @@ class ModelCard:
         ordered = all(low < high for low, high in self.int8_ranges)
         require(ordered, self, "int8_ranges", "a lower and a higher end of each")
 
-    def check_channels(self) -> None:
-        """Raise ModelError if the channels of the answer do not fit the classes."""
-        count = len(self.classes)
-        if self.overlapping:
-            fits = count <= MOST_OVERLAPPING
-            require(fits, self, "classes", f"at most {MOST_OVERLAPPING} that overlap")
-            matching = self.out_channels == count
-            needed = f"{count}, one for each class that may overlap,"
-        elif count == 1:
-            matching = self.out_channels in (1, 2)
-            needed = "1 for one class, else background and classes,"
-        else:
-            matching = self.out_channels == count + 1
-            needed = str(count + 1)
-        require(matching, self, "out_channels", needed)
-
     @property
     def has_background(self) -> bool:
         """Whether the first channel of the answer is the background (softmax)."""
         return self.out_channels > len(self.classes)
+
+    @property
+    def has_sided_classes(self) -> bool:
+        """Whether classes are those of one side: a mirrored copy would swap left and right."""
+        return any(SIDES & set(name.split()) for name in self.classes)
 
     @property
     def in_channels(self) -> int:

@@ -18,7 +18,7 @@ from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import UNet
 from .datasets import Case
 from .examples import Example, single_example
-from .losses import segmentation_loss
+from .losses import loss_for
 from .pairs import read_example_image, read_mask
 from .recipes import Recipe
 from .tasks import TASKS
@@ -65,6 +65,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         objects="volumes",
         measures="objects",
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
+        overlapping=False,
         threshold=0.5,
         flips=4,
         min_component_share=0.0,
@@ -102,7 +103,7 @@ def mean_loss(network: UNet, examples: Sequence[Example]) -> float:
     for example in examples:
         logits = network.logits(torch.from_numpy(example.pixels).float()[None])
         target = torch.from_numpy(example.target)[None].long()
-        losses.append(float(segmentation_loss(logits, target)))
+        losses.append(float(loss_for(network)(logits, target)))
     return float(np.mean(losses))
 
 
@@ -118,14 +119,25 @@ def make_example(network: UNet, image: Any, mask: Any) -> Example:
     target = mask_pixels
     if network.out_channels == 1:
         target = mask_pixels > 0
-    if target.max() >= max(2, network.out_channels):
-        names = ", ".join(network.card.classes)
-        raise TrainingError(
-            f"{image.name}: the mask holds class {target.max()}, but the classes are {names}."
-        )
+    check_values(network.card, image, target)
 
     shape = working_shape(network, image.pixels, spacing=image.spacing)
     return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
+
+
+def check_values(card: ModelCard, image: MedicalImage, target: np.ndarray) -> None:
+    """Raise TrainingError for a mask with a value that stands for no class of the card."""
+    names = ", ".join(card.classes)
+    highest = int(target.max())
+    if card.overlapping and highest >= 2 ** len(card.classes):
+        raise TrainingError(
+            f"{image.name}: the mask holds {highest}, but {names} overlap: "
+            "give the sum of 1, 2, 4, ... for the first, second, third class, ..."
+        )
+    if not card.overlapping and highest > len(card.classes):
+        raise TrainingError(
+            f"{image.name}: the mask holds class {highest}, but the classes are {names}."
+        )
 
 
 def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:

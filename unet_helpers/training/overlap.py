@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..results.metrics import dice
+from ..results.segmentation import Segmentation
+from .datasets import Case
 from .examples import IGNORED
 from .recipes import DiceOver
 
@@ -98,3 +101,19 @@ def count_overlapping(logits: torch.Tensor, target: np.ndarray) -> np.ndarray:
     overlap = (truth * answer).sum((0, 2, 3))
     total = truth.sum((0, 2, 3)) + answer.sum((0, 2, 3))
     return torch.stack((overlap, total)).numpy()
+
+
+def score_overlapping(case: Case, result: Segmentation) -> dict[str, float]:
+    """Return the Dice of each class of the card where it is known; NaN where it is known nowhere.
+
+    The truth of the case holds bits.
+    """
+    scores = {}
+    for index, name in enumerate(result.card.classes):
+        known = knows_class(case.truth, index)
+        score = float("nan")
+        if known.any():
+            truth = has_class(case.truth, index)
+            score = dice(truth[known], result.mask(name)[known])
+        scores[f"Dice {name}"] = score
+    return scores

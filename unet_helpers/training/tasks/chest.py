@@ -14,10 +14,12 @@ import numpy as np
 from scipy import ndimage
 
 from ...errors import TrainingError
+from ...results.chest import cardiothoracic, measure_widths
+from ...results.segmentation import Segmentation
 from ..datasets import Case, part_by_number, read_pairs
 from ..examples import slice_examples
-from ..overlap import bits_of
-from ..recipes import Recipe, Task, score_classes
+from ..overlap import bits_of, has_class, knows_class, score_overlapping
+from ..recipes import Recipe, Task
 from .lungs import read_lungs
 
 # Positions of the classes on the card.
@@ -72,11 +74,34 @@ def sided_lungs(lungs: np.ndarray, name: str) -> np.ndarray:
     return bits_of(masks, unknown=NOT_LABELLED)
 
 
+def score_chest(case: Case, result: Segmentation) -> dict[str, float]:
+    """Return the Dice of each class, and the absolute error of the cardiothoracic ratio.
+
+    Both are NaN for what is not labelled.
+    """
+    scores = score_overlapping(case, result)
+    scores["error of the ratio"] = error_of_ratio(case, result)
+    return scores
+
+
+def error_of_ratio(case: Case, result: Segmentation) -> float:
+    """Return the absolute error of the cardiothoracic ratio; NaN if either is not known."""
+    if not knows_class(case.truth, HEART).all():
+        return float("nan")
+
+    measured = cardiothoracic(result)
+    lungs = has_class(case.truth, RIGHT_LUNG) | has_class(case.truth, LEFT_LUNG)
+    true_ratio = measure_widths(has_class(case.truth, HEART), lungs).ratio
+    if measured is None:
+        return float("nan")
+    return abs(measured.ratio - true_ratio)
+
+
 TASK = Task(
     card="chest",
     read=read_chests,
     examples=slice_examples,
-    score=score_classes,
+    score=score_chest,
     recipe=Recipe(
         steps=2400,
         batch=4,
