@@ -66,7 +66,8 @@ def findings_on_count(result: Segmentation, expected: ExpectedParts) -> list[Fin
             count_parts(pixels, probability[index], result.threshold, expected)
             for probability in probabilities
         ]
-        if all(count is None for count in counts):
+        nothing_of_these = all(count is None for count in counts)
+        if nothing_of_these and is_empty_slice(result, index):
             continue
         count = sum(count or 0 for count in counts)
         if count == expected.count:
@@ -79,6 +80,11 @@ def findings_on_count(result: Segmentation, expected: ExpectedParts) -> list[Fin
         text = f"implausible: {where}{found} found, where {usual} {verb} usual"
         findings.append(Finding(Doubt(text)))
     return findings
+
+
+def is_empty_slice(result: Segmentation, index: int) -> bool:
+    """Return whether nothing was found in a displayed slice, of any class."""
+    return not as_displayed(result.image, result.labels)[index].any()
 
 
 def probabilities_to_count(result: Segmentation, classes: tuple[str, ...]) -> list[np.ndarray]:

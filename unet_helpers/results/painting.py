@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -38,9 +39,7 @@ def paint_result(
 
     measured = cardiothoracic(result) if result.card.measures == "chest" else None
     if measured is not None and contours:
-        zoom = painted.shape[1] / shown.shape[1]
-        for line in measured.lines:
-            draw_width(painted, line, zoom)
+        draw_widths(painted, measured.lines, zoom=painted.shape[1] / shown.shape[1])
     return painted
 
 
@@ -65,19 +64,25 @@ def paint_overlapping(
     return painted
 
 
-def draw_width(painted: np.ndarray, line: WidthLine, zoom: float) -> None:
-    """Draw a horizontal line with marks at its ends, in place; ``zoom`` is px of it per px."""
+def draw_widths(painted: np.ndarray, lines: Sequence[WidthLine], zoom: float) -> None:
+    """Draw horizontal lines with marks at their ends, in place.
+
+    ``zoom`` is px of ``painted`` per px of the image.
+    """
     longer = max(painted.shape[:2])
     thickness = max(1, round(LINE_WIDTH * longer))
     mark = max(2, round(END_MARK * longer))
 
-    # The middle of a pixel is half a px from its border.
-    row = round((line.row + 0.5) * zoom - 0.5)
-    left = round(line.left * zoom)
-    right = round(line.right * zoom) - 1
-    strokes = [((left, row), (right, row))]
-    strokes += [((end, row - mark), (end, row + mark)) for end in (left, right)]
+    strokes = []
+    for line in lines:
+        # The middle of a pixel is half a px from its border.
+        row = round((line.row + 0.5) * zoom - 0.5)
+        left = round(line.left * zoom)
+        right = round(line.right * zoom) - 1
+        strokes.append(((left, row), (right, row)))
+        strokes += [((end, row - mark), (end, row + mark)) for end in (left, right)]
 
+    # All edges first, so that none covers a line.
     for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
         for start, stop in strokes:
             cv2.line(painted, start, stop, colour, thickness + extra)
