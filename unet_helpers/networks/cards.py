@@ -274,7 +274,7 @@ class ModelCard:
     @property
     def has_sided_classes(self) -> bool:
         """Whether classes are those of one side: a mirrored copy would swap left and right."""
-        return any(SIDES & set(name.split()) for name in self.classes)
+        return name_sides(self.classes)
 
     @property
     def in_channels(self) -> int:
@@ -299,6 +299,11 @@ class ModelCard:
         measured = [score for score in self.scores if isinstance(score, Score)]
         texts_of_before = [score for score in self.scores if isinstance(score, str)]
         return (*score_texts(measured), *texts_of_before)
+
+
+def name_sides(classes: tuple[str, ...]) -> bool:
+    """Return whether names of classes tell the left side from the right one."""
+    return any(SIDES & set(name.lower().split()) for name in classes)
 
 
 def card_of(fields: dict[str, Any]) -> ModelCard:

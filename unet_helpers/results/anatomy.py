@@ -74,7 +74,7 @@ def findings_on_count(result: Segmentation, expected: ExpectedParts) -> list[Fin
             continue
 
         where = f"slice {index}: " if len(slices) > 1 else ""
-        found = number_of(count, expected.name)
+        found = number_of(count, expected.name, none_of_one=expected.count == 1)
         usual = number_of(expected.count, expected.name)
         verb = "is" if expected.count == 1 else "are"
         text = f"implausible: {where}{found} found, where {usual} {verb} usual"
@@ -130,10 +130,11 @@ def count_parts(
     return int(np.count_nonzero(~is_blank))
 
 
-def number_of(count: int, name: str) -> str:
-    """Return 'one lung' or 'two lungs'."""
+def number_of(count: int, name: str, none_of_one: bool = False) -> str:
+    """Return 'one lung' or 'two lungs'; 'no heart' with ``none_of_one``, else 'no lungs'."""
     number = NUMBERS[count] if count < len(NUMBERS) else str(count)
-    return f"{number} {name}" if count == 1 else f"{number} {name}s"
+    is_singular = count == 1 or (count == 0 and none_of_one)
+    return f"{number} {name}" if is_singular else f"{number} {name}s"
 
 
 def findings_on_volumes(result: Segmentation, expected: ExpectedParts) -> list[Finding]:

@@ -160,7 +160,7 @@ def fine_tune(
         recipe = recipe_for_own_task(network.card.name, pretrained)
     else:
         kept_head = pretrained and keep_better_head(network, old_head, examples)
-        recipe = recipe_for_new_task(examples[0], kept_head)
+        recipe = recipe_for_new_task(examples[0], kept_head, network.card.has_sided_classes)
 
     card = network.card
     limits = Limits(steps=steps, minutes=minutes)

@@ -14,7 +14,7 @@ from .. import palette
 from ..errors import TrainingError
 from ..images.image import MedicalImage
 from ..inference.scale import working_shape
-from ..networks.cards import ModelCard, Preprocessing
+from ..networks.cards import ModelCard, Preprocessing, name_sides
 from ..networks.unet import UNet
 from .datasets import Case
 from .examples import Example, single_example
@@ -67,8 +67,9 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
         overlapping=False,
         threshold=0.5,
-        flips=4,
+        flips=1 if name_sides(classes) else 4,
         min_component_share=0.0,
+        expected_parts=(),
         data="your own images",
         licence="yours",
         citation="",
@@ -172,8 +173,11 @@ def recipe_for_own_task(card: str, pretrained: bool) -> Recipe:
     )
 
 
-def recipe_for_new_task(example: Example, kept_head: bool) -> Recipe:
-    """Return a general recipe with mild augmentation, for images like this example."""
+def recipe_for_new_task(example: Example, kept_head: bool, has_sides: bool = False) -> Recipe:
+    """Return a general recipe with mild augmentation, for images like this example.
+
+    Images are mirrored and turned, unless ``has_sides``: classes of the left and the right side.
+    """
     # A multiple of 16 px, because the network halves the image four times, and no larger than the
     # image.
     least_side = max(16, min(example.target.shape))
@@ -190,6 +194,7 @@ def recipe_for_new_task(example: Example, kept_head: bool) -> Recipe:
         weight_decay=1e-3,
         ema_decay=0.98,
         rotation=30,
+        symmetry="none" if has_sides else "all",
         learning_rate=KEPT_HEAD_RATE if kept_head else NEW_HEAD_RATE,
         colour=0.2 if has_colours else 0.0,
         gamma=0.2,
