@@ -129,6 +129,21 @@ def test_each_class_is_scored_where_it_is_known():
     assert np.isnan(scores["error of the ratio"])
 
 
+def test_a_heart_that_is_not_found_is_an_error_of_the_whole_ratio():
+    probabilities = chest_result().probabilities.copy()
+    probabilities[2] = 0
+    empty = chest_result(probabilities=probabilities)
+    scores = TASKS["chest"].score(chest_case(chest_truth()), empty)
+    assert scores["error of the ratio"] == 41 / 90
+
+
+def test_lung_masks_alone_are_no_data_set_of_this_card(data):
+    for path in (data / "images").iterdir():
+        path.unlink()
+    with pytest.raises(uh.TrainingError, match="no images of 'chest' found"):
+        list(read_cases("chest", data))
+
+
 def test_the_error_of_the_ratio_is_absolute():
     """One column more of 90, of a heart of 41."""
     masks = dict(enumerate(chest_masks()))
@@ -195,6 +210,9 @@ def test_the_test_part_is_scored_by_kind(data):
     network = network_of(replace(CHEST, features=2, depth=1)).eval()
     scores = summary(evaluate("chest", data, "test", network))
     assert np.isnan(scores.loc["MCUCXR (1)", "Dice heart"]["mean"])
+    # Of two films, the heart is labelled in one.
+    assert np.isnan(scores.loc["all (2)", "Dice heart"]["mean"])
+    assert np.isfinite(scores.loc["all (2)", "Dice left lung"]["mean"])
     assert np.isfinite(scores.loc["JSRT (1)", "Dice heart"]["mean"])
     assert np.isfinite(scores.loc["MCUCXR (1)", "Dice left lung"]["mean"])
 

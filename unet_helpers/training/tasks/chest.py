@@ -41,6 +41,7 @@ def read_chests(folder: Path) -> Iterator[Case]:
     Bits of JSRT's masks are 1 right lung, 2 left lung, 4 heart, 8 right clavicle, 16 left clavicle:
     the order of the card's classes. The folder ../lungs may be missing.
     """
+    number = -1
     for number, pair in enumerate(read_pairs(folder / "images", folder / "masks")):
         yield Case(
             name=pair.name,
@@ -50,6 +51,9 @@ def read_chests(folder: Path) -> Iterator[Case]:
             truth=pair.mask.astype(np.int16),
         )
 
+    if number < 0:
+        # Without JSRT there is no data set for this card.
+        return
     for case in read_lungs(folder.parent / LUNGS_FOLDER):
         yield replace(case, truth=sided_lungs(case.truth > 0, case.name))
 
@@ -85,16 +89,18 @@ def score_chest(case: Case, result: Segmentation) -> dict[str, float]:
 
 
 def error_of_ratio(case: Case, result: Segmentation) -> float:
-    """Return the absolute error of the cardiothoracic ratio; NaN if either is not known."""
+    """Return the absolute error of the cardiothoracic ratio; NaN if the heart is not labelled.
+
+    A heart or lung that was not found counts as a ratio of 0.
+    """
     if not knows_class(case.truth, HEART).all():
         return float("nan")
 
     measured = cardiothoracic(result)
     lungs = has_class(case.truth, RIGHT_LUNG) | has_class(case.truth, LEFT_LUNG)
     true_ratio = measure_widths(has_class(case.truth, HEART), lungs).ratio
-    if measured is None:
-        return float("nan")
-    return abs(measured.ratio - true_ratio)
+    ratio = 0.0 if measured is None else measured.ratio
+    return abs(ratio - true_ratio)
 
 
 TASK = Task(
