@@ -68,7 +68,15 @@ def reference_entry(match: re.Match[str]) -> str:
     module = getattr(public, "__module__", "unet_helpers.networks.cards")
     heading = f"uh.{name}"
     options = f"    options:\n      heading: {heading}\n      toc_label: {heading}\n"
+    if has_own_base(public):
+        options += "      inherited_members: true\n"
     return f"::: {module}.{name}\n{options}"
+
+
+def has_own_base(public: object) -> bool:
+    """Tell whether a class inherits members from another class of the package."""
+    bases = getattr(public, "__bases__", ())
+    return any(base.__module__.startswith("unet_helpers.results") for base in bases)
 
 
 def table_of_networks() -> str:

@@ -18,7 +18,8 @@ CLASSES = [name for name in PUBLIC if inspect.isclass(getattr(uh, name))]
 METHODS = [
     f"{name}.{method}"
     for name in ("Segmentation", "MedicalImage")
-    for method, function in vars(getattr(uh, name)).items()
+    for cls in getattr(uh, name).__mro__
+    for method, function in vars(cls).items()
     if inspect.isfunction(function) and not method.startswith("_")
 ]
 

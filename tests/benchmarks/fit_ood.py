@@ -44,6 +44,7 @@ from unet_helpers.checks.likeness import (
     Group,
     Likeness,
     Photographs,
+    are_of_one_kind,
     group_of,
     known_groups,
     name_of_photographs,
@@ -161,7 +162,7 @@ def limit_of_card(card: str, group: Group, validation: Sequence[Observation]) ->
     nearest_of_others = [
         np.percentile(values, 2)
         for other, values in distances.items()
-        if MODELS[other].classes != MODELS[card].classes
+        if not are_of_one_kind(other, card)
     ]
     if not nearest_of_others:
         return float(own)
@@ -198,7 +199,7 @@ def fit_mistake(name: str, right: Group, observations: Sequence[Observation]) ->
 def fit_photographs(card: str, observations: Sequence[Observation]) -> Photographs | None:
     """Tell photographs from the card's images by logistic regression; None without photographs.
 
-    Images of cards with the same classes count as its own. It takes the statistics and their
+    Images of cards for the same kind of images count as its own. It takes the statistics and their
     squares; the photographs of the validation part are fitted to as well.
     """
     from sklearn.linear_model import LogisticRegression
@@ -207,13 +208,13 @@ def fit_photographs(card: str, observations: Sequence[Observation]) -> Photograp
     if not others:
         return None
 
-    same_classes = [name for name in TASKS if MODELS[name].classes == MODELS[card].classes]
+    same_kind = [name for name in TASKS if are_of_one_kind(name, card)]
     # Varied copies are described as their own card looks at them: cards of the same classes look at
     # images in the same way.
     own = [
         x.features.get(card, x.features.get(x.group))
         for x in observations
-        if x.part == "train" and x.group in same_classes
+        if x.part == "train" and x.group in same_kind
     ]
 
     x = np.vstack([*own, *others])

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from unet_helpers.checks.checks import run_checks
 from unet_helpers.checks.expected_dice import Signs, signs_of
+from unet_helpers.checks.likeness import are_of_one_kind
 from unet_helpers.checks.view import View
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.inference.scale import MAX_ZOOM
@@ -37,10 +38,11 @@ from unet_helpers.results.metrics import dice
 from unet_helpers.results.segmentation import Segmentation
 from unet_helpers.training.datasets import Case
 from unet_helpers.training.examples import IGNORED
+from unet_helpers.training.overlap import has_class, knows_class
 from unet_helpers.training.tasks import read_cases
 
 # Images of each source (camera, laboratory, scanner) at most.
-MOST_OF_SOURCE = {"lungs": 12, "nuclei": 4, "nuclei_he": 8, "brain_flair": 4}
+MOST_OF_SOURCE = {"chest": 12, "lungs": 12, "nuclei": 4, "nuclei_he": 8, "brain_flair": 4}
 MOST_OF_OTHERS = 8
 
 # px: longer sides are cut to this around the middle, to save time.
@@ -212,8 +214,6 @@ def answer_in(
 ) -> Answer:
     """Return what is known of the answer in a window of the image."""
     mask = result.labels[window] > 0
-    truth = copy.truth[window]
-    known = truth != IGNORED if result.card.name == "em_membranes" else np.ones(truth.shape, bool)
     foreground = result.foreground[window]
 
     signs: tuple[float, ...] = (np.nan,) * len(Signs.__dataclass_fields__)
@@ -229,20 +229,38 @@ def answer_in(
         source=source,
         kind=copy.kind,
         is_whole=all(part == slice(None) for part in window),
-        dice=dice(truth[known] > 0, mask[known]),
+        dice=dice_of(result, copy.truth, window),
         signs=signs,
         score=score,
         is_warned=bool(result.warnings),
         share=float(mask.mean()),
-        true_share=float((truth > 0).mean()),
+        true_share=float((copy.truth[window] > 0).mean()),
         histogram=tuple(histogram),
     )
+
+
+def dice_of(result: Segmentation, truth: np.ndarray, window: tuple[slice, ...]) -> float:
+    """Return the Dice of all classes together in a window, where they are known.
+
+    Of classes that overlap, those count that are known in the whole image.
+    """
+    answer = result.labels > 0
+    is_true = truth > 0
+    known = np.ones(truth.shape, bool)
+    if result.card.name == "em_membranes":
+        known = truth != IGNORED
+    if result.card.overlapping:
+        classes = [k for k in range(len(result.card.classes)) if knows_class(truth, k).all()]
+        is_true = np.any([has_class(truth, k) for k in classes], axis=0)
+        answer = np.any([result.mask(result.card.classes[k]) for k in classes], axis=0)
+    known = known[window]
+    return dice(is_true[window][known], answer[window][known])
 
 
 def foreign_cases(card: str, data: Path, others: Sequence[str]) -> Iterator[Case]:
     """Yield images of other cards, in which there is nothing of this card's structure."""
     for other in others:
-        if {card, other} == {"nuclei", "nuclei_he"} or other == card:
+        if are_of_one_kind(card, other):
             continue
         if not (data / other).is_dir():
             continue
@@ -317,6 +335,7 @@ LISTED = (
     "brain_flair",
     "nuclei",
     "lungs",
+    "chest",
     "nuclei_he",
     "hippocampus",
 )

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from varied_images import MISTAKES, copies_of, vary
 
 from unet_helpers.checks.image_statistics import Overviews, viewpoint_of
-from unet_helpers.checks.likeness import middle_slices
+from unet_helpers.checks.likeness import are_of_one_kind, middle_slices
 from unet_helpers.images.read import read_image
 from unet_helpers.images.stack import to_stack
 from unet_helpers.networks.cards import MODELS
@@ -58,7 +58,7 @@ def observe_card(name: str, folder: Path, fitted: Sequence[str]) -> Iterator[Obs
             is_varied = copy > 0
             looking = cards
             if is_varied and case.part == "train":
-                # They describe their own kind alone, which cards of the same classes share.
+                # They describe their own kind alone, which cards of the same kind share.
                 looking = [name] if is_of_same_kind(name, fitted) else []
             if looking:
                 yield Observation(name, case.part, is_varied, features_of(slices, looking))
@@ -71,8 +71,8 @@ def observe_card(name: str, folder: Path, fitted: Sequence[str]) -> Iterator[Obs
 
 
 def is_of_same_kind(name: str, fitted: Sequence[str]) -> bool:
-    """Tell whether a card has the classes of one that is fitted."""
-    return MODELS[name].classes in [MODELS[card].classes for card in fitted]
+    """Tell whether a card is for the same kind of images as one that is fitted."""
+    return any(are_of_one_kind(name, card) for card in fitted)
 
 
 def observe_photographs(folder: Path, fitted: Sequence[str]) -> Iterator[Observation]:

@@ -64,6 +64,7 @@ VARIATIONS = {
         copies=3, clusters=3, likely_photograph=0.87, quarter_turns=True, other_dyes=True
     ),
     "lungs": Variation(copies=3, clusters=2),
+    "chest": Variation(copies=3, clusters=3),
     "brain_flair": Variation(copies=6, clusters=6),
     "hippocampus": Variation(copies=2),
 }

@@ -26,6 +26,13 @@ def test_a_name_of_the_reference_becomes_the_module_that_defines_it():
     assert "heading: uh.segment" in page
 
 
+def test_the_reference_of_a_result_has_its_masks_and_labels():
+    page = site_hooks.on_page_markdown("::: uh.Segmentation\n")
+    assert "inherited_members: true" in page
+    assert "inherited_members" not in site_hooks.on_page_markdown("::: uh.UNet\n")
+    assert {"mask", "labels", "objects"} <= set(dir(uh.Segmentation))
+
+
 def test_marks_of_code_blocks_are_not_shown():
     page = site_hooks.on_page_markdown("```sh no-run\npip install x\n```\n")
     assert page == "```sh\npip install x\n```\n"

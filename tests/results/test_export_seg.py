@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from helpers.chests import chest_result
 from helpers.files import dicom
 from helpers.results import disc, result_of_labels, result_of_mask
 from helpers.series import AXIAL, DEPTH, VOLUME, frame_group, write_series
@@ -83,6 +84,19 @@ def test_labels_of_one_file_are_written(tmp_path):
     image = read_image(tmp_path / "x.dcm")
     labels = (pixels % 7 == 0).astype(int)
     np.testing.assert_array_equal(written(image, labels, tmp_path).pixel_array.squeeze(), labels)
+
+
+def test_classes_that_overlap_are_segments_that_overlap(tmp_path):
+    pixels = np.arange(80 * 120, dtype=np.int16).reshape(80, 120)
+    tags = {**IDENTITY, **PATIENT, **GEOMETRY, "ImagePositionPatient": [-10, 20, 30]}
+    dicom(pixels, **tags)(tmp_path / "x.dcm")
+    result = chest_result(image=read_image(tmp_path / "x.dcm"))
+    read = highdicom.seg.segread(result.export(tmp_path / "seg.dcm"))
+    for number, name in enumerate(result.card.classes, 1):
+        assert read.get_segment_description(number).segment_label == name
+        source = read.get_source_image_uids()[0][2]
+        found = read.get_pixels_by_source_instance([source], segment_numbers=[number])
+        np.testing.assert_array_equal(found[0, ..., 0], result.mask(name))
 
 
 @pytest.mark.parametrize("sop_class", ["MRImageStorage", "SecondaryCaptureImageStorage"])

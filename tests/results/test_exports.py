@@ -219,22 +219,26 @@ def test_itk_snap_reads_names_and_colours(tmp_path):
     ]
 
 
+def labels_in_space(result):
+    return in_space(result.image, result.labels)
+
+
 def test_without_an_affine_rows_go_to_the_back_and_columns_to_the_left():
     result = result_of_mask(corner_mask(), spacing=(2.0, 0.7, 0.5))
-    labels, affine = in_space(result)
+    labels, affine = labels_in_space(result)
     np.testing.assert_array_equal(labels, result.labels.T)
     np.testing.assert_array_equal(affine, np.diag([-0.5, -0.7, 2.0, 1.0]))
 
 
 def test_an_affine_that_is_not_finite_is_not_taken():
     broken = np.full((4, 4), np.nan)
-    _, affine = in_space(result_of_mask(corner_mask(), affine=broken))
+    _, affine = labels_in_space(result_of_mask(corner_mask(), affine=broken))
     np.testing.assert_array_equal(affine, np.diag([-1, -1, 1, 1]))
 
 
 def test_a_single_image_lies_in_space_as_one_slice():
     mask = corner_mask()[1]
-    labels, affine = in_space(result_of_mask(mask, spacing=(0.7, 0.5)))
+    labels, affine = labels_in_space(result_of_mask(mask, spacing=(0.7, 0.5)))
     np.testing.assert_array_equal(labels, mask.T[..., None])
     np.testing.assert_array_equal(affine, np.diag([-0.5, -0.7, 1, 1]))
 

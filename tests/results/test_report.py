@@ -50,7 +50,22 @@ def result_of(probabilities, axes="YX", share=0.0, threshold=0.5, path=None, **m
     return Segmentation(image, card, probabilities, threshold, warnings=("A <b>doubt</b>.",))
 
 
+def overlapping_result():
+    """Two classes, each with all probabilities, that overlap in many pixels."""
+    probabilities = np.concatenate([blobs((60, 80), seed=1), blobs((60, 80), seed=2)])
+    result = result_of(probabilities)
+    card = replace(
+        result.card,
+        classes=("bone", "air"),
+        colors=("#E69F00", "#56B4E9"),
+        overlapping=True,
+        min_component_share=0.2,
+    )
+    return replace(result, card=card)
+
+
 RESULTS = {
+    "overlapping": overlapping_result,
     "image": lambda: result_of(blobs((120, 160)), path=Path(HOSTILE), threshold=0.333),
     "classes": lambda: result_of(blobs((90, 70), 3), share=0.1),
     "volume": lambda: result_of(

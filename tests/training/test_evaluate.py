@@ -107,6 +107,12 @@ def table(scores, groups, kinds="x") -> pd.DataFrame:
     return pd.DataFrame({"name": names, "kind": kinds, "group": list(groups), "Dice": scores})
 
 
+def test_the_worst_error_is_the_highest_the_worst_dice_the_lowest():
+    scores = table([0.9, 0.5, 0.8], "abc").assign(**{"error of the ratio": [0.01, 0.04, 0.02]})
+    worst = summary(scores).loc["all (3)"].loc["worst"]
+    assert worst.to_dict() == {"Dice": 0.5, "error of the ratio": 0.04}
+
+
 def test_the_interval_is_that_of_independent_cases():
     """Against the normal approximation: 1.96 standard errors."""
     values = np.random.default_rng(0).normal(0.8, 0.05, 400)
@@ -145,7 +151,7 @@ def test_all_kinds_together_come_first():
     column = summary(table([0.5, 0.7, 0.9, 0.9], "aabc", "uuvv")).Dice
     headings = list(dict.fromkeys(column.index.get_level_values(0)))
     assert headings == ["all (4, groups: 3)", "u (2, groups: 1)", "v (2)"]
-    assert column["all (4, groups: 3)", "min"] == 0.5
+    assert column["all (4, groups: 3)", "worst"] == 0.5
     assert column["all (4, groups: 3)", "median"] == 0.8
 
 

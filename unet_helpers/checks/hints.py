@@ -34,7 +34,7 @@ KINDS = (
         ("nuclei_he",),
     ),
     Kind("a fundus photograph", ("fundus", "fundi", "retinal?", "cfp"), ("retinal_vessels",)),
-    Kind("an X-ray of the chest", ("cxr", "chest", "thorax"), ("lungs",)),
+    Kind("an X-ray of the chest", ("cxr", "chest", "thorax"), ("lungs", "chest")),
     Kind(
         "electron microscopy",
         ("em", "tem", "sem", "s[st]tem", "sbf-?sem", "fib-?sem", "membranes?"),

@@ -159,6 +159,12 @@ def cluster_of(fields: Mapping[str, Any]) -> Cluster:
     return Cluster(centre, whitening, fields["spread"])
 
 
+def are_of_one_kind(first: str, second: str) -> bool:
+    """Return whether two cards are for images of one kind: the same structure, or modality."""
+    a, b = MODELS[first], MODELS[second]
+    return a.classes == b.classes or a.modality == b.modality
+
+
 def name_of_photographs(card: str) -> str:
     """Return the name of the group of photographs that is compared with a card's images."""
     return f"photographs, {card}"
@@ -196,8 +202,8 @@ class Likeness:
         unlike = self.distances[card] / allowed
 
         # A new card may have been fitted without photographs.
-        photographs = name_of_photographs(card)
-        if photographs not in self.distances:
+        photographs = self.photographs_of(card)
+        if photographs is None:
             return unlike
 
         limit_of_photographs = 1.0 if strict else PHOTOGRAPH_WARNING_LIMIT
@@ -205,10 +211,23 @@ class Likeness:
         return max(unlike, like_photographs)
 
     def other_kinds(self, card: str) -> list[str]:
-        """List the groups of other kinds: the cards with other classes, and all mistakes."""
-        classes = MODELS[card].classes
+        """List the groups of other kinds: cards for other images, and all mistakes."""
         kinds = [name for name, group in self.groups.items() if isinstance(group, Group)]
-        return [name for name in kinds if name not in MODELS or MODELS[name].classes != classes]
+        return [name for name in kinds if name not in MODELS or not are_of_one_kind(name, card)]
+
+    def photographs_of(self, card: str) -> str | None:
+        """Return the group of photographs that a card's images are compared with, or None.
+
+        A card that was fitted without photographs has that of another card for the same images.
+        """
+        of_same_images = [
+            name for name, other in MODELS.items() if other.modality == MODELS[card].modality
+        ]
+        for name in (card, *of_same_images):
+            photographs = name_of_photographs(name)
+            if photographs in self.distances:
+                return photographs
+        return None
 
     def fits(self, card: str) -> bool:
         """Return whether a card would be suggested for the image."""

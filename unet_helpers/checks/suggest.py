@@ -4,8 +4,11 @@ A network is suggested by what the file says, then by what the pixels show, in t
 words in the file's name and in its DICOM description, the DICOM modality, the pixels.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ..errors import ModelError
 from ..images.read import read_image
@@ -22,6 +25,9 @@ BY_PIXELS = "by its pixels"
 
 # The network for slices of heads. Slices of other sequences than its own resemble its images, too.
 HEAD_CARD = "brain_flair"
+
+# Of the networks for the same images, those that are suggested first.
+FIRST_OF_KIND = ("lungs",)
 
 # The network that finds its structure in whole heads, in T1.
 WHOLE_HEAD_CARD = "hippocampus"
@@ -138,15 +144,36 @@ def fitting_networks(view: View) -> Fitting:
             titles.append(hint.title)
             named |= cards
     if named:
-        nearest_first = sorted(named, key=distances.__getitem__)
-        return Fitting(tuple(nearest_first), f"as its name says {' and '.join(titles)}")
+        return Fitting(nearest_first(named, distances), f"as its name says {' and '.join(titles)}")
 
     return fitting_by_pixels(view, readable)
 
 
+def nearest_first(names: Collection[str], distances: Mapping[str, float]) -> tuple[str, ...]:
+    """Sort cards by their distances; of cards for the same images, ``FIRST_OF_KIND`` comes first.
+
+    Which of them is nearer only tells from which of their machines an image may be.
+    """
+
+    def distance_of(name: str) -> float:
+        # A card without statistics comes last.
+        return distances.get(name, np.inf)
+
+    nearest: dict[str, float] = {}
+    for name in names:
+        modality = MODELS[name].modality
+        nearest[modality] = min(distance_of(name), nearest.get(modality, np.inf))
+
+    def key(name: str) -> tuple[float, bool, float]:
+        return nearest[MODELS[name].modality], name not in FIRST_OF_KIND, distance_of(name)
+
+    return tuple(sorted(names, key=key))
+
+
 def fitting_by_pixels(view: View, readable: list[str]) -> Fitting:
     """Find the networks, of those that read the image, whose training images look like it."""
-    fitting = [name for name in view.likeness.fitting_cards() if name in readable]
+    alike = [name for name in view.likeness.fitting_cards() if name in readable]
+    fitting = list(nearest_first(alike, view.likeness.distances))
     if not view.likeness.fits(HEAD_CARD):
         return Fitting(tuple(fitting), BY_PIXELS)
 

@@ -18,7 +18,7 @@ from .. import palette
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..results.segmentation import foreground_of
+from ..results.labels import foreground_of
 from .layout import FULL_WIDTH, panels
 from .network import activations, block_levels, network_input
 
@@ -193,7 +193,7 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
     if image is not None:
         margin = 3.4
         pixels = x[0].numpy().transpose(1, 2, 0).clip(0, 1)
-        answer = foreground_of(outputs["answer"].numpy())
+        answer = foreground_of(outputs["answer"].numpy(), model.overlapping)
         drawing.picture(-3.3, pixels, "gray")
         drawing.picture(right_end + 0.4, answer, "cividis")
 

@@ -49,6 +49,11 @@ def reslice(result: Segmentation, axis: int) -> Segmentation:
     vars(resliced).update(
         labels=turn(image, result.labels, axis), objects=turn(image, result.objects, axis)
     )
+    if result.card.overlapping:
+        vars(resliced).update(
+            _masks=[turn(image, mask, axis) for mask in result._masks],
+            _layers=[turn(image, layer, axis) for layer in result._layers],
+        )
     return resliced
 
 
@@ -131,7 +136,7 @@ def volume_by_class(result: Segmentation) -> dict[str, str]:
     """
     card = result.card
     voxel_volume = result.image.voxel_volume
-    counts = np.bincount(result.labels.reshape(-1), minlength=len(card.classes) + 1)[1:]
+    counts = np.array([np.count_nonzero(result.mask(name)) for name in card.classes])
 
     colors = {}
     for name, color, count in zip(card.classes, card.colors, counts, strict=True):

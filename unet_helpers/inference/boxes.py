@@ -16,7 +16,7 @@ import scipy
 from ..images.stack import Stack
 from ..networks.cards import ModelCard
 from ..preprocessing.resample import Grid
-from ..results.segmentation import foreground_of
+from ..results.labels import foreground_of
 
 # Voxels connected to a structure belong to it if their probability is at least this share of the
 # card's threshold.
@@ -137,8 +137,7 @@ def answer_of_structure(box: Box, card: ModelCard) -> np.ndarray:
     whole = scipy.ndimage.binary_propagation(box.structure, touching, near)
 
     difference = box.answer[: card.out_channels].copy()
-    has_background = card.out_channels > 1
-    if has_background:
+    if card.has_background:
         difference[0] -= 1.0
     return difference * whole
 

@@ -82,8 +82,7 @@ def predict_boxes(stack: Stack, card: ModelCard, predict_box: PredictBox) -> Loc
     assert entry is not None
 
     probabilities = np.zeros((card.out_channels, *stack.image.spatial_shape), np.float32)
-    has_background = card.out_channels > 1
-    if has_background:
+    if card.has_background:
         probabilities[0] = 1.0
 
     if stack.spacing is None or len(stack.spacing) != 3:

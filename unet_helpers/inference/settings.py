@@ -59,6 +59,11 @@ def check_settings(
         raise ArgumentError(
             f"flips={flips!r} is not among 1, 2, 4 and 8, the numbers of copies that are averaged."
         )
+    if flips > 1 and card.has_sided_classes:
+        raise ArgumentError(
+            f"flips={flips}: {card.name} tells the left side from the right one, which a mirrored "
+            "copy would swap. Give flips=1."
+        )
     if zoom is not None and not is_zoom(zoom):
         raise ArgumentError(
             f"zoom={zoom!r} is no scale: give working px per image px, for example 0.5 or 2."

@@ -171,7 +171,7 @@ def shifted(probabilities: np.ndarray, logit_shift: float) -> np.ndarray:
 def background_answer(model: UNet) -> np.ndarray:
     """Return the prediction for background, (K + 1, 1, 1), with a spread of 0."""
     answer = np.zeros((model.out_channels + 1, 1, 1), np.float32)
-    has_background_class = model.out_channels > 1
+    has_background_class = model.out_channels > 1 and not model.overlapping
     if has_background_class:
         answer[0] = 1.0
     return answer
@@ -220,18 +220,24 @@ def averaged(model: UNet, tile: np.ndarray, flips: int) -> np.ndarray:
     """Average the answers for the first ``flips`` augmentations of a (C, h, w) tile: (K, h, w).
 
     If ``flips`` > 1, one more channel comes last: the spread, which is the standard deviation of
-    channel 0 over the augmentations.
+    the foreground over the augmentations.
     """
     x = torch.from_numpy(tile)[None]
     mean = torch.zeros(1)
+    mean_of_one = torch.zeros(1)
     squares = torch.zeros(1)
     for count, augmentation in enumerate(AUGMENTATIONS[:flips], 1):
         answer = augmentation.undo(run(model, augmentation.apply(x)))[0]
+        mean = mean + (answer - mean) / count
+
+        # Channel 0 varies as the foreground does: it is the foreground, or all but it. Classes that
+        # overlap have no such channel.
+        one = answer.amax(0) if model.overlapping else answer[0]
 
         # Welford 1962, Technometrics 4:419: the variance without keeping all answers.
-        previous_mean = mean
-        mean = mean + (answer - mean) / count
-        squares = squares + (answer[0] - previous_mean[0]) * (answer[0] - mean[0])
+        previous_mean = mean_of_one
+        mean_of_one = mean_of_one + (one - mean_of_one) / count
+        squares = squares + (one - previous_mean) * (one - mean_of_one)
 
     if flips == 1:
         return mean.numpy()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ..errors import ModelError
 from .anatomy import ExpectedParts, Localise
+from .channels import check_channels
 from .scores import Score, score_texts
 from .validation import check_names, check_types, require
 
@@ -20,7 +21,7 @@ Channels = Literal["grey", "green", "flair", "rgb", "stain"]
 Intensities = Literal["percentile", "head", "local"]
 Scale = Literal["native", "square", "field of view", "objects"]
 InstanceMethod = Literal["components", "interiors", "membranes"]
-Measures = Literal["objects", "tree"]
+Measures = Literal["objects", "tree", "chest"]
 Objects = Literal["volumes", "slices"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
@@ -149,7 +150,12 @@ class ModelCard:
     localise
         How its structures are found in a larger image; None if they are not searched for.
     out_channels
-        Channels of the answer: 1 for one class (sigmoid), else background and classes (softmax).
+        Channels of the answer: 1 for one class (sigmoid), else background and classes (softmax);
+        one for each class if they are ``overlapping``.
+    overlapping
+        Whether a pixel may belong to several classes, as in a projection: each class then has a
+        sigmoid of its own, and there is no channel of the background. Where they overlap, a label
+        image shows the class that comes last in ``classes``.
     features, depth
         Channels at full resolution and number of levels of the ``UNet``.
     threshold
@@ -158,7 +164,8 @@ class ModelCard:
         How objects are separated: connected ``"components"``, ``"interiors"`` inside borders, or
         cells between ``"membranes"``.
     measures
-        What is measured: the ``"objects"``, or the length and width of a ``"tree"`` of vessels.
+        What is measured: the ``"objects"``; the length and width of a ``"tree"`` of vessels; or, of
+        a ``"chest"``, the areas and the cardiothoracic ratio.
     objects
         ``"volumes"`` are joined through the slices of a stack, ``"slices"`` are not.
     min_component_share
@@ -217,6 +224,7 @@ class ModelCard:
     preprocessing: Preprocessing = Preprocessing()
     localise: Localise | None = None
     out_channels: int = 1
+    overlapping: bool = False
     features: int = 16
     depth: int = 4
     threshold: float = 0.5
@@ -254,10 +262,7 @@ class ModelCard:
         are_colors = all(COLOR.fullmatch(color) for color in self.colors)
         require(are_colors, self, "colors", "red, green and blue, '#RRGGBB',")
 
-        count = len(self.classes)
-        matching = self.out_channels == count + 1 or self.out_channels == count == 1
-        needed = "1 for one class, else background and classes," if count == 1 else str(count + 1)
-        require(matching, self, "out_channels", needed)
+        check_channels(self)
         require(self.features > 0, self, "features", "a number of channels above 0")
         require(self.depth > 0, self, "depth", "a number of levels above 0")
         for name in ("threshold", "min_component_share"):
@@ -271,6 +276,16 @@ class ModelCard:
         require(named <= set(self.classes), self, "expected_parts", "classes of the card")
         ordered = all(low < high for low, high in self.int8_ranges)
         require(ordered, self, "int8_ranges", "a lower and a higher end of each")
+
+    @property
+    def has_background(self) -> bool:
+        """Whether the first channel of the answer is the background (softmax)."""
+        return self.out_channels > len(self.classes)
+
+    @property
+    def has_sided_classes(self) -> bool:
+        """Whether classes are those of one side: a mirrored copy would swap left and right."""
+        return name_sides(self.classes)
 
     @property
     def in_channels(self) -> int:
@@ -295,6 +310,11 @@ class ModelCard:
         measured = [score for score in self.scores if isinstance(score, Score)]
         texts_of_before = [score for score in self.scores if isinstance(score, str)]
         return (*score_texts(measured), *texts_of_before)
+
+
+def name_sides(classes: tuple[str, ...]) -> bool:
+    """Return whether names of classes tell the left side from the right one."""
+    return any(SIDES & set(name.lower().split()) for name in classes)
 
 
 def card_of(fields: dict[str, Any]) -> ModelCard:

@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .engine import choose_engine
-from .unet import UNet, fold_batch_norm
+from .unet import UNet, fold_batch_norm, network_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +181,7 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         # On the device 'meta' the network takes no memory until the tensors are assigned: the card
         # in a stranger's file may ask for any size.
         with torch.device("meta"):
-            network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+            network = network_of(card)
             if not any("norm" in name for name in tensors):
                 fold_batch_norm(network)
         network.load_state_dict(tensors, assign=True)
@@ -197,7 +197,6 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         )
         raise ModelError(f"{path} does not fit {card.name!r} ({reason}): {advice}") from error
 
-    network.card = card
     network.weights_sha256 = sha256_of(path)
     return network
 

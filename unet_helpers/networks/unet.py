@@ -35,6 +35,8 @@ class UNet(nn.Module):
         Channels at full resolution; they double at each level.
     depth
         Number of levels, each of which halves height and width.
+    overlapping
+        Whether a pixel may belong to several classes: each channel then has a sigmoid of its own.
 
     Examples
     --------
@@ -52,9 +54,15 @@ class UNet(nn.Module):
     curve: Any = None  # set by ``fine_tune``: step, loss and Dice, a pandas.DataFrame
 
     def __init__(
-        self, in_channels: int = 3, out_channels: int = 1, features: int = 16, depth: int = 4
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        features: int = 16,
+        depth: int = 4,
+        overlapping: bool = False,
     ) -> None:
         super().__init__()
+        self.overlapping = overlapping
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.features = features
@@ -84,10 +92,10 @@ class UNet(nn.Module):
         return self.probabilities(self.logits(x))
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Compute the sigmoid of one channel, or the softmax over several; never in bfloat16."""
+        """Compute the sigmoid of each channel, or the softmax over them; never in bfloat16."""
         if logits.dtype == torch.bfloat16:
             logits = logits.float()
-        if self.out_channels == 1:
+        if self.out_channels == 1 or self.overlapping:
             return torch.sigmoid(logits)
         return torch.softmax(logits, dim=1)
 
@@ -109,6 +117,13 @@ class UNet(nn.Module):
             x = torch.cat((x, skips.pop()), dim=1)  # the skip connection
             x = self.get_submodule(f"decoder{level}")(x)
         return self.conv(x)[..., :height, :width]
+
+
+def network_of(card: ModelCard) -> UNet:
+    """Make the network that a card describes, with random weights and the card."""
+    network = UNet(card.in_channels, card.out_channels, card.features, card.depth, card.overlapping)
+    network.card = card
+    return network
 
 
 def two_convolutions(in_channels: int, out_channels: int, name: str) -> nn.Sequential:

@@ -54,17 +54,27 @@ def findings_on_parts(result: Segmentation) -> list[Finding]:
 
 def findings_on_count(result: Segmentation, expected: ExpectedParts) -> list[Finding]:
     """Return a finding for each slice that shows another number of parts, but not none."""
-    probability = as_displayed(result.image, probability_of(result, expected.classes))
+    probabilities = [
+        as_displayed(result.image, probability)
+        for probability in probabilities_to_count(result, expected.classes)
+    ]
     slices = to_stack(result.image).pixels
 
     findings = []
-    for index, (pixels, values) in enumerate(zip(slices, probability, strict=True)):
-        count = count_parts(pixels, values, result.threshold, expected)
-        if count in (None, expected.count):
+    for index, pixels in enumerate(slices):
+        counts = [
+            count_parts(pixels, probability[index], result.threshold, expected)
+            for probability in probabilities
+        ]
+        nothing_of_these = all(count is None for count in counts)
+        if nothing_of_these and is_empty_slice(result, index):
+            continue
+        count = sum(count or 0 for count in counts)
+        if count == expected.count:
             continue
 
         where = f"slice {index}: " if len(slices) > 1 else ""
-        found = number_of(count, expected.name)
+        found = number_of(count, expected.name, none_of_one=expected.count == 1)
         usual = number_of(expected.count, expected.name)
         verb = "is" if expected.count == 1 else "are"
         text = f"implausible: {where}{found} found, where {usual} {verb} usual"
@@ -72,12 +82,26 @@ def findings_on_count(result: Segmentation, expected: ExpectedParts) -> list[Fin
     return findings
 
 
-def probability_of(result: Segmentation, classes: tuple[str, ...]) -> np.ndarray:
-    """Return (*spatial), the probability of any of the classes; of all if none are named."""
+def is_empty_slice(result: Segmentation, index: int) -> bool:
+    """Return whether nothing was found in a displayed slice, of any class."""
+    return not as_displayed(result.image, result.labels)[index].any()
+
+
+def probabilities_to_count(result: Segmentation, classes: tuple[str, ...]) -> list[np.ndarray]:
+    """Return the probabilities (*spatial) whose parts are counted, of classes, or all if none.
+
+    Of classes that exclude each other it is one: that of any of them. Classes that overlap are
+    counted one by one, because parts of two of them that touch are two parts.
+    """
+    card = result.card
+    if card.overlapping:
+        chosen = [card.classes.index(name) for name in classes or card.classes]
+        return [result.probabilities[channel] for channel in chosen]
+
     if not classes or len(result.probabilities) == 1:
-        return foreground_of(result.probabilities)
-    channels = [1 + result.card.classes.index(name) for name in classes]
-    return result.probabilities[channels].sum(axis=0)
+        return [foreground_of(result.probabilities)]
+    channels = [1 + card.classes.index(name) for name in classes]
+    return [result.probabilities[channels].sum(axis=0)]
 
 
 def count_parts(
@@ -106,10 +130,11 @@ def count_parts(
     return int(np.count_nonzero(~is_blank))
 
 
-def number_of(count: int, name: str) -> str:
-    """Return 'one lung' or 'two lungs'."""
+def number_of(count: int, name: str, none_of_one: bool = False) -> str:
+    """Return 'one lung' or 'two lungs'; 'no heart' with ``none_of_one``, else 'no lungs'."""
     number = NUMBERS[count] if count < len(NUMBERS) else str(count)
-    return f"{number} {name}" if count == 1 else f"{number} {name}s"
+    is_singular = count == 1 or (count == 0 and none_of_one)
+    return f"{number} {name}" if is_singular else f"{number} {name}s"
 
 
 def findings_on_volumes(result: Segmentation, expected: ExpectedParts) -> list[Finding]:

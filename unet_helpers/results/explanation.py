@@ -18,8 +18,10 @@ def explain(result: Segmentation) -> str:
     if least < share < most:
         return ""
     if 0 < share < 1:
+        card = result.card
+        found = card.title.lower() if card.overlapping else card.classes[0]
         return (
-            f"{share:.1%} of it was found to be {result.card.classes[0]}, where {least:.0%} to"
+            f"{share:.1%} of it was found to be {found}, where {least:.0%} to"
             f" {most:.0%} are usual: another kind of image, or an inverted one?"
             " Try pixels.max() - pixels."
         )

@@ -54,21 +54,26 @@ class Appearance:
 
 def outlines(result: Segmentation) -> Iterator[Outline]:
     """Yield the outline of each object in each displayed slice."""
-    stack = as_displayed(result.image, result.objects)
-    depth = slices_per_frame(result.image, len(stack))
+    for layer in result._layers:
+        stack = as_displayed(result.image, layer)
+        depth = slices_per_frame(result.image, len(stack))
+        for i, ids in enumerate(stack):
+            yield from outlines_of_slice(ids, frame=i // depth, slice_index=i % depth)
 
-    for i, ids in enumerate(stack):
-        for number, box in enumerate(find_objects(ids), 1):
-            if box is None:
-                continue
-            rows, columns = box
-            pieces = polygons_of(ids[box] == number)
-            yield Outline(
-                number=number,
-                frame=i // depth,
-                slice_index=i % depth,
-                polygons=[shifted(piece, x=columns.start, y=rows.start) for piece in pieces],
-            )
+
+def outlines_of_slice(ids: np.ndarray, frame: int, slice_index: int) -> Iterator[Outline]:
+    """Yield the outline of each object in ids (H, W) of a displayed slice."""
+    for number, box in enumerate(find_objects(ids), 1):
+        if box is None:
+            continue
+        rows, columns = box
+        pieces = polygons_of(ids[box] == number)
+        yield Outline(
+            number=number,
+            frame=frame,
+            slice_index=slice_index,
+            polygons=[shifted(piece, x=columns.start, y=rows.start) for piece in pieces],
+        )
 
 
 def shifted(polygon: Polygon, x: int, y: int) -> Polygon:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import SaveError
 from ..images.dicom_geometry import SourceFrame
 from ..images.dicom_tags import contents_of_frames, first_given, first_text, shared_contents
@@ -72,7 +74,7 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
     import highdicom
 
     slices = slices_read(result, path)
-    labels = result.labels.reshape(-1, *result.labels.shape[-2:])
+    labels = labels_by_slice(result)
     if len(slices) > 1:
         # Slices that were missing in the series have no file: leave out their labels.
         labels = labels[list(slices)]
@@ -100,6 +102,15 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
         raise SaveError(
             f"{path.name}: no DICOM segmentation of these files ({error}). Try another format."
         ) from error
+
+
+def labels_by_slice(result: Segmentation) -> np.ndarray:
+    """Return labels (slices, H, W); of classes that overlap masks (slices, H, W, classes)."""
+    height, width = result.labels.shape[-2:]
+    if not result.card.overlapping:
+        return result.labels.reshape(-1, height, width)
+    masks = [mask.reshape(-1, height, width) for mask in result._masks]
+    return np.stack(masks, axis=-1).astype(np.uint8)
 
 
 def slices_read(result: Segmentation, path: Path) -> dict[int, SourceFrame]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from .anatomy import findings_on_parts, nearest_places
+from .chest import summary_of_chest
 from .intensities import channels_of, intensity_columns
 from .occupied import occupied_box
 from .proportions import SQUARE, proportions_of, true_shapes
@@ -104,22 +105,22 @@ def parts_to_measure(result: Segmentation) -> Iterator[Part]:
     is_movie = image.axes.startswith("T")
     is_flat = image.is_single or image.axes.startswith("TYX")
 
-    if is_flat or result.card.objects == "slices":
-        yield from slices_to_measure(result)
-    elif is_movie:
-        channels = channels_of(image)
-        for frame, objects in enumerate(result.objects):
-            of_frame = {name: pixels[frame] for name, pixels in channels.items()}
-            yield Part({"frame": frame}, objects=objects, channels=of_frame)
-    else:
-        yield Part({}, objects=result.objects, channels=channels_of(image))
+    for layer in result._layers:
+        if is_flat or result.card.objects == "slices":
+            yield from slices_to_measure(layer, image)
+        elif is_movie:
+            channels = channels_of(image)
+            for frame, objects in enumerate(layer):
+                of_frame = {name: pixels[frame] for name, pixels in channels.items()}
+                yield Part({"frame": frame}, objects=objects, channels=of_frame)
+        else:
+            yield Part({}, objects=layer, channels=channels_of(image))
 
 
-def slices_to_measure(result: Segmentation) -> Iterator[Part]:
-    """Yield each displayed slice, frame by frame."""
-    image = result.image
+def slices_to_measure(layer: np.ndarray, image: MedicalImage) -> Iterator[Part]:
+    """Yield each displayed slice of a layer of objects, frame by frame."""
     is_movie = image.axes.startswith("T")
-    stack = as_displayed(image, result.objects)
+    stack = as_displayed(image, layer)
     depth = slices_per_frame(image, len(stack))
     proportions = proportions_of(image)
     stacks = {name: as_displayed(image, pixels) for name, pixels in channels_of(image).items()}
@@ -212,10 +213,15 @@ def classes_of(result: Segmentation) -> np.ndarray | None:
     if result.card.instance_method != "components":
         return None
 
-    box = occupied_box(result.objects)
-    objects = result.objects[box]
-    classes = np.zeros(int(objects.max(initial=0)) + 1, np.uint8)
-    classes[objects.reshape(-1)] = result.labels[box].reshape(-1)
+    layers = result._layers
+    highest = max(int(layer.max(initial=0)) for layer in layers)
+    classes = np.zeros(highest + 1, np.uint8)
+    for number, layer in enumerate(layers, 1):
+        box = occupied_box(layer)
+        ids = layer[box].reshape(-1)
+        # A layer of classes that overlap holds the objects of one class.
+        label = number if result.card.overlapping else result.labels[box].reshape(-1)
+        classes[ids] = label
     classes[0] = 0
     return classes
 
@@ -278,10 +284,8 @@ def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
 
     The last one is the expected Dice, if that is known.
     """
-    if result.card.measures == "tree":
-        numbers = summary_of_tree(result)
-    else:
-        numbers = summary_of_objects(result)
+    summary_of = SUMMARIES[result.card.measures]
+    numbers = summary_of(result)
 
     if result.expected_dice is not None:
         numbers[EXPECTED_DICE] = (result.expected_dice[0], "")
@@ -303,6 +307,14 @@ def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
     for place in result.places:
         numbers[f"{place} volume"] = (float(sizes[table["side"] == place].sum()), unit)
     return numbers
+
+
+# The function that summarises a result, by what its card measures.
+SUMMARIES: dict[str, Callable[[Segmentation], dict[str, tuple[float, str]]]] = {
+    "objects": summary_of_objects,
+    "tree": summary_of_tree,
+    "chest": summary_of_chest,
+}
 
 
 def measured_in_words(result: Segmentation, at_most: int | None = None) -> str:

@@ -13,11 +13,12 @@ from skimage.measure import label
 from skimage.morphology import local_minima
 from skimage.segmentation import relabel_sequential, watershed
 
+from ..images.image import MedicalImage
 from ..images.stack import as_displayed, from_stack
 from .occupied import occupied_box
 
 if TYPE_CHECKING:
-    from .segmentation import Segmentation
+    from .answer import Answer
 
 # SEED_CERTAINTY, MIN_SEED_AREA, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training and
 # validation images of the nuclei card.
@@ -48,7 +49,7 @@ LEVELS = 20
 OVERLAP_THAT_JOINS = 0.5
 
 
-def find_objects(result: Segmentation) -> np.ndarray:
+def find_objects(result: Answer) -> np.ndarray:
     """Return the int32 instance ids of a ``Segmentation``, of its labels' shape; 0 is background.
 
     The card's ``instance_method`` decides how they are found:
@@ -57,11 +58,16 @@ def find_objects(result: Segmentation) -> np.ndarray:
     - 'interiors': nuclei, each grown from its interior, slice by slice;
     - 'membranes': cells between membranes, slice by slice.
 
+    Where classes overlap, the objects of the class that comes last on the card are drawn over the
+    others; ``find_layers`` has each of them whole.
+
     Objects of neighbouring slices are joined if the card's ``objects`` are 'volumes'. Objects of
     different points in time are never joined.
     """
+    if result.card.overlapping:
+        return drawn_in_order(result._layers)
     if result.card.instance_method == "components":
-        return connected_components(result)
+        return connected_components(result.labels, result.image)
 
     slices = split_slice_by_slice(result)
     is_movie = result.image.axes.startswith("T")
@@ -74,10 +80,37 @@ def find_objects(result: Segmentation) -> np.ndarray:
     return from_stack(result.image, stack[None])[0]
 
 
-def connected_components(result: Segmentation) -> np.ndarray:
+def find_layers(result: Answer) -> list[np.ndarray]:
+    """Return the objects in layers of int32 ids, in each of which no object covers another.
+
+    There is one layer; or one for each class of the card, if classes overlap. Ids are unique over
+    all layers, and without gaps.
+    """
+    if not result.card.overlapping:
+        return [result.objects]
+
+    layers = []
+    highest = 0
+    for mask in result._masks:
+        layer = connected_components(mask.astype(np.uint8), result.image)
+        layer[layer > 0] += highest
+        highest = max(highest, int(layer.max(initial=0)))
+        layers.append(layer)
+    return layers
+
+
+def drawn_in_order(layers: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the ids (int32) of layers, each drawn over those before it."""
+    objects = np.zeros(layers[0].shape, np.int32)
+    for layer in layers:
+        np.copyto(objects, layer, where=layer > 0)
+    return objects
+
+
+def connected_components(labels: np.ndarray, image: MedicalImage) -> np.ndarray:
     """Return the ids of connected regions of one class; touching classes are not joined."""
-    is_movie = result.image.axes.startswith("T")
-    volumes = result.labels if is_movie else result.labels[None]
+    is_movie = image.axes.startswith("T")
+    volumes = labels if is_movie else labels[None]
 
     # Only in the part of each volume where something was found.
     box = occupied_box(volumes)
@@ -85,10 +118,10 @@ def connected_components(result: Segmentation) -> np.ndarray:
     regions = [label(volume, connectivity=volume.ndim) for volume in volumes[box]]
     if regions:
         objects[box] = make_ids_unique(regions)
-    return objects.reshape(result.labels.shape)
+    return objects.reshape(labels.shape)
 
 
-def split_slice_by_slice(result: Segmentation) -> list[np.ndarray]:
+def split_slice_by_slice(result: Answer) -> list[np.ndarray]:
     """Return the object ids of each displayed slice, by watershed; ids repeat between slices."""
     split = SPLITTERS[result.card.instance_method]
     channels = [as_displayed(result.image, channel) for channel in result.probabilities]

@@ -87,17 +87,31 @@ def paint(
     labels = shrink(labels, cv2.INTER_NEAREST_EXACT)
 
     masks = np.stack([labels == label for label in range(1, len(colors) + 1)])
+    painted = fill(shown, masks, colors, alpha)
+    if objects is not None:
+        outline(painted, objects, labels, colors)
+    return painted
+
+
+def fill(shown: np.ndarray, masks: np.ndarray, colors: Sequence[str], alpha: float) -> np.ndarray:
+    """Return a picture (h, w, 3) uint8 with masks (K, h, w), bool, in their colours over it."""
     painted_tensor = draw_segmentation_masks(
         torch.from_numpy(shown).permute(2, 0, 1), torch.from_numpy(masks), alpha, list(colors)
     )
-    painted = np.ascontiguousarray(painted_tensor.permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(painted_tensor.permute(1, 2, 0).numpy())
 
-    if objects is not None:
-        edges = edges_of(shrink(objects, cv2.INTER_NEAREST_EXACT))
-        # Edge pixels that have an id but no label are white.
-        palette = [(255, 255, 255), *(ImageColor.getrgb(color) for color in colors)]
-        painted[edges] = np.array(palette, np.uint8)[labels[edges]]
-    return painted
+
+def outline(
+    painted: np.ndarray, objects: np.ndarray, labels: np.ndarray, colors: Sequence[str]
+) -> None:
+    """Outline objects, (H, W) ids, in a picture (h, w, 3), in place.
+
+    Each outline has the colour of its label in ``labels`` (h, w).
+    """
+    edges = edges_of(shrink(objects, cv2.INTER_NEAREST_EXACT))
+    # Edge pixels that have an id but no label are white.
+    palette = [(255, 255, 255), *(ImageColor.getrgb(color) for color in colors)]
+    painted[edges] = np.array(palette, np.uint8)[labels[edges]]
 
 
 def edges_of(objects: np.ndarray) -> np.ndarray:

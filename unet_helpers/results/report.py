@@ -107,7 +107,9 @@ class Levels:
     """Probabilities of the foreground, quantised to the steps of the page's slider."""
 
     steps: np.ndarray  # (N,) float32, ascending: the thresholds of the slider
-    values: np.ndarray  # (Z, Y, X) uint8: the index of the highest step that a pixel reaches
+    # (layers, Z, Y, X) uint8: the index of the highest step that a pixel reaches. There is one
+    # layer, of the foreground; or one of each class where classes overlap.
+    values: np.ndarray
 
     @classmethod
     def of(cls, result: Segmentation) -> Levels:
@@ -115,14 +117,20 @@ class Levels:
         slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
         steps = np.unique(np.append(slider, result.threshold)).astype(np.float32)
 
-        foreground = as_displayed(result.image, result.foreground)
-        values = np.zeros(foreground.shape, np.uint8)
+        layers = result.probabilities if result.card.overlapping else result.foreground[None]
+        values = [last_steps(as_displayed(result.image, layer), steps) for layer in layers]
+        return cls(steps, np.stack(values))
 
-        # Where the probability is 0, it reaches the first step, 0, and no other.
-        box = occupied_box(foreground)
-        last_step = np.searchsorted(steps, foreground[box], side="right") - 1
-        values[box] = np.clip(last_step, 0, None)
-        return cls(steps, values)
+
+def last_steps(probabilities: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return uint8, the index of the highest of the ascending steps that a probability reaches."""
+    values = np.zeros(probabilities.shape, np.uint8)
+
+    # Where the probability is 0, it reaches the first step, 0, and no other.
+    box = occupied_box(probabilities)
+    last_step = np.searchsorted(steps, probabilities[box], side="right") - 1
+    values[box] = np.clip(last_step, 0, None)
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,20 +148,20 @@ def mask_arrays(result: Segmentation, levels: Levels) -> dict[str, str]:
     image = result.image
     arrays = {"levels": pack(levels.values)}
 
-    if len(result.probabilities) > 2:
+    if result.card.has_background and len(result.probabilities) > 2:
         most_likely = np.ones(result.labels.shape, np.uint8)
         box = occupied_box(result.foreground)
         most_likely[box] = 1 + result.probabilities[(slice(1, None), *box)].argmax(axis=0)
         arrays["classes"] = pack(as_displayed(image, most_likely))
 
-    objects = as_displayed(image, result.objects)
+    objects = np.stack([as_displayed(image, layer) for layer in result._layers])
     arrays["objects"] = pack(objects.astype("<u4" if has_wide_ids(result) else "<u2"))
     return arrays
 
 
 def has_wide_ids(result: Segmentation) -> bool:
     """Return whether object ids need four bytes."""
-    return bool(result.objects.max() > MAX_UINT16)
+    return any(bool(layer.max(initial=0) > MAX_UINT16) for layer in result._layers)
 
 
 def image_that_fits(image: MedicalImage, bytes_taken: int) -> ShownImage:
@@ -184,11 +192,13 @@ def image_that_fits(image: MedicalImage, bytes_taken: int) -> ShownImage:
 def facts_of_arrays(result: Segmentation, levels: Levels, shown: ShownImage) -> dict[str, Any]:
     """Return what the page's JavaScript needs to know about its arrays."""
     image = result.image
-    depth = len(levels.values)
+    layers, *shape = levels.values.shape
+    depth = shape[0]
     is_movie = image.axes.startswith("T")
     spacing = to_stack(image).spacing or (1.0, 1.0, 1.0)
     return {
-        "shape": levels.values.shape,
+        "shape": shape,
+        "layers": layers,
         "shown": shown.size,
         "channels": shown.channels,
         "steps": levels.steps.tolist(),

@@ -82,6 +82,10 @@ def save(
         table = result.measure()
         table.to_csv(paths["measurements"], index=False)
 
+        for kind, mask in masks_to_save(result).items():
+            stem = aside / f"{name}_{kind}"
+            paths[kind] = write_like(result.image, mask.astype(np.uint8), stem)
+
         if result.labels.ndim == 2:
             paths["mask"] = aside / f"{name}{MASK}"
             write_palette_mask(result, paths["mask"])
@@ -95,6 +99,17 @@ def save(
             paths[ending] = aside / f"{name}{ending}"
             write_format(result, paths[ending])
     return {kind: folder / path.name for kind, path in paths.items()}
+
+
+def masks_to_save(result: Segmentation) -> dict[str, np.ndarray]:
+    """Return the masks of classes that overlap, by the ends of their names; else none.
+
+    The labels cannot show all of each of them.
+    """
+    card = result.card
+    if not card.overlapping:
+        return {}
+    return {f"mask_{name.replace(' ', '_')}": result.mask(name) for name in card.classes}
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -148,6 +163,8 @@ def earlier_paths(result: Segmentation, folder: Path, name: str) -> dict[str, Pa
         "measurements": folder / f"{name}{MEASUREMENTS}",
         "manifest": manifest_path,
     }
+    for kind in masks_to_save(result):
+        paths[kind] = first_existing(folder, f"{name}_{kind}")
     if result.labels.ndim == 2:
         paths["mask"] = folder / f"{name}{MASK}"
 
@@ -192,8 +209,8 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
     image = result.image
 
     pixels_per_class = {}
-    for label, name in enumerate(result.card.classes, 1):
-        pixels_per_class[name] = int(np.count_nonzero(result.labels == label))
+    for name in result.card.classes:
+        pixels_per_class[name] = int(np.count_nonzero(result.mask(name)))
 
     expected = None
     if result.expected_dice is not None:

@@ -20,8 +20,9 @@ def score_table(result: Segmentation, truth: np.ndarray) -> pd.DataFrame:
         The answer of a network.
     truth : numpy.ndarray
         Of the image's spatial shape and axis order. If the card has several classes: their ids, 0
-        for background. For other cards, and for nuclei, whose classes only serve to separate
-        objects: values above 0 are the structure.
+        for background; or, if they overlap, the sum of 1, 2, 4, ... for the first, second, third
+        class, ... For other cards, and for nuclei, whose classes only serve to separate objects:
+        values above 0 are the structure.
 
     Returns
     -------
@@ -77,10 +78,12 @@ def masks_by_name(
     if not has_classes:
         return {card.title: together}
 
-    masks = {
-        name.capitalize(): (truth == label, labels == label)
-        for label, name in enumerate(card.classes, 1)
-    }
+    masks = {}
+    for index, name in enumerate(card.classes):
+        is_true = truth == index + 1
+        if card.overlapping:
+            is_true = (truth.astype(int) >> index) & 1 > 0
+        masks[name.capitalize()] = (is_true, result.mask(name))
     masks["Together"] = together
     return masks
 

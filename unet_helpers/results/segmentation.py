@@ -12,9 +12,8 @@ import numpy as np
 
 from ..checks.view import View
 from ..images.image import MedicalImage
-from ..images.stack import as_displayed
 from ..networks.cards import ModelCard
-from .labels import foreground_of, labels_of
+from .answer import Answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Segmentation:
+class Segmentation(Answer):
     """The answer of a network for one image, in the image's own shape and order.
 
     Parameters
@@ -34,7 +33,8 @@ class Segmentation:
     card : ModelCard
         The card of the network.
     probabilities : numpy.ndarray
-        (K, *spatial) float32. K = 1: of the structure. K > 1: of background and the card's classes.
+        (K, *spatial) float32. K = 1: of the structure. K > 1: of background and the card's classes;
+        of the classes alone if they overlap.
     threshold : float
         Pixels whose probability of foreground reaches this, 0 to 1, are foreground.
     zoom : float
@@ -87,27 +87,6 @@ class Segmentation:
             return self.measured
         return View(self.image)
 
-    @property
-    def foreground(self) -> np.ndarray:
-        """Probability of any class but background: float32, (*spatial)."""
-        return foreground_of(self.probabilities)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Class of each pixel: uint8, (*spatial); 0 is background, then the card's classes.
-
-        Components smaller than the card's share of the largest one are dropped, except where each
-        structure was found in its own box.
-        """
-        return labels_of(self)
-
-    @cached_property
-    def objects(self) -> np.ndarray:
-        """Instance ids: int32, (*spatial); 0 is background, then 1, 2, ... without gaps."""
-        from .objects import find_objects
-
-        return find_objects(self)
-
     @cached_property
     def expected_dice(self) -> ExpectedDice | None:
         """The expected Dice of this answer, and an interval that holds the Dice in 9 of 10 cases.
@@ -153,26 +132,6 @@ class Segmentation:
 
         return explain(self)
 
-    def busiest_slice(self) -> int:
-        """Return the index of the slice with most of the structure.
-
-        Returns
-        -------
-        int
-            The index as displayed, from 0; that of the middle slice if nothing was found.
-
-        Examples
-        --------
-        >>> import unet_helpers as uh
-        >>> result = uh.segment(uh.sample("fluorescence"), "nuclei", progress=False)
-        >>> result.busiest_slice()
-        0
-        """
-        amounts = np.count_nonzero(as_displayed(self.image, self.labels), axis=(1, 2))
-        if not amounts.any():
-            return len(amounts) // 2
-        return int(amounts.argmax())
-
     def overlay(
         self, index: int | None = None, alpha: float | None = None, contours: bool = True
     ) -> np.ndarray:
@@ -199,18 +158,9 @@ class Segmentation:
         >>> result.overlay().shape
         (512, 512, 3)
         """
-        from .overlay import opacity_for, paint, picture, slice_of
+        from .painting import paint_result
 
-        if index is None:
-            index = self.busiest_slice()
-        if alpha is None:
-            alpha = opacity_for(self.card)
-
-        labels = slice_of(self.image, self.labels, index)
-        objects = None
-        if contours:
-            objects = slice_of(self.image, self.objects, index)
-        return paint(picture(self.image, index), labels, self.card.colors, objects, alpha)
+        return paint_result(self, index, alpha, contours)
 
     def measure(self) -> pd.DataFrame:
         """Measure each object: its size, shape, position, and the intensity of the image there.
@@ -347,7 +297,8 @@ class Segmentation:
         -------
         dict
             The paths by kind: 'labels', 'objects', 'overlay', 'measurements' and 'manifest'; 'mask'
-            for 2D images; and each of ``formats``.
+            for 2D images; a mask of each class if classes overlap, such as 'mask_heart'; and each
+            of ``formats``.
 
         Raises
         ------

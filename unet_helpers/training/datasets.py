@@ -33,7 +33,8 @@ class Case:
     # The data set, camera or stain: scores are given per kind, and kinds are drawn by their shares.
     kind: str
     image: MedicalImage
-    # Class ids, or instance ids for nuclei, of the image's spatial shape and axis order.
+    # Class ids, instance ids for nuclei, or bits for classes that overlap (``training.overlap``),
+    # of the image's spatial shape and axis order.
     truth: np.ndarray
     # The person or field of the case; empty if no other case has the same one.
     group: str = ""

@@ -25,6 +25,9 @@ from .tasks import TASKS, read_cases
 if TYPE_CHECKING:
     import pandas as pd
 
+# Metrics whose name begins so are the better, the lower they are.
+ERROR = "error"
+
 
 def evaluate(
     card: str,
@@ -70,10 +73,11 @@ def cases_to_score(card: str, folder: Path, part: str, data_of: str) -> Iterator
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
-    """Summarise scores of cases: mean, median, minimum, and the mean's 95 % interval.
+    """Summarise scores of cases: mean, median, worst, and the mean's 95 % interval.
 
     This is done for all cases together and, if there are several kinds, for each kind. Rows are
-    (kind, statistic), columns are metrics.
+    (kind, statistic), columns are metrics. A metric that is not known of each of the cases, because
+    some of their classes are not labelled, is NaN there.
     """
     import pandas as pd
 
@@ -93,18 +97,22 @@ def heading(kind: str, rows: pd.DataFrame) -> str:
 
 
 def statistics_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, median and minimum of each metric; 'from' and 'to' if there are several groups.
+    """Return mean, median and worst of each metric; 'from' and 'to' if there are several groups.
 
-    These are the ends of a bootstrap interval of the mean. Whole groups are drawn, because cases of
-    one person or field are similar.
+    The worst is the lowest, of errors the highest. 'from' and 'to' are the ends of a bootstrap
+    interval of the mean. Whole groups are drawn, because cases of one person or field are similar.
     """
     from scipy.stats import bootstrap
 
-    groups = rows.drop(columns=["name", "kind"]).groupby("group")
+    known = rows.drop(columns=["name", "kind"]).dropna(axis="columns")
+    groups = known.groupby("group")
     totals = groups.sum()
     sizes = groups.count()
 
-    table = rows[totals.columns].agg(["mean", "median", "min"])
+    measured = known[totals.columns]
+    table = measured.agg(["mean", "median"])
+    is_error = [name.startswith(ERROR) for name in totals.columns]
+    table.loc["worst"] = np.where(is_error, measured.max(), measured.min())
     if len(groups) > 1:
         drawn = bootstrap(
             (totals, sizes),

@@ -31,7 +31,8 @@ class Example:
 
     # (C, h, w) float16, about 0 to 1.
     pixels: np.ndarray
-    # (h, w) uint8 class ids; IGNORED where the truth is not known.
+    # (h, w) uint8 class ids, IGNORED where the truth is not known; int16 bits for classes that
+    # overlap, see ``training.overlap``.
     target: np.ndarray
     # The axis of ``pixels`` that runs from left to right in the body: 2, the columns; or 0, the
     # channels, if the volume was sliced from left to right.
@@ -104,6 +105,6 @@ def as_example(
 
     return Example(
         pixels=pixels.astype(np.float16),
-        target=target.astype(np.uint8),
+        target=target.astype(np.int16 if card.overlapping else np.uint8),
         left_right=left_right,
     )

@@ -17,7 +17,7 @@ from torch import nn
 from ..errors import TrainingError
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model, save_model
-from ..networks.unet import UNet, fold_batch_norm
+from ..networks.unet import UNet, fold_batch_norm, network_of
 from .examples import IGNORED, Example
 from .fit import fit
 from .new_task import (
@@ -90,7 +90,8 @@ def fine_tune(
         perhaps with a last word such as '_mask'. The values are 0 for background, 1, 2, ... for
         the classes; if there is one class, all values above 0 are 1. For the cards of nuclei
         without ``classes``: an id for each nucleus, or a plain mask, whose connected components
-        are nuclei.
+        are nuclei. For a card whose classes overlap, without ``classes``: the sum of 1, 2, 4, ...
+        for the first, second, third class, ...
     classes : sequence of str, optional
         Names of the new classes. The network gets a new last layer for them, unless the old one
         has a lower loss before training. Without ``classes`` it continues with the card's own task.
@@ -159,7 +160,7 @@ def fine_tune(
         recipe = recipe_for_own_task(network.card.name, pretrained)
     else:
         kept_head = pretrained and keep_better_head(network, old_head, examples)
-        recipe = recipe_for_new_task(examples[0], kept_head)
+        recipe = recipe_for_new_task(examples[0], kept_head, network.card.has_sided_classes)
 
     card = network.card
     limits = Limits(steps=steps, minutes=minutes)
@@ -226,14 +227,13 @@ def give_new_task(network: UNet, card: ModelCard) -> None:
     """Give the network a new card, with a new last layer for its classes."""
     network.card = card
     network.out_channels = card.out_channels
+    network.overlapping = card.overlapping
     network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
 
 
 def with_random_weights(network: UNet) -> UNet:
     """Return an untrained network of the same shape."""
-    untrained = UNet(network.in_channels, network.out_channels, network.features, network.depth)
-    untrained.card = network.card
-    return untrained
+    return network_of(network.card)
 
 
 def check_something_is_marked(examples: Sequence[Example]) -> None:

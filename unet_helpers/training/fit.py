@@ -27,6 +27,7 @@ from ..networks.unet import UNet
 from .augment import batch_of
 from .examples import IGNORED, Example
 from .losses import as_two_classes, loss_of_step
+from .overlap import count_overlapping
 from .recipes import Recipe
 from .rng import StepRng
 from .windows import ExamplePool
@@ -245,19 +246,34 @@ def validate(model: UNet, examples: Sequence[Example]) -> float:
     """Return the mean over the foreground classes of the Dice over all pixels of the examples."""
     model.eval()
     device = next(model.parameters()).device
-    classes = max(2, model.out_channels)
+    count = count_overlapping if model.overlapping else count_classes
 
-    # Pixels of each true class (rows) that were given to each class (columns).
-    confusion = np.zeros((classes, classes))
+    counts = []
     stride = max(1, len(examples) // MAX_VALIDATION_EXAMPLES)
     for example in examples[::stride]:
         pixels = torch.from_numpy(example.pixels).float()[None].to(device)
-        logits = as_two_classes(model.logits(pixels))[0]
-        answer = logits.argmax(0).cpu().numpy()
+        logits = model.logits(pixels)[0].cpu()
+        counts.append(count(logits, example.target))
 
-        is_known = example.target != IGNORED
-        np.add.at(confusion, (example.target[is_known], answer[is_known]), 1)
+    overlap, total = np.sum(counts, axis=0)
+    dice = 2 * overlap / np.maximum(total, 1)
+    return float(dice.mean())
 
+
+def count_classes(logits: torch.Tensor, target: np.ndarray) -> np.ndarray:
+    """Return, for logits (K, h, w) and class ids (h, w), true positives and both areas.
+
+    The result is (2, number of foreground classes); Dice = 2 * first row / second row.
+    """
+    two_or_more = as_two_classes(logits[None])[0]
+    answer = two_or_more.argmax(0).numpy()
+
+    # Pixels of each true class (rows) that were given to each class (columns).
+    classes = len(two_or_more)
+    confusion = np.zeros((classes, classes))
+    is_known = target != IGNORED
+    np.add.at(confusion, (target[is_known], answer[is_known]), 1)
+
+    overlap = confusion.diagonal()
     total = confusion.sum(axis=0) + confusion.sum(axis=1)
-    dice = 2 * confusion.diagonal() / np.maximum(total, 1)
-    return float(dice[1:].mean())
+    return np.stack((overlap, total))[:, 1:]

@@ -6,14 +6,22 @@ of view need.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 
 from ..inference.tiles import AUGMENTATIONS
 from ..networks.unet import UNet
 from .examples import IGNORED
+from .overlap import overlap_loss
 from .recipes import DiceOver, Recipe
 from .rng import StepRng
+
+
+def loss_for(model: UNet) -> Callable[..., torch.Tensor]:
+    """Return the loss for a network, of logits and targets: of classes that exclude or overlap."""
+    return overlap_loss if model.overlapping else segmentation_loss
 
 
 def segmentation_loss(
@@ -82,9 +90,9 @@ def loss_of_step(
     class_weights = None
     if recipe.class_weights:
         class_weights = torch.tensor(recipe.class_weights, device=images.device)
-    loss = segmentation_loss(logits, targets, class_weights, recipe.dice_over)
+    loss = loss_for(model)(logits, targets, class_weights, recipe.dice_over)
     if not recipe.consistency:
         return loss
 
-    upright, turned = torch.softmax(as_two_classes(logits), dim=1).chunk(2)
+    upright, turned = model.probabilities(logits).chunk(2)
     return loss + recipe.consistency * functional.mse_loss(upright, augmentation.undo(turned))

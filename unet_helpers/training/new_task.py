@@ -14,11 +14,11 @@ from .. import palette
 from ..errors import TrainingError
 from ..images.image import MedicalImage
 from ..inference.scale import working_shape
-from ..networks.cards import ModelCard, Preprocessing
+from ..networks.cards import ModelCard, Preprocessing, name_sides
 from ..networks.unet import UNet
 from .datasets import Case
 from .examples import Example, single_example
-from .losses import segmentation_loss
+from .losses import loss_for
 from .pairs import read_example_image, read_mask
 from .recipes import Recipe
 from .tasks import TASKS
@@ -65,9 +65,11 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         objects="volumes",
         measures="objects",
         out_channels=1 if len(classes) == 1 else 1 + len(classes),
+        overlapping=False,
         threshold=0.5,
-        flips=4,
+        flips=1 if name_sides(classes) else 4,
         min_component_share=0.0,
+        expected_parts=(),
         data="your own images",
         licence="yours",
         citation="",
@@ -102,7 +104,7 @@ def mean_loss(network: UNet, examples: Sequence[Example]) -> float:
     for example in examples:
         logits = network.logits(torch.from_numpy(example.pixels).float()[None])
         target = torch.from_numpy(example.target)[None].long()
-        losses.append(float(segmentation_loss(logits, target)))
+        losses.append(float(loss_for(network)(logits, target)))
     return float(np.mean(losses))
 
 
@@ -118,14 +120,25 @@ def make_example(network: UNet, image: Any, mask: Any) -> Example:
     target = mask_pixels
     if network.out_channels == 1:
         target = mask_pixels > 0
-    if target.max() >= max(2, network.out_channels):
-        names = ", ".join(network.card.classes)
-        raise TrainingError(
-            f"{image.name}: the mask holds class {target.max()}, but the classes are {names}."
-        )
+    check_values(network.card, image, target)
 
     shape = working_shape(network, image.pixels, spacing=image.spacing)
     return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
+
+
+def check_values(card: ModelCard, image: MedicalImage, target: np.ndarray) -> None:
+    """Raise TrainingError for a mask with a value that stands for no class of the card."""
+    names = ", ".join(card.classes)
+    highest = int(target.max())
+    if card.overlapping and highest >= 2 ** len(card.classes):
+        raise TrainingError(
+            f"{image.name}: the mask holds {highest}, but {names} overlap: "
+            "give the sum of 1, 2, 4, ... for the first, second, third class, ..."
+        )
+    if not card.overlapping and highest > len(card.classes):
+        raise TrainingError(
+            f"{image.name}: the mask holds class {highest}, but the classes are {names}."
+        )
 
 
 def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:
@@ -160,8 +173,11 @@ def recipe_for_own_task(card: str, pretrained: bool) -> Recipe:
     )
 
 
-def recipe_for_new_task(example: Example, kept_head: bool) -> Recipe:
-    """Return a general recipe with mild augmentation, for images like this example."""
+def recipe_for_new_task(example: Example, kept_head: bool, has_sides: bool = False) -> Recipe:
+    """Return a general recipe with mild augmentation, for images like this example.
+
+    Images are mirrored and turned, unless ``has_sides``: classes of the left and the right side.
+    """
     # A multiple of 16 px, because the network halves the image four times, and no larger than the
     # image.
     least_side = max(16, min(example.target.shape))
@@ -178,6 +194,7 @@ def recipe_for_new_task(example: Example, kept_head: bool) -> Recipe:
         weight_decay=1e-3,
         ema_decay=0.98,
         rotation=30,
+        symmetry="none" if has_sides else "all",
         learning_rate=KEPT_HEAD_RATE if kept_head else NEW_HEAD_RATE,
         colour=0.2 if has_colours else 0.0,
         gamma=0.2,

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model
-from ..networks.unet import UNet
+from ..networks.unet import UNet, network_of
 from .examples import Example
 from .fit import fit
 from .recipes import Recipe, Task
@@ -67,7 +67,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--data", type=Path, required=True, help="the folder of the card's data set")
     out_help = "checkpoints go to OUT/CARD (default: runs)"
     add("--out", type=Path, default=Path("runs"), help=out_help)
-    start_help = "begin with these weights (a .safetensors file), not with random ones"
+    start_help = "begin with these weights (a file, or a card's name), not with random ones"
     add("--start", help=start_help)
     add("--steps", type=int, help="how many steps, where not as many as the recipe says")
     add("--rate", type=float, help="the highest learning rate, where not the recipe's")
@@ -92,13 +92,22 @@ def chosen_recipe(recipe: Recipe, chosen: argparse.Namespace) -> Recipe:
 
 
 def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
-    """Return the network to start from: loaded from a file, or with random weights."""
+    """Return the network to start from: with random weights, or those of a file or a card.
+
+    If these are for other classes, the last layer is new.
+    """
     torch.manual_seed(seed)
-    if start:
-        network = load_model(start, trainable=True)
-    else:
-        network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
-    network.card = card
+    network = network_of(card)
+    if not start:
+        return network
+
+    loaded = load_model(start, trainable=True)
+    fits = loaded.out_channels == card.out_channels and loaded.overlapping == card.overlapping
+    weights = loaded.state_dict()
+    if not fits:
+        # The new network keeps its last layer, with random weights.
+        weights = {name: w for name, w in weights.items() if not name.startswith("conv.")}
+    network.load_state_dict(weights, strict=fits)
     return network
 
 

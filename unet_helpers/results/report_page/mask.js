@@ -13,15 +13,27 @@ async function unpack(name) {
   return new Response(stream).arrayBuffer();
 }
 
-// the labels at a step of the slider, as Segmentation.labels makes them
-function maskAt(step) {
-  const { levels, classes } = arrays, mask = new Uint8Array(levels.length);
-  for (let i = 0; i < mask.length; i++) if (levels[i] >= step) mask[i] = classes ? classes[i] : 1;
+// a layer of an array: one of all classes, or one of each class where they overlap
+const total = depth * slice, layerOf = (values, layer) => values.subarray(layer * total, (layer + 1) * total);
+const eachLayer = (make) => Array.from({ length: facts.layers }, (_, layer) => make(layer));
+
+// the labels of a layer at a step of the slider, as Segmentation.labels and Segmentation.mask make them
+function maskAt(step, layer) {
+  const levels = layerOf(arrays.levels, layer), { classes } = arrays, mask = new Uint8Array(total);
+  for (let i = 0; i < total; i++) if (levels[i] >= step) mask[i] = classes ? classes[i] : layer + 1;
   if (facts.share > 0) {
     const part = facts.frame * slice;
-    for (let start = 0; start < mask.length; start += part) dropSmall(mask.subarray(start, start + part));
+    for (let start = 0; start < total; start += part) dropSmall(mask.subarray(start, start + part));
   }
   return mask;
+}
+
+// all layers as one, each drawn over those before it
+function drawnInOrder(masks) {
+  if (masks.length === 1) return masks[0];
+  const drawn = new Uint8Array(total);
+  for (const mask of masks) for (let i = 0; i < total; i++) if (mask[i]) drawn[i] = mask[i];
+  return drawn;
 }
 
 function dropSmall(mask) {
@@ -59,8 +71,15 @@ function components(mask, byClass) {
 }
 
 // at another threshold than the result's own: connected components, since no network and no watershed runs here
-function tableAt(mask) {
-  const ids = new Int32Array(mask.length), rows = [], part = facts.frame * slice;
+function tableAt(masks) {
+  const rows = [], ids = masks.map((mask) => idsAt(mask, rows));
+  for (const row of rows) for (let k = 3; k < 6; k++) row[k] = +(row[k] / row[2]).toFixed(2);
+  return { ids, rows, columns: ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"] };
+}
+
+// the ids of a layer's objects, whose rows are added to the table
+function idsAt(mask, rows) {
+  const ids = new Int32Array(mask.length), part = facts.frame * slice;
   for (let start = 0; start < mask.length; start += part) {
     const found = components(mask.subarray(start, start + part), true), first = rows.length;
     for (let id = 1; id < found.sizes.length; id++) rows.push([first + id, "", 0, 0, 0, 0]);
@@ -73,6 +92,5 @@ function tableAt(mask) {
       row[3] += Math.floor(at / slice); row[4] += Math.floor((at % slice) / width); row[5] += at % width;
     }
   }
-  for (const row of rows) for (let k = 3; k < 6; k++) row[k] = +(row[k] / row[2]).toFixed(2);
-  return { ids, rows, columns: ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"] };
+  return ids;
 }

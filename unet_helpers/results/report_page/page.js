@@ -1,4 +1,4 @@
-const state = { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1, mask: null, table: null };
+const state = { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1, masks: [], mask: null, table: null };
 const colors = facts.colors.map(rgb), planes = [];
 
 // left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
@@ -44,21 +44,23 @@ const place = (p) => p[0] * slice + p[1] * width + p[2];
 
 function draw(plane) {
   const [h, w] = plane.size, picture = new ImageData(w, h), alpha = $("opacity").value / 100, layer = $("layer").value;
-  const { pixels, levels } = arrays, ids = state.table.ids, [sh, sw] = facts.shown, n = facts.channels;
+  const { pixels, foreground } = arrays, { ids } = state.table, { masks } = state, [sh, sw] = facts.shown, n = facts.channels;
   for (let r = 0, k = 0; r < h; r++)
     for (let c = 0; c < w; c++, k += 4) {
       const p = voxel(plane, r, c), i = place(p), out = picture.data;
       const j = ((p[0] * sh + Math.floor((p[1] * sh) / height)) * sw + Math.floor((p[2] * sw) / width)) * n;
-      let ink = null, a = alpha;
+      const blend = (ink, a) => { for (let q = 0; q < 3; q++) out[k + q] += a * (ink[q] - out[k + q]); };
       for (let q = 0; q < 3; q++) out[k + q] = pixels[n === 1 ? j : j + q];
       out[k + 3] = 255;
-      const probability = facts.steps[levels[i]];
-      if (layer === "mask" && state.mask[i]) ink = colors[state.mask[i] - 1];
-      if (layer === "outline" && ids[i] && edge(plane, r, c, ids)) { ink = colors[Math.max(0, state.mask[i] - 1)]; a = 1; }
-      if (layer === "probability") ink = [253 * probability, 40 + 190 * probability, 110 - 60 * probability];
-      if (layer === "confidence") ink = Array(3).fill(255 * (2 * Math.max(probability, 1 - probability) - 1));
-      if (state.chosen && ids[i] === state.chosen) { ink = [255, 255, 255]; a = edge(plane, r, c, ids) ? 1 : 0.55; }
-      if (ink) for (let q = 0; q < 3; q++) out[k + q] += a * (ink[q] - out[k + q]);
+      const probability = facts.steps[foreground[i]];
+      if (layer === "probability") blend([253 * probability, 40 + 190 * probability, 110 - 60 * probability], alpha);
+      if (layer === "confidence") blend(Array(3).fill(255 * (2 * Math.max(probability, 1 - probability) - 1)), alpha);
+      for (let m = 0; m < masks.length; m++) {
+        const label = masks[m][i], id = ids[m][i], chosen = state.chosen && id === state.chosen;
+        if (chosen) blend([255, 255, 255], edge(plane, r, c, ids[m]) ? 1 : 0.55);
+        else if (layer === "mask" && label) blend(colors[label - 1], alpha);
+        else if (layer === "outline" && id && edge(plane, r, c, ids[m])) blend(colors[Math.max(0, label - 1)], 1);
+      }
     }
   plane.source.getContext("2d").putImageData(picture, 0, 0);
   const { canvas } = plane, context = canvas.getContext("2d"), room = 1 - 1 / state.zoom;
@@ -121,7 +123,8 @@ function listen(plane) {
     const box = canvas.getBoundingClientRect(), [h, w] = plane.size;
     const c = Math.floor((plane.x + (event.clientX - box.left) / box.width / state.zoom) * w);
     const r = Math.floor((plane.y + (event.clientY - box.top) / box.height / state.zoom) * h);
-    choose(state.table.ids[place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)))], false);
+    const i = place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)));
+    choose(state.table.ids.reduce((found, ids) => ids[i] || found, 0), false);
   });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
@@ -145,7 +148,7 @@ function choose(id, fromTable) {
     row.querySelector("button").setAttribute("aria-pressed", on);
     if (on && !fromTable) row.scrollIntoView({ block: "nearest" });
   }
-  const first = fromTable && state.chosen ? state.table.ids.indexOf(state.chosen) : -1;
+  const first = fromTable && state.chosen ? Math.max(...state.table.ids.map((ids) => ids.indexOf(state.chosen))) : -1;
   if (first >= 0) state.at = [Math.floor(first / slice), Math.floor((first % slice) / width), first % width];
   drawAll();
 }
@@ -153,8 +156,11 @@ function choose(id, fromTable) {
 function update() {
   state.step = +$("threshold").value;
   state.chosen = 0;
-  state.mask = maskAt(state.step);
-  state.table = state.step === facts.threshold ? { ids: arrays.objects, rows: facts.rows, columns: facts.columns } : tableAt(state.mask);
+  state.masks = eachLayer((layer) => maskAt(state.step, layer));
+  state.mask = drawnInOrder(state.masks);
+  state.table = state.step === facts.threshold
+    ? { ids: eachLayer((layer) => layerOf(arrays.objects, layer)), rows: facts.rows, columns: facts.columns }
+    : tableAt(state.masks);
   const count = state.mask.reduce((n, v) => n + (v > 0), 0), value = +facts.steps[state.step].toFixed(4);
   $("threshold-value").textContent = value;
   $("threshold").setAttribute("aria-valuetext", value);
@@ -172,6 +178,8 @@ function update() {
     const buffer = await unpack(name);
     arrays[name] = buffer && (name !== "objects" ? new Uint8Array(buffer) : facts.wide ? new Uint32Array(buffer) : new Uint16Array(buffer));
   }
+  arrays.foreground = layerOf(arrays.levels, 0).slice();
+  for (let i = 0; i < arrays.levels.length; i++) if (arrays.levels[i] > arrays.foreground[i % total]) arrays.foreground[i % total] = arrays.levels[i];
   const names = facts.body ? ["Axial", "Coronal", "Sagittal"] : ["As stored", "Across the rows", "Across the columns"];
   addPlane(facts.planes ? names[0] : "Image", 0, 1, 2);
   if (facts.planes) { addPlane(names[1], 1, 0, 2); addPlane(names[2], 2, 0, 1); }

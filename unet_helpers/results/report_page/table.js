@@ -21,7 +21,7 @@ function fillTable() {
 
 function histogram() {
   const counts = new Array(100).fill(0), context = $("histogram").getContext("2d");
-  for (const level of arrays.levels) counts[Math.min(99, Math.floor(100 * facts.steps[level]))]++;
+  for (const level of arrays.foreground) counts[Math.min(99, Math.floor(100 * facts.steps[level]))]++;
   const most = Math.log1p(counts.reduce((a, b) => Math.max(a, b)));
   context.clearRect(0, 0, 640, 140);
   context.fillStyle = "#56B4E9";
