@@ -21,6 +21,9 @@ from .fit import fit
 from .recipes import Recipe, Task
 from .tasks import TASKS, read_cases
 
+# The kernels of the first layer, in a network's state dict.
+FIRST_KERNEL = "encoder1.enc1conv1.weight"
+
 
 @dataclass(frozen=True)
 class ExamplesByPart:
@@ -94,12 +97,26 @@ def chosen_recipe(recipe: Recipe, chosen: argparse.Namespace) -> Recipe:
 def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
     """Return the network to start from: loaded from a file, or with random weights."""
     torch.manual_seed(seed)
+    network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
     if start:
-        network = load_model(start, trainable=True)
-    else:
-        network = UNet(card.in_channels, card.out_channels, card.features, card.depth)
+        start_from(network, load_model(start, trainable=True))
     network.card = card
     return network
+
+
+def start_from(network: UNet, loaded: UNet) -> None:
+    """Copy the weights of a loaded network, with its batch normalisation, into ``network``, in place.
+
+    A last layer for other classes is not copied. A network of colours starts from one that reads a
+    single channel by reading its green.
+    """
+    tensors = loaded.state_dict()
+    if loaded.out_channels != network.out_channels:
+        tensors = {name: t for name, t in tensors.items() if not name.startswith("conv.")}
+    if loaded.in_channels == 1 and network.in_channels == 3:
+        kernel = tensors[FIRST_KERNEL]
+        tensors[FIRST_KERNEL] = torch.cat((0 * kernel, kernel, 0 * kernel), dim=1)
+    network.load_state_dict(tensors, strict=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
