@@ -22,6 +22,7 @@ Scale = Literal["native", "square", "field of view", "objects"]
 InstanceMethod = Literal["components", "interiors", "membranes"]
 Measures = Literal["objects", "tree"]
 Objects = Literal["volumes", "slices"]
+Frames = Literal["separate", "linked"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
@@ -84,6 +85,8 @@ class Preprocessing:
         In working px: side of the square, width of the field of view, or diameter of an object.
     spacing
         mm per working px, used if the image's own spacing is known; None: always use ``scale``.
+    usual_spacing
+        mm per px of an image whose own spacing is not known; None: use ``scale``.
     context
         Number of neighbouring slices on each side that are read together with a slice. Beyond its
         ends the volume's first or last slice is repeated.
@@ -99,6 +102,7 @@ class Preprocessing:
     scale: Scale = "native"
     size: int = 0
     spacing: float | None = None
+    usual_spacing: float | None = None
     context: int = 0
     axes: tuple[Literal[0, 1, 2], ...] = (0,)
 
@@ -112,6 +116,10 @@ class Preprocessing:
         require(self.size > 0 or not has_size, self, "size", "a number of px above 0")
         require(self.size >= 0, self, "size", "a number of px, not below 0,")
         require(self.spacing is None or self.spacing > 0, self, "spacing", "None or mm above 0")
+        is_usable = self.usual_spacing is None or (
+            self.usual_spacing > 0 and self.spacing is not None
+        )
+        require(is_usable, self, "usual_spacing", "None, or mm above 0 and a spacing,")
         require(self.context >= 0, self, "context", "a number of slices, not below 0,")
         distinct = len(set(self.axes)) == len(self.axes) > 0
         require(distinct, self, "axes", "at least one axis, each of them once,")
@@ -150,6 +158,9 @@ class ModelCard:
         What is measured: the ``"objects"``, or the length and width of a ``"tree"`` of vessels.
     objects
         ``"volumes"`` are joined through the slices of a stack, ``"slices"`` are not.
+    frames
+        Ids in a movie: ``"separate"``, new in each frame, or ``"linked"``, which follow the objects
+        (see ``results.tracks``).
     min_component_share
         Components smaller than this share of the largest one, 0 to 1, are dropped; 1: all others.
     flips
@@ -212,6 +223,7 @@ class ModelCard:
     instance_method: InstanceMethod = "components"
     measures: Measures = "objects"
     objects: Objects = "volumes"
+    frames: Frames = "separate"
     min_component_share: float = 0.0
     flips: Flips = 1
     int8_ranges: tuple[tuple[float, float], ...] = ()

@@ -56,6 +56,7 @@ def measure(result: Segmentation) -> pd.DataFrame:
     Objects are measured in 2D in single images, in movies of single images, and if the card's
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
     axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
+    ``parent``, in movies whose objects are followed, is the object that divided, or 0.
     ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
     A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
     file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
@@ -73,12 +74,14 @@ def measure(result: Segmentation) -> pd.DataFrame:
     size = "area" if is_flat else "volume"
     axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
     table = table.rename(columns=column_names(size, axes))
-    table = table.sort_values("object", ignore_index=True)
+    table = table.sort_values("object", ignore_index=True, kind="stable")
 
     classes = classes_of(result)
     if classes is not None:
         names = np.array(["background", *result.card.classes])
         table.insert(1, "class", names[classes[table["object"]]])
+    if result.card.frames == "linked" and "frame" in table:
+        table.insert(1, "parent", table["object"].map(result._tracks.parents).fillna(0).astype(int))
     if result.places:
         table.insert(1, "side", sides_of(result)[table["object"] - 1])
     if result.card.expected_parts:
@@ -296,7 +299,8 @@ def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
     unit = SIZES[column]
     kind = column.split("_")[0]  # 'area' or 'volume'
 
-    numbers: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
+    # In a movie, an object that is followed has a row for each frame.
+    numbers: dict[str, tuple[float, str]] = {"objects": (table["object"].nunique(), "")}
     if len(table):
         numbers[f"median {kind}"] = (float(sizes.median()), unit)
         numbers[f"total {kind}"] = (float(sizes.sum()), unit)

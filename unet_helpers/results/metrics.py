@@ -223,7 +223,7 @@ def panoptic_quality(truth: np.ndarray, answer: np.ndarray) -> float:
 
 
 def segmentation_accuracy(truth: np.ndarray, answer: np.ndarray) -> float:
-    """Return SEG of the Cell Tracking Challenge (Maska et al. 2014, Bioinformatics 30:1609), 0 to 1.
+    """Return SEG, 0 to 1, of the Cell Tracking Challenge (Maska et al. 2014).
 
     The mean over the true objects of the IoU with the object that covers more than half of each; it
     is 0 if there is none. Objects found beside the true ones cost nothing, because the challenge's

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..checks.expected_dice import ExpectedDice
     from .assessment import Assessment
+    from .tracks import Tracks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,9 +102,14 @@ class Segmentation:
         """
         return labels_of(self)
 
-    @cached_property
+    @property
     def objects(self) -> np.ndarray:
         """Instance ids: int32, (*spatial); 0 is background, then 1, 2, ... without gaps."""
+        return self._tracks.ids
+
+    @cached_property
+    def _tracks(self) -> Tracks:
+        """The ids, which may follow objects through time, and which objects divided."""
         from .objects import find_objects
 
         return find_objects(self)

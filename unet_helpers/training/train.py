@@ -105,7 +105,7 @@ def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
 
 
 def start_from(network: UNet, loaded: UNet) -> None:
-    """Copy the weights of a loaded network, with its batch normalisation, into ``network``, in place.
+    """Copy the weights of a loaded network into ``network``, in place.
 
     A last layer for other classes is not copied. A network of colours starts from one that reads a
     single channel by reading its green.
