@@ -22,6 +22,7 @@ Scale = Literal["native", "square", "field of view", "objects"]
 InstanceMethod = Literal["components", "interiors", "membranes"]
 Measures = Literal["objects", "tree"]
 Objects = Literal["volumes", "slices"]
+ClassOf = Literal["pixel", "segment"]
 Frames = Literal["separate", "linked"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
@@ -154,6 +155,9 @@ class ModelCard:
     instance_method
         How objects are separated: connected ``"components"``, ``"interiors"`` inside borders, or
         cells between ``"membranes"``.
+    class_of
+        What has one class of several: each ``"pixel"``, or each ``"segment"`` of a vessel (see
+        ``results.vessel_segments``).
     measures
         What is measured: the ``"objects"``, or the length and width of a ``"tree"`` of vessels.
     objects
@@ -221,6 +225,7 @@ class ModelCard:
     depth: int = 4
     threshold: float = 0.5
     instance_method: InstanceMethod = "components"
+    class_of: ClassOf = "pixel"
     measures: Measures = "objects"
     objects: Objects = "volumes"
     frames: Frames = "separate"

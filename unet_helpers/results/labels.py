@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..images.stack import as_displayed, from_stack
 from .occupied import occupied_box
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def labels_of(result: Segmentation) -> np.ndarray:
             classes = 1 + answer[1:].argmax(axis=0)
         labels[i] = np.where(found, classes, 0)
 
+    if result.card.class_of == "segment":
+        labels = with_classes_of_segments(result, labels)
+
     share = component_share(result)
     if share:
         from .objects import drop_small_components
@@ -50,6 +54,18 @@ def labels_of(result: Segmentation) -> np.ndarray:
             if part.size:
                 part[:] = drop_small_components(part, share)
     return labels
+
+
+def with_classes_of_segments(result: Segmentation, labels: np.ndarray) -> np.ndarray:
+    """Return labels whose vessels have one class from a branching or crossing to the next."""
+    # Loads scikit-image.
+    from .vessel_segments import classes_of_segments
+
+    image = result.image
+    probabilities = [as_displayed(image, channel) for channel in result.probabilities[1:]]
+    slices = zip(np.stack(probabilities, axis=1), as_displayed(image, labels), strict=True)
+    classes = [classes_of_segments(of_slice, shown > 0) for of_slice, shown in slices]
+    return from_stack(image, np.stack(classes)[None])[0]
 
 
 def component_share(result: Segmentation) -> float:

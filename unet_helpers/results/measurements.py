@@ -16,6 +16,7 @@ from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from .anatomy import findings_on_parts, nearest_places
+from .central_vessels import summary_of_central_vessels
 from .intensities import channels_of, intensity_columns
 from .occupied import occupied_box
 from .proportions import SQUARE, proportions_of, true_shapes
@@ -282,7 +283,7 @@ def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
     The last one is the expected Dice, if that is known.
     """
     if result.card.measures == "tree":
-        numbers = summary_of_tree(result)
+        numbers = {**summary_of_tree(result), **summary_of_central_vessels(result)}
     else:
         numbers = summary_of_objects(result)
 
