@@ -46,8 +46,14 @@ MOST_OF_OTHERS = 8
 # px: longer sides are cut to this around the middle, to save time.
 LONGEST_SIDE = {"nuclei": 400, "nuclei_he": 400, "em_membranes": 512}
 
+# Cards whose truth leaves out some pixels.
+PARTLY_KNOWN = ("em_membranes", "artery_vein", "dic_cells")
+
+# Cards of photographs of eyes.
+EYES = ("retinal_vessels", "artery_vein")
+
 # Copies of each image beside itself, chosen by chance, to save time.
-COPIES = {"retinal_vessels": 12, "em_membranes": 14, "brain_flair": 4}
+COPIES = {"retinal_vessels": 12, "artery_vein": 6, "em_membranes": 14, "brain_flair": 4}
 OTHER_COPIES = 6
 COPIES_OF_STACK = 0
 
@@ -171,7 +177,7 @@ def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Itera
     view = View(image)
     score = view.likeness.score(card)
 
-    if card == "retinal_vessels" and not same and copy.kind != "foreign":
+    if card in EYES and not same and copy.kind != "foreign":
         zoom = model.card.preprocessing.size / width_of(view.field_of_view(0))
         rng = np.random.default_rng(zlib.crc32(f"{case.name} {copy.kind}".encode()))
         window = quarters(copy.truth.shape)[rng.integers(4)]
@@ -188,7 +194,7 @@ def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Itera
     result = segment(image, model, progress=False)
     whole = (slice(None),) * result.labels.ndim
     windows = [whole]
-    if card in ("retinal_vessels", "em_membranes") and copy.kind != "turned":
+    if card in (*EYES, "em_membranes") and copy.kind != "turned":
         windows += quarters(result.labels.shape)
     for window in windows:
         yield answer_in(window, result, copy, case.name, source, score)
@@ -213,7 +219,9 @@ def answer_in(
     """Return what is known of the answer in a window of the image."""
     mask = result.labels[window] > 0
     truth = copy.truth[window]
-    known = truth != IGNORED if result.card.name == "em_membranes" else np.ones(truth.shape, bool)
+    is_known = np.ones(truth.shape, bool)
+    if result.card.name in PARTLY_KNOWN:
+        is_known = truth != IGNORED
     foreground = result.foreground[window]
 
     signs: tuple[float, ...] = (np.nan,) * len(Signs.__dataclass_fields__)
@@ -229,7 +237,7 @@ def answer_in(
         source=source,
         kind=copy.kind,
         is_whole=all(part == slice(None) for part in window),
-        dice=dice(truth[known] > 0, mask[known]),
+        dice=dice(truth[is_known] > 0, mask[is_known]),
         signs=signs,
         score=score,
         is_warned=bool(result.warnings),
@@ -242,7 +250,7 @@ def answer_in(
 def foreign_cases(card: str, data: Path, others: Sequence[str]) -> Iterator[Case]:
     """Yield images of other cards, in which there is nothing of this card's structure."""
     for other in others:
-        if {card, other} == {"nuclei", "nuclei_he"} or other == card:
+        if other == card or {card, other} in SAME_STRUCTURE:
             continue
         if not (data / other).is_dir():
             continue
@@ -310,6 +318,9 @@ def read(path: Path) -> list[Answer]:
     return [Answer(**{name: column[i] for name, column in columns.items()}) for i in range(count)]
 
 
+# Pairs of cards that find something in each other's images.
+SAME_STRUCTURE = ({"nuclei", "nuclei_he"}, {"retinal_vessels", "artery_vein"})
+
 # The order in which the cards are measured: those without an expected Dice first.
 LISTED = (
     "retinal_vessels",
@@ -318,6 +329,8 @@ LISTED = (
     "nuclei",
     "lungs",
     "nuclei_he",
+    "dic_cells",
+    "artery_vein",
     "hippocampus",
 )
 

@@ -159,6 +159,12 @@ def cluster_of(fields: Mapping[str, Any]) -> Cluster:
     return Cluster(centre, whitening, fields["spread"])
 
 
+def with_statistics(name: str) -> str:
+    """Return the name of the card whose statistics say what is usual: this one or another."""
+    card = MODELS.get(name)
+    return (card.images_of or name) if card else name
+
+
 def name_of_photographs(card: str) -> str:
     """Return the name of the group of photographs that is compared with a card's images."""
     return f"photographs, {card}"
@@ -184,6 +190,7 @@ class Likeness:
         ``photograph_limit`` is 0.9, so that unusual stains and cameras get no warning. It is 1 with
         ``strict``, for suggestions. The score is NaN for a card without statistics.
         """
+        card = with_statistics(card)
         group = self.groups.get(card)
         if card not in MODELS or not isinstance(group, Group):
             return float("nan")
@@ -206,6 +213,7 @@ class Likeness:
 
     def other_kinds(self, card: str) -> list[str]:
         """List the groups of other kinds: the cards with other classes, and all mistakes."""
+        card = with_statistics(card)
         classes = MODELS[card].classes
         kinds = [name for name, group in self.groups.items() if isinstance(group, Group)]
         return [name for name in kinds if name not in MODELS or MODELS[name].classes != classes]
@@ -222,8 +230,11 @@ class Likeness:
     def better_card(self, card: ModelCard) -> str | None:
         """Return the card with the same classes that is clearly nearer than this one, or None.
 
-        ``card`` must have statistics: its name must be in ``distances``.
+        ``card`` must have statistics: its name must be in ``distances``. No card is better than one
+        that reads the same images as another.
         """
+        if card.images_of:
+            return None
         of_same_classes = [
             name
             for name in self.distances
@@ -243,7 +254,7 @@ class Likeness:
         candidates = [
             name
             for name, group in self.groups.items()
-            if isinstance(group, Group) or group.view == card.name
+            if isinstance(group, Group) or group.view == with_statistics(card.name)
         ]
         fitting = [name for name in candidates if name in MODELS and self.fits(name)]
         return min(fitting or candidates, key=self.distances.__getitem__)

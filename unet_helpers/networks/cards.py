@@ -181,6 +181,9 @@ class ModelCard:
         Smallest and largest size of what an image shows, see ``inference.object_size``; or (0, 0).
     expected_parts
         Parts of its structures that every image shows; an answer with others is implausible.
+    images_of
+        Name of another card that reads the same kind of images: its statistics say what is usual,
+        and it is the one that is suggested. Empty: the card has statistics of its own, or none.
     usual_share
         Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
@@ -239,6 +242,7 @@ class ModelCard:
     plausible_diameter: tuple[float, float] = (0.0, 0.0)
     usual_grain: tuple[float, float] = (0.0, 0.0)
     expected_parts: tuple[ExpectedParts, ...] = ()
+    images_of: str = ""
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # px: shorter branches are left out of the tortuosity, which cannot be measured on a few pixels.
 SHORTEST_BRANCH = 10
 
-# Sides of the boxes by which the fractal dimension is measured, as shares of the shorter side of the
-# picture. In smaller boxes any tree looks like a line, in larger ones like an area.
+# Sides of the boxes by which the fractal dimension is measured, as shares of the picture's shorter
+# side. In smaller boxes any tree looks like a line, in larger ones like an area.
 BOX_SHARES = 2.0 ** np.arange(-6, -2.5, 0.5)
 
 
@@ -67,7 +67,7 @@ def summary_of_tree(result: Segmentation) -> dict[str, tuple[float, str]]:
     step = pixel.size**0.5 * pixel.per_mm
     summary = {
         "of the field": (100 * vessel_area / field_area, "%"),
-        "length": (length * step, pixel.unit),
+        "length": (float(length * step), pixel.unit),
     }
     if len(widths):
         summary["mean width"] = (float(widths.mean()) * step, pixel.unit)
@@ -106,9 +106,9 @@ def summary_of_kinds(result: Segmentation, step: float, unit: str) -> dict[str, 
 def fractal_dimension(line: np.ndarray) -> float:
     """Return the box-counting dimension of an (H, W) line: 1 of a straight one, below 2 of a tree.
 
-    It is the slope of ln(boxes that the line meets) over ln(1 / side of the boxes), as in Liebovitch
-    and Toth 1989, Phys. Lett. A 141:386. The sides are the ``BOX_SHARES`` of the picture's shorter
-    side, so that it does not depend on the resolution.
+    It is the slope of ln(boxes that the line meets) over ln(1 / side of the boxes), as in
+    Liebovitch and Toth 1989, Phys. Lett. A 141:386. The sides are the ``BOX_SHARES`` of the
+    picture's shorter side, so that it does not depend on the resolution.
     """
     sides = sorted({max(1, round(share * min(line.shape))) for share in BOX_SHARES})
     counts = [max(1, boxes_met(line, side)) for side in sides]

@@ -50,7 +50,7 @@ def read_dic_cells(folder: Path) -> Iterator[Case]:
     """Read images/*_NNN.png by frame, and silver/*.png and gold/*.png with an id for each cell.
 
     Silver truth, made by programs, is there for all frames. It is learnt from. Gold truth, made by
-    people, replaces it where answers are scored.
+    people, replaces it where answers are scored. Cells without an outline are IGNORED.
     """
     for pair in read_pairs(folder / "images", folder / "silver"):
         frame = first_number(pair.name.split("_")[-1])
@@ -60,12 +60,13 @@ def read_dic_cells(folder: Path) -> Iterator[Case]:
 
         gold = folder / "gold" / f"{pair.name}.png"
         has_gold = part != "train" and gold.exists()
+        ids = read_image(gold).pixels if has_gold else pair.mask
         yield Case(
             name=pair.name,
             part=part,
             kind="gold truth" if has_gold else "silver truth",
             image=replace(pair.image, spacing=(SPACING, SPACING)),
-            truth=read_image(gold).pixels if has_gold else pair.mask,
+            truth=np.where(untraced_cells(pair.image.pixels, ids), IGNORED, ids),
             group=MOVIE,
         )
 
@@ -79,32 +80,32 @@ def part_of_frame(frame: int) -> Part | None:
 
 
 def cell_examples(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make the example of a frame at the card's spacing; cells without an outline are IGNORED."""
+    """Make the example of a frame at the card's spacing."""
     assert card.preprocessing.spacing is not None
     zoom = SPACING / card.preprocessing.spacing
     height, width = (round(length * zoom) for length in case.truth.shape)
 
-    ids = resize_labels(case.truth.astype(np.uint16), (height, width))
-    target = interiors_and_borders(ids, reach=BORDER_REACH, rim=True)
-    untraced = resize_labels(untraced_cells(case).astype(np.uint8), (height, width)) > 0
-    target[untraced & (ids == 0)] = IGNORED
+    truth = resize_labels(case.truth.astype(np.uint16), (height, width))
+    is_known = truth != IGNORED
+    target = interiors_and_borders(np.where(is_known, truth, 0), reach=BORDER_REACH, rim=True)
+    target[~is_known] = IGNORED
 
     # The truth is at the working scale already.
     yield single_example(card, case.image.pixels, case.truth, (height, width), lambda *_: target)
 
 
-def untraced_cells(case: Case) -> np.ndarray:
+def untraced_cells(pixels: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Return (H, W) bool: textured regions at the image's edge without an outline.
 
     The truth leaves out many cells that the edge cuts. A network that learnt them as background
     would lose whole cells beside them.
     """
-    pixels = case.image.pixels.astype(np.float32)
-    deviation = pixels - cv2.GaussianBlur(pixels, (0, 0), TEXTURE_SIGMA)
+    grey = pixels.astype(np.float32)
+    deviation = grey - cv2.GaussianBlur(grey, (0, 0), TEXTURE_SIGMA)
     texture = np.sqrt(cv2.GaussianBlur(deviation**2, (0, 0), TEXTURE_SIGMA))
     glass = np.percentile(texture, GLASS_PERCENTILE)
 
-    textured = (texture > TEXTURE_OF_CELLS * glass) & (case.truth == 0)
+    textured = (texture > TEXTURE_OF_CELLS * glass) & (ids == 0)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (NARROWEST_CELL, NARROWEST_CELL))
     wide = cv2.morphologyEx(textured.astype(np.uint8), cv2.MORPH_OPEN, disc)
 
@@ -114,12 +115,12 @@ def untraced_cells(case: Case) -> np.ndarray:
 
 
 def score_cells(case: Case, result: Segmentation) -> dict[str, float]:
-    """Return SEG of the Cell Tracking Challenge, and Dice where the truth is complete."""
-    scores = {"SEG": segmentation_accuracy(case.truth, result.objects)}
-    if case.kind == "silver truth":
-        known = ~untraced_cells(case)
-        scores["Dice"] = dice(case.truth[known] > 0, result.labels[known] > 0)
-    return scores
+    """Return SEG of the Cell Tracking Challenge, and Dice where the truth is known."""
+    is_known = case.truth != IGNORED
+    return {
+        "SEG": segmentation_accuracy(np.where(is_known, case.truth, 0), result.objects),
+        "Dice": dice(case.truth[is_known], result.labels[is_known]),
+    }
 
 
 TASK = Task(
