@@ -33,7 +33,7 @@ from scipy.cluster.vq import kmeans2
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from observed_images import PHOTOGRAPHS, Observation, is_there, observe
+from observed_images import OBSERVED, PHOTOGRAPHS, Observation, is_there, observe
 from varied_images import MISTAKES, variation_of
 
 from unet_helpers.checks.image_statistics import viewpoint_of
@@ -50,7 +50,6 @@ from unet_helpers.checks.likeness import (
     name_of_photographs,
 )
 from unet_helpers.networks.cards import MODELS
-from unet_helpers.training.tasks import TASKS
 
 # Share of the deviation over all kinds of images that is added to the covariances: other cameras
 # differ that much when all else is the same.
@@ -71,7 +70,7 @@ CLUSTERS_OF_MISTAKE = 2
 
 def say_what_is_missing(folder: Path, fitted: Sequence[str]) -> None:
     """Print what is not in the folder, and what that means; stop where a card has no data."""
-    missing = [name for name in TASKS if not is_there(name, folder)]
+    missing = [name for name in OBSERVED if not is_there(name, folder)]
     without_data = [name for name in fitted if name in missing]
     if without_data:
         sys.exit(
@@ -92,7 +91,7 @@ def say_what_is_missing(folder: Path, fitted: Sequence[str]) -> None:
 
 def deviation_over_all(card: str, train: Sequence[Observation]) -> np.ndarray:
     """Return each statistic's deviation (D,) over all kinds of images, as a card looks at them."""
-    own_kinds = [x for x in train if x.group in TASKS and not x.is_varied]
+    own_kinds = [x for x in train if x.group in OBSERVED and not x.is_varied]
     deviation = np.nanstd(np.vstack([x.features[card] for x in own_kinds]), axis=0)
     if len({x.group for x in own_kinds}) > 1:
         return deviation
@@ -155,7 +154,7 @@ def limit_of_card(card: str, group: Group, validation: Sequence[Observation]) ->
     """
     distances: dict[str, list[float]] = {}
     for observation in validation:
-        if observation.group in TASKS:
+        if observation.group in OBSERVED:
             distances.setdefault(observation.group, []).append(distance(observation, group))
 
     own = np.percentile(distances[card], 95)
@@ -208,7 +207,7 @@ def fit_photographs(card: str, observations: Sequence[Observation]) -> Photograp
     if not others:
         return None
 
-    same_kind = [name for name in TASKS if are_of_one_kind(name, card)]
+    same_kind = [name for name in OBSERVED if are_of_one_kind(name, card)]
     # Varied copies are described as their own card looks at them: cards of the same classes look at
     # images in the same way.
     own = [
@@ -263,7 +262,7 @@ def fit(
 
 def table(observations: Sequence[Observation], groups: dict[str, Group | Photographs]) -> str:
     """Share of each kind's images that each card flags and that no card fits; which fits first."""
-    cards = [card for card in TASKS if card in groups]
+    cards = [card for card in OBSERVED if card in groups]
     names = "".join(f"{card[:13]:>15}" for card in cards)
     lines = [f"{'images of, flagged by':26}{names}   none   images, first"]
 
@@ -328,11 +327,11 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=STATISTICS_FILE)
     chosen = parser.parse_args(arguments)
-    unknown = [card for card in chosen.cards if card not in TASKS]
+    unknown = [card for card in chosen.cards if card not in OBSERVED]
     if unknown:
-        parser.error(f"there is no task for {', '.join(unknown)}; there are {', '.join(TASKS)}")
+        parser.error(f"there is no task for {', '.join(unknown)}; there are {', '.join(OBSERVED)}")
 
-    cards = chosen.cards or [*TASKS]
+    cards = chosen.cards or [*OBSERVED]
     say_what_is_missing(chosen.data, cards)
     cv2.setNumThreads(1)
     observations = observe(chosen.data, cards)

@@ -48,8 +48,14 @@ MOST_OF_OTHERS = 8
 # px: longer sides are cut to this around the middle, to save time.
 LONGEST_SIDE = {"nuclei": 400, "nuclei_he": 400, "em_membranes": 512}
 
+# Cards whose truth leaves out some pixels.
+PARTLY_KNOWN = ("em_membranes", "artery_vein", "dic_cells")
+
+# Cards of photographs of eyes.
+EYES = ("retinal_vessels", "artery_vein")
+
 # Copies of each image beside itself, chosen by chance, to save time.
-COPIES = {"retinal_vessels": 12, "em_membranes": 14, "brain_flair": 4}
+COPIES = {"retinal_vessels": 12, "artery_vein": 6, "em_membranes": 14, "brain_flair": 4}
 OTHER_COPIES = 6
 COPIES_OF_STACK = 0
 
@@ -173,7 +179,7 @@ def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Itera
     view = View(image)
     score = view.likeness.score(card)
 
-    if card == "retinal_vessels" and not same and copy.kind != "foreign":
+    if card in EYES and not same and copy.kind != "foreign":
         zoom = model.card.preprocessing.size / width_of(view.field_of_view(0))
         rng = np.random.default_rng(zlib.crc32(f"{case.name} {copy.kind}".encode()))
         window = quarters(copy.truth.shape)[rng.integers(4)]
@@ -190,7 +196,7 @@ def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Itera
     result = segment(image, model, progress=False)
     whole = (slice(None),) * result.labels.ndim
     windows = [whole]
-    if card in ("retinal_vessels", "em_membranes") and copy.kind != "turned":
+    if card in (*EYES, "em_membranes") and copy.kind != "turned":
         windows += quarters(result.labels.shape)
     for window in windows:
         yield answer_in(window, result, copy, case.name, source, score)
@@ -247,7 +253,7 @@ def dice_of(result: Segmentation, truth: np.ndarray, window: tuple[slice, ...]) 
     answer = result.labels > 0
     is_true = truth > 0
     known = np.ones(truth.shape, bool)
-    if result.card.name == "em_membranes":
+    if result.card.name in PARTLY_KNOWN:
         known = truth != IGNORED
     if result.card.overlapping:
         classes = [k for k in range(len(result.card.classes)) if knows_class(truth, k).all()]
@@ -337,6 +343,8 @@ LISTED = (
     "lungs",
     "chest",
     "nuclei_he",
+    "dic_cells",
+    "artery_vein",
     "hippocampus",
 )
 

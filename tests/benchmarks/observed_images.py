@@ -20,6 +20,9 @@ from unet_helpers.images.stack import to_stack
 from unet_helpers.networks.cards import MODELS
 from unet_helpers.training.tasks import TASKS, read_cases
 
+# Cards that have statistics of their own.
+OBSERVED = tuple(name for name in TASKS if not MODELS[name].images_of)
+
 # The folder of photographs of other things, and the name of their group.
 PHOTOGRAPHS = "photographs"
 
@@ -52,7 +55,7 @@ def observe_card(name: str, folder: Path, fitted: Sequence[str]) -> Iterator[Obs
     """
     card = MODELS[name]
     for number, case in enumerate(tqdm(read_cases(name, folder / name), desc=name)):
-        cards = [*TASKS] if case.part == "test" else fitted
+        cards = [*OBSERVED] if case.part == "test" else fitted
         rng = np.random.default_rng(number)
         for copy, slices in enumerate(copies_of(case.image, card, rng)):
             is_varied = copy > 0
@@ -81,7 +84,7 @@ def observe_photographs(folder: Path, fitted: Sequence[str]) -> Iterator[Observa
     for number, path in enumerate(tqdm(paths, desc=PHOTOGRAPHS)):
         pixels = read_image(path).pixels
         part = path.parent.name
-        cards = [*TASKS] if part == "test" else fitted
+        cards = [*OBSERVED] if part == "test" else fitted
         yield Observation(PHOTOGRAPHS, part, False, features_of([pixels], cards))
 
         rng = np.random.default_rng(number)
@@ -99,7 +102,7 @@ def is_there(card: str, folder: Path) -> bool:
 def observe(folder: Path, fitted: Sequence[str]) -> list[Observation]:
     """Observe all that is in the folder."""
     observations: list[Observation] = []
-    for name in TASKS:
+    for name in OBSERVED:
         if is_there(name, folder):
             observations.extend(observe_card(name, folder, fitted))
     observations.extend(observe_photographs(folder, fitted))

@@ -19,7 +19,7 @@ from ..preprocessing.field_of_view import field_of_view
 from ..preprocessing.intensities import is_bright_field, select_channels
 from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
-from .likeness import known_groups
+from .likeness import known_groups, with_statistics
 from .mistaken import check_mistakes
 from .thickness import check_thickness
 from .view import View
@@ -269,7 +269,7 @@ def check_distribution(view: View, card: ModelCard) -> list[str]:
 
 def distribution_warning(view: View, card: ModelCard) -> str | None:
     """Return the warning for an image that is unlike the card's training images, or None."""
-    if card.name not in known_groups():
+    if with_statistics(card.name) not in known_groups():
         return None
 
     likeness = view.likeness
@@ -303,7 +303,7 @@ def advice_on_kind(view: View, card: ModelCard) -> str:
     """Say what the image looks like instead, and what to try; '' if neither is known."""
     advice = ""
     nearest = view.likeness.nearest_kind(card)
-    if nearest != card.name and view.likeness.distances[nearest] < 1:
+    if nearest != with_statistics(card.name) and view.likeness.distances[nearest] < 1:
         description = view.likeness.groups[nearest].description
         if description:
             advice = f" It looks like {description}."

@@ -40,6 +40,7 @@ KINDS = (
         ("em", "tem", "sem", "s[st]tem", "sbf-?sem", "fib-?sem", "membranes?"),
         ("em_membranes",),
     ),
+    Kind("differential interference contrast", ("dic", "nomarski"), ("dic_cells",)),
     Kind("the hippocampus", ("hippocamp(?:us|i|al)", "hippo"), ("hippocampus",)),
     Kind("a CT", ("ct", "cbct", "hrct"), ()),
     # Names in the collection TCGA-LGG of FLAIR slices, which are stored in three channels. Those of
@@ -58,7 +59,7 @@ CARDS_OF_MODALITIES = {
     "OPM": ("retinal_vessels",),
     # Slide and general microscopy, photographs, and images of any other origin.
     "SM": ("nuclei_he", "nuclei"),
-    "GM": ("nuclei_he", "nuclei", "em_membranes"),
+    "GM": ("nuclei_he", "nuclei", "em_membranes", "dic_cells"),
     "XC": tuple(MODELS),
     "OT": tuple(MODELS),
     "SC": tuple(MODELS),

@@ -165,6 +165,12 @@ def are_of_one_kind(first: str, second: str) -> bool:
     return a.classes == b.classes or a.modality == b.modality
 
 
+def with_statistics(name: str) -> str:
+    """Return the name of the card whose statistics say what is usual: this one or another."""
+    card = MODELS.get(name)
+    return (card.images_of or name) if card else name
+
+
 def name_of_photographs(card: str) -> str:
     """Return the name of the group of photographs that is compared with a card's images."""
     return f"photographs, {card}"
@@ -190,6 +196,7 @@ class Likeness:
         ``photograph_limit`` is 0.9, so that unusual stains and cameras get no warning. It is 1 with
         ``strict``, for suggestions. The score is NaN for a card without statistics.
         """
+        card = with_statistics(card)
         group = self.groups.get(card)
         if card not in MODELS or not isinstance(group, Group):
             return float("nan")
@@ -241,8 +248,11 @@ class Likeness:
     def better_card(self, card: ModelCard) -> str | None:
         """Return the card with the same classes that is clearly nearer than this one, or None.
 
-        ``card`` must have statistics: its name must be in ``distances``.
+        ``card`` must have statistics: its name must be in ``distances``. No card is better than one
+        that reads the same images as another.
         """
+        if card.images_of:
+            return None
         of_same_classes = [
             name
             for name in self.distances
@@ -262,7 +272,7 @@ class Likeness:
         candidates = [
             name
             for name, group in self.groups.items()
-            if isinstance(group, Group) or group.view == card.name
+            if isinstance(group, Group) or group.view == with_statistics(card.name)
         ]
         fitting = [name for name in candidates if name in MODELS and self.fits(name)]
         return min(fitting or candidates, key=self.distances.__getitem__)

@@ -177,7 +177,7 @@ def are_stains_exchanged(view: View, card: ModelCard) -> bool:
 
 def is_eye_exchanged(view: View, card: ModelCard) -> bool:
     """Return whether a fundus photograph is bluer than red."""
-    if card.preprocessing.channels != "green":
+    if card.preprocessing.scale != "field of view":
         return False
     colours = small_colours(view)
     if colours is None:

@@ -17,7 +17,7 @@ from ..networks.unet import UNet
 from .checks import has_colours
 from .heads import head_sequence, is_thin_head
 from .hints import hints_by_name, is_readable
-from .likeness import known_groups
+from .likeness import known_groups, with_statistics
 from .view import View
 
 # The reason of a suggestion that no name gave.
@@ -89,7 +89,7 @@ def ood_score(image: Any, card: ModelCard | UNet | str) -> float:
     if isinstance(card, UNet):
         card = card.card
     name = card if isinstance(card, str) else card.name
-    if name not in known_groups():
+    if with_statistics(name) not in known_groups():
         return float("nan")
     return View(read_image(image)).likeness.score(name)
 

@@ -95,6 +95,12 @@ def working_scale(
             notes = notes_on_spacing(spacing, zooms, preprocessing.spacing)
             return WorkingScale(rounded_size(pixels, *zooms), notes=notes)
 
+    if preprocessing.usual_spacing and preprocessing.spacing:
+        zoom = preprocessing.usual_spacing / preprocessing.spacing
+        size = in_words(preprocessing.usual_spacing)
+        note = f"zoom {zoom:.3g}: its pixel size is not known, and was taken to be {size}"
+        return WorkingScale(working_size(pixels, zoom, aspect), warnings, (*notes, note))
+
     if preprocessing.scale == "field of view":
         if fields_of_view is None:
             fields_of_view = FieldsOfView(slices)
@@ -169,7 +175,10 @@ def check_spacing(spacing: Sequence[float], card: ModelCard, pixels: np.ndarray)
     known = card.preprocessing.spacing
     assert known is not None
     size = in_words(*spacing[-2:])
-    advice = "It was seen as it is; give the true size by spacing= (mm), or zoom=."
+    seen = "It was seen as it is"
+    if card.preprocessing.usual_spacing:
+        seen = f"It was seen as at {in_words(card.preprocessing.usual_spacing)} a pixel"
+    advice = f"{seen}; give the true size by spacing= (mm), or zoom=."
 
     ratios = np.array(spacing[-2:]) / known
     if ratios.max() > MAX_SPACING_RATIO or ratios.min() < 1 / MAX_SPACING_RATIO:

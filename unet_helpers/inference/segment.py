@@ -124,7 +124,7 @@ def segment(
         measured=view,
         asked=options_given(image, zoom=zoom, diameter=diameter, **reading),
     )
-    result = reconsidered(with_findings(result))
+    result = with_notes_on_measures(reconsidered(with_findings(result)))
 
     texts = (*result.image.notes, *result.warnings)
     tell_all(tell, view.image, [text for text in texts if text not in told_at_once])
@@ -179,6 +179,19 @@ def with_findings(result: Segmentation) -> Segmentation:
         return result
     warnings = dict.fromkeys((*findings, *result.warnings))
     return replace(result, warnings=tuple(warnings))
+
+
+def with_notes_on_measures(result: Segmentation) -> Segmentation:
+    """Say which measures are missing from the result's summary, and why."""
+    if result.card.measures != "tree":
+        return result
+    # Loads scikit-image, which `import unet_helpers` must not.
+    from ..results.central_vessels import notes_on_central_vessels
+
+    notes = notes_on_central_vessels(result)
+    if not notes:
+        return result
+    return replace(result, image=noted(result.image, *notes))
 
 
 def resolve_model(

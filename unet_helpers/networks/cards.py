@@ -23,6 +23,8 @@ Scale = Literal["native", "square", "field of view", "objects"]
 InstanceMethod = Literal["components", "interiors", "membranes"]
 Measures = Literal["objects", "tree", "chest"]
 Objects = Literal["volumes", "slices"]
+ClassOf = Literal["pixel", "segment"]
+Frames = Literal["separate", "linked"]
 Flips = Literal[1, 2, 4, 8]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
@@ -85,6 +87,8 @@ class Preprocessing:
         In working px: side of the square, width of the field of view, or diameter of an object.
     spacing
         mm per working px, used if the image's own spacing is known; None: always use ``scale``.
+    usual_spacing
+        mm per px of an image whose own spacing is not known; None: use ``scale``.
     context
         Number of neighbouring slices on each side that are read together with a slice. Beyond its
         ends the volume's first or last slice is repeated.
@@ -103,6 +107,7 @@ class Preprocessing:
     scale: Scale = "native"
     size: int = 0
     spacing: float | None = None
+    usual_spacing: float | None = None
     context: int = 0
     axes: tuple[Literal[0, 1, 2], ...] = (0,)
     logit_shifts: tuple[tuple[float, float], ...] = ()
@@ -117,6 +122,10 @@ class Preprocessing:
         require(self.size > 0 or not has_size, self, "size", "a number of px above 0")
         require(self.size >= 0, self, "size", "a number of px, not below 0,")
         require(self.spacing is None or self.spacing > 0, self, "spacing", "None or mm above 0")
+        is_usable = self.usual_spacing is None or (
+            self.usual_spacing > 0 and self.spacing is not None
+        )
+        require(is_usable, self, "usual_spacing", "None, or mm above 0 and a spacing,")
         require(self.context >= 0, self, "context", "a number of slices, not below 0,")
         distinct = len(set(self.axes)) == len(self.axes) > 0
         require(distinct, self, "axes", "at least one axis, each of them once,")
@@ -163,11 +172,17 @@ class ModelCard:
     instance_method
         How objects are separated: connected ``"components"``, ``"interiors"`` inside borders, or
         cells between ``"membranes"``.
+    class_of
+        What has one class of several: each ``"pixel"``, or each ``"segment"`` of a vessel (see
+        ``results.vessel_segments``).
     measures
         What is measured: the ``"objects"``; the length and width of a ``"tree"`` of vessels; or, of
         a ``"chest"``, the areas and the cardiothoracic ratio.
     objects
         ``"volumes"`` are joined through the slices of a stack, ``"slices"`` are not.
+    frames
+        Ids in a movie: ``"separate"``, new in each frame, or ``"linked"``, which follow the objects
+        (see ``results.tracks``).
     min_component_share
         Components smaller than this share of the largest one, 0 to 1, are dropped; 1: all others.
     flips
@@ -184,6 +199,9 @@ class ModelCard:
         Smallest and largest size of what an image shows, see ``inference.object_size``; or (0, 0).
     expected_parts
         Parts of its structures that every image shows; an answer with others is implausible.
+    images_of
+        Name of another card that reads the same kind of images: its statistics say what is usual,
+        and it is the one that is suggested. Empty: the card has statistics of its own, or none.
     usual_share
         Smallest and largest share of an image that is usually found; beyond them a warning follows.
     dicom
@@ -229,8 +247,10 @@ class ModelCard:
     depth: int = 4
     threshold: float = 0.5
     instance_method: InstanceMethod = "components"
+    class_of: ClassOf = "pixel"
     measures: Measures = "objects"
     objects: Objects = "volumes"
+    frames: Frames = "separate"
     min_component_share: float = 0.0
     flips: Flips = 1
     int8_ranges: tuple[tuple[float, float], ...] = ()
@@ -241,6 +261,7 @@ class ModelCard:
     plausible_diameter: tuple[float, float] = (0.0, 0.0)
     usual_grain: tuple[float, float] = (0.0, 0.0)
     expected_parts: tuple[ExpectedParts, ...] = ()
+    images_of: str = ""
     usual_share: tuple[float, float] = (0.0, 1.0)
     dicom: tuple[str, ...] = ()
     sequence: MriSequence = ""

@@ -291,11 +291,17 @@ def box_of(inside: np.ndarray) -> tuple[slice, ...]:
 
 
 def flatten_illumination(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """Compute the local z-score of (h, w) inside the field of view, as 0.5 + z / 6 from 0 to 1.
+    """Compute the local z-score inside the field of view, as 0.5 + z / 6 from 0 to 1.
 
-    This removes differences between cameras and exposures. ``sigma``, the standard deviation of the
-    Gaussian that defines what is local, is in px. Outside the field of view all is 0.5.
+    ``pixels`` are (h, w), or (h, w, 3), whose colours are scaled separately. This removes
+    differences between cameras and exposures. ``sigma``, the standard deviation of the Gaussian
+    that defines what is local, is in px. Outside the field of view all is 0.5.
     """
+    if pixels.ndim == 3:
+        colours = np.moveaxis(pixels, -1, 0)
+        flat = [flatten_illumination(colour, inside, sigma) for colour in colours]
+        return np.stack(flat, axis=-1)
+
     region = inside.astype(np.float32)
     light = np.nan_to_num(pixels.astype(np.float32))
     # The share of the Gaussian inside the field of view, by which means are divided; never 0.

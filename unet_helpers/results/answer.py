@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from ..networks.cards import ModelCard
 from .labels import foreground_of, labels_of, masks_of
+
+if TYPE_CHECKING:
+    from .tracks import Tracks
 
 
 class Answer:
@@ -78,9 +82,14 @@ class Answer:
         """The mask of each class, in the card's order."""
         return masks_of(self)
 
-    @cached_property
+    @property
     def objects(self) -> np.ndarray:
         """Instance ids: int32, (*spatial); 0 is background, then 1, 2, ... without gaps."""
+        return self._tracks.ids
+
+    @cached_property
+    def _tracks(self) -> Tracks:
+        """The ids, which may follow objects through time, and which objects divided."""
         from .objects import find_objects
 
         return find_objects(self)

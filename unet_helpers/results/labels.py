@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..images.stack import as_displayed, from_stack
 from .occupied import occupied_box
 
 if TYPE_CHECKING:
@@ -49,8 +50,23 @@ def labels_of(result: Answer) -> np.ndarray:
             classes = 1 + answer[1:].argmax(axis=0)
         labels[i] = np.where(found, classes, 0)
 
+    if result.card.class_of == "segment":
+        labels = with_classes_of_segments(result, labels)
+
     drop_small_parts(labels, result)
     return labels
+
+
+def with_classes_of_segments(result: Answer, labels: np.ndarray) -> np.ndarray:
+    """Return labels whose vessels have one class from a branching or crossing to the next."""
+    # Loads scikit-image.
+    from .vessel_segments import classes_of_segments
+
+    image = result.image
+    probabilities = [as_displayed(image, channel) for channel in result.probabilities[1:]]
+    slices = zip(np.stack(probabilities, axis=1), as_displayed(image, labels), strict=True)
+    classes = [classes_of_segments(of_slice, shown > 0) for of_slice, shown in slices]
+    return from_stack(image, np.stack(classes)[None])[0]
 
 
 def masks_of(result: Answer) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed
 from .anatomy import findings_on_parts, nearest_places
+from .central_vessels import summary_of_central_vessels
 from .chest import summary_of_chest
 from .intensities import channels_of, intensity_columns
 from .occupied import occupied_box
@@ -57,6 +58,7 @@ def measure(result: Segmentation) -> pd.DataFrame:
     Objects are measured in 2D in single images, in movies of single images, and if the card's
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
     axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
+    ``parent``, in movies whose objects are followed, is the object that divided, or 0.
     ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
     A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
     file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
@@ -74,12 +76,14 @@ def measure(result: Segmentation) -> pd.DataFrame:
     size = "area" if is_flat else "volume"
     axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
     table = table.rename(columns=column_names(size, axes))
-    table = table.sort_values("object", ignore_index=True)
+    table = table.sort_values("object", ignore_index=True, kind="stable")
 
     classes = classes_of(result)
     if classes is not None:
         names = np.array(["background", *result.card.classes])
         table.insert(1, "class", names[classes[table["object"]]])
+    if result.card.frames == "linked" and "frame" in table:
+        table.insert(1, "parent", table["object"].map(result._tracks.parents).fillna(0).astype(int))
     if result.places:
         table.insert(1, "side", sides_of(result)[table["object"] - 1])
     if result.card.expected_parts:
@@ -300,7 +304,8 @@ def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
     unit = SIZES[column]
     kind = column.split("_")[0]  # 'area' or 'volume'
 
-    numbers: dict[str, tuple[float, str]] = {"objects": (len(table), "")}
+    # In a movie, an object that is followed has a row for each frame.
+    numbers: dict[str, tuple[float, str]] = {"objects": (table["object"].nunique(), "")}
     if len(table):
         numbers[f"median {kind}"] = (float(sizes.median()), unit)
         numbers[f"total {kind}"] = (float(sizes.sum()), unit)
@@ -309,10 +314,15 @@ def summary_of_objects(result: Segmentation) -> dict[str, tuple[float, str]]:
     return numbers
 
 
+def summary_of_vessels(result: Segmentation) -> dict[str, tuple[float, str]]:
+    """Return length and width of the tree, and the calibres of arteries and veins if known."""
+    return {**summary_of_tree(result), **summary_of_central_vessels(result)}
+
+
 # The function that summarises a result, by what its card measures.
 SUMMARIES: dict[str, Callable[[Segmentation], dict[str, tuple[float, str]]]] = {
     "objects": summary_of_objects,
-    "tree": summary_of_tree,
+    "tree": summary_of_vessels,
     "chest": summary_of_chest,
 }
 

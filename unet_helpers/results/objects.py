@@ -16,6 +16,7 @@ from skimage.segmentation import relabel_sequential, watershed
 from ..images.image import MedicalImage
 from ..images.stack import as_displayed, from_stack
 from .occupied import occupied_box
+from .tracks import Tracks, link_frames
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -49,7 +50,19 @@ LEVELS = 20
 OVERLAP_THAT_JOINS = 0.5
 
 
-def find_objects(result: Answer) -> np.ndarray:
+def find_objects(result: Answer) -> Tracks:
+    """Return the objects of a ``Segmentation``, which follow each other through time.
+
+    Objects of different points in time are joined only in a movie of single images, if the card's
+    ``frames`` are 'linked'; else each has an id of its own.
+    """
+    ids = separate_objects(result)
+    if result.card.frames == "linked" and result.image.axes.startswith("TYX"):
+        return link_frames(ids)
+    return Tracks(ids, parents={})
+
+
+def separate_objects(result: Answer) -> np.ndarray:
     """Return the int32 instance ids of a ``Segmentation``, of its labels' shape; 0 is background.
 
     The card's ``instance_method`` decides how they are found:
@@ -61,8 +74,7 @@ def find_objects(result: Answer) -> np.ndarray:
     Where classes overlap, the objects of the class that comes last on the card are drawn over the
     others; ``find_layers`` has each of them whole.
 
-    Objects of neighbouring slices are joined if the card's ``objects`` are 'volumes'. Objects of
-    different points in time are never joined.
+    Objects of neighbouring slices are joined if the card's ``objects`` are 'volumes'.
     """
     if result.card.overlapping:
         return drawn_in_order(result._layers)

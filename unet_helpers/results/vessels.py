@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # px: shorter branches are left out of the tortuosity, which cannot be measured on a few pixels.
 SHORTEST_BRANCH = 10
 
+# Sides of the boxes by which the fractal dimension is measured, as shares of the picture's shorter
+# side. In smaller boxes any tree looks like a line, in larger ones like an area.
+BOX_SHARES = 2.0 ** np.arange(-6, -2.5, 0.5)
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -46,7 +50,8 @@ def summary_of_tree(result: Segmentation) -> dict[str, tuple[float, str]]:
     """Return the vessels of a result in a few named numbers, each with its unit.
 
     They are the share of the field of view (%), and the length, mean width, tortuosity and density
-    of the centre lines. Density = length / area of the field of view.
+    of the centre lines. Density = length / area of the field of view. If the card has several
+    classes, those of each follow.
     """
     image = result.image
     masks = as_displayed(image, result.labels) > 0
@@ -62,14 +67,62 @@ def summary_of_tree(result: Segmentation) -> dict[str, tuple[float, str]]:
     step = pixel.size**0.5 * pixel.per_mm
     summary = {
         "of the field": (100 * vessel_area / field_area, "%"),
-        "length": (length * step, pixel.unit),
+        "length": (float(length * step), pixel.unit),
     }
     if len(widths):
         summary["mean width"] = (float(widths.mean()) * step, pixel.unit)
     if branches:
         summary["tortuosity"] = (mean_tortuosity(branches), "")
+    if len(result.card.classes) > 1:
+        summary |= summary_of_kinds(result, step, pixel.unit)
     summary["density"] = (length / field_area / step, f"{pixel.unit} per {pixel.unit}²")
     return summary
+
+
+def summary_of_kinds(result: Segmentation, step: float, unit: str) -> dict[str, tuple[float, str]]:
+    """Return the length, mean width, tortuosity and fractal dimension of the vessels of each class.
+
+    ``step`` is the side of a px in ``unit``.
+    """
+    labels = as_displayed(result.image, result.labels)
+    summary: dict[str, tuple[float, str]] = {}
+    for class_id, name in enumerate(result.card.classes, start=1):
+        masks = labels == class_id
+        lines = [centre_line(mask) for mask in masks if mask.any()]
+        if not lines:
+            continue
+
+        widths = np.concatenate([line.widths for line in lines])
+        branches = [branch for line in lines for branch in line.branches]
+        summary[f"{name} length"] = (float(sum(line.length for line in lines)) * step, unit)
+        summary[f"{name} mean width"] = (float(widths.mean()) * step, unit)
+        if branches:
+            summary[f"{name} tortuosity"] = (mean_tortuosity(branches), "")
+        dimensions = [fractal_dimension(skeletonize(mask)) for mask in masks if mask.any()]
+        summary[f"{name} fractal dimension"] = (float(np.mean(dimensions)), "")
+    return summary
+
+
+def fractal_dimension(line: np.ndarray) -> float:
+    """Return the box-counting dimension of an (H, W) line: 1 of a straight one, below 2 of a tree.
+
+    It is the slope of ln(boxes that the line meets) over ln(1 / side of the boxes), as in
+    Liebovitch and Toth 1989, Phys. Lett. A 141:386. The sides are the ``BOX_SHARES`` of the
+    picture's shorter side, so that it does not depend on the resolution.
+    """
+    sides = sorted({max(1, round(share * min(line.shape))) for share in BOX_SHARES})
+    counts = [max(1, boxes_met(line, side)) for side in sides]
+    if len(sides) < 2:
+        return 1.0
+    return float(-np.polyfit(np.log(sides), np.log(counts), 1)[0])
+
+
+def boxes_met(line: np.ndarray, side: int) -> int:
+    """Return the number of boxes of ``side`` px that an (H, W) line meets."""
+    height, width = (-(-length // side) for length in line.shape)
+    padded = np.zeros((height * side, width * side), bool)
+    padded[: line.shape[0], : line.shape[1]] = line
+    return int(padded.reshape(height, side, width, side).any(axis=(1, 3)).sum())
 
 
 def centre_line(mask: np.ndarray) -> CentreLine:

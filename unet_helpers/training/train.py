@@ -21,6 +21,9 @@ from .fit import fit
 from .recipes import Recipe, Task
 from .tasks import TASKS, read_cases
 
+# The kernels of the first layer, in a network's state dict.
+FIRST_KERNEL = "encoder1.enc1conv1.weight"
+
 
 @dataclass(frozen=True)
 class ExamplesByPart:
@@ -98,17 +101,25 @@ def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
     """
     torch.manual_seed(seed)
     network = network_of(card)
-    if not start:
-        return network
-
-    loaded = load_model(start, trainable=True)
-    fits = loaded.out_channels == card.out_channels and loaded.overlapping == card.overlapping
-    weights = loaded.state_dict()
-    if not fits:
-        # The new network keeps its last layer, with random weights.
-        weights = {name: w for name, w in weights.items() if not name.startswith("conv.")}
-    network.load_state_dict(weights, strict=fits)
+    if start:
+        start_from(network, load_model(start, trainable=True))
     return network
+
+
+def start_from(network: UNet, loaded: UNet) -> None:
+    """Copy the weights of a loaded network into ``network``, in place.
+
+    A last layer for other classes is not copied. A network of colours starts from one that reads a
+    single channel by reading its green.
+    """
+    tensors = loaded.state_dict()
+    same_output = loaded.out_channels == network.out_channels
+    if not same_output or loaded.overlapping != network.overlapping:
+        tensors = {name: t for name, t in tensors.items() if not name.startswith("conv.")}
+    if loaded.in_channels == 1 and network.in_channels == 3:
+        kernel = tensors[FIRST_KERNEL]
+        tensors[FIRST_KERNEL] = torch.cat((0 * kernel, kernel, 0 * kernel), dim=1)
+    network.load_state_dict(tensors, strict=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
