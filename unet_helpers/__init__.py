@@ -24,7 +24,7 @@ from .images.image import MedicalImage
 from .images.read import read_image
 from .inference.segment import segment
 from .networks.cards import MODELS, ModelCard
-from .networks.export import export_onnx
+from .inference.export import export_onnx
 from .networks.load import list_models, load_model, save_model
 from .networks.unet import UNet
 from .results.segmentation import Segmentation
