@@ -45,23 +45,25 @@ def averaged(image: Value, height: Value, width: Value, is_integer: Value) -> Va
     nodes = image.nodes
     own_height, own_width = nodes.length(image, 1), nodes.length(image, 2)
     both_shrink = (height <= own_height) & (width <= own_width)
+
+    # OpenCV sums whole pixels where it can, and divides once; else it sums weighted pixels. This
+    # decides how a mean half-way between two grey levels is rounded.
+    is_whole = (own_height % height).equals(0) & (own_width % width).equals(0)
     rows = nodes.choose(
         both_shrink,
-        lambda: overlaps(own_height, height),
+        lambda: overlaps(own_height, height, is_whole),
         lambda: stretched(own_height, height),
     )
     columns = nodes.choose(
         both_shrink,
-        lambda: overlaps(own_width, width),
+        lambda: overlaps(own_width, width, is_whole),
         lambda: stretched(own_width, width),
     )
-    sums = nodes.add("MatMul", nodes.add("MatMul", rows, image), columns.transposed(1, 0))
+    sums = nodes.add("MatMul", rows, nodes.add("MatMul", image, columns.transposed(1, 0)))
 
-    area = (own_height.as_double() / height.as_double()) * (
-        own_width.as_double() / width.as_double()
-    )
-    area = nodes.where(both_shrink, area, nodes.constant(np.float64(1)))
-    means = sums * (nodes.constant(np.float64(1)) / area).as_float()
+    area = (own_height * own_width).as_float() / (height * width).as_float()
+    area = nodes.where(both_shrink & is_whole, area, 1.0)
+    means = sums * (nodes.constant(1.0) / area)
 
     # OpenCV has an own function for halves, which rounds .5 up; elsewhere it rounds to even.
     are_halves = own_height.equals(height * 2) & own_width.equals(width * 2)
@@ -69,8 +71,11 @@ def averaged(image: Value, height: Value, width: Value, is_integer: Value) -> Va
     return nodes.where(is_integer, rounded, means)
 
 
-def overlaps(own_length: Value, length: Value) -> Value:
-    """Return the matrix (new, old) of the length, in old px, that a new pixel has in an old one."""
+def overlaps(own_length: Value, length: Value, is_whole: Value) -> Value:
+    """Return the matrix (new, old) of the share of a new pixel that lies in an old one.
+
+    Where a new pixel is a whole number of old ones, it is their length in old px instead: 0 or 1.
+    """
     nodes = own_length.nodes
     scale = own_length.as_double() / length.as_double()
     starts = nodes.range(length).as_double() * scale
@@ -79,7 +84,8 @@ def overlaps(own_length: Value, length: Value) -> Value:
     one = nodes.constant(np.float64(1))
     ends = nodes.smallest(starts + scale, pixels + one)
     shared = ends - nodes.largest(starts, pixels)
-    return nodes.largest(shared, nodes.constant(np.float64(0))).as_float()
+    shared = nodes.largest(shared, nodes.constant(np.float64(0)))
+    return (shared / nodes.where(is_whole, one, scale)).as_float()
 
 
 def stretched(own_length: Value, length: Value) -> Value:
