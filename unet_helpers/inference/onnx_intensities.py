@@ -19,7 +19,7 @@ from ..preprocessing.intensities import (
     MARKER_HEIGHT,
     MAX_SAMPLE,
 )
-from .onnx_nodes import Nodes, Value
+from .onnx_nodes import Value
 
 # Where the 95th percentile stands for the highest one, see ``intensity_range``.
 UPPER_PERCENTILE = 95
@@ -127,9 +127,7 @@ def sampled_colours(image: Value) -> Value:
     nodes = image.nodes
     size = nodes.add("Size", image)
     colours = image.reshape(-1, 3)
-    return colours.cut(
-        0, nodes.length(colours, 0), step=nodes.largest(size / MAX_SAMPLE, 1)
-    )
+    return colours.cut(0, nodes.length(colours, 0), step=nodes.largest(size / MAX_SAMPLE, 1))
 
 
 def values_of_a_head(values: Value) -> Value:
@@ -168,13 +166,13 @@ def intensity_range(
         top = nodes.where(is_marker, upper, top)
     extent = top - bottom
     is_constant = extent <= 0.0
-    gain = nodes.where(is_constant, 0.0, nodes.constant(1.0) / nodes.where(is_constant, 1.0, extent))
+    gain = nodes.where(
+        is_constant, 0.0, nodes.constant(1.0) / nodes.where(is_constant, 1.0, extent)
+    )
     return bottom, gain
 
 
-def below_white(
-    offset: Value, gain: Value, white: Value, is_bright: Value
-) -> tuple[Value, Value]:
+def below_white(offset: Value, gain: Value, white: Value, is_bright: Value) -> tuple[Value, Value]:
     """Widen the range of a bright-field image, downwards, if it is only that of glass."""
     nodes = offset.nodes
     least = white * LEAST_LIGHT_RANGE

@@ -1,15 +1,15 @@
 """Resizing as OpenCV does it, as nodes of an ONNX graph: see ``preprocessing.resample.resize``.
 
-Where an image of 8 bits is enlarged, OpenCV 4 and 5 compute with integers of 11 bits (``resize.cpp``:
-INTER_RESIZE_COEF_BITS); the same integers are computed here, because the network sees the
-difference of a grey level. Images are (C, H, W) float32.
+Where an image of 8 bits is enlarged, OpenCV 4 and 5 compute with integers of 11 bits
+(INTER_RESIZE_COEF_BITS in ``resize.cpp``). The same integers are computed here, because the network
+sees the difference of a grey level. Images are (C, H, W) float32.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .onnx_nodes import Nodes, Value
+from .onnx_nodes import Value
 
 # One, in the integers that weights are rounded to.
 COEFFICIENT = 2**11

@@ -7,6 +7,7 @@ answer is put back. What a graph cannot do stays outside, and is listed in ``LEF
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -26,10 +27,20 @@ if TYPE_CHECKING:
     import onnx
 
 PixelType = Literal["uint8", "float32"]
-PIXEL_TYPES: tuple[PixelType, ...] = ("uint8", "float32")
+# Types of pixels, and what ONNX calls them.
+PIXEL_TYPES: dict[PixelType, str] = {"uint8": "UINT8", "float32": "FLOAT"}
 
 # Values beyond these are clipped before the network reads them: ``Prepared.limits``.
 LIMITS = (-1.0, 2.0)
+
+# Types and shapes of the inputs of all graphs made here; ``pixels`` have any number of axes.
+INPUT_TYPES: dict[str, tuple[str, tuple[str | int, ...] | None]] = {
+    "pixels": ("", None),
+    "zoom": ("DOUBLE", ()),
+    "inside": ("BOOL", ("H or 1", "W or 1")),
+    "answer": ("FLOAT", ("K", "h", "w")),
+    "size": ("INT64", (2,)),
+}
 
 # What `segment` does for a card that the graph does not.
 LEFT_OUTSIDE = {
@@ -116,9 +127,7 @@ def inputs_of(nodes: Nodes) -> Inputs:
     return Inputs(nodes.input("pixels"), nodes.input("zoom"), nodes.input("inside"))
 
 
-def prepare_in_graph(
-    inputs: Inputs, card: ModelCard, in_channels: int, is_bytes: bool
-) -> Prepared:
+def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes: bool) -> Prepared:
     """Prepare the pixels as the card says, at its working scale."""
     nodes = inputs.pixels.nodes
     preprocessing = card.preprocessing
@@ -250,24 +259,28 @@ def finished(
     for name, value in outputs.items():
         nodes.nodes.append(helper.make_node("Identity", [value.name], [name]))
 
-    used = {name for node in nodes.nodes for name in node.input}
+    types = INPUT_TYPES | {"pixels": (PIXEL_TYPES[pixel_type], None)}
     zoom = 1.0
     if card.preprocessing.scale == "field of view":
         zoom = 0.0  # found from the field of view
     defaults = {"zoom": np.float64(zoom), "inside": np.ones((1, 1), bool)}
-    infos = [onnx_info("pixels", pixel_type.upper(), None)]
-    types = {"zoom": ("DOUBLE", ()), "inside": ("BOOL", ("H or 1", "W or 1"))}
-    for name, default in defaults.items():
-        if name in used:
-            infos.append(onnx_info(name, *types[name]))
-            nodes.tensors.append(onnx.numpy_helper.from_array(np.asarray(default), name))
 
+    used = names_read(nodes.nodes)
+    infos = []
+    for name, (type_name, shape) in types.items():
+        if name in used:
+            infos.append(onnx_info(name, type_name, shape))
+        if name in used and name in defaults:
+            default = np.asarray(defaults[name])
+            nodes.tensors.append(onnx.numpy_helper.from_array(default, name))
+
+    tensors = [tensor for tensor in nodes.tensors if tensor.name in used]
     graph = helper.make_graph(
         nodes.nodes,
         f"{card.name}_raw",
         infos,
         [onnx_info(name, "FLOAT", ("K", "H", "W")) for name in outputs],
-        nodes.tensors,
+        tensors,
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
@@ -279,6 +292,16 @@ def finished(
     }
     helper.set_model_props(model, metadata)
     return model
+
+
+def names_read(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """Return the names of all tensors that nodes read, also in their branches."""
+    names = set()
+    for node in nodes:
+        names |= set(node.input)
+        for attribute in node.attribute:
+            names |= names_read(attribute.g.node)
+    return names
 
 
 def network_model(model: UNet) -> onnx.ModelProto:

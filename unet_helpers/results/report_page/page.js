@@ -9,6 +9,9 @@ let analyse = (step) => {
   return { mask, table: step === facts.threshold ? own : tableAt(mask) };
 };
 
+// What another page draws over the picture of a plane.
+let decorate = () => {};
+
 // left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
 const SIDES = ["RLAP", "RLSI", "APSI"];
 
@@ -90,6 +93,7 @@ function draw(plane) {
       context.fillText(letter, x * cw, y * ch);
     }
   }
+  decorate(plane, context);
   if (plane.slider) { plane.slider.value = state.at[plane.along]; plane.output.textContent = state.at[plane.along]; }
 }
 
