@@ -27,7 +27,7 @@ def export_onnx(
     With ``raw`` the input ``pixels`` is a single image as it is stored, (H, W) or (H, W, 3) of any
     size, and ``probabilities`` are (K, H, W): those of `segment` but for 0.001. The graph chooses
     channels, scales intensities, resizes, pads, averages mirrored answers and resizes back. Two
-    more inputs may be left out: ``zoom``, working px per px (float64), and ``inside``, the field of
+    more inputs may be left out: ``zoom``, working px per px (float32), and ``inside``, the field of
     view of a photograph (bool, (H, W)). What `segment` does beyond that is listed in the metadata
     ``outside``, as JSON. The inputs have no fixed number of axes, which ONNX Runtime accepts.
 

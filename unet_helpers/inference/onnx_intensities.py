@@ -21,6 +21,9 @@ from ..preprocessing.intensities import (
 )
 from .onnx_nodes import Value
 
+# Percentiles are told in parts of the whole: a thousandth of a percent.
+PARTS = 100_000
+
 # Where the 95th percentile stands for the highest one, see ``intensity_range``.
 UPPER_PERCENTILE = 95
 
@@ -197,10 +200,10 @@ def percentile(values: Value, percent: float, largest: int) -> Value:
     """Interpolate between two sorted values, counted from the lowest, or from the largest."""
     nodes = values.nodes
     last = nodes.length(values, 0) - 1
-    position = last.as_double() * nodes.constant(np.float64(percent / 100))
-    before = nodes.add("Floor", position)
-    share = (position - before).as_float()
-    first = before.as_int()
+    # In whole numbers, because float32 does not tell neighbours of millions of values apart.
+    position = last * round(percent / 100 * PARTS)
+    first = position / PARTS
+    share = (position % PARTS).as_float() / float(PARTS)
     second = nodes.smallest(first + 1, last)
     count = nodes.add("Reshape", second + 1, [1])
     ordered, _ = nodes.add_many("TopK", 2, values, count, largest=largest, sorted=1)

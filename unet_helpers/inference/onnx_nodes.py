@@ -1,5 +1,7 @@
 """``Nodes``: write an ONNX graph as if it were arithmetic; and join it with another graph.
 
+Neither float64 nor 16-bit integers are used, which ONNX Runtime for browsers does not have.
+
 The operators are those of https://onnx.ai/onnx/operators/, in the version ``OPSET``.
 """
 
@@ -76,7 +78,7 @@ class Value:
         return self.nodes.add("Equal", self, other)
 
     def as_type(self, name: str) -> Value:
-        """Convert to ``'FLOAT'``, ``'DOUBLE'``, ``'INT64'``, ``'INT32'`` or ``'BOOL'``."""
+        """Convert to ``'FLOAT'``, ``'INT64'``, ``'INT32'`` or ``'BOOL'``."""
         import onnx
 
         return self.nodes.add("Cast", self, to=getattr(onnx.TensorProto, name))
@@ -88,10 +90,6 @@ class Value:
     def as_int(self) -> Value:
         """Convert to int64, towards 0."""
         return self.as_type("INT64")
-
-    def as_double(self) -> Value:
-        """Convert to float64, for sizes in px: their rounding must be that of Python."""
-        return self.as_type("DOUBLE")
 
     def reshape(self, *sizes: Value | int) -> Value:
         """Change the shape; -1 is what remains."""

@@ -75,38 +75,33 @@ def overlaps(own_length: Value, length: Value, is_whole: Value) -> Value:
     """Return the matrix (new, old) of the share of a new pixel that lies in an old one.
 
     Where a new pixel is a whole number of old ones, it is their length in old px instead: 0 or 1.
+    Lengths are counted in parts of a pixel of which both are whole numbers.
     """
     nodes = own_length.nodes
-    scale = own_length.as_double() / length.as_double()
-    starts = nodes.range(length).as_double() * scale
-    starts = starts.reshape(-1, 1)
-    pixels = nodes.range(own_length).as_double()
-    one = nodes.constant(np.float64(1))
-    ends = nodes.smallest(starts + scale, pixels + one)
-    shared = ends - nodes.largest(starts, pixels)
-    shared = nodes.largest(shared, nodes.constant(np.float64(0)))
-    return (shared / nodes.where(is_whole, one, scale)).as_float()
+    own, new = own_length.as_type("INT32"), length.as_type("INT32")
+    zero = nodes.constant(np.int32(0))
+    starts = (nodes.range(length).as_type("INT32") * own).reshape(-1, 1)
+    pixels = nodes.range(own_length).as_type("INT32") * new
+    shared = nodes.smallest(starts + own, pixels + new) - nodes.largest(starts, pixels)
+    shared = nodes.largest(shared, zero).as_float()
+    return shared / nodes.where(is_whole, length.as_float(), own_length.as_float())
 
 
 def stretched(own_length: Value, length: Value) -> Value:
     """Return the weights (new, old) of INTER_AREA where the other axis grows."""
     nodes = own_length.nodes
-    one = nodes.constant(np.float64(1))
-    zero = nodes.constant(np.float64(0))
-    scale = own_length.as_double() / length.as_double()
-    inverse = length.as_double() / own_length.as_double()
-    position = nodes.range(length).as_double()
-    first = nodes.add("Floor", position * scale)
-    share = (position + one) - (first + one) * inverse
-    share = nodes.where(share <= zero, zero, share - nodes.add("Floor", share))
+    position = nodes.range(length)
+    first = position * own_length / length
+    parts = (position + 1) * own_length - (first + 1) * length
+    share = (nodes.largest(parts, 0) % own_length).as_float() / own_length.as_float()
 
-    last = own_length.as_double() - one
-    share = nodes.where(first >= last, zero, share).reshape(-1, 1)
+    last = own_length - 1
+    share = nodes.where(first >= last, 0.0, share).reshape(-1, 1)
     first = nodes.smallest(first, last).reshape(-1, 1)
-    pixels = nodes.range(own_length).as_double()
-    is_first = pixels.equals(first).as_double()
-    is_second = pixels.equals(first + one).as_double()
-    return (is_first * (one - share) + is_second * share).as_float()
+    pixels = nodes.range(own_length)
+    is_first = pixels.equals(first).as_float()
+    is_second = pixels.equals(first + 1).as_float()
+    return is_first * (-share + 1.0) + is_second * share
 
 
 def interpolated_floats(image: Value, height: Value, width: Value) -> Value:
@@ -162,9 +157,14 @@ class Neighbours:
         Both neighbours are then the same pixel, so that only the rounding differs.
         """
         nodes = own_length.nodes
-        half = nodes.constant(np.float64(0.5))
-        scale = own_length.as_double() / length.as_double()
-        position = ((nodes.range(length).as_double() + half) * scale - half).as_float()
+        # Positions are (i + 0.5) * own / new - 0.5, and -1 or more: shifted by 1, and counted in
+        # parts of a pixel, they are whole numbers.
+        parts = length * 2
+        shifted = (nodes.range(length) * 2 + 1) * own_length - length + parts
+        whole = (shifted / parts - 1).as_float()
+
+        # OpenCV rounds positions to float32 before it takes their share of a pixel.
+        position = whole + (shifted % parts).as_float() / parts.as_float()
         floor = nodes.add("Floor", position)
         share = position - floor
         before = floor.as_int()

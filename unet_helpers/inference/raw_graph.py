@@ -36,7 +36,7 @@ LIMITS = (-1.0, 2.0)
 # Types and shapes of the inputs of all graphs made here; ``pixels`` have any number of axes.
 INPUT_TYPES: dict[str, tuple[str, tuple[str | int, ...] | None]] = {
     "pixels": ("", None),
-    "zoom": ("DOUBLE", ()),
+    "zoom": ("FLOAT", ()),
     "inside": ("BOOL", ("H or 1", "W or 1")),
     "answer": ("FLOAT", ("K", "h", "w")),
     "size": ("INT64", (2,)),
@@ -67,12 +67,15 @@ LEFT_OUTSIDE = {
 }
 
 
+Shape = tuple[Value, Value]
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a raw graph."""
 
     pixels: Value  # (H, W) or (H, W, 3)
-    zoom: Value  # () float64: working px per px, of cards whose scale is not found in the graph
+    zoom: Value  # () float32: working px per px; of a field of view it is found if it is 0
     inside: Value  # (H, W) bool, or (1, 1): the field of view, for cards that use one
 
 
@@ -141,10 +144,9 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
     if preprocessing.scale == "square":
         shape = nodes.constant(preprocessing.size), nodes.constant(preprocessing.size)
     else:
-        zoom = inputs.zoom
-        if preprocessing.scale == "field of view":
-            zoom = zoom_of_field(inputs, preprocessing.size)
-        shape = zoomed(height, zoom), zoomed(width, zoom)
+        shape = zoomed(height, inputs.zoom), zoomed(width, inputs.zoom)
+    if preprocessing.scale == "field of view":
+        shape = shape_of_field(inputs, preprocessing.size, shape)
 
     pixels = read.pixels
     if preprocessing.intensities == "local":
@@ -170,31 +172,32 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
     return Prepared(repeated, is_constant, height, width, box, inside)
 
 
-def zoom_of_field(inputs: Inputs, size: int) -> Value:
-    """Return the zoom that gives the field of view its width; a zoom that is given counts."""
+def shape_of_field(inputs: Inputs, size: int, zoomed_shape: Shape) -> Shape:
+    """Return the shape that gives the field of view its width; a zoom that is given counts."""
     nodes = inputs.pixels.nodes
-    box = Box.around(
-        nodes.add(
-            "Expand",
-            inputs.inside.as_float(),
-            nodes.vector(nodes.length(inputs.pixels, 0), nodes.length(inputs.pixels, 1)),
-        )
+    height, width = nodes.length(inputs.pixels, 0), nodes.length(inputs.pixels, 1)
+    whole = nodes.add("Expand", inputs.inside.as_float(), nodes.vector(height, width))
+    box = Box.around(whole)
+    longer = nodes.largest(box.height, box.width)
+
+    new = nodes.smallest(longer * int(MAX_ZOOM), size)
+    is_given = inputs.zoom > 0.0
+    rows, columns = zoomed_shape
+    return (
+        nodes.where(is_given, rows, rescaled(height, new, longer)),
+        nodes.where(is_given, columns, rescaled(width, new, longer)),
     )
-    longer = nodes.largest(box.height, box.width).as_double()
-    found = nodes.smallest(nodes.constant(np.float64(size)) / longer, np.float64(MAX_ZOOM))
-    is_given = inputs.zoom > nodes.constant(np.float64(0))
-    return nodes.where(is_given, inputs.zoom, found)
 
 
 def zoomed(length: Value, zoom: Value) -> Value:
     """Return a length in working px, at least 1."""
     nodes = length.nodes
-    return nodes.largest(nodes.add("Round", length.as_double() * zoom).as_int(), 1)
+    return nodes.largest(nodes.add("Round", length.as_float() * zoom).as_int(), 1)
 
 
 def rescaled(length: Value, new: Value, old: Value) -> Value:
-    """Return a part of an axis in working px, of which all has ``new`` of ``old`` px."""
-    return zoomed(length, new.as_double() / old.as_double())
+    """Return the rounded length * new / old, at least 1."""
+    return length.nodes.largest((length * new * 2 + old) / (old * 2), 1)
 
 
 def averaged_answer(image: Value, network: onnx.ModelProto, flips: int, step: int) -> Value:
@@ -263,7 +266,7 @@ def finished(
     zoom = 1.0
     if card.preprocessing.scale == "field of view":
         zoom = 0.0  # found from the field of view
-    defaults = {"zoom": np.float64(zoom), "inside": np.ones((1, 1), bool)}
+    defaults = {"zoom": np.float32(zoom), "inside": np.ones((1, 1), bool)}
 
     used = names_read(nodes.nodes)
     infos = []

@@ -85,7 +85,7 @@ async function segment({ zoom }) {
   const feeds = {}, { pixels, type, height, width, channels } = image;
   const prepare = sessions.prepare[type] ??= await ort.InferenceSession.create(parts[`prepare_${type}`], { executionProviders: ["wasm"] });
   feeds.pixels = tensor(type, pixels, channels === 1 ? [height, width] : [height, width, channels]);
-  if (prepare.inputNames.includes("zoom") && zoom) feeds.zoom = tensor("float64", Float64Array.of(zoom), []);
+  if (prepare.inputNames.includes("zoom") && zoom) feeds.zoom = tensor("float32", Float32Array.of(zoom), []);
   let inside;
   if (prepare.inputNames.includes("inside")) inside = feeds.inside = tensor("bool", fieldOfView(image), [height, width]);
 
