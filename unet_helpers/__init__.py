@@ -22,9 +22,9 @@ from .errors import (
 )
 from .images.image import MedicalImage
 from .images.read import read_image
+from .inference.export import export_onnx
 from .inference.segment import segment
 from .networks.cards import MODELS, ModelCard
-from .networks.export import export_onnx
 from .networks.load import list_models, load_model, save_model
 from .networks.unet import UNet
 from .results.segmentation import Segmentation
@@ -45,6 +45,7 @@ LAZY_NAMES = {
     "checks.suggest": ["ood_score", "suggest_model"],
     "results.metrics": ["dice", "iou"],
     "results.report": ["report_index"],
+    "web.page": ["page"],
     "training.finetune": ["fine_tune"],
     "inference.batch": ["segment_many", "segment_folder"],
     "inference.large": ["segment_large"],

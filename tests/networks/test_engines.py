@@ -17,7 +17,8 @@ import torch
 from helpers.places import ROOT
 
 import unet_helpers as uh
-from unet_helpers.networks import engine, export
+from unet_helpers.inference import export
+from unet_helpers.networks import engine
 from unet_helpers.networks.openvino_graph import rounded_layers
 from unet_helpers.networks.unet import UNet, fold_batch_norm
 

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).with_name("report_page")
 TEMPLATES = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
 
-# The page's JavaScript, in the order in which it is put together.
-SCRIPTS = ("mask.js", "files.js", "table.js", "page.js")
+# The JavaScript that shows an answer, in the order in which it is put together; other pages use it,
+# too. The last one is that of a report.
+VIEW_SCRIPTS = ("mask.js", "files.js", "table.js", "page.js")
+SCRIPTS = (*VIEW_SCRIPTS, "report.js")
 
 # Bytes of all arrays in base64: a page of an image stays below 5 MB, one of a volume below 8 MB.
 MAX_BYTES_OF_IMAGE = 4_500_000
@@ -102,6 +104,12 @@ def page_of(result: Segmentation) -> str:
     )
 
 
+def slider_steps(threshold: float) -> np.ndarray:
+    """Return the thresholds of the page's slider, float32: even steps, and one of its own."""
+    slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
+    return np.unique(np.append(slider, threshold)).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Levels:
     """Probabilities of the foreground, quantised to the steps of the page's slider."""
@@ -114,9 +122,7 @@ class Levels:
     @classmethod
     def of(cls, result: Segmentation) -> Levels:
         """Compare in float32, as ``Segmentation.labels`` does, so that masks are exact."""
-        slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
-        steps = np.unique(np.append(slider, result.threshold)).astype(np.float32)
-
+        steps = slider_steps(result.threshold)
         layers = result.probabilities if result.card.overlapping else result.foreground[None]
         values = [last_steps(as_displayed(result.image, layer), steps) for layer in layers]
         return cls(steps, np.stack(values))

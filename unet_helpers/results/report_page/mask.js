@@ -1,20 +1,21 @@
 "use strict";
-const facts = JSON.parse(document.getElementById("facts").textContent);
-const [depth, height, width] = facts.shape, slice = height * width;
-const $ = (id) => document.getElementById(id);
-const arrays = {};
 
-async function unpack(name) {
-  const node = $("array-" + name);
-  if (!node) return null;
-  const bytes = Uint8Array.from(atob(node.textContent), (c) => c.charCodeAt(0));
-  node.remove();
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
+// What is shown: its facts (shape, thresholds, classes) and arrays, set by showAnswer.
+let facts, depth, height, width, slice, total;
+let arrays = {};
+
+function setAnswer(newFacts, newArrays) {
+  facts = { layers: 1, ...newFacts };
+  arrays = newArrays;
+  [depth, height, width] = facts.shape;
+  slice = height * width;
+  total = depth * slice;
+  arrays.foreground = layerOf(arrays.levels, 0).slice();
+  for (let i = total; i < arrays.levels.length; i++) if (arrays.levels[i] > arrays.foreground[i % total]) arrays.foreground[i % total] = arrays.levels[i];
 }
 
 // a layer of an array: one of all classes, or one of each class where they overlap
-const total = depth * slice, layerOf = (values, layer) => values.subarray(layer * total, (layer + 1) * total);
+const layerOf = (values, layer) => values.subarray(layer * total, (layer + 1) * total);
 const eachLayer = (make) => Array.from({ length: facts.layers }, (_, layer) => make(layer));
 
 // the labels of a layer at a step of the slider, as Segmentation.labels and Segmentation.mask make them
@@ -72,25 +73,31 @@ function components(mask, byClass) {
 
 // at another threshold than the result's own: connected components, since no network and no watershed runs here
 function tableAt(masks) {
-  const rows = [], ids = masks.map((mask) => idsAt(mask, rows));
-  for (const row of rows) for (let k = 3; k < 6; k++) row[k] = +(row[k] / row[2]).toFixed(2);
-  return { ids, rows, columns: ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"] };
+  let count = 0;
+  const ids = masks.map((mask) => {
+    const layer = new Int32Array(mask.length), part = facts.frame * slice;
+    for (let start = 0; start < mask.length; start += part) {
+      const found = components(mask.subarray(start, start + part), true);
+      for (let i = 0; i < found.ids.length; i++) if (found.ids[i]) layer[start + i] = found.ids[i] + count;
+      count += found.sizes.length - 1;
+    }
+    return layer;
+  });
+  return tableOf(ids, masks, count);
 }
 
-// the ids of a layer's objects, whose rows are added to the table
-function idsAt(mask, rows) {
-  const ids = new Int32Array(mask.length), part = facts.frame * slice;
-  for (let start = 0; start < mask.length; start += part) {
-    const found = components(mask.subarray(start, start + part), true), first = rows.length;
-    for (let id = 1; id < found.sizes.length; id++) rows.push([first + id, "", 0, 0, 0, 0]);
-    for (let i = 0; i < found.ids.length; i++) {
-      if (!found.ids[i]) continue;
-      const row = rows[first + found.ids[i] - 1], at = start + i;
-      ids[at] = row[0];
-      row[1] = facts.classes[mask[at] - 1];
+// size and centroid of the objects 1 to count of all layers; the class is that of the layer's mask
+function tableOf(ids, masks, count) {
+  const rows = Array.from({ length: count }, (_, k) => [k + 1, "", 0, 0, 0, 0]);
+  ids.forEach((layer, m) => {
+    for (let i = 0; i < layer.length; i++) {
+      if (!layer[i]) continue;
+      const row = rows[layer[i] - 1];
+      row[1] = row[1] || facts.classes[Math.max(0, masks[m][i] - 1)];
       row[2]++;
-      row[3] += Math.floor(at / slice); row[4] += Math.floor((at % slice) / width); row[5] += at % width;
+      row[3] += Math.floor(i / slice); row[4] += Math.floor((i % slice) / width); row[5] += i % width;
     }
-  }
-  return ids;
+  });
+  for (const row of rows) for (let k = 3; k < 6; k++) row[k] = +(row[k] / row[2]).toFixed(2);
+  return { ids, rows, columns: ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"] };
 }

@@ -1,0 +1,86 @@
+"""Save a network as an ONNX file for other programs."""
+
+import json
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from ..errors import ArgumentError, SaveError
+from ..files import written_whole
+from ..networks.cards import ModelCard
+from ..networks.load import load_model
+from ..networks.unet import UNet
+from .raw_graph import PIXEL_TYPES, check_raw, network_model, raw_model
+
+
+def export_onnx(
+    model: str | Path | ModelCard | UNet,
+    path: str | Path,
+    raw: bool | Literal["uint8", "float32"] = False,
+) -> Path:
+    """Save a network as an ONNX file, alone or with all that is done before and after it.
+
+    The network alone has the input ``image``, float32 (n, C, 16 h, 16 w), which must be prepared as
+    the card says, and the output ``probabilities``, (n, K, 16 h, 16 w).
+
+    With ``raw`` the input ``pixels`` is a single image as it is stored, (H, W) or (H, W, 3) of any
+    size, and ``probabilities`` are (K, H, W): those of `segment` but for 0.001. The graph chooses
+    channels, scales intensities, resizes, pads, averages mirrored answers and resizes back. Two
+    more inputs may be left out: ``zoom``, working px per px (float32), and ``inside``, the field of
+    view of a photograph (bool, (H, W)). What `segment` does beyond that is listed in the metadata
+    ``outside``, as JSON. The inputs have no fixed number of axes, which ONNX Runtime accepts.
+
+    The card is stored in the file as JSON, in the metadata ``card``. If saving fails, no incomplete
+    file is left. Needs the packages onnx and onnxscript.
+
+    Parameters
+    ----------
+    model
+        Name, card, file or network.
+    path
+        The file to write, which must not exist yet.
+    raw
+        Whether the graph reads pixels as they are. True or ``"uint8"``: of 8 bits; ``"float32"``:
+        all others, as `segment` reads arrays of that type.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If the packages are missing, or a graph cannot prepare images as the card says.
+    SaveError
+        If the file exists already.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import unet_helpers as uh
+    >>> path = uh.export_onnx("lungs", tempfile.mkdtemp() + "/lungs.onnx", raw=True)
+    >>> path.name
+    'lungs.onnx'
+    """
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise ArgumentError("An ONNX file needs two more packages: pip install onnx onnxscript")
+    path = Path(path).expanduser()
+    if path.exists():
+        raise SaveError(f"{path} is there already. Choose another name, or delete it first.")
+    network = load_model(model, engine="torch")
+    pixel_type = "uint8" if isinstance(raw, bool) else raw
+    if pixel_type not in PIXEL_TYPES:
+        raise ArgumentError(f"raw={raw!r}: choose True, False, 'uint8' or 'float32'.")
+    if raw:
+        check_raw(network.card)
+
+    exported = network_model(network)
+    if raw:
+        exported = raw_model(network, exported, pixel_type)
+    else:
+        exported.metadata_props.add(key="card", value=json.dumps(asdict(network.card)))
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(exported.SerializeToString())
+    return path
