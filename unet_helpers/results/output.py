@@ -11,6 +11,9 @@ from tempfile import TemporaryDirectory
 
 from ..errors import SaveError
 
+# What follows the name of a result in the names of its files, where no ending does.
+KINDS = ("_labels", "_objects", "_overlay", "_measurements", "_mask")
+
 # Bytes of the longest file name on common file systems: ext4, NTFS (characters), APFS.
 LONGEST_NAME = 255
 
@@ -96,3 +99,18 @@ def manifest_last(folder: Path) -> list[Path]:
     manifests = [file for file in files if file.suffix == ".json"]
     others = [file for file in files if file.suffix != ".json"]
     return others + manifests
+
+
+def files_of_result(manifest: Path) -> list[Path]:
+    """List the files of a result, all of which have the name of its manifest before their endings.
+
+    A file whose name goes on with other letters belongs to another result.
+    """
+    stem = manifest.with_suffix("").name
+    paths = []
+    for path in sorted(manifest.parent.iterdir()):
+        rest = path.name.removeprefix(stem)
+        is_own = rest != path.name and rest.startswith((".", *KINDS))
+        if is_own:
+            paths.append(path)
+    return paths
