@@ -23,7 +23,15 @@ WITH_SLOW_BLOCKS = [
 ]
 
 # Each line of a block that is not run begins with one of these: they install, or need a network.
-NOT_RUN = ("pip install ", "%pip install ", "git clone ", "cd ", "python3 -m venv ", ". .venv/")
+NOT_RUN = (
+    "pip install ",
+    "%pip install ",
+    "git clone ",
+    "cd ",
+    "python3 -m venv ",
+    ". .venv/",
+    "eval ",
+)
 
 # These commands are run by .ci/run.
 RUN_BY_CI = ("jupyter nbconvert ",)

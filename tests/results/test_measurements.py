@@ -38,6 +38,7 @@ def test_a_flat_object_has_its_area_centroid_and_shape():
         "perimeter_px",
         "axis_major_length_px",
         "axis_minor_length_px",
+        "orientation_deg",
         "touches_edge",
     ]
     assert table["object"].tolist() == [1, 2]

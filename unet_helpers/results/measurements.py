@@ -19,7 +19,7 @@ from .anatomy import findings_on_parts, nearest_places
 from .intensities import channels_of, intensity_columns
 from .occupied import occupied_box
 from .proportions import SQUARE, proportions_of, true_shapes
-from .shapes import flat_shapes
+from .shapes import degrees_from_rows, flat_shapes
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -57,7 +57,10 @@ def measure(result: Segmentation) -> pd.DataFrame:
     objects are 'slices'. Other objects are measured in 3D, with centroids along the image's own
     axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
     ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
-    A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
+    A diameter is that of the disc (ball) of the same area (volume). Flat objects also have their
+    perimeter, the axes of the ellipse of the same second moments, the angle of its long axis from
+    the rows (``orientation_deg``, 0 to 180, counter-clockwise as displayed), its eccentricity, and
+    the share of the convex hull that is filled (``solidity``). Intensities are those of the
     file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
     of its red, and ``intensity_mean_DAPI`` of a channel of the file of which the image is one.
     """
@@ -70,6 +73,8 @@ def measure(result: Segmentation) -> pd.DataFrame:
     table = pd.concat(filled, ignore_index=True)
 
     is_flat = measured[0].objects.ndim == 2
+    if is_flat:
+        table["orientation"] = degrees_from_rows(table["orientation"].to_numpy(float))
     size = "area" if is_flat else "volume"
     axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
     table = table.rename(columns=column_names(size, axes))
@@ -200,6 +205,7 @@ def column_names(size: str, axes: str) -> dict[str, str]:
         names[f"centroid-{i}"] = f"centroid_{axis}_px"
     for name in LENGTHS:
         names[name] = f"{name}_px"
+    names["orientation"] = "orientation_deg"
     return names
 
 
@@ -245,7 +251,7 @@ def are_implausible(result: Segmentation, table: pd.DataFrame) -> np.ndarray:
 
 
 def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd.DataFrame:
-    """Add columns of sizes in µm or mm, and of volumes in mL, after those in px.
+    """Add columns of sizes and lengths in µm or mm, and of volumes in mL, after those in px.
 
     ``size`` is 'area' or 'volume'. The table is changed in place and returned; without a spacing it
     stays as it is.
@@ -260,6 +266,10 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
     side = pixel.size ** (1 / dimensions) * pixel.per_mm
     behind = list(table.columns).index(f"{size}_px") + 1
     table.insert(behind, f"diameter_{unit}", table["diameter_px"] * side)
+    for name in LENGTHS:
+        if f"{name}_px" in table:
+            place = list(table.columns).index(f"{name}_px") + 1
+            table.insert(place, f"{name}_{unit}", table[f"{name}_px"] * side)
     if dimensions == 2:
         area = table["area_px"] * pixel.size * pixel.per_mm**2
         table.insert(behind, f"area_{unit}2", area)
