@@ -35,9 +35,7 @@ def by_blocks(result: Segmentation, monkeypatch, side: int):
     labels = np.zeros(result.labels.shape, np.uint8)
     objects = np.zeros(result.labels.shape, np.int32)
     channels = {"": result.image.pixels}
-    numbers, table = find_objects_by_blocks(
-        result, result.probabilities, labels, objects, channels
-    )
+    numbers, table = find_objects_by_blocks(result, result.probabilities, labels, objects, channels)
     return table, numbers[objects]
 
 

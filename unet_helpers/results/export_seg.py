@@ -18,6 +18,7 @@ from ..errors import SaveError
 from ..images.dicom_geometry import SourceFrame
 from ..images.dicom_tags import contents_of_frames, first_given, first_text, shared_contents
 from ..version import __version__
+from .named_labels import named_labels
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -72,7 +73,8 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
     import highdicom
 
     slices = slices_read(result, path)
-    labels = result.labels.reshape(-1, *result.labels.shape[-2:])
+    named = named_labels(result)
+    labels = named.values.reshape(-1, *named.values.shape[-2:])
     if len(slices) > 1:
         # Slices that were missing in the series have no file: leave out their labels.
         labels = labels[list(slices)]
@@ -83,7 +85,7 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
             source_images=[stand_in.header for stand_in in stand_ins],
             pixel_array=labels,
             segmentation_type="BINARY",
-            segment_descriptions=segment_descriptions(result),
+            segment_descriptions=segment_descriptions(result, named.names),
             series_instance_uid=highdicom.UID(),
             series_number=1,
             sop_instance_uid=highdicom.UID(),
@@ -280,8 +282,8 @@ def references_in(datasets: Iterable[Dataset]) -> Iterator[Dataset]:
                 yield from references_in(element.value)
 
 
-def segment_descriptions(result: Segmentation) -> list[SegmentDescription]:
-    """Return DICOM's description of each class: its name, and that this network found it."""
+def segment_descriptions(result: Segmentation, names: tuple[str, ...]) -> list[SegmentDescription]:
+    """Return DICOM's description of each label: its name, and that this network found it."""
     import highdicom
     from pydicom.sr.codedict import codes
 
@@ -297,5 +299,5 @@ def segment_descriptions(result: Segmentation) -> list[SegmentDescription]:
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,
         )
-        for label, name in enumerate(result.card.classes, 1)
+        for label, name in enumerate(names, 1)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,7 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
         with TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
             yield Path(aside)
             for file in manifest_last(Path(aside)):
-                file.replace(folder / file.name)
+                move(file, folder / file.name)
     except OSError as error:
         raise SaveError(
             f"{target}: nothing was saved ({error}). Is the disk full or protected?"
@@ -91,6 +92,14 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
         raise SaveError(
             f"{target}: this format needs one more package: pip install {error.name}"
         ) from error
+
+
+def move(made: Path, target: Path) -> None:
+    """Move a file, or a folder such as a Zarr store, in place of an earlier one."""
+    if target.is_dir() and not target.is_symlink():
+        # A folder cannot replace one that is not empty.
+        shutil.rmtree(target)
+    made.replace(target)
 
 
 def manifest_last(folder: Path) -> list[Path]:

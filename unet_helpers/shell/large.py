@@ -55,7 +55,7 @@ def four_numbers(text: str) -> tuple[int, int, int, int]:
     "formats",
     multiple=True,
     metavar="ENDING",
-    help="An additional file: .geojson (QuPath).",
+    help="An additional file: .geojson or .annotations.geojson (QuPath).",
 )
 @SETTINGS
 @READING_OF_PLANES
