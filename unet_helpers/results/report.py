@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).with_name("report_page")
 TEMPLATES = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
 
-# The page's JavaScript, in the order in which it is put together.
-SCRIPTS = ("mask.js", "files.js", "table.js", "page.js")
+# The JavaScript that shows an answer, in the order in which it is put together; other pages use it,
+# too. The last one is that of a report.
+VIEW_SCRIPTS = ("mask.js", "files.js", "table.js", "page.js")
+SCRIPTS = (*VIEW_SCRIPTS, "report.js")
 
 # Bytes of all arrays in base64: a page of an image stays below 5 MB, one of a volume below 8 MB.
 MAX_BYTES_OF_IMAGE = 4_500_000

@@ -60,3 +60,13 @@ function csvOf(columns, rows) {
   const cell = (v) => (/[",\n]/.test(String(v)) ? `"${String(v).replaceAll('"', '""')}"` : v ?? "");
   return [[columns, ...rows].map((row) => row.map(cell).join(",")).join("\n") + "\n"];
 }
+
+// the bytes of a packed array in the page, zlib-compressed in base64
+async function unpack(name) {
+  const node = document.getElementById("array-" + name);
+  if (!node) return null;
+  const bytes = Uint8Array.from(atob(node.textContent), (c) => c.charCodeAt(0));
+  node.remove();
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}

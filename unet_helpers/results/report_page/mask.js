@@ -1,16 +1,14 @@
 "use strict";
-const facts = JSON.parse(document.getElementById("facts").textContent);
-const [depth, height, width] = facts.shape, slice = height * width;
-const $ = (id) => document.getElementById(id);
-const arrays = {};
 
-async function unpack(name) {
-  const node = $("array-" + name);
-  if (!node) return null;
-  const bytes = Uint8Array.from(atob(node.textContent), (c) => c.charCodeAt(0));
-  node.remove();
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
+// What is shown: its facts (shape, thresholds, classes) and arrays, set by showAnswer.
+let facts, depth, height, width, slice;
+let arrays = {};
+
+function setAnswer(newFacts, newArrays) {
+  facts = newFacts;
+  arrays = newArrays;
+  [depth, height, width] = facts.shape;
+  slice = height * width;
 }
 
 // the labels at a step of the slider, as Segmentation.labels makes them
@@ -60,18 +58,25 @@ function components(mask, byClass) {
 
 // at another threshold than the result's own: connected components, since no network and no watershed runs here
 function tableAt(mask) {
-  const ids = new Int32Array(mask.length), rows = [], part = facts.frame * slice;
+  const ids = new Int32Array(mask.length), part = facts.frame * slice;
+  let count = 0;
   for (let start = 0; start < mask.length; start += part) {
-    const found = components(mask.subarray(start, start + part), true), first = rows.length;
-    for (let id = 1; id < found.sizes.length; id++) rows.push([first + id, "", 0, 0, 0, 0]);
-    for (let i = 0; i < found.ids.length; i++) {
-      if (!found.ids[i]) continue;
-      const row = rows[first + found.ids[i] - 1], at = start + i;
-      ids[at] = row[0];
-      row[1] = facts.classes[mask[at] - 1];
-      row[2]++;
-      row[3] += Math.floor(at / slice); row[4] += Math.floor((at % slice) / width); row[5] += at % width;
-    }
+    const found = components(mask.subarray(start, start + part), true);
+    for (let i = 0; i < found.ids.length; i++) if (found.ids[i]) ids[start + i] = found.ids[i] + count;
+    count += found.sizes.length - 1;
+  }
+  return tableOf(ids, mask, count);
+}
+
+// size and centroid of the objects 1 to count; the class is that of the mask
+function tableOf(ids, mask, count) {
+  const rows = Array.from({ length: count }, (_, k) => [k + 1, "", 0, 0, 0, 0]);
+  for (let i = 0; i < ids.length; i++) {
+    if (!ids[i]) continue;
+    const row = rows[ids[i] - 1];
+    row[1] = row[1] || facts.classes[Math.max(0, mask[i] - 1)];
+    row[2]++;
+    row[3] += Math.floor(i / slice); row[4] += Math.floor((i % slice) / width); row[5] += i % width;
   }
   for (const row of rows) for (let k = 3; k < 6; k++) row[k] = +(row[k] / row[2]).toFixed(2);
   return { ids, rows, columns: ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"] };

@@ -1,5 +1,13 @@
-const state = { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1, mask: null, table: null };
-const colors = facts.colors.map(rgb), planes = [];
+const $ = (id) => document.getElementById(id);
+const state = { step: 0, chosen: 0, at: [0, 0, 0], zoom: 1, mask: null, table: null, asked: 0 };
+let colors = [], planes = [];
+
+// Mask and table at a step of the slider; the page of a network computes them in a worker.
+let analyse = (step) => {
+  const mask = maskAt(step);
+  const own = { ids: arrays.objects, rows: facts.rows, columns: facts.columns };
+  return { mask, table: step === facts.threshold ? own : tableAt(mask) };
+};
 
 // left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
 const SIDES = ["RLAP", "RLSI", "APSI"];
@@ -9,14 +17,13 @@ function addPlane(name, along, rows, columns) {
   const size = [facts.shape[rows], facts.shape[columns]], count = facts.shape[along];
   const aspect = (size[0] * facts.spacing[rows]) / (size[1] * facts.spacing[columns]);
   const figure = document.createElement("figure"), canvas = document.createElement("canvas");
-  const caption = document.createElement("figcaption"), source = document.createElement("canvas");
+  const caption = document.createElement("figcaption");
   canvas.width = Math.min(1600, Math.max(480, size[1]));
   canvas.height = Math.max(1, Math.round(canvas.width * aspect));
-  [source.height, source.width] = size;
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-describedby", "help");
-  const plane = { name, along, rows, columns, size, canvas, source, x: 0, y: 0, flip: rows === 0 };
+  const plane = { name, along, rows, columns, size, canvas, x: 0, y: 0, flip: rows === 0 };
   caption.textContent = name;
   if (count > 1) {
     const label = document.createElement("label"), slider = document.createElement("input");
@@ -42,31 +49,36 @@ function voxel(plane, row, column) {
 
 const place = (p) => p[0] * slice + p[1] * width + p[2];
 
+// Each pixel of the canvas shows one of the image, so that a large image takes no longer than a small one.
 function draw(plane) {
-  const [h, w] = plane.size, picture = new ImageData(w, h), alpha = $("opacity").value / 100, layer = $("layer").value;
-  const { pixels, levels } = arrays, ids = state.table.ids, [sh, sw] = facts.shown, n = facts.channels;
-  for (let r = 0, k = 0; r < h; r++)
-    for (let c = 0; c < w; c++, k += 4) {
-      const p = voxel(plane, r, c), i = place(p), out = picture.data;
+  const { canvas } = plane, [h, w] = plane.size, [sh, sw] = facts.shown, n = facts.channels;
+  const alpha = $("opacity").value / 100, layer = $("layer").value, room = 1 - 1 / state.zoom;
+  const { pixels, levels } = arrays, ids = state.table.ids, steps = facts.steps;
+  const picture = new ImageData(canvas.width, canvas.height), out = picture.data;
+  plane.x = Math.min(room, Math.max(0, plane.x));
+  plane.y = Math.min(room, Math.max(0, plane.y));
+  const tall = h / state.zoom / canvas.height, wide = w / state.zoom / canvas.width;
+  const reach = [Math.max(1, Math.round(tall)), Math.max(1, Math.round(wide))];
+  for (let cy = 0, k = 0; cy < canvas.height; cy++) {
+    const r = Math.min(h - 1, Math.floor(plane.y * h + (cy + 0.5) * tall));
+    for (let cx = 0; cx < canvas.width; cx++, k += 4) {
+      const c = Math.min(w - 1, Math.floor(plane.x * w + (cx + 0.5) * wide));
+      const p = voxel(plane, r, c), i = place(p);
       const j = ((p[0] * sh + Math.floor((p[1] * sh) / height)) * sw + Math.floor((p[2] * sw) / width)) * n;
       let ink = null, a = alpha;
       for (let q = 0; q < 3; q++) out[k + q] = pixels[n === 1 ? j : j + q];
       out[k + 3] = 255;
-      const probability = facts.steps[levels[i]];
+      const probability = steps[levels[i]];
       if (layer === "mask" && state.mask[i]) ink = colors[state.mask[i] - 1];
-      if (layer === "outline" && ids[i] && edge(plane, r, c, ids)) { ink = colors[Math.max(0, state.mask[i] - 1)]; a = 1; }
+      if (layer === "outline" && ids[i] && edge(plane, r, c, ids, reach)) { ink = colors[Math.max(0, state.mask[i] - 1)]; a = 1; }
       if (layer === "probability") ink = [253 * probability, 40 + 190 * probability, 110 - 60 * probability];
       if (layer === "confidence") ink = Array(3).fill(255 * (2 * Math.max(probability, 1 - probability) - 1));
-      if (state.chosen && ids[i] === state.chosen) { ink = [255, 255, 255]; a = edge(plane, r, c, ids) ? 1 : 0.55; }
+      if (state.chosen && ids[i] === state.chosen) { ink = [255, 255, 255]; a = edge(plane, r, c, ids, reach) ? 1 : 0.55; }
       if (ink) for (let q = 0; q < 3; q++) out[k + q] += a * (ink[q] - out[k + q]);
     }
-  plane.source.getContext("2d").putImageData(picture, 0, 0);
-  const { canvas } = plane, context = canvas.getContext("2d"), room = 1 - 1 / state.zoom;
-  plane.x = Math.min(room, Math.max(0, plane.x));
-  plane.y = Math.min(room, Math.max(0, plane.y));
-  context.imageSmoothingEnabled = false;
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(plane.source, plane.x * w, plane.y * h, w / state.zoom, h / state.zoom, 0, 0, canvas.width, canvas.height);
+  }
+  const context = canvas.getContext("2d");
+  context.putImageData(picture, 0, 0);
   const where = facts.shape[plane.along] > 1 ? `, slice ${state.at[plane.along]} of 0 to ${facts.shape[plane.along] - 1}` : "";
   canvas.setAttribute("aria-label", `${plane.name}${where}`);
   if (facts.planes && facts.body) {
@@ -81,9 +93,10 @@ function draw(plane) {
   if (plane.slider) { plane.slider.value = state.at[plane.along]; plane.output.textContent = state.at[plane.along]; }
 }
 
-function edge(plane, r, c, ids) {
+// whether an object ends within the pixels that one of the canvas stands for
+function edge(plane, r, c, ids, [tall, wide]) {
   const id = ids[place(voxel(plane, r, c))];
-  return [[r - 1, c], [r + 1, c], [r, c - 1], [r, c + 1]].some(([a, b]) =>
+  return [[r - tall, c], [r + tall, c], [r, c - wide], [r, c + wide]].some(([a, b]) =>
     a < 0 || b < 0 || a >= plane.size[0] || b >= plane.size[1] || ids[place(voxel(plane, a, b))] !== id);
 }
 
@@ -150,16 +163,17 @@ function choose(id, fromTable) {
   drawAll();
 }
 
-function update() {
-  state.step = +$("threshold").value;
-  state.chosen = 0;
-  state.mask = maskAt(state.step);
-  state.table = state.step === facts.threshold ? { ids: arrays.objects, rows: facts.rows, columns: facts.columns } : tableAt(state.mask);
-  const count = state.mask.reduce((n, v) => n + (v > 0), 0), value = +facts.steps[state.step].toFixed(4);
+async function update() {
+  const asked = ++state.asked, step = +$("threshold").value, value = +facts.steps[step].toFixed(4);
   $("threshold-value").textContent = value;
   $("threshold").setAttribute("aria-valuetext", value);
-  const own = state.step === facts.threshold, { rows } = state.table, { method } = facts;  // borders are no objects
-  const objects = own || method === "components" ? rows.length : method === "interiors" ? rows.filter((r) => r[1] === facts.classes[0]).length : null;
+  const found = await analyse(step);
+  if (asked !== state.asked) return;  // the slider has moved on
+
+  Object.assign(state, { step, chosen: 0, mask: found.mask, table: found.table });
+  const count = state.mask.reduce((n, v) => n + (v > 0), 0);
+  const own = step === facts.threshold, { rows, counted } = state.table, { method } = facts;  // borders are no objects
+  const objects = own || counted || method === "components" ? rows.length : method === "interiors" ? rows.filter((r) => r[1] === facts.classes[0]).length : null;
   $("count").textContent = `${count.toLocaleString("en")} pixels in the mask (${((100 * count) / state.mask.length).toFixed(1)} %)${objects === null ? "" : `, ${objects.toLocaleString("en")} objects`}.`;
   $("count").dataset.count = count;
   fillTable();
@@ -167,23 +181,33 @@ function update() {
   drawAll();
 }
 
-(async () => {
-  for (const name of ["pixels", "levels", "classes", "objects"]) {
-    const buffer = await unpack(name);
-    arrays[name] = buffer && (name !== "objects" ? new Uint8Array(buffer) : facts.wide ? new Uint32Array(buffer) : new Uint16Array(buffer));
-  }
-  const names = facts.body ? ["Axial", "Coronal", "Sagittal"] : ["As stored", "Across the rows", "Across the columns"];
-  addPlane(facts.planes ? names[0] : "Image", 0, 1, 2);
-  if (facts.planes) { addPlane(names[1], 1, 0, 2); addPlane(names[2], 2, 0, 1); }
-  facts.classes.forEach((name, i) => {
+function legend() {
+  $("legend").replaceChildren(...facts.classes.map((name, i) => {
     const item = document.createElement("li"), swatch = Object.assign(document.createElement("canvas"), { width: 16, height: 16 });
     swatch.getContext("2d").fillStyle = facts.colors[i];
     swatch.getContext("2d").fillRect(0, 0, 16, 16);
     item.append(swatch, name);
-    $("legend").append(item);
-  });
+    return item;
+  }));
+}
+
+// Show an answer: all that depends on it is made anew.
+async function showAnswer(newFacts, newArrays) {
+  setAnswer(newFacts, newArrays);
+  colors = facts.colors.map(rgb);
+  planes = [];
+  $("planes").replaceChildren();
+  Object.assign(state, { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1 });
+  const names = facts.body ? ["Axial", "Coronal", "Sagittal"] : ["As stored", "Across the rows", "Across the columns"];
+  addPlane(facts.planes ? names[0] : "Image", 0, 1, 2);
+  if (facts.planes) { addPlane(names[1], 1, 0, 2); addPlane(names[2], 2, 0, 1); }
+  legend();
   $("threshold").max = facts.steps.length - 1;
   $("threshold").value = facts.threshold;
+  await update();
+}
+
+function listenToControls() {
   $("threshold").addEventListener("input", update);
   $("reset").addEventListener("click", () => { $("threshold").value = facts.threshold; update(); });
   const opacity = () => { $("opacity-value").textContent = `${$("opacity").value} %`; };
@@ -195,6 +219,4 @@ function update() {
     : download(npyOf(state.mask), `${facts.name}_mask.npy`, "application/octet-stream"));
   $("save-table").addEventListener("click", () => download(csvOf(state.table.columns, state.table.rows), `${facts.name}_objects.csv`, "text/csv"));
   opacity();
-  update();
-  document.body.dataset.ready = "yes";
-})();
+}
