@@ -256,31 +256,36 @@ def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd
     ``size`` is 'area' or 'volume'. The table is changed in place and returned; without a spacing it
     stays as it is.
     """
+    for name, (of, factor) in reversed(physical_factors(image, size).items()):
+        if of in table:
+            # Sizes come before the diameter, both behind the size in px.
+            behind = f"{size}_px" if of == "diameter_px" else of
+            place = list(table.columns).index(behind) + 1
+            table.insert(place, name, table[of] * factor)
+    return table
+
+
+def physical_factors(image: MedicalImage, size: str) -> dict[str, tuple[str, float]]:
+    """Return the columns in physical units: of each the column in px, and what it is multiplied by.
+
+    ``size`` is 'area' or 'volume'. Without a spacing there are none.
+    """
     dimensions = 2 if size == "area" else 3
     pixel = pixel_size(image, dimensions)
     if pixel is None:
-        return table
+        return {}
 
     # 'um', not 'µm', because people type the names of columns.
     unit = pixel.unit.replace("µ", "u")
     side = pixel.size ** (1 / dimensions) * pixel.per_mm
-    behind = list(table.columns).index(f"{size}_px") + 1
-    table.insert(behind, f"diameter_{unit}", table["diameter_px"] * side)
+    whole = pixel.size * pixel.per_mm**dimensions
+    factors = {f"{size}_{unit}{dimensions}": (f"{size}_px", whole)}
+    if dimensions == 3 and unit == "mm":
+        factors["volume_mL"] = ("volume_px", whole / 1000)
+    factors[f"diameter_{unit}"] = ("diameter_px", side)
     for name in LENGTHS:
-        if f"{name}_px" in table:
-            place = list(table.columns).index(f"{name}_px") + 1
-            table.insert(place, f"{name}_{unit}", table[f"{name}_px"] * side)
-    if dimensions == 2:
-        area = table["area_px"] * pixel.size * pixel.per_mm**2
-        table.insert(behind, f"area_{unit}2", area)
-    elif pixel.unit == "µm":
-        volume = table["volume_px"] * pixel.size * pixel.per_mm**3
-        table.insert(behind, "volume_um3", volume)
-    else:
-        volume = table["volume_px"] * pixel.size
-        table.insert(behind, "volume_mm3", volume)
-        table.insert(behind + 2, "volume_mL", volume / 1000)
-    return table
+        factors[f"{name}_{unit}"] = (f"{name}_px", side)
+    return factors
 
 
 def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
