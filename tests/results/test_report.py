@@ -216,8 +216,8 @@ def test_nuclei_of_another_threshold_are_interiors_with_their_borders(browser, t
     probabilities = np.zeros((3, 50, 80), np.float32)
     probabilities[0] = 1
     for left in (5, 35):
-        probabilities[:, 10:40, left : left + 30] = np.array([0.1, 0.1, 0.8])[:, None, None]
-        probabilities[:, 12:38, left + 2 : left + 28] = np.array([0.1, 0.8, 0.1])[:, None, None]
+        probabilities[:, 10:40, left : left + 30] = np.array([0.05, 0.05, 0.9])[:, None, None]
+        probabilities[:, 12:38, left + 2 : left + 28] = np.array([0.05, 0.9, 0.05])[:, None, None]
     result = result_of(probabilities)
     result = replace(result, card=replace(result.card, instance_method="interiors"))
     page = opened(browser, result.report(tmp_path / "report.html"))
@@ -230,7 +230,7 @@ def test_nuclei_of_another_threshold_are_interiors_with_their_borders(browser, t
     areas = page.evaluate(
         "state.table.rows.map((row) => row[state.table.columns.indexOf('area_px')])"
     )
-    assert areas == [225, 225]
+    assert areas == [900, 900]
 
 
 @pytest.mark.browser
