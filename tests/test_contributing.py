@@ -11,11 +11,11 @@ from helpers.places import ROOT
 from PIL import Image
 
 import unet_helpers as uh
-from unet_helpers.__main__ import main
 from unet_helpers.checks import checks
 from unet_helpers.images import formats
 from unet_helpers.networks.cards import card_of
 from unet_helpers.results import exports, metrics
+from unet_helpers.shell.app import main
 from unet_helpers.training.evaluate import evaluate
 from unet_helpers.training.tasks import TASKS
 

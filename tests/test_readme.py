@@ -9,9 +9,9 @@ import yaml
 from helpers.places import ROOT
 
 import unet_helpers as uh
-from unet_helpers.__main__ import COMMANDS
 from unet_helpers.download import HOME_URL
 from unet_helpers.networks.cards import MODELS
+from unet_helpers.shell.app import COMMANDS
 from unet_helpers.version import HOME
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,6 +9,8 @@
 Research and teaching, not diagnosis.
 """
 
+from typing import TYPE_CHECKING
+
 import lazy_loader
 
 from .errors import (
@@ -20,20 +22,31 @@ from .errors import (
     TrainingError,
     UNetHelpersError,
 )
-from .images.image import MedicalImage
-from .images.read import read_image
-from .inference.export import export_onnx
-from .inference.segment import segment
-from .networks.cards import MODELS, ModelCard
-from .networks.load import list_models, load_model, save_model
-from .networks.unet import UNet
-from .results.segmentation import Segmentation
-from .samples import list_samples, sample, samples_at_hand
 from .version import __version__
 
-# Public names by module. They are imported on first use, because they load matplotlib,
-# scikit-image, pandas or the trainer.
+if TYPE_CHECKING:
+    from .images.image import MedicalImage
+    from .images.read import read_image
+    from .inference.export import export_onnx
+    from .inference.segment import segment
+    from .networks.cards import MODELS, ModelCard
+    from .networks.load import list_models, load_model, save_model
+    from .networks.unet import UNet
+    from .results.segmentation import Segmentation
+    from .samples import list_samples, sample, samples_at_hand
+
+# Public names by module. They are imported on first use, because they load torch, matplotlib,
+# scikit-image, pandas or the trainer: seconds before the command line could print its version.
 LAZY_NAMES = {
+    "networks.cards": ["MODELS", "ModelCard"],
+    "networks.unet": ["UNet"],
+    "networks.load": ["list_models", "load_model", "save_model"],
+    "inference.export": ["export_onnx"],
+    "images.image": ["MedicalImage"],
+    "images.read": ["read_image"],
+    "inference.segment": ["segment"],
+    "results.segmentation": ["Segmentation"],
+    "samples": ["list_samples", "sample", "samples_at_hand"],
     "figures.show": ["show", "compare"],
     "figures.viewer": ["three_planes", "gallery"],
     "figures.widgets": ["playground", "live"],
@@ -53,6 +66,7 @@ LAZY_NAMES = {
 }
 __getattr__, _, LATER = lazy_loader.attach(__name__, submod_attrs=LAZY_NAMES)
 
+# The names of the imports for type checkers are written out, because those do not run ``attach``.
 __all__ = [
     "MODELS",
     "ArgumentError",
@@ -82,4 +96,4 @@ __all__ = [
 
 def __dir__() -> list[str]:
     """Return the public names, for tab completion."""
-    return sorted(__all__)
+    return sorted(set(__all__))

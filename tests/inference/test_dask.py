@@ -13,7 +13,7 @@ from helpers.folders import draw
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers.__main__ import main
+from unet_helpers.shell.app import main
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

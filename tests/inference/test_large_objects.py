@@ -106,6 +106,13 @@ def test_a_bar_through_four_blocks_is_one_object(monkeypatch):
             "diameter_px": pytest.approx(np.sqrt(4 / np.pi * 36)),
             "centroid_y_px": 4.0,
             "centroid_x_px": 19.5,
+            "eccentricity": 1.0,
+            "solidity": 1.0,
+            "perimeter_px": 34.0,
+            "axis_major_length_px": pytest.approx(4 * np.arange(36).std()),
+            "axis_minor_length_px": 0.0,
+            "orientation_deg": 0.0,
+            "touches_edge": "no",
         }
     ]
 

@@ -120,7 +120,8 @@ def test_the_field_of_view_of_several_images_sets_one_scale(monkeypatch):
 
 
 def test_the_shell_takes_a_diameter_and_one_scale(network, tmp_path, capsys):
-    from unet_helpers.__main__ import diameter, main
+    from unet_helpers.shell.app import main
+    from unet_helpers.shell.options import diameter
 
     assert diameter("30") == 30
     assert diameter("8 µm") == "8 µm"

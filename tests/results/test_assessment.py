@@ -9,11 +9,11 @@ import pytest
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers.__main__ import print_summary
 from unet_helpers.checks.expected_dice import ExpectedDice, usual_dice
 from unet_helpers.doubt import Doubt
 from unet_helpers.palette import TEXT_DOUBTFUL, TEXT_LOWER, TEXT_UNKNOWN, TEXT_USUAL
 from unet_helpers.results.assessment import Level, assess
+from unet_helpers.shell.segment import print_summary
 
 USUAL = usual_dice(uh.MODELS["lungs"])
 

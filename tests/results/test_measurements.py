@@ -38,6 +38,7 @@ def test_a_flat_object_has_its_area_centroid_and_shape():
         "perimeter_px",
         "axis_major_length_px",
         "axis_minor_length_px",
+        "orientation_deg",
         "touches_edge",
     ]
     assert table["object"].tolist() == [1, 2]
@@ -95,7 +96,7 @@ def block() -> np.ndarray:
 
 def test_a_volume_is_measured_in_mm3_and_millilitres():
     table = result_of_mask(block(), spacing=(2.0, 1.0, 1.0)).measure()
-    columns = ["volume_px", "volume_mm3", "diameter_mm", "volume_mL"]
+    columns = ["volume_px", "volume_mm3", "volume_mL", "diameter_mm"]
     assert [name for name in table if name in columns] == columns
     assert table.volume_px.tolist() == [500]
     assert table.volume_mm3.tolist() == [1000]

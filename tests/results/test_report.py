@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.networks import make_network
 from PIL import Image
@@ -153,8 +154,8 @@ def test_slices_scroll_by_wheel_and_keyboard_and_the_table_highlights(browser, t
         "(() => { const i = arrays.objects.subarray(state.at[0] * slice).findIndex((v) => v);"
         "return [(Math.floor(i / width) + .5) / height, (i % width + .5) / width] })()"
     )
-    box = canvas.bounding_box()
-    canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+    box = page.evaluate("shownBox(planes[0].canvas)")
+    page.mouse.click(box["left"] + x * box["width"], box["top"] + y * box["height"])
     assert (
         page.locator("#objects tr.chosen").get_attribute("data-id")
         == str(page.evaluate("state.chosen"))
@@ -182,6 +183,113 @@ def test_no_barrier_is_found_by_axe(browser, tmp_path, kind, scheme):
     page.evaluate((Path(package.__file__).parent / "axe.min.js").read_text("utf-8"))
     found = page.evaluate("axe.run()")
     assert [(v["id"], [n["html"][:100] for n in v["nodes"]]) for v in found["violations"]] == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+@pytest.mark.parametrize("kind", RESULTS)
+def test_the_table_has_the_same_columns_and_sizes_at_every_threshold(browser, tmp_path, kind):
+    """Of components, the page measures what ``measure`` does, in the same units."""
+    result = RESULTS[kind]()
+    result = replace(result, image=replace(result.image, spacing=spacing_of(result.image)))
+    page = opened(browser, result.report(tmp_path / "report.html"))
+    columns = page.evaluate("state.table.columns")
+    step = int(np.abs(np.array(page.evaluate("facts.steps")) - 0.55).argmin())
+    slide(page, step)
+    page.wait_for_function(f"state.step === {step}")
+    expected = replace(result, threshold=0.55).measure()
+    assert page.evaluate("state.table.columns") == columns == list(expected)
+    found = pd.DataFrame(page.evaluate("state.table.rows"), columns=columns)
+    assert len(found) == len(expected)
+
+    order = [name for name in expected if "centroid" in name]
+    expected = expected.sort_values(order, ignore_index=True)
+    found = found.sort_values(order, ignore_index=True)
+    sizes = [name for name in expected if name.startswith(("area", "volume", "diameter", "centr"))]
+    for name in sizes:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=2e-4, err_msg=name)
+    for name in ("frame", "slice"):
+        if name in expected:
+            assert found[name].tolist() == expected[name].tolist()
+    assert found["touches_edge"].tolist() == expected["touches_edge"].tolist()
+
+    # The number in words is the sum of the sizes in the table.
+    size = "area_px" if "area_px" in expected else "volume_px"
+    words = page.inner_text("#count")
+    assert words.startswith(f"{int(expected[size].sum()):,} ")
+    assert page.faults == []
+
+
+def spacing_of(image):
+    """1, 2 and 4 µm or mm along the axes of an image that lies in space, or of its pixels."""
+    return (1.0, 1.0, 2.0) if image.axes == "XYZ" else (0.002,) * len(image.axes.strip("T"))
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_nuclei_of_another_threshold_are_interiors_with_their_borders(browser, tmp_path):
+    probabilities = np.zeros((3, 50, 80), np.float32)
+    probabilities[0] = 1
+    for left in (5, 35):
+        probabilities[:, 10:40, left : left + 30] = np.array([0.05, 0.05, 0.9])[:, None, None]
+        probabilities[:, 12:38, left + 2 : left + 28] = np.array([0.05, 0.9, 0.05])[:, None, None]
+    result = result_of(probabilities)
+    result = replace(result, card=replace(result.card, instance_method="interiors"))
+    page = opened(browser, result.report(tmp_path / "report.html"))
+    own = page.inner_text("#count")
+    assert own.startswith("1,800 pixels in the objects")
+    assert own.endswith("2 objects.")
+    slide(page, 120)
+    page.wait_for_function("state.step === 120")
+    assert page.inner_text("#count") == own
+    areas = page.evaluate(
+        "state.table.rows.map((row) => row[state.table.columns.indexOf('area_px')])"
+    )
+    assert areas == [900, 900]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+@pytest.mark.parametrize("kind", ["image", "volume"])
+def test_image_controls_numbers_and_table_are_on_one_screen(browser, tmp_path, kind):
+    page = opened(
+        browser,
+        RESULTS[kind]().report(tmp_path / "report.html"),
+        viewport={"width": 1280, "height": 800},
+    )
+    for name in ("#planes", "#threshold", "#count", ".scroll", "#save-table"):
+        box = page.locator(name).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 800, name
+
+    # On a telephone nothing is wider than the screen.
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_a_row_brings_its_object_into_view(browser, tmp_path):
+    page = opened(browser, RESULTS["image"]().report(tmp_path / "report.html"))
+    for _ in range(8):
+        page.click("button.zoom[data-by='1.25']")
+    page.locator("#objects tbody tr").last.click()
+    is_shown = """(() => {
+        const i = arrays.objects.indexOf(state.chosen), { x, y } = planes[0];
+        const [ox, oy] = [state.at[2] / width - x, state.at[1] / height - y];
+        return i >= 0 && ox >= 0 && oy >= 0 && ox < 1 / state.zoom && oy < 1 / state.zoom;
+    })()"""
+    assert page.evaluate(is_shown)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_vessels_are_not_counted_as_objects(browser, tmp_path):
+    result = RESULTS["image"]()
+    result = replace(result, card=replace(result.card, measures="tree"))
+    page = opened(browser, result.report(tmp_path / "report.html"))
+    assert "object" not in page.inner_text("#count")
+    assert page.inner_text("#table-title") == "Connected pieces"
 
 
 def facts_of(result) -> dict:

@@ -24,6 +24,7 @@ from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.output import check_writable, output_path
+from ..results.save import check_formats
 from ..results.segmentation import Segmentation
 from .executors import answers_of
 from .folder_job import FIRST_COLUMNS, FolderJob, Row, requested_settings
@@ -133,6 +134,7 @@ def segment_folder(
     executor: Executor | None = None,
     *,
     same_scale: bool = False,
+    formats: tuple[str, ...] = (),
     overwrite: bool = False,
     progress: bool = True,
     **options: Any,
@@ -160,6 +162,8 @@ def segment_folder(
     same_scale : bool
         See all images at one zoom, found from several of them, instead of each at its own. Images
         that are added later are seen at the zoom of the earlier results.
+    formats : tuple of str
+        Endings of additional files of each result, as in ``Segmentation.save``.
     overwrite : bool
         Replace earlier results.
     progress : bool
@@ -205,6 +209,7 @@ def segment_folder(
         executor,
         overwrite=overwrite,
         same_scale=same_scale,
+        formats=formats,
         tell=tell,
         **options,
     )
@@ -218,10 +223,12 @@ def run_folder(
     *,
     overwrite: bool,
     same_scale: bool,
+    formats: tuple[str, ...],
     tell: Callable[[str], object] | None,
     **options: Any,
 ) -> pd.DataFrame:
     """Do what ``segment_folder`` does; ``tell`` is called with each message; None: quietly."""
+    check_formats(formats)
     network = None if model is None else load_model(model)
     check_settings(card_of(network), **options)
 
@@ -246,6 +253,7 @@ def run_folder(
         asked=asked,
         overwrite=overwrite,
         tell=tell,
+        formats=formats,
     )
     if executor is not None:
         # Each worker loads the network itself. Its notes and warnings come with its rows.

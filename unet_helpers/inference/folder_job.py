@@ -85,6 +85,9 @@ class FolderJob:
     # Called with each note and warning before the network runs.
     tell: Callable[[str], object] | None = None
 
+    # Endings of additional files of each result, as in ``save``.
+    formats: tuple[str, ...] = ()
+
     def run(self, source: Source) -> Row:
         """Segment an image and save the result, unless there is one already."""
         if self.model is None or self.asked is None:
@@ -96,7 +99,7 @@ class FolderJob:
             return row
         network = load_once(self.model, self.asked["weights"])
         result = source.segmented(network, progress=False, tell=self.tell, **self.options)
-        return saved_row(result, source, self.asked)
+        return saved_row(result, source, self.asked, self.formats)
 
     def run_suggested(self, source: Source) -> Row:
         """Segment an image with the network that fits it; ModelError if none does."""
@@ -116,19 +119,30 @@ class FolderJob:
             tell=self.tell,
             **without_reading(self.options),
         )
-        return saved_row(result, source, asked)
+        return saved_row(result, source, asked, self.formats)
 
     def earlier(self, source: Source, asked: Mapping[str, Any]) -> Row | None:
-        """Return the row of an earlier result; None if there is none, or if it is replaced."""
+        """Return the row of an earlier result; None if there is none, or if it is replaced.
+
+        An earlier result that lacks one of the additional files is made again, with all of them.
+        """
         if self.overwrite:
             return None
-        return earlier_row(source, asked)
+        row = earlier_row(source, asked)
+        stem = source.result.with_suffix("").name
+        paths = [source.result.with_name(f"{stem}{ending}") for ending in self.formats]
+        if row is not None and row.status == "done before":
+            is_whole = all(path.exists() for path in paths)
+            return row if is_whole else None
+        return row
 
 
-def saved_row(result: Segmentation, source: Source, asked: Mapping[str, Any]) -> Row:
+def saved_row(
+    result: Segmentation, source: Source, asked: Mapping[str, Any], formats: tuple[str, ...]
+) -> Row:
     """Save a result where the source's result is to be, and return its row."""
     record = {"asked": {**asked, **source.options}}
-    save(result, source.result.parent, overwrite=True, record=record)
+    save(result, source.result.parent, formats, overwrite=True, record=record)
     return Row(source, "saved", manifest=read_manifest(source.result))
 
 

@@ -26,6 +26,7 @@ from ..preprocessing.intensities import select_channels
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import highest_contrast_window
 from ..preprocessing.slices import Prepared
+from ..results.export_outlines import ObjectType
 from ..results.intensities import channels_of
 from ..results.output import made_aside, output_path, result_name
 from ..results.save import settings
@@ -44,8 +45,11 @@ CHUNK = 512
 # because the probabilities are read from and written to disk.
 TILE = 768
 
-# Endings of files that are written if asked for.
-LARGE_FORMATS = (".geojson",)
+# Endings of files that are written if asked for, and what their objects are in QuPath.
+LARGE_FORMATS: dict[str, ObjectType] = {
+    ".geojson": "detection",
+    ".annotations.geojson": "annotation",
+}
 
 # px: side of the window that represents the image. The scale and the intensity range are computed
 # from it.
@@ -121,7 +125,8 @@ def segment_large(
         Width of a typical object, which sets the zoom instead: a number is px of the level; a text
         is a length with its unit, such as ``"8 µm"``.
     formats : tuple of str
-        ('.geojson',) also writes the outlines of the objects with their measurements, for QuPath.
+        '.geojson' also writes the outlines of the objects with their measurements as detections
+        for QuPath, '.annotations.geojson' as annotations.
     overwrite : bool
         Replace an earlier result, which is one that has a manifest.
     progress : bool
@@ -223,7 +228,8 @@ def segment_large(
             write_tiles(window, labels, unchanged, aside / f"{name}_labels.ome.tif")
             write_tiles(window, objects, numbers, aside / f"{name}_objects.ome.tif")
             for ending in formats:
-                write_large_geojson(blank, objects, numbers, table, aside / f"{name}{ending}")
+                path = aside / f"{name}{ending}"
+                write_large_geojson(blank, objects, numbers, table, path, LARGE_FORMATS[ending])
 
         table.to_csv(aside / f"{name}_measurements.csv", index=False)
         sized = replace(blank, warnings=(*warnings, *check_table(card, table, window.spacing)))

@@ -17,7 +17,9 @@ from ..images.image import MedicalImage
 from ..results.intensities import IntensitySums
 from ..results.measurements import in_physical_units
 from ..results.objects import split_interiors
+from ..results.proportions import proportions_of
 from ..results.segmentation import Segmentation
+from .large_shapes import ShapeSums
 
 # px: side of the blocks in which objects are found, which bounds the memory.
 BLOCK = 1024
@@ -125,6 +127,7 @@ def find_objects_by_blocks(
     matches: list[np.ndarray] = []
     channels = channels or {}
     sums: list[ObjectSums] = []
+    shapes: list[ShapeSums] = []
     for block in blocks_of(objects.shape, halo=int(HALO / blank.zoom)):
         probabilities = answer[(slice(None), *block.around)]
         part = replace(
@@ -146,11 +149,14 @@ def find_objects_by_blocks(
                 ids[block.inner], part.labels[block.inner], count + 1, block.core, measured
             )
         )
+        shapes.append(ShapeSums.of_block(ids, count + 1, block.inner, block.core))
         count = max(count, int(ids.max()))
 
     groups, total = groups_of(matches, count)
     joined = ObjectSums.of_all_blocks(sums, len(channels)).joined(groups, total)
-    table = table_of(joined, blank, list(channels))
+    shaped = ShapeSums.of_all_blocks(shapes, groups, total)
+    columns = shaped.columns_of_table(objects.shape, proportions_of(blank.image))
+    table = table_of(joined, blank, list(channels), columns)
     numbers = np.append(0, groups + 1).astype(np.int32)
     return numbers, table
 
@@ -226,8 +232,13 @@ def groups_of(matches: list[np.ndarray], count: int) -> tuple[np.ndarray, int]:
     return groups, total
 
 
-def table_of(sums: ObjectSums, blank: Segmentation, channels: Sequence[str]) -> pd.DataFrame:
-    """Return a table with one row per object: size, position in px, and intensities by channel."""
+def table_of(
+    sums: ObjectSums,
+    blank: Segmentation,
+    channels: Sequence[str],
+    shapes: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Return a table with one row per object: size, position in px, intensities, and shapes."""
     table = pd.DataFrame(
         {
             "object": range(1, len(sums.area) + 1),
@@ -236,6 +247,7 @@ def table_of(sums: ObjectSums, blank: Segmentation, channels: Sequence[str]) -> 
             "centroid_y_px": sums.rows / sums.area,
             "centroid_x_px": sums.columns / sums.area,
             **sums.intensities.columns(channels),
+            **(shapes or {}),
         }
     )
     if blank.card.instance_method == "components":

@@ -12,14 +12,15 @@ from scipy.ndimage import find_objects
 
 from ..results.export_outlines import (
     Appearance,
+    ObjectType,
     at_finest_level,
     feature,
     measurements_by_object,
     polygons_of,
-    rgb,
     shifted,
     write_features,
 )
+from ..results.named_labels import rgb
 from ..results.segmentation import Segmentation
 from .large_objects import blocks_of
 
@@ -34,7 +35,12 @@ class Piece:
 
 
 def write_large_geojson(
-    blank: Segmentation, objects: Any, numbers: np.ndarray, table: pd.DataFrame, path: Path
+    blank: Segmentation,
+    objects: Any,
+    numbers: np.ndarray,
+    table: pd.DataFrame,
+    path: Path,
+    kind: ObjectType,
 ) -> None:
     """Write one feature per object with its measurements, as ``write_geojson`` does.
 
@@ -57,7 +63,7 @@ def write_large_geojson(
                 at_finest_level(polygons, blank.image.position),
                 looks[classes.get(number)],
                 measurements[number],
-                is_cell=card.instance_method != "components",
+                kind=kind,
             )
         )
     write_features(features, path)

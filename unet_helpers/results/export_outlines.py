@@ -7,17 +7,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 import shapely
-from PIL import ImageColor
 from scipy.ndimage import find_objects
 
 from ..images.image import Position
 from ..images.stack import as_displayed
 from .measurements import classes_of, slices_per_frame
+from .named_labels import rgb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,9 @@ Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
 # A closed line of (x, y) corners of pixels: pixel (0, 0) is the square from (0, 0) to (1, 1).
 Ring = list[tuple[int, int]]
+
+# Detections are many and fixed, annotations few and changed by hand.
+ObjectType = Literal["detection", "annotation"]
 
 # The outer ring of an area, then those of its holes.
 Polygon = list[Ring]
@@ -150,17 +153,20 @@ def appearances(result: Segmentation) -> list[Appearance]:
     return [by_class[max(int(label), 1) - 1] for label in classes]
 
 
-def rgb(colour: str) -> Colour:
-    """Return red, green and blue, 0 to 255, of a colour's name or hexadecimal code."""
-    red, green, blue = ImageColor.getrgb(colour)[:3]
-    return red, green, blue
-
-
 def write_geojson(result: Segmentation, path: Path) -> None:
-    """Write one feature per object and slice in QuPath's GeoJSON, with its measurements.
+    """Write one detection per object and slice in QuPath's GeoJSON, with its measurements."""
+    write_objects_of_qupath(result, path, "detection")
 
-    Nuclei and cells are detections, other structures annotations. x and y are in px of the
-    displayed slice, at the finest level of an image pyramid; areas have holes.
+
+def write_annotations(result: Segmentation, path: Path) -> None:
+    """Write the same as annotations, which can be changed by hand in QuPath, one by one."""
+    write_objects_of_qupath(result, path, "annotation")
+
+
+def write_objects_of_qupath(result: Segmentation, path: Path, kind: ObjectType) -> None:
+    """Write one feature per object and slice; x and y are in px of the displayed slice.
+
+    Of an image pyramid they are those of the finest level. Areas have holes.
     """
     looks = appearances(result)
     measurements = measurements_by_object(result.measure())
@@ -176,7 +182,7 @@ def write_geojson(result: Segmentation, path: Path) -> None:
                 at_finest_level(outline.polygons, result.image.position),
                 looks[outline.number],
                 measurements.get(outline.number, {}),
-                is_cell=result.card.instance_method != "components",
+                kind=kind,
                 plane=plane,
             )
         )
@@ -195,7 +201,7 @@ def feature(
     look: Appearance,
     measurements: dict[str, float],
     *,
-    is_cell: bool,
+    kind: ObjectType,
     plane: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return one object as a feature of GeoJSON, with the properties that QuPath reads."""
@@ -205,7 +211,7 @@ def feature(
     if plane is not None:
         geometry["plane"] = plane
     properties = {
-        "objectType": "detection" if is_cell else "annotation",
+        "objectType": kind,
         "name": f"Object {number}",
         "object": number,
         "classification": {"name": look.name, "color": look.colour},

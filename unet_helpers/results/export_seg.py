@@ -20,6 +20,7 @@ from ..errors import SaveError
 from ..images.dicom_geometry import SourceFrame
 from ..images.dicom_tags import contents_of_frames, first_given, first_text, shared_contents
 from ..version import __version__
+from .named_labels import NamedLabels, named_labels
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -74,7 +75,8 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
     import highdicom
 
     slices = slices_read(result, path)
-    labels = labels_by_slice(result)
+    named = named_labels(result)
+    labels = labels_by_slice(result, named)
     if len(slices) > 1:
         # Slices that were missing in the series have no file: leave out their labels.
         labels = labels[list(slices)]
@@ -85,7 +87,7 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
             source_images=[stand_in.header for stand_in in stand_ins],
             pixel_array=labels,
             segmentation_type="BINARY",
-            segment_descriptions=segment_descriptions(result),
+            segment_descriptions=segment_descriptions(result, named.names),
             series_instance_uid=highdicom.UID(),
             series_number=1,
             sop_instance_uid=highdicom.UID(),
@@ -104,11 +106,11 @@ def write_dicom_seg(result: Segmentation, path: Path) -> None:
         ) from error
 
 
-def labels_by_slice(result: Segmentation) -> np.ndarray:
+def labels_by_slice(result: Segmentation, named: NamedLabels) -> np.ndarray:
     """Return labels (slices, H, W); of classes that overlap masks (slices, H, W, classes)."""
-    height, width = result.labels.shape[-2:]
+    height, width = named.values.shape[-2:]
     if not result.card.overlapping:
-        return result.labels.reshape(-1, height, width)
+        return named.values.reshape(-1, height, width)
     masks = [mask.reshape(-1, height, width) for mask in result._masks]
     return np.stack(masks, axis=-1).astype(np.uint8)
 
@@ -291,8 +293,8 @@ def references_in(datasets: Iterable[Dataset]) -> Iterator[Dataset]:
                 yield from references_in(element.value)
 
 
-def segment_descriptions(result: Segmentation) -> list[SegmentDescription]:
-    """Return DICOM's description of each class: its name, and that this network found it."""
+def segment_descriptions(result: Segmentation, names: tuple[str, ...]) -> list[SegmentDescription]:
+    """Return DICOM's description of each label: its name, and that this network found it."""
     import highdicom
     from pydicom.sr.codedict import codes
 
@@ -308,5 +310,5 @@ def segment_descriptions(result: Segmentation) -> list[SegmentDescription]:
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,
         )
-        for label, name in enumerate(result.card.classes, 1)
+        for label, name in enumerate(names, 1)
     ]

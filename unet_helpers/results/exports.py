@@ -1,4 +1,4 @@
-"""A result for other programs: QuPath, ImageJ, 3D Slicer, ITK-SNAP, DICOM viewers, spreadsheets.
+"""A result for other programs: QuPath, ImageJ, 3D Slicer, DICOM viewers, spreadsheets, training.
 
 To add an export, write a function (result, path) and add a line to ``EXPORTS``.
 """
@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SaveError
+from .export_datasets import write_coco, write_yolo
 from .export_labels import write_nifti_labels, write_seg_nrrd
-from .export_outlines import write_geojson, write_rois
+from .export_outlines import write_annotations, write_geojson, write_rois
 from .export_seg import write_dicom_seg
+from .export_tiff import write_objects_tiff
+from .export_zarr import write_ome_zarr
 from .output import made_aside, output_path, refuse_existing
 
 if TYPE_CHECKING:
@@ -33,13 +36,18 @@ def write_csv(result: Segmentation, path: Path) -> None:
     result.measure().to_csv(path, index=False)
 
 
-# The export for each ending of a file's name.
+# The export for each ending of a file's name. The first that fits a name is taken.
 EXPORTS = {
+    ".annotations.geojson": Export(write_annotations),
     ".geojson": Export(write_geojson),
     ".roi.zip": Export(write_rois),
+    ".objects.tif": Export(write_objects_tiff),
+    ".ome.zarr": Export(write_ome_zarr),
     ".seg.nrrd": Export(write_seg_nrrd),
     ".nii.gz": Export(write_nifti_labels, beside="_labels.txt"),
     ".dcm": Export(write_dicom_seg),
+    ".coco.json": Export(write_coco),
+    ".yolo.txt": Export(write_yolo, beside=".yolo_classes.txt"),
     ".csv": Export(write_csv),
 }
 

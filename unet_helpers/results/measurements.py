@@ -21,7 +21,7 @@ from .chest import summary_of_chest
 from .intensities import channels_of, intensity_columns
 from .occupied import occupied_box
 from .proportions import SQUARE, proportions_of, true_shapes
-from .shapes import flat_shapes
+from .shapes import degrees_from_rows, flat_shapes
 from .units import pixel_size
 from .vessels import summary_of_tree
 
@@ -60,7 +60,10 @@ def measure(result: Segmentation) -> pd.DataFrame:
     axes. The columns ``frame`` and ``slice`` (as displayed, from 0) are there if there are several;
     ``parent``, in movies whose objects are followed, is the object that divided, or 0.
     ``implausible`` is 'yes' if what was found cannot be, for cards that say what is expected.
-    A diameter is that of the disc (ball) of the same area (volume). Intensities are those of the
+    A diameter is that of the disc (ball) of the same area (volume). Flat objects also have their
+    perimeter, the axes of the ellipse of the same second moments, the angle of its long axis from
+    the rows (``orientation_deg``, 0 to 180, counter-clockwise as displayed), its eccentricity, and
+    the share of the convex hull that is filled (``solidity``). Intensities are those of the
     file, without values that are not finite: ``intensity_mean`` of the image, ``intensity_mean_1``
     of its red, and ``intensity_mean_DAPI`` of a channel of the file of which the image is one.
     """
@@ -73,6 +76,8 @@ def measure(result: Segmentation) -> pd.DataFrame:
     table = pd.concat(filled, ignore_index=True)
 
     is_flat = measured[0].objects.ndim == 2
+    if is_flat:
+        table["orientation"] = degrees_from_rows(table["orientation"].to_numpy(float))
     size = "area" if is_flat else "volume"
     axes = "yx" if is_flat else result.image.axes.lstrip("T")[:3].lower()
     table = table.rename(columns=column_names(size, axes))
@@ -205,6 +210,7 @@ def column_names(size: str, axes: str) -> dict[str, str]:
         names[f"centroid-{i}"] = f"centroid_{axis}_px"
     for name in LENGTHS:
         names[name] = f"{name}_px"
+    names["orientation"] = "orientation_deg"
     return names
 
 
@@ -255,32 +261,41 @@ def are_implausible(result: Segmentation, table: pd.DataFrame) -> np.ndarray:
 
 
 def in_physical_units(table: pd.DataFrame, image: MedicalImage, size: str) -> pd.DataFrame:
-    """Add columns of sizes in µm or mm, and of volumes in mL, after those in px.
+    """Add columns of sizes and lengths in µm or mm, and of volumes in mL, after those in px.
 
     ``size`` is 'area' or 'volume'. The table is changed in place and returned; without a spacing it
     stays as it is.
     """
+    for name, (of, factor) in reversed(physical_factors(image, size).items()):
+        if of in table:
+            # Sizes come before the diameter, both behind the size in px.
+            behind = f"{size}_px" if of == "diameter_px" else of
+            place = list(table.columns).index(behind) + 1
+            table.insert(place, name, table[of] * factor)
+    return table
+
+
+def physical_factors(image: MedicalImage, size: str) -> dict[str, tuple[str, float]]:
+    """Return the columns in physical units: of each the column in px, and what it is multiplied by.
+
+    ``size`` is 'area' or 'volume'. Without a spacing there are none.
+    """
     dimensions = 2 if size == "area" else 3
     pixel = pixel_size(image, dimensions)
     if pixel is None:
-        return table
+        return {}
 
     # 'um', not 'µm', because people type the names of columns.
     unit = pixel.unit.replace("µ", "u")
     side = pixel.size ** (1 / dimensions) * pixel.per_mm
-    behind = list(table.columns).index(f"{size}_px") + 1
-    table.insert(behind, f"diameter_{unit}", table["diameter_px"] * side)
-    if dimensions == 2:
-        area = table["area_px"] * pixel.size * pixel.per_mm**2
-        table.insert(behind, f"area_{unit}2", area)
-    elif pixel.unit == "µm":
-        volume = table["volume_px"] * pixel.size * pixel.per_mm**3
-        table.insert(behind, "volume_um3", volume)
-    else:
-        volume = table["volume_px"] * pixel.size
-        table.insert(behind, "volume_mm3", volume)
-        table.insert(behind + 2, "volume_mL", volume / 1000)
-    return table
+    whole = pixel.size * pixel.per_mm**dimensions
+    factors = {f"{size}_{unit}{dimensions}": (f"{size}_px", whole)}
+    if dimensions == 3 and unit == "mm":
+        factors["volume_mL"] = ("volume_px", whole / 1000)
+    factors[f"diameter_{unit}"] = ("diameter_px", side)
+    for name in LENGTHS:
+        factors[f"{name}_{unit}"] = (f"{name}_px", side)
+    return factors
 
 
 def summary(result: Segmentation) -> dict[str, tuple[float, str]]:

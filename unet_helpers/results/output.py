@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import SaveError
+
+# What follows the name of a result in the names of its files, where no ending does.
+KINDS = ("_labels", "_objects", "_overlay", "_measurements", "_mask")
 
 # Bytes of the longest file name on common file systems: ext4, NTFS (characters), APFS.
 LONGEST_NAME = 255
@@ -79,7 +83,7 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
         with TemporaryDirectory(dir=folder, prefix=".saving-") as aside:
             yield Path(aside)
             for file in manifest_last(Path(aside)):
-                file.replace(folder / file.name)
+                move(file, folder / file.name)
     except OSError as error:
         raise SaveError(
             f"{target}: nothing was saved ({error}). Is the disk full or protected?"
@@ -90,9 +94,32 @@ def made_aside(target: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
         ) from error
 
 
+def move(made: Path, target: Path) -> None:
+    """Move a file, or a folder such as a Zarr store, in place of an earlier one."""
+    if target.is_dir() and not target.is_symlink():
+        # A folder cannot replace one that is not empty.
+        shutil.rmtree(target)
+    made.replace(target)
+
+
 def manifest_last(folder: Path) -> list[Path]:
     """Return the files in a folder, sorted by name, with manifests after all others."""
     files = sorted(folder.iterdir())
     manifests = [file for file in files if file.suffix == ".json"]
     others = [file for file in files if file.suffix != ".json"]
     return others + manifests
+
+
+def files_of_result(manifest: Path) -> list[Path]:
+    """List the files of a result, all of which have the name of its manifest before their endings.
+
+    A file whose name goes on with other letters belongs to another result.
+    """
+    stem = manifest.with_suffix("").name
+    paths = []
+    for path in sorted(manifest.parent.iterdir()):
+        rest = path.name.removeprefix(stem)
+        is_own = rest != path.name and rest.startswith((".", *KINDS))
+        if is_own:
+            paths.append(path)
+    return paths

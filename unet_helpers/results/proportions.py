@@ -14,7 +14,7 @@ SQUARE_TOLERANCE = 0.02
 SQUARE = (1.0, 1.0)
 
 # Properties of 2D objects that depend on the proportions of a pixel: numbers, and lengths in px.
-RATIOS = ("eccentricity", "solidity")
+RATIOS = ("eccentricity", "solidity", "orientation")
 LENGTHS = ("perimeter", "axis_major_length", "axis_minor_length")
 
 

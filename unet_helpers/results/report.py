@@ -21,7 +21,7 @@ from ..images.image import MedicalImage
 from ..images.stack import as_displayed, to_stack
 from ..preprocessing.resample import resize
 from .labels import component_share
-from .measurements import measured_in_words, slices_per_frame
+from .measurements import SIZES, measured_in_words, physical_factors, slices_per_frame
 from .occupied import occupied_box
 from .output import made_aside, output_path
 from .overlay import to_8_bits
@@ -259,6 +259,26 @@ def facts_of_table(result: Segmentation, table: pd.DataFrame) -> dict[str, Any]:
         "share": component_share(result),
         "columns": list(table),
         "rows": json.loads(rows),
+        "measures": result.card.measures,
+        **facts_of_sizes(result.image, table),
+    }
+
+
+def facts_of_sizes(image: MedicalImage, table: pd.DataFrame) -> dict[str, Any]:
+    """Return how the page measures objects: flat or not, along which axes, and in which units."""
+    is_flat = "area_px" in table
+    size = "area" if is_flat else "volume"
+    factors = physical_factors(image, size)
+    unit = None
+    for name, (of, factor) in factors.items():
+        # The last is the one that people use: mL rather than mm³.
+        if of == f"{size}_px" and name in SIZES:
+            unit = {"factor": factor, "name": SIZES[name]}
+    return {
+        "flat": is_flat,
+        "axes": image.axes.lstrip("T")[:3].lower(),
+        "factors": {name: {"of": of, "factor": factor} for name, (of, factor) in factors.items()},
+        "unit": unit,
     }
 
 

@@ -213,9 +213,10 @@ class Segmentation(Answer):
         Parameters
         ----------
         path : str or pathlib.Path
-            Ends in .geojson (QuPath), .roi.zip (ImageJ), .seg.nrrd (3D Slicer), .nii.gz (ITK-SNAP
-            and others), .dcm (a DICOM segmentation of DICOM slices) or .csv; ``~`` is the home
-            folder.
+            Ends in .geojson or .annotations.geojson (QuPath), .roi.zip or .objects.tif (ImageJ),
+            .ome.zarr (napari and others), .seg.nrrd (3D Slicer), .nii.gz (ITK-SNAP and others),
+            .dcm (a DICOM segmentation of DICOM slices), .coco.json or .yolo.txt (to train other
+            networks) or .csv; ``~`` is the home folder.
         overwrite : bool
             Whether an existing file may be replaced.
 

@@ -54,40 +54,58 @@ def flat_shapes(ids: np.ndarray) -> dict[str, np.ndarray]:
     area = pixels.total()
     row = pixels.total(pixels.rows) / area
     column = pixels.total(pixels.columns) / area
-    major, minor = variances_along_axes(pixels, row, column, area)
+    down = pixels.rows - row[pixels.index]
+    right = pixels.columns - column[pixels.index]
+    ellipse = ellipses(
+        along_rows=pixels.total(right * right) / area,
+        along_columns=pixels.total(down * down) / area,
+        mixed=pixels.total(down * right) / area,
+    )
     boxes = [box for box in find_objects(ids) if box is not None]
 
-    # The axes are those of the ellipse of the same second moments.
     columns = {
         "label": pixels.numbers,
         "area": area,
         "centroid-0": row,
         "centroid-1": column,
         "equivalent_diameter_area": np.sqrt(4 / np.pi * area),
-        "eccentricity": np.sqrt(1 - minor / np.where(major > 0, major, 1)) * (major > 0),
+        "eccentricity": ellipse.pop("eccentricity"),
         "solidity": area / areas_of_hulls(ids, pixels.numbers, boxes),
         "perimeter": perimeters(ids, pixels),
-        "axis_major_length": 4 * np.sqrt(major),
-        "axis_minor_length": 4 * np.sqrt(minor),
+        **ellipse,
     }
     edges = np.array([(y.start, x.start, y.stop, x.stop) for y, x in boxes]).reshape(-1, 4)
     return columns | {f"bbox-{i}": edges[:, i] for i in range(4)}
 
 
-def variances_along_axes(
-    pixels: Pixels, row: np.ndarray, column: np.ndarray, area: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variances (N,) of the pixels along the longest axis and across it, in px²."""
-    down = pixels.rows - row[pixels.index]
-    right = pixels.columns - column[pixels.index]
-    along_rows = pixels.total(right * right) / area
-    along_columns = pixels.total(down * down) / area
-    mixed = pixels.total(down * right) / area
+def ellipses(
+    along_rows: np.ndarray, along_columns: np.ndarray, mixed: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return columns of the ellipses of the same second moments, by scikit-image's names.
 
+    The arguments (N,) are the variances of the positions of the pixels from left to right and from
+    top to bottom, and their covariance, in px². The orientation is the angle from the direction of
+    the columns (down) to the long axis, counter-clockwise, in radians.
+    """
     # Eigenvalues of [[along_rows, mixed], [mixed, along_columns]].
     mean = (along_rows + along_columns) / 2
     half_difference = np.hypot((along_rows - along_columns) / 2, mixed)
-    return mean + half_difference, np.maximum(mean - half_difference, 0)
+    major = mean + half_difference
+    minor = np.maximum(mean - half_difference, 0)
+    return {
+        "eccentricity": np.sqrt(1 - minor / np.where(major > 0, major, 1)) * (major > 0),
+        "axis_major_length": 4 * np.sqrt(major),
+        "axis_minor_length": 4 * np.sqrt(minor),
+        "orientation": 0.5 * np.arctan2(2 * mixed, along_columns - along_rows),
+    }
+
+
+def degrees_from_rows(orientation: np.ndarray) -> np.ndarray:
+    """Turn orientations in radians to degrees, 0 to 180: 0 is along the rows, 45 rises rightwards.
+
+    This is ImageJ's angle of a fitted ellipse.
+    """
+    return (np.rad2deg(orientation) + 90) % 180
 
 
 def perimeters(ids: np.ndarray, pixels: Pixels) -> np.ndarray:
@@ -132,7 +150,12 @@ def areas_of_hulls(
 
 
 def area_of_hull(mask: np.ndarray) -> int:
-    """Count the pixels whose middle lies in the convex hull of an (h, w) mask, or on its border.
+    """Count the pixels whose middle lies in the convex hull of an (h, w) mask, or on its border."""
+    return pixels_inside(corners_of_hull(mask), np.arange(len(mask)))
+
+
+def corners_of_hull(mask: np.ndarray) -> np.ndarray:
+    """Return the corners (K, 2) of the convex hull of an (h, w) mask: x and y in half px.
 
     Of each pixel, the middles of its four sides belong to the hull.
     """
@@ -147,20 +170,20 @@ def area_of_hull(mask: np.ndarray) -> int:
     for end in (first, last):
         corners += [(2 * end, 2 * rows - 1), (2 * end, 2 * rows + 1)]
     points = np.concatenate([np.column_stack(corner) for corner in corners])
-    hull = cv2.convexHull(points.astype(np.int32)).reshape(-1, 2)
-    return pixels_inside(hull, 2 * np.arange(len(mask)))
+    return cv2.convexHull(points.astype(np.int32)).reshape(-1, 2)
 
 
 def pixels_inside(hull: np.ndarray, rows: np.ndarray) -> int:
-    """Count whole px inside a hull (K, 2) of (x, y) in half px, along ``rows`` in half px."""
+    """Count the pixels of some rows (R,) whose middle is inside a hull (K, 2) in half px."""
     following = np.roll(hull, -1, axis=0)
     x, y = hull[:, :1], hull[:, 1:]
     next_x, next_y = following[:, :1], following[:, 1:]
     rise = next_y - y
 
     # Where each edge (K) crosses each row (R).
-    crosses = (np.minimum(y, next_y) <= rows) & (rows <= np.maximum(y, next_y)) & (rise != 0)
-    crossing = x + (rows - y) * (next_x - x) / np.where(rise == 0, 1, rise)
+    middles = 2 * rows
+    crosses = (np.minimum(y, next_y) <= middles) & (middles <= np.maximum(y, next_y)) & (rise != 0)
+    crossing = x + (middles - y) * (next_x - x) / np.where(rise == 0, 1, rise)
     left = np.where(crosses, crossing, np.inf).min(axis=0)
     right = np.where(crosses, crossing, -np.inf).max(axis=0)
     counts = np.floor(right / 2 + ROUNDING) - np.ceil(left / 2 - ROUNDING) + 1

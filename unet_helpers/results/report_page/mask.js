@@ -71,33 +71,104 @@ function components(mask, byClass) {
   return { ids, sizes };
 }
 
-// at another threshold than the result's own: connected components, since no network and no watershed runs here
+// the neighbours of a pixel within its slice
+function around(i, visit) {
+  const y = Math.floor((i % slice) / width), x = i % width;
+  for (let b = Math.max(0, y - 1); b <= Math.min(height - 1, y + 1); b++)
+    for (let a = Math.max(0, x - 1); a <= Math.min(width - 1, x + 1); a++) visit(i + (b - y) * width + a - x);
+}
+
+// nuclei in a slice: interiors, grown into the borders around them; what has no interior is one nucleus
+function nuclei(mask) {
+  const interiors = mask.map((label) => (label === 1 ? 1 : 0));
+  const { ids, sizes } = components(interiors, false), queue = [];
+  let count = sizes.length - 1;
+  const grow = () => {
+    for (let next = 0; next < queue.length; next++)
+      around(queue[next], (j) => { if (mask[j] && !ids[j]) { ids[j] = ids[queue[next]]; queue.push(j); } });
+  };
+  for (let i = 0; i < ids.length; i++) if (ids[i]) queue.push(i);
+  grow();
+  for (let i = 0; i < ids.length; i++) {
+    if (!mask[i] || ids[i]) continue;
+    ids[i] = ++count;
+    queue.splice(0, queue.length, i);
+    grow();
+  }
+  return { ids, count };
+}
+
+// cells in a slice: what membranes enclose
+function cells(mask) {
+  const { ids, sizes } = components(mask.map((label) => (label ? 0 : 1)), false);
+  return { ids, count: sizes.length - 1 };
+}
+
+// the objects in a part of the mask; no network and no watershed runs here
+function objectsIn(part) {
+  if (facts.columns?.length && facts.method === "interiors") return nuclei(part);
+  if (facts.columns?.length && facts.method === "membranes") return cells(part);
+  const { ids, sizes } = components(part, true);
+  return { ids, count: sizes.length - 1 };
+}
+
+// the table at another threshold than the result's own; ids of a layer go on after those of the one before
 function tableAt(masks) {
   let count = 0;
   const ids = masks.map((mask) => {
-    const layer = new Int32Array(mask.length), part = facts.frame * slice;
+    const layer = new Int32Array(mask.length), part = (facts.flat ? 1 : facts.frame) * slice;
     for (let start = 0; start < mask.length; start += part) {
-      const found = components(mask.subarray(start, start + part), true);
+      const found = objectsIn(mask.subarray(start, start + part));
       for (let i = 0; i < found.ids.length; i++) if (found.ids[i]) layer[start + i] = found.ids[i] + count;
-      count += found.sizes.length - 1;
+      count += found.count;
     }
     return layer;
   });
   return tableOf(ids, masks, count);
 }
 
-// size and centroid of the objects 1 to count of all layers; the class is that of the layer's mask
+// size and centroid of the objects 1 to count of all layers, in the columns of the result's table where there is one
 function tableOf(ids, masks, count) {
-  const rows = Array.from({ length: count }, (_, k) => [k + 1, "", 0, 0, 0, 0]);
-  ids.forEach((layer, m) => {
-    for (let i = 0; i < layer.length; i++) {
-      if (!layer[i]) continue;
-      const row = rows[layer[i] - 1];
-      row[1] = row[1] || facts.classes[Math.max(0, masks[m][i] - 1)];
-      row[2]++;
-      row[3] += Math.floor(i / slice); row[4] += Math.floor((i % slice) / width); row[5] += i % width;
-    }
-  });
-  for (const row of rows) for (let k = 3; k < 6; k++) row[k] = +(row[k] / row[2]).toFixed(2);
-  return { ids, rows, columns: ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"] };
+  const sums = Array.from({ length: count }, (_, k) => ({ id: k + 1, label: 0, size: 0, at: [0, 0, 0], edge: false }));
+  ids.forEach((layer, m) => addUp(sums, layer, masks[m]));
+  for (const sum of sums) sum.at = sum.at.map((total) => total / sum.size);
+  const columns = facts.columns?.length ? facts.columns : ["object", "class", "size_px", "centroid_slice", "centroid_y_px", "centroid_x_px"];
+  const rows = sums.map((sum) => { const values = measured(sum); return columns.map((name) => values[name] ?? null); });
+  return { ids, rows, columns };
+}
+
+// add the pixels of a layer to the sums of their objects
+function addUp(sums, ids, mask) {
+  for (let i = 0; i < ids.length; i++) {
+    if (!ids[i]) continue;
+    const sum = sums[ids[i] - 1], z = Math.floor(i / slice), y = Math.floor((i % slice) / width), x = i % width, first = z % facts.frame;
+    sum.label = sum.label || mask[i];
+    sum.size++;
+    sum.at[0] += z; sum.at[1] += y; sum.at[2] += x;
+    const ends = y === 0 || x === 0 || y === height - 1 || x === width - 1;
+    if (ends || (facts.flat === false && (first === 0 || first === facts.frame - 1))) sum.edge = true;
+  }
+}
+
+// what the page measures of an object, by the names of columns
+function measured({ id, label, size, at, edge }) {
+  const round = (v) => +v.toFixed(4), flat = facts.flat !== false, z = at[0];
+  const diameter = flat ? Math.sqrt((4 / Math.PI) * size) : Math.cbrt((6 / Math.PI) * size);
+  const values = {
+    object: id, class: facts.classes[Math.max(0, label - 1)], size_px: size, area_px: size, volume_px: size,
+    diameter_px: round(diameter), frame: Math.floor(z / facts.frame), slice: flat ? z % facts.frame : null,
+    touches_edge: edge ? "yes" : "no", centroid_slice: round(z), centroid_y_px: round(at[1]), centroid_x_px: round(at[2]),
+  };
+  if (!flat && facts.axes) ownPosition(at).forEach((v, axis) => { values[`centroid_${facts.axes[axis]}_px`] = round(v); });
+  for (const [name, { of, factor }] of Object.entries(facts.factors || {})) values[name] = +(values[of] * factor).toPrecision(6);
+  return values;
+}
+
+// a displayed position along the last three axes of the image's own order
+function ownPosition([z, y, x]) {
+  const { shape, start, steps } = facts.own;
+  const unravel = (index) => shape.map((_, axis) => Math.floor(index / shape.slice(axis + 1).reduce((a, b) => a * b, 1)) % shape[axis]);
+  const origin = unravel(start), shown = [z % facts.frame, y, x];
+  const along = steps.map((step) => unravel(start + step).map((v, axis) => v - origin[axis]));
+  return origin.map((v, axis) => v + shown.reduce((sum, s, k) => sum + s * along[k][axis], 0)).slice(-3);
 }

@@ -21,7 +21,7 @@ function addPlane(name, along, rows, columns) {
   const aspect = (size[0] * facts.spacing[rows]) / (size[1] * facts.spacing[columns]);
   const figure = document.createElement("figure"), canvas = document.createElement("canvas");
   const caption = document.createElement("figcaption");
-  canvas.width = Math.min(1600, Math.max(480, size[1]));
+  canvas.width = Math.min(1600, Math.max(800, size[1]));
   canvas.height = Math.max(1, Math.round(canvas.width * aspect));
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
@@ -118,6 +118,13 @@ function zoomBy(factor) {
   drawAll();
 }
 
+// where the picture is in its canvas, whose sides may have other proportions
+function shownBox(canvas) {
+  const box = canvas.getBoundingClientRect(), scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+  const width = scale * canvas.width, height = scale * canvas.height;
+  return { left: box.left + (box.width - width) / 2, top: box.top + (box.height - height) / 2, width, height };
+}
+
 function listen(plane) {
   const { canvas, along } = plane;
   let start = null;
@@ -129,17 +136,20 @@ function listen(plane) {
   canvas.addEventListener("pointerdown", (event) => { start = [event.clientX, event.clientY, plane.x, plane.y]; });
   canvas.addEventListener("pointermove", (event) => {
     if (!start || !event.buttons) return;
-    plane.x = start[2] - (event.clientX - start[0]) / canvas.clientWidth / state.zoom;
-    plane.y = start[3] - (event.clientY - start[1]) / canvas.clientHeight / state.zoom;
+    const box = shownBox(canvas);
+    plane.x = start[2] - (event.clientX - start[0]) / box.width / state.zoom;
+    plane.y = start[3] - (event.clientY - start[1]) / box.height / state.zoom;
     draw(plane);
   });
   canvas.addEventListener("pointerup", (event) => {
     const moved = start && Math.hypot(event.clientX - start[0], event.clientY - start[1]) > 4;
     start = null;
     if (moved) return;
-    const box = canvas.getBoundingClientRect(), [h, w] = plane.size;
-    const c = Math.floor((plane.x + (event.clientX - box.left) / box.width / state.zoom) * w);
-    const r = Math.floor((plane.y + (event.clientY - box.top) / box.height / state.zoom) * h);
+    const box = shownBox(canvas), [h, w] = plane.size;
+    const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
+    if (x < 0 || y < 0 || x >= 1 || y >= 1) return;
+    const c = Math.floor((plane.x + x / state.zoom) * w);
+    const r = Math.floor((plane.y + y / state.zoom) * h);
     const i = place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)));
     choose(state.table.ids.reduce((found, ids) => ids[i] || found, 0), false);
   });
@@ -165,9 +175,38 @@ function choose(id, fromTable) {
     row.querySelector("button").setAttribute("aria-pressed", on);
     if (on && !fromTable) row.scrollIntoView({ block: "nearest" });
   }
-  const first = fromTable && state.chosen ? Math.max(...state.table.ids.map((ids) => ids.indexOf(state.chosen))) : -1;
-  if (first >= 0) state.at = [Math.floor(first / slice), Math.floor((first % slice) / width), first % width];
+  if (fromTable && state.chosen) bringIntoView(state.chosen);
   drawAll();
+}
+
+// go to the slices of an object's middle pixel, and pan to it where the image is zoomed in
+function bringIntoView(id) {
+  const found = [];
+  for (const ids of state.table.ids) for (let i = 0; i < ids.length; i++) if (ids[i] === id) found.push(i);
+  if (!found.length) return;
+  const middle = found[found.length >> 1];
+  state.at = [Math.floor(middle / slice), Math.floor((middle % slice) / width), middle % width];
+  for (const plane of planes) {
+    const [h, w] = plane.size, row = state.at[plane.rows];
+    plane.x = (state.at[plane.columns] + 0.5) / w - 0.5 / state.zoom;
+    plane.y = ((plane.flip ? h - 1 - row : row) + 0.5) / h - 0.5 / state.zoom;
+  }
+  planes[0].canvas.scrollIntoView({ block: "nearest" });
+}
+
+// what is in the mask, in words: the same pixels as the sizes in the table
+function countInWords(table, own, masked) {
+  const { ids, rows, counted } = table, { method } = facts;
+  const number = (n) => n.toLocaleString("en"), pixel = facts.flat === false ? "voxels" : "pixels";
+  const inObjects = method === "interiors" && (own || counted || facts.columns?.length);
+  const count = inObjects ? ids[0].reduce((n, id) => n + (id > 0), 0) : masked;
+  const share = ((100 * count) / state.mask.length).toFixed(1);
+  const amount = count * (facts.unit?.factor ?? 0), digits = amount >= 1000 ? number(Math.round(amount)) : +amount.toPrecision(3);
+  const size = facts.unit ? `, ${digits} ${facts.unit.name}` : "";
+  const text = `${number(count)} ${pixel} in the ${inObjects ? "objects" : "mask"} (${share} % of the image${size})`;
+  if (facts.measures === "tree" || (method === "interiors" && !inObjects)) return `${text}.`;
+  const what = method === "membranes" ? "cell" : "object";
+  return `${text}, ${number(rows.length)} ${what}${rows.length === 1 ? "" : "s"}.`;
 }
 
 async function update() {
@@ -179,9 +218,7 @@ async function update() {
 
   Object.assign(state, { step, chosen: 0, masks: found.masks, mask: drawnInOrder(found.masks), table: found.table });
   const count = state.mask.reduce((n, v) => n + (v > 0), 0);
-  const own = step === facts.threshold, { rows, counted } = state.table, { method } = facts;  // borders are no objects
-  const objects = own || counted || method === "components" ? rows.length : method === "interiors" ? rows.filter((r) => r[1] === facts.classes[0]).length : null;
-  $("count").textContent = `${count.toLocaleString("en")} pixels in the mask (${((100 * count) / state.mask.length).toFixed(1)} %)${objects === null ? "" : `, ${objects.toLocaleString("en")} objects`}.`;
+  $("count").textContent = countInWords(state.table, step === facts.threshold, count);
   $("count").dataset.count = count;
   fillTable();
   histogram();
@@ -207,14 +244,24 @@ async function showAnswer(newFacts, newArrays) {
   Object.assign(state, { step: facts.threshold, chosen: 0, at: [depth >> 1, height >> 1, width >> 1], zoom: 1 });
   const names = facts.body ? ["Axial", "Coronal", "Sagittal"] : ["As stored", "Across the rows", "Across the columns"];
   addPlane(facts.planes ? names[0] : "Image", 0, 1, 2);
+  $("planes").classList.toggle("three", facts.planes);
   if (facts.planes) { addPlane(names[1], 1, 0, 2); addPlane(names[2], 2, 0, 1); }
   legend();
+  $("table-title").textContent = facts.measures === "tree" ? "Connected pieces" : facts.method === "membranes" ? "Cells" : "Objects";
   $("threshold").max = facts.steps.length - 1;
   $("threshold").value = facts.threshold;
   await update();
 }
 
+// the page above the image takes its room, the image and what is beside it the rest of the screen
+function fitScreen() {
+  const above = document.querySelector(".workbench").getBoundingClientRect().top + scrollY;
+  document.documentElement.style.setProperty("--above", `${Math.ceil(above)}px`);
+}
+
 function listenToControls() {
+  addEventListener("resize", fitScreen);
+  fitScreen();
   $("threshold").addEventListener("input", update);
   $("reset").addEventListener("click", () => { $("threshold").value = facts.threshold; update(); });
   const opacity = () => { $("opacity-value").textContent = `${$("opacity").value} %`; };

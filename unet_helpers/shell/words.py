@@ -4,20 +4,13 @@ Errors, warnings and notes name options as Python writes them. The command line 
 messages through ``in_shell_words``.
 """
 
-import logging
 import re
 import shlex
-from argparse import ArgumentParser
 from ast import literal_eval
 from collections.abc import Collection
 
 # The value of an option as Python writes it: text in quotation marks, a list, a word or number.
 PYTHON_VALUE = r"\.\.\.|'[^']*'|\"[^\"]*\"|\([^()]*\)|\[[^\[\]]*\]|-?[\w.]*[\w]|"
-
-
-def option_names(parser: ArgumentParser) -> list[str]:
-    """List the options of a command as Python names them, without the dashes of the shell."""
-    return [action.dest for action in parser._actions if action.option_strings]
 
 
 def in_shell_words(text: str, names: Collection[str]) -> str:
@@ -28,6 +21,8 @@ def in_shell_words(text: str, names: Collection[str]) -> str:
     >>> in_shell_words("pass overwrite=True or another folder", ["overwrite"])
     'pass --overwrite or another folder'
     """
+    if not names:
+        return text
     either = "|".join(map(re.escape, names))
     option = re.compile(rf"(?<![\w.-])({either})=({PYTHON_VALUE})")
     return option.sub(lambda found: shell_option(found[1], found[2]), text)
@@ -45,15 +40,3 @@ def shell_option(name: str, value: str) -> str:
     if isinstance(parsed, tuple | list):
         return f"{option} {','.join(map(str, parsed))}"
     return f"{option} {shlex.quote(str(parsed))}"
-
-
-class ShellWords(logging.Formatter):
-    """Formats log messages in the words of the shell."""
-
-    def __init__(self, names: Collection[str]) -> None:
-        super().__init__()
-        self.names = names
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message of a record."""
-        return in_shell_words(super().format(record), self.names)
