@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..images.channels import with_channel_for
 from ..images.image import MedicalImage
 from ..images.pixel_checks import shows_something
 from ..images.stack import Stack, from_stack, to_stack
@@ -30,6 +31,11 @@ class View:
     """An image and its measurements: each is made on first use and then kept."""
 
     image: MedicalImage
+
+    def for_card(self, card: ModelCard) -> "View":
+        """Return the view of the channel that a card's network reads; often this view."""
+        image = with_channel_for(self.image, card.modality)
+        return self if image is self.image else View(image)
 
     @cached_property
     def padding(self) -> Padding | None:

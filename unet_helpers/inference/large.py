@@ -14,6 +14,7 @@ import pandas as pd
 from ..checks.checks import run_checks
 from ..checks.view import View
 from ..errors import ArgumentError
+from ..images.channels import with_channel_for
 from ..images.checked import checked
 from ..images.image import MedicalImage, noted
 from ..images.lazy import open_lazily
@@ -169,7 +170,7 @@ def segment_large(
     stored = open_lazily(
         source, level, region, channel, spacing, frame=frame, page=page, series=series
     )
-    large = open_window(stored, network)
+    large = open_window(with_channel_for(stored, card.modality), network)
     window = large.window
     view = View(window)
     chosen = choose_zoom(network, view, choices)
