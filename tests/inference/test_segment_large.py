@@ -14,7 +14,7 @@ from helpers.slides import write_slide
 from helpers.stored import COLOUR, GREY, LEVELS, STORED, write_pyramid, write_tiff, write_tiles
 
 import unet_helpers as uh
-from unet_helpers.inference import large, large_objects
+from unet_helpers.inference import large, large_objects, large_surroundings
 from unet_helpers.inference.large import refuse_if_seen_whole
 from unet_helpers.inference.scale import working_shape
 
@@ -161,15 +161,31 @@ def tiled(tmp_path):
     return write_tiles(tmp_path / "a.tif", GREY)
 
 
-def test_an_earlier_result_is_replaced_only_if_asked(tiled, tmp_path):
-    network = make_network()
-    uh.segment_large(tiled, network, tmp_path, progress=False)
-    before = (tmp_path / "a_small.json").stat().st_mtime_ns
-    with pytest.raises(uh.SaveError, match="overwrite=True"):
-        uh.segment_large(tiled, network, tmp_path, progress=False)
-    assert (tmp_path / "a_small.json").stat().st_mtime_ns == before
-    uh.segment_large(tiled, network, tmp_path, progress=False, overwrite=True)
-    assert (tmp_path / "a_small.json").stat().st_mtime_ns > before
+def test_the_same_answer_is_done_before_and_others_are_replaced_only_if_asked(tiled, tmp_path):
+    network = uh.load_model("nuclei")
+    options = {"zoom": 1.0, "progress": False}
+    first = uh.segment_large(tiled, network, tmp_path, **options)
+    manifest = tmp_path / "a_nuclei.json"
+    before = manifest.stat().st_mtime_ns
+    told = []
+    again = uh.segment_large(tiled, network, tmp_path, tell=told.append, **options)
+    pd.testing.assert_frame_equal(again, first, check_dtype=False)
+    assert told == [f"done before: {tiled}: {tmp_path} already holds a_nuclei.json"]
+
+    with pytest.raises(uh.SaveError, match=r"threshold 0\.6, now 0\.4.*overwrite=True"):
+        uh.segment_large(tiled, network, tmp_path, threshold=0.4, **options)
+    with pytest.raises(uh.SaveError, match=r"region not given, now .*overwrite=True"):
+        uh.segment_large(tiled, network, tmp_path, region=(0, 0, 64, 64), **options)
+    write_tiles(tiled, GREY[::-1])
+    with pytest.raises(uh.SaveError, match=r"from another file: overwrite=True"):
+        uh.segment_large(tiled, network, tmp_path, **options)
+    assert manifest.stat().st_mtime_ns == before
+    uh.segment_large(tiled, network, tmp_path, overwrite=True, **options)
+    assert manifest.stat().st_mtime_ns > before
+
+    (tmp_path / "a_nuclei_measurements.csv").unlink()
+    with pytest.raises(uh.SaveError, match=r"without its table.*overwrite=True"):
+        uh.segment_large(tiled, network, tmp_path, **options)
 
 
 def test_a_tilde_is_the_home_folder_of_results_and_image(tiled, tmp_path, monkeypatch):
@@ -307,3 +323,51 @@ def test_integers_of_8_bits_are_noted(engine, is_noted, tmp_path):
     network = uh.load_model("em_membranes", engine=engine)
     *_, record = segment_large(write_tiff(tmp_path / "z.tif", GREY), network, tmp_path / "out")
     assert any("8 bits" in note for note in record["notes"]) == is_noted
+
+
+def padded(pixels: np.ndarray) -> np.ndarray:
+    """Floats, whose border of 30 px is a negative constant far from the rest."""
+    return np.pad(pixels.astype(np.float32), 30, constant_values=-10_000)
+
+
+def framed(pixels: np.ndarray) -> np.ndarray:
+    return np.pad(pixels, ((25, 20), (22, 30)), constant_values=255)
+
+
+def barred(pixels: np.ndarray) -> np.ndarray:
+    barred = pixels.copy()
+    barred[-40:, -120:] = np.median(pixels)
+    barred[-24:-18, -100:-20] = 255
+    return barred
+
+
+@pytest.mark.parametrize(
+    ("surround", "word"), [(padded, "padding"), (framed, "frame"), (barred, "scale bar")]
+)
+def test_padding_frames_and_bars_are_left_out_as_by_segment(surround, word, tmp_path):
+    pixels = surround(draw_nuclei(30, 320, 3)[0])
+    source = write_tiles(tmp_path / "a.tif", pixels)
+    labels, _, table, record = segment_large(source, "nuclei", tmp_path / "out", zoom=1.0)
+    whole = uh.segment(source, "nuclei", zoom=1.0, progress=False)
+    assert any(word in note for note in whole.image.notes)
+    assert [note for note in record["notes"] if word in note] == [
+        note for note in whole.image.notes if word in note
+    ]
+    assert whole.labels.any()
+    assert (labels != whole.labels).mean() < 1e-4
+    # Intensities are those in the file.
+    measured = whole.measure()
+    column = "intensity_mean"
+    assert table[column].mean() == pytest.approx(measured[column].mean(), rel=1e-3)
+
+
+def test_a_frame_of_a_very_large_image_is_found_in_every_so_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(large_surroundings, "WINDOW", 100)
+    pixels = framed(draw_nuclei(30, 320, 3)[0])
+    source = write_tiles(tmp_path / "a.tif", pixels)
+    labels, *_, record = segment_large(source, "nuclei", tmp_path / "out", zoom=1.0)
+    assert any("frame" in note for note in record["notes"])
+    assert not labels[:20].any()
+    assert not labels[:, -26:].any()
+    whole = uh.segment(source, "nuclei", zoom=1.0, progress=False)
+    assert uh.dice(labels > 0, whole.labels > 0) > 0.98

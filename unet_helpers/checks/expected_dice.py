@@ -8,7 +8,7 @@ scanners) left out of the fit.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,11 +183,26 @@ def expected_dice(
         return None
 
     score = view.likeness.score(card.name)
-    signs = signs_of(view.cleaned, foreground, mask, score)
+    image = view.cleaned
+    if view.has_frame(card) and not image.lies_in_space:
+        # Signs are those of the picture, and not of the page around it.
+        inside = (..., *view.box(card))
+        foreground, mask = foreground[inside], mask[inside]
+        image = inside_frame(image, inside)
+        if not mask.any():
+            return None
+    signs = signs_of(image, foreground, mask, score)
     chosen = [[getattr(signs, name) for name in calibration.signs]]
     value = float(calibration.regression.predict(np.array(chosen))[0])
     low, high = calibration.interval.around(value)
     return ExpectedDice(value, low, high)
+
+
+def inside_frame(image: MedicalImage, inside: tuple[Any, ...]) -> MedicalImage:
+    """Cut an image; ``inside`` are an ellipsis, the rows and the columns."""
+    if image.channels > 1:
+        inside = (*inside, slice(None))
+    return replace(image, pixels=image.pixels[inside])
 
 
 def signs_of(image: MedicalImage, foreground: np.ndarray, mask: np.ndarray, score: float) -> Signs:

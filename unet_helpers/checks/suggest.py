@@ -91,7 +91,8 @@ def ood_score(image: Any, card: ModelCard | UNet | str) -> float:
     name = card if isinstance(card, str) else card.name
     if with_statistics(name) not in known_groups():
         return float("nan")
-    return View(read_image(image)).likeness.score(name)
+    view = View(read_image(image)).for_card(MODELS[name])
+    return view.likeness.score(name)
 
 
 def suggest_model(image: Any) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..images.channels import with_channel_for
 from ..images.image import MedicalImage
 from ..images.pixel_checks import shows_something
 from ..images.stack import Stack, from_stack, to_stack
@@ -14,9 +15,11 @@ from ..preprocessing.background import is_only_background
 from ..preprocessing.bars import find_bars, without_bars
 from ..preprocessing.field_of_view import FieldsOfView
 from ..preprocessing.surroundings import (
+    Box,
     Padding,
     box_for,
     find_padding,
+    notes_on_surroundings,
     whole_box,
     without_padding,
 )
@@ -30,6 +33,11 @@ class View:
     """An image and its measurements: each is made on first use and then kept."""
 
     image: MedicalImage
+
+    def for_card(self, card: ModelCard) -> "View":
+        """Return the view of the channel that a card's network reads; often this view."""
+        image = with_channel_for(self.image, card.modality)
+        return self if image is self.image else View(image)
 
     @cached_property
     def padding(self) -> Padding | None:
@@ -65,19 +73,17 @@ class View:
 
     def notes(self, card: ModelCard) -> tuple[str, ...]:
         """Say what of the image the network of a card does not read."""
-        notes = []
-        if self.padding is not None:
-            notes.append(
-                f"the value {self.padding.value:g} is padding, far from all others: read as "
-                f"{self.padding.lowest:g}, the lowest of these"
-            )
-        if self.bars is not None:
-            notes.append("a scale bar, with its text, is left out")
+        return notes_on_surroundings(
+            self.padding, has_bars=self.bars is not None, has_frame=self.has_frame(card)
+        )
 
-        stack = self.stack.pixels
-        if box_for(stack, card.preprocessing) != whole_box(stack):
-            notes.append("a frame of one colour around the image is cut off; it is background")
-        return tuple(notes)
+    def box(self, card: ModelCard) -> Box:
+        """Return the rows and columns of the stack inside a frame, which a card's network reads."""
+        return box_for(self.stack.pixels, card.preprocessing)
+
+    def has_frame(self, card: ModelCard) -> bool:
+        """Return whether a frame around the image is cut off for a card."""
+        return self.box(card) != whole_box(self.stack.pixels)
 
     @cached_property
     def frames(self) -> list[Stack]:

@@ -164,6 +164,9 @@ def chosen(image: MedicalImage, options: ReadOptions, name: str | Path) -> Medic
         notes=(*image.notes, *part.notes),
         all_channels=part.all_channels,
         channel_names=part.channel_names,
+        channel_contrasts=part.channel_contrasts,
+        channel_index=part.channel_index,
+        channel_asked=part.channel_asked,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ImageError
 from .channels import channel_index, channel_notes, colour_alone
+from .contrast_methods import contrast_of
 from .image import MedicalImage, Position
 from .nuclear_stains import Channel
 from .options import ReadOptions, index_of
@@ -243,8 +244,15 @@ def image_of_channel(
     notes = channel_notes(stored.pixels, index, channels, asked=channel is not None)
     pixels = in_memory_order(stored.pixels)
     one = replace(stored, pixels=pixels[index], axes=stored.axes[1:], notes=(*stored.notes, *notes))
-    names = [known.name for known in channels] if len(channels) == count else [""] * count
-    return replace(as_image(one, path), all_channels=pixels, channel_names=tuple(names))
+    described = channels if len(channels) == count else [Channel()] * count
+    return replace(
+        as_image(one, path),
+        all_channels=pixels,
+        channel_names=tuple(known.name for known in described),
+        channel_contrasts=tuple(map(contrast_of, described)),
+        channel_index=index,
+        channel_asked=channel is not None,
+    )
 
 
 def as_image(stored: StoredPixels, path: Path | None) -> MedicalImage:

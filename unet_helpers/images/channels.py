@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from .contrast_methods import channel_for
 from .image import MedicalImage, noted
 from .nuclear_stains import Channel, nuclear_channel
 from .options import listing, titles
@@ -160,6 +161,34 @@ def channel_notes(
         if structures[best] > structures[index] + MORE_STRUCTURE:
             notes.append(f"channel {words[best]} has clearly more structure than the one taken")
     return notes
+
+
+def with_channel_for(image: MedicalImage, modality: str) -> MedicalImage:
+    """Take the channel that a network of a modality reads, unless one was asked for.
+
+    ``modality`` is that of the network's card. A note names the channel and replaces those about
+    the channel that the reader took.
+    """
+    taken = image.channel_index
+    if taken is None or image.all_channels is None or image.channel_asked:
+        return image
+    index = channel_for(modality, image.channel_contrasts, taken)
+    if index == taken:
+        return image
+
+    channels = [Channel(name) for name in image.channel_names]
+    before = channel_notes(image.all_channels, taken, channels, asked=False)
+    words = titles(image.channel_names)
+    note = (
+        f"took channel {words[index]} of {listing(words)}, because the network reads {modality}; "
+        "choose another one with channel="
+    )
+    return replace(
+        image,
+        pixels=image.all_channels[index],
+        channel_index=index,
+        notes=(*(text for text in image.notes if text not in before), note),
+    )
 
 
 def structure(pixels: np.ndarray) -> float:

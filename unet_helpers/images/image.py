@@ -73,6 +73,12 @@ class MedicalImage:
         (C, *spatial): all channels of the file, if ``pixels`` is one of several.
     channel_names : tuple of str
         The names of ``all_channels``, each '' if it has none.
+    channel_contrasts : tuple of str
+        How ``all_channels`` show the specimen, such as 'phase contrast', each '' if unknown.
+    channel_index : int, optional
+        Which of ``all_channels`` the ``pixels`` are.
+    channel_asked : bool
+        Whether this channel was asked for; else a network may take another one.
     position : Position
         Where the pixels lie in the finest level of an image pyramid.
 
@@ -100,6 +106,9 @@ class MedicalImage:
     image_type: str = ""
     all_channels: np.ndarray | None = None
     channel_names: tuple[str, ...] = ()
+    channel_contrasts: tuple[str, ...] = ()
+    channel_index: int | None = None
+    channel_asked: bool = False
     position: Position = field(default_factory=Position)
 
     @property

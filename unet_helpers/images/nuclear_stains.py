@@ -76,6 +76,9 @@ class Channel:
     # nm: the wavelength of the light that excites it; None if it is not in the file.
     excitation: float | None = None
 
+    # OME's contrast method, such as 'DIC' or 'Phase'; '' if it is not in the file.
+    contrast: str = ""
+
 
 def nuclear_channel(channels: Sequence[Channel]) -> int:
     """Return the index of the channel that shows nuclei, else 0.

@@ -42,14 +42,14 @@ def channels_of(
 
 
 def ome_channel(element: ElementTree.Element) -> Channel:
-    """Read the name, or the dye, and the wavelength of light of a Channel element."""
+    """Read the name, or the dye, the wavelength of light and the contrast of a Channel element."""
     name = element.get("Name") or element.get("Fluor") or ""
     excitation = None
     wavelength = element.get("ExcitationWavelength")
     unit = element.get("ExcitationWavelengthUnit", "nm").lower()
     if wavelength and unit in NANOMETRES:
         excitation = float(wavelength) * NANOMETRES[unit]
-    return Channel(name, excitation)
+    return Channel(name, excitation, element.get("ContrastMethod") or "")
 
 
 def pages_of_channels(

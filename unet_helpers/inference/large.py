@@ -14,6 +14,7 @@ import pandas as pd
 from ..checks.checks import run_checks
 from ..checks.view import View
 from ..errors import ArgumentError
+from ..images.channels import with_channel_for
 from ..images.checked import checked
 from ..images.image import MedicalImage, noted
 from ..images.lazy import open_lazily
@@ -29,14 +30,22 @@ from ..preprocessing.slices import Prepared
 from ..results.export_outlines import ObjectType
 from ..results.intensities import channels_of
 from ..results.output import made_aside, output_path, result_name
+from ..results.request import request_record
 from ..results.save import settings
 from ..results.segmentation import Segmentation
+from .large_earlier import earlier_table, sha256_of_input
 from .large_objects import find_objects_by_blocks
 from .large_outlines import write_large_geojson
+from .large_surroundings import (
+    CleanedPixels,
+    InsideFrame,
+    background_around,
+    without_surroundings,
+)
 from .object_size import check_physical_size
 from .scale import choose_zoom, working_scale
 from .settings import check_settings
-from .tiles import predict
+from .tiles import background_answer, predict
 
 # px: side of the chunks in which arrays are stored on disk.
 CHUNK = 512
@@ -60,9 +69,14 @@ WINDOW = 4096
 class LargeImage:
     """An image on disk and a window of it in memory."""
 
-    pixels: Any  # (H, W) or (H, W, 3) dask array; only the slices that are used are read
-    channels: dict[str, Any]  # (H, W) dask arrays to measure, by the end of the names of columns
-    window: MedicalImage  # the window of highest contrast, with the notes of the whole image
+    # The pixels (H, W) or (H, W, 3) without what surrounds the image; only what is used is read.
+    cleaned: CleanedPixels
+
+    # (H, W) dask arrays to measure, as stored, by the end of the names of columns.
+    channels: dict[str, Any]
+
+    # The window of highest contrast inside a frame, with the notes of the whole image.
+    window: MedicalImage
 
 
 def segment_large(
@@ -90,7 +104,8 @@ def segment_large(
 
     Labels (uint8) and ids of the objects (int32) are written to the folder ``out`` as tiled
     OME-TIFF, the table as CSV, and a manifest as JSON; all of them or none. During the computation
-    the folder holds additional data, about 4 bytes per class and px.
+    the folder holds additional data, about 4 bytes per class and px. A result that was made with
+    the same settings is not made again: its table is read.
 
     Parameters
     ----------
@@ -149,7 +164,8 @@ def segment_large(
     ArgumentError
         A setting makes no sense, or the network needs to see an image as a whole.
     SaveError
-        There is a result already, and ``overwrite`` is False; or the folder cannot be written.
+        There is a result with other settings or of another file already, and ``overwrite`` is
+        False; or the folder cannot be written.
 
     Examples
     --------
@@ -174,7 +190,28 @@ def segment_large(
     stored = open_lazily(
         source, level, region, channel, spacing, frame=frame, page=page, series=series
     )
-    large = open_window(stored, network)
+    options = {
+        "level": level,
+        "region": region,
+        "channel": channel,
+        "frame": frame,
+        "page": page,
+        "series": series,
+    }
+    others = {"spacing": spacing, "zoom": zoom, "diameter": diameter, "formats": formats or None}
+    asked = request_record(
+        network.weights_sha256, choices.threshold, choices.flips, {**options, **others}
+    )
+    folder = output_path(out)
+    name = result_name(stored.name, card.name)
+    if not overwrite:
+        earlier = earlier_table(folder / name, asked, stored)
+        if earlier is not None:
+            if tell is not None:
+                tell(f"done before: {stored.path}: {folder} already holds {name}.json")
+            return earlier
+
+    large = open_window(with_channel_for(stored, card.modality), network)
     window = large.window
     view = View(window)
     chosen = choose_zoom(network, view, choices)
@@ -200,25 +237,17 @@ def segment_large(
         weights_sha256=network.weights_sha256,
         warnings=warnings,
     )
-    asked = {
-        "level": level,
-        "region": region,
-        "channel": channel,
-        "frame": frame,
-        "page": page,
-        "series": series,
-    }
-
-    folder = output_path(out)
-    name = result_name(window.name, card.name)
     with made_aside(folder / f"{name}.json", folder, overwrite) as aside:
         with TemporaryDirectory(dir=aside) as scratch:
-            extent = large.pixels.shape[:2]
+            extent = large.cleaned.pixels.shape[:2]
             answer = on_disk(scratch, "float32", (network.out_channels, *extent))
             labels = on_disk(scratch, "uint8", extent)
             objects = on_disk(scratch, "int32", extent)
 
-            predict(network, prepared, answer, choices.flips, progress=progress, tile=TILE)
+            inside: Any = InsideFrame(answer, large.cleaned.box)
+            predict(network, prepared, inside, choices.flips, progress=progress, tile=TILE)
+            background = background_answer(network)[: network.out_channels]
+            background_around(answer, large.cleaned.box, background)
             forget_compiled(network)
 
             numbers, table = find_objects_by_blocks(blank, answer, labels, objects, large.channels)
@@ -233,7 +262,13 @@ def segment_large(
 
         table.to_csv(aside / f"{name}_measurements.csv", index=False)
         sized = replace(blank, warnings=(*warnings, *check_table(card, table, window.spacing)))
-        manifest = {**settings(sized), **asked, "objects": len(table)}
+        manifest = {
+            **settings(sized),
+            **options,
+            "objects": len(table),
+            "input_sha256": sha256_of_input(stored),
+            "asked": asked,
+        }
         (aside / f"{name}.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return table
 
@@ -274,6 +309,14 @@ def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
     if window.channels < stored.channels:
         pixels = pixels[..., channels_kept(window_pixels, window)]
 
+    # Alpha, and colours without information, are not measured.
+    as_read = replace(stored, pixels=pixels, axes="YXC"[: pixels.ndim])
+
+    cleaned = without_surroundings(pixels, window.pixels, network.card.preprocessing)
+    if cleaned.notes:
+        inside = np.asarray(highest_contrast_window(cleaned.inside, WINDOW))
+        window = noted(window, *cleaned.notes, pixels=inside)
+
     if max(pixels.shape[:2]) > WINDOW:
         window = noted(
             window,
@@ -281,10 +324,7 @@ def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
         )
     if engine_of(network) == "int8":
         window = noted(window, INT8_NOTE)
-
-    # Alpha, and colours without information, are not measured.
-    as_read = replace(stored, pixels=pixels, axes="YXC"[: pixels.ndim])
-    return LargeImage(pixels=pixels, window=window, channels=channels_of(as_read))
+    return LargeImage(cleaned=cleaned, window=window, channels=channels_of(as_read))
 
 
 def channels_kept(pixels: np.ndarray, window: MedicalImage) -> slice | int:
@@ -301,9 +341,10 @@ def channels_kept(pixels: np.ndarray, window: MedicalImage) -> slice | int:
 
 
 def prepare_on_disk(large: LargeImage, card: ModelCard, shape: tuple[int, int]) -> Prepared:
-    """Prepare a whole image like its window, which is resized to the working ``shape`` (h, w)."""
+    """Prepare an image inside its frame like its window, of the working ``shape`` (h, w)."""
     prepared = prepare(large.window.pixels[None], card.preprocessing, shape)[0]
-    pixels = select_channels(large.pixels, card.preprocessing.channels, large.pixels.ndim > 2)
+    inside = large.cleaned.inside
+    pixels = select_channels(inside, card.preprocessing.channels, inside.ndim > 2)
 
     # The window became grey, so its colours are false colours on a dark background: the brightest
     # channel of each pixel is used.

@@ -71,7 +71,7 @@ def common_scale(
     if options.get("zoom") is not None or options.get("diameter") is not None:
         return {}
 
-    views = views_of(sources, options)
+    views = [view.for_card(card) for view in views_of(sources, options)]
     if not views:
         return {}
     if scale == "field of view":

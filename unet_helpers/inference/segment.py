@@ -98,6 +98,7 @@ def segment(
     view = View(read_image(image, **reading))
 
     model, suggestion_notes = resolve_model(model, view)
+    view = view.for_card(model.card)
     settings = check_settings(model.card, threshold, flips, zoom, diameter)
 
     warnings = run_checks(view, model.card)

@@ -191,6 +191,8 @@ class ModelCard:
     int8_ranges
         Lowest and highest input of each convolution that is rounded to 8 bits (see
         ``networks.openvino_graph``); empty if rounding loses too much accuracy.
+    bfloat16
+        Whether it is computed in bfloat16 on processors that can; not if that changes areas.
     file, sha256, url, mirrors
         Its weights: SHA-256 of the file (or the first digits of it), and where to download it.
     plausible_diameter
@@ -254,6 +256,7 @@ class ModelCard:
     min_component_share: float = 0.0
     flips: Flips = 1
     int8_ranges: tuple[tuple[float, float], ...] = ()
+    bfloat16: bool = True
     file: str = ""
     sha256: str = ""
     url: str = ""

@@ -1,11 +1,12 @@
 """Run a network with torch or OpenVINO, in single precision, bfloat16 or 8-bit integers."""
 
+import copy
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,10 +14,8 @@ import torch
 from ..errors import ArgumentError
 from .cards import ModelCard
 from .openvino_graph import compile_network
-from .unet import UNet, pad_by_reflection
-
-if TYPE_CHECKING:
-    import openvino as ov
+from .rounding import round_weights
+from .unet import UNet, fold_batch_norm, pad_by_reflection
 
 # torch reads this variable when it first allocates a large tensor: memory pages of 2 MB are filled
 # faster than pages of 4 kB.
@@ -58,10 +57,10 @@ class CompiledFor:
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A network compiled by OpenVINO, and what it was compiled for."""
+    """A network compiled by OpenVINO, or its copy with rounded weights, and for what it is."""
 
     key: CompiledFor
-    network: "ov.CompiledModel"
+    network: Any
 
 
 # By network and thread, because a compiled network computes one image after the other.
@@ -99,6 +98,12 @@ def openvino_is_installed() -> bool:
     return year >= OLDEST_OPENVINO
 
 
+def precision_of(card: ModelCard) -> str:
+    """Return the precision in which a card's network is computed, 'bfloat16' or 'float32'."""
+    wanted = precision()
+    return wanted if card.bfloat16 else "float32"
+
+
 def precision() -> str:
     """Return 'bfloat16' if the processor computes in it natively, else 'float32'.
 
@@ -129,40 +134,65 @@ def engine_of(model: UNet) -> str:
     that only the parent process has.
     """
     is_forked = os.getpid() != IMPORTING_PID
-    has_hooks = any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
-    if is_forked or has_hooks:
+    if is_forked or has_hooks(model):
         return "torch"
     return model.engine
+
+
+def has_hooks(model: UNet) -> bool:
+    """Return whether any layer of a network has hooks, which see what it computes."""
+    return any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
 
 
 @torch.inference_mode()
 def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
     """Compute probabilities, (N, K, H, W) float32, of (N, C, H, W) by the model's engine."""
     if engine_of(model) == "torch":
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bfloat16"):
-            return model(x)
+        return run_torch(model, x)
 
     # The compiled network begins behind the padding that ``model(x)`` does by itself.
     padded = pad_by_reflection(x, 2**model.depth).contiguous()
-    request = compiled_for_this_thread(model).create_infer_request()
+    request = compiled_for_this_thread(model, model.engine).create_infer_request()
     logits = torch.from_numpy(request.infer([padded.numpy()])[0])
 
     height, width = x.shape[-2:]
     return model.probabilities(logits[..., :height, :width])
 
 
-def compiled_for_this_thread(model: UNet) -> "ov.CompiledModel":
-    """Return this thread's OpenVINO network, compiled again if weights or settings changed."""
+def run_torch(model: UNet, x: torch.Tensor) -> torch.Tensor:
+    """Compute probabilities by torch; in bfloat16 by a copy of the network with rounded weights."""
+    if model_precision(model) == "float32":
+        return model(x)
+    # Hooks see the network itself.
+    network = model if has_hooks(model) else compiled_for_this_thread(model, "torch")
+    with torch.autocast("cpu", torch.bfloat16):
+        return network(x)
+
+
+def model_precision(model: UNet) -> str:
+    """Return the precision of a network; one without a card is computed as any is by default."""
+    card = getattr(model, "card", None)
+    return precision() if card is None else precision_of(card)
+
+
+def compiled_for_this_thread(model: UNet, engine: str) -> Any:
+    """Return this thread's network for an engine, made again if weights or settings changed.
+
+    It is OpenVINO's, or for the engine 'torch' a ``UNet`` with weights rounded to bfloat16.
+    """
     key = CompiledFor(
-        engine=model.engine,
-        precision=precision(),
+        engine=engine,
+        precision=model_precision(model),
         threads=torch.get_num_threads(),
         weights=tuple(tensor_state(tensor) for tensor in model.state_dict().values()),
     )
     by_thread = COMPILED.setdefault(model, {})
     cached = by_thread.get(get_ident())
     if cached is None or cached.key != key:
-        network = compile_network(model, key.precision, key.threads)
+        if engine == "torch":
+            network: Any = round_weights(fold_batch_norm(copy.deepcopy(model)))
+        else:
+            network = compile_network(model, key.precision, key.threads)
         cached = CompiledNetwork(key, network)
         by_thread[get_ident()] = cached
     return cached.network

@@ -127,6 +127,23 @@ def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
     return np.where(is_other, pixels, np.array(padding.lowest, pixels.dtype))
 
 
+def notes_on_surroundings(
+    padding: Padding | None, *, has_bars: bool, has_frame: bool
+) -> tuple[str, ...]:
+    """Say what is left out of an image before the network runs."""
+    notes = []
+    if padding is not None:
+        notes.append(
+            f"the value {padding.value:g} is padding, far from all others: read as "
+            f"{padding.lowest:g}, the lowest of these"
+        )
+    if has_bars:
+        notes.append("a scale bar, with its text, is left out")
+    if has_frame:
+        notes.append("a frame of one colour around the image is cut off; it is background")
+    return tuple(notes)
+
+
 def box_for(slices: np.ndarray, preprocessing: Preprocessing) -> Box:
     """Return the rows and columns of (N, H, W[, C]) that a card's network reads.
 

@@ -16,7 +16,7 @@ from ..errors import SaveError
 from ..images.image import MedicalImage
 from ..images.nifti import write_nifti
 from ..images.tiff import write_ome_tiff
-from ..networks.engine import precision
+from ..networks.engine import precision_of
 from ..version import __version__
 from .exports import EXPORTS
 from .output import made_aside, output_path, result_name
@@ -262,7 +262,7 @@ def settings(result: Segmentation) -> dict[str, Any]:
         "threshold": result.threshold,
         "zoom": round(result.zoom, 6),
         "flips": result.flips,
-        "precision": precision(),
+        "precision": precision_of(card),
         "notes": list(image.notes),
         "warnings": list(result.warnings),
         "citation": card.citation,
