@@ -45,6 +45,8 @@ LAZY_NAMES = {
     "checks.suggest": ["ood_score", "suggest_model"],
     "results.metrics": ["dice", "iou"],
     "results.report": ["report_index"],
+    "annotate.painter": ["Painter"],
+    "annotate.widget": ["paint"],
     "training.finetune": ["fine_tune"],
     "inference.batch": ["segment_many", "segment_folder"],
     "inference.large": ["segment_large"],

@@ -23,6 +23,7 @@ InstanceMethod = Literal["components", "interiors", "membranes"]
 Measures = Literal["objects", "tree"]
 Objects = Literal["volumes", "slices"]
 Flips = Literal[1, 2, 4, 8]
+PixelFeatures = Literal["", "filters", "network and filters"]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
 Direction = Literal["frontal", "lateral", "oblique"]
@@ -155,6 +156,9 @@ class ModelCard:
     flips
         Number of answers that are averaged (test-time augmentation): 1 as is, 2 mirrored, 4 with
         half turns, 8 with quarter turns.
+    pixel_features
+        For a classifier of pixels taught by strokes (``networks.pixel_classifier``): what it reads;
+        empty for a U-Net.
     int8_ranges
         Lowest and highest input of each convolution that is rounded to 8 bits (see
         ``networks.openvino_graph``); empty if rounding loses too much accuracy.
@@ -214,6 +218,7 @@ class ModelCard:
     objects: Objects = "volumes"
     min_component_share: float = 0.0
     flips: Flips = 1
+    pixel_features: PixelFeatures = ""
     int8_ranges: tuple[tuple[float, float], ...] = ()
     file: str = ""
     sha256: str = ""

@@ -49,6 +49,9 @@ def labels_of(result: Segmentation) -> np.ndarray:
             part = volume[occupied_box(volume)]
             if part.size:
                 part[:] = drop_small_components(part, share)
+
+    if result.by_hand is not None:
+        return result.by_hand.over(labels)
     return labels
 
 

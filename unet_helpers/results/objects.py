@@ -58,8 +58,10 @@ def find_objects(result: Segmentation) -> np.ndarray:
     - 'membranes': cells between membranes, slice by slice.
 
     Objects of neighbouring slices are joined if the card's ``objects`` are 'volumes'. Objects of
-    different points in time are never joined.
+    different points in time are never joined. Objects that a person corrected stay as they are.
     """
+    if result.by_hand is not None and result.by_hand.objects is not None:
+        return result.by_hand.objects
     if result.card.instance_method == "components":
         return connected_components(result)
 
