@@ -12,6 +12,7 @@ import numpy as np
 
 from ..checks.view import View
 from ..errors import ArgumentError
+from ..images.image import MedicalImage
 from ..images.read import read_image
 from ..networks.cards import ModelCard
 from ..networks.load import save_model
@@ -97,6 +98,19 @@ class Painter:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, background first."""
         return self._work.classes
+
+    @property
+    def image(self) -> MedicalImage:
+        """The image that is painted on."""
+        if isinstance(self._work, Teaching):
+            return self._work.view.image
+        return self._work.start.image
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        height, width = self.image.spatial_shape
+        return height, width
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
