@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ArgumentError
+from ..images.image import MedicalImage
 from ..results.by_hand import UNDECIDED, ByHand
 from ..results.segmentation import Segmentation
 from . import corrections
@@ -43,6 +44,23 @@ class Correcting:
         self.history = History(
             {"labels": result.labels, "objects": result.objects, "decided": decided}
         )
+
+    @property
+    def image(self) -> MedicalImage:
+        """The image."""
+        return self.start.image
+
+    @property
+    def painted_on(self) -> str:
+        """What the strokes are painted on, beside the image."""
+        return f"{self.card.name} {self.start.weights_sha256} {self.start.threshold}"
+
+    def mask(self) -> np.ndarray:
+        """Return the labels, (H, W) uint8."""
+        return self.history.arrays["labels"].copy()
+
+    def forget_fit(self) -> None:
+        """Do nothing: nothing is fitted here."""
 
     def answer(self) -> Answer:
         """Return the labels and objects as they are now."""
@@ -121,7 +139,10 @@ def with_decided(probabilities: np.ndarray, decided: np.ndarray) -> np.ndarray:
 
 
 def corrected(answer: Answer, stroke: Stroke, classes: Sequence[str]) -> Answer:
-    """Carry out an action, other than erasing, on an answer; ArgumentError if it is not possible there."""
+    """Carry out an action, other than erasing, on an answer.
+
+    Raises ArgumentError if it is not possible there.
+    """
     if stroke.tool == "remove":
         return corrections.remove(answer, stroke)
     if stroke.tool == "split":

@@ -108,7 +108,9 @@ def join(answer: Answer, stroke: Stroke) -> Answer:
     along = stroke.mask(answer.shape)
     ids, counts = np.unique(answer.objects[along & (answer.objects > 0)], return_counts=True)
     if len(ids) < 2:
-        raise ArgumentError("The stroke touches fewer than two objects: draw it from one to another.")
+        raise ArgumentError(
+            "The stroke touches fewer than two objects: draw it from one to another."
+        )
 
     first = ids[counts.argmax()]
     class_id = most_common(answer.labels[answer.objects == first])

@@ -64,9 +64,7 @@ class Desk:
     def classes(self) -> list[dict[str, str]]:
         """Return the names and colours of the classes, background first."""
         colors = (BACKGROUND_COLOR, *self.painter._work.card.colors)
-        return [
-            {"name": name, "color": color} for name, color in zip(self.painter.classes, colors)
-        ]
+        return [{"name": name, "color": color} for name, color in zip(self.painter.classes, colors)]
 
     def picture(self) -> bytes:
         """Return the image as a PNG file."""
@@ -136,7 +134,7 @@ def text_of(result: Segmentation, number: int, count: int, seconds: float, path:
 
 
 def overlay_png(result: Segmentation) -> bytes:
-    """Return the answer as a transparent PNG file: classes, rims of objects, and what was painted."""
+    """Return the answer as a transparent PNG file: classes, rims, and what was painted by hand."""
     labels = shrunk(result.labels, cv2.INTER_NEAREST_EXACT)
     colors = np.array(
         [ImageColor.getrgb(color) for color in (BACKGROUND_COLOR, *result.card.colors)], np.uint8

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks.view import View
 from ..errors import ArgumentError
 from ..images.image import MedicalImage
 from ..images.read import read_image
+from ..inference.segment import segment
 from ..networks.cards import ModelCard
 from ..networks.pixel_classifier import PixelClassifier
 from ..networks.unet import UNet
 from ..results.labels import foreground_of
 from ..results.metrics import dice
+from ..training.finetune import fine_tune as fine_tune_on_masks
 from ..training.pairs import list_pairs, read_mask
-from .classifier import Samples, join_samples
+from .classifier import Samples
 from .correcting import Correcting
 from .features import ImageFeatures
-from .painter import Painter
-from .strokes import UNKNOWN
+from .strokes import UNKNOWN, Stroke
 from .teaching import Teaching, fitted_classifier
 
 if TYPE_CHECKING:
@@ -36,12 +38,11 @@ LARGEST_SIDE = 256
 
 
 def fine_tune(
-    painter: Painter, model: str | Path | ModelCard | UNet | None, options: dict[str, Any]
+    work: Teaching | Correcting,
+    model: str | Path | ModelCard | UNet | None,
+    options: dict[str, Any],
 ) -> UNet:
     """Train a network on the painted pixels of all images, or on a corrected segmentation."""
-    from ..training.finetune import fine_tune as fine_tune_on_masks
-
-    work = painter._work
     if isinstance(work, Correcting):
         answer = work.answer()
         mask = answer.objects if work.card.instance_method == "interiors" else answer.labels
@@ -52,7 +53,7 @@ def fine_tune(
     if start is None:
         start = USUAL_START if work.network is None else work.network.card.name
     images = [*(earlier.view.image for earlier in work.earlier), work.view.image]
-    masks = [*(earlier.painted for earlier in work.earlier), painter.mask()]
+    masks = [*(earlier.painted for earlier in work.earlier), work.mask()]
 
     # An image on which nothing was painted teaches nothing.
     pairs = [(image, mask) for image, mask in zip(images, masks) if (mask != UNKNOWN).any()]
@@ -65,15 +66,6 @@ def fine_tune(
     )
 
 
-def next_image(painter: Painter, image: Any) -> Painter:
-    """Return a painter for another image, whose classifier keeps all strokes."""
-    work = painter._taught()
-    read = read_image(image)
-    check_channels(work, read)
-    model = "filters" if work.network is None else work.network
-    return Painter(read, model, classes=work.classes[1:], _earlier=work.as_earlier())
-
-
 def check_channels(work: Teaching, image: MedicalImage) -> None:
     """Raise ArgumentError if an image has other channels than those that were painted."""
     channels = 3 if image.channels == 3 else 1
@@ -84,15 +76,13 @@ def check_channels(work: Teaching, image: MedicalImage) -> None:
         )
 
 
-def suggest_next(painter: Painter, images: Iterable[Any]) -> int:
+def suggest_next(work: Teaching, images: Iterable[Any]) -> int:
     """Return the position of the image whose answer is least sure.
 
     How sure an answer is, is the mean over its pixels of the probability of the class that is most
     probable there (uncertainty sampling, Lewis and Gale 1994, SIGIR, p. 3).
     """
-    from ..inference.segment import segment
-
-    classifier = painter._taught().fitted_or_error()
+    classifier = work.fitted_or_error()
     certainties = []
     for image in images:
         result = segment(image, classifier, progress=False)
@@ -106,16 +96,15 @@ def suggest_next(painter: Painter, images: Iterable[Any]) -> int:
     return int(np.argmin(certainties))
 
 
-def learning_curve(painter: Painter, images: Sequence[Any], masks: Sequence[Any]) -> pd.DataFrame:
+def learning_curve(
+    work: Teaching, strokes: Sequence[Stroke], images: Sequence[Any], masks: Sequence[Any]
+) -> pd.DataFrame:
     """Fit the classifier to the first strokes, one more each time, and score it on other images.
 
     Strokes of earlier images count first, image by image; those of this image one by one.
     """
     import pandas as pd
 
-    from ..checks.view import View
-
-    work = painter._taught()
     pairs = list_pairs(images, masks)
     template = PixelClassifier(work.channels, 1, work.network)
     features = []
@@ -128,7 +117,7 @@ def learning_curve(painter: Painter, images: Sequence[Any], masks: Sequence[Any]
         truths.append(read_mask(pair.mask))
 
     rows = []
-    for number, samples in samples_after_each_stroke(painter):
+    for number, samples in samples_after_each_stroke(work, strokes):
         if not samples.are_enough:
             continue
         classifier = fitted_classifier(samples, work.card, work.network)
@@ -139,26 +128,21 @@ def learning_curve(painter: Painter, images: Sequence[Any], masks: Sequence[Any]
     return pd.DataFrame(rows, columns=["strokes", "Dice"])
 
 
-def samples_after_each_stroke(painter: Painter) -> list[tuple[int, Samples]]:
-    """Return the samples after each stroke of this image, with those of earlier images."""
-    work = painter._taught()
-    replay = Painter(
-        work.view.image,
-        "filters" if work.network is None else work.network,
-        classes=work.classes[1:],
-        _earlier=work.earlier,
-    )
-    taught = replay._taught()
-    parts = [earlier.samples for earlier in work.earlier]
-    after = [(0, join_samples(parts))] if parts else []
+def samples_after_each_stroke(
+    work: Teaching, strokes: Sequence[Stroke]
+) -> Iterator[tuple[int, Samples]]:
+    """Yield the number of strokes so far and their samples, with those of earlier images."""
+    painted = np.full(work.features.shape, UNKNOWN, np.uint8)
     number = 0
-    for stroke in painter.strokes:
-        if stroke.tool not in ("stroke", "erase"):
+    for stroke in strokes:
+        if stroke.tool == "stroke":
+            painted[stroke.mask(painted.shape)] = work.classes.index(stroke.name)
+        elif stroke.tool == "erase":
+            painted[stroke.mask(painted.shape)] = UNKNOWN
+        else:
             continue
         number += 1
-        replay.do(stroke)
-        after.append((number, taught.samples()))
-    return after
+        yield number, work.samples_of(painted)
 
 
 def score(classifier: PixelClassifier, features: ImageFeatures, truth: np.ndarray) -> float:

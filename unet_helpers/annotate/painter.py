@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +16,18 @@ from ..networks.cards import ModelCard
 from ..networks.load import save_model
 from ..networks.unet import UNet
 from ..results.segmentation import Segmentation
+from . import learning
 from .correcting import Correcting
-from .strokes import BACKGROUND, USUAL_WIDTH, Stroke, points_of, read_strokes, write_strokes
-from .teaching import Earlier, Teaching, choose_network
+from .strokes import (
+    BACKGROUND,
+    USUAL_WIDTH,
+    Stroke,
+    fingerprint_of,
+    points_of,
+    read_strokes,
+    write_strokes,
+)
+from .teaching import FILTERS, Earlier, Teaching, choose_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +37,9 @@ class Painter:
     """Strokes on an image that teach a structure, or corrections of a segmentation.
 
     On an image, each stroke names a class, or ``"background"``. A small classifier learns from all
-    strokes; it reads the maps of a U-Net that knows such images, and simple filters. What is painted
-    always stands. On a segmentation, nothing is predicted anew: objects are removed, split, joined
-    and added, and strokes add and take away.
+    strokes; it reads the maps of a U-Net that knows such images, and simple filters. What is
+    painted always stands. On a segmentation, nothing is predicted anew: objects are removed, split,
+    joined and added, and strokes add and take away.
 
     Parameters
     ----------
@@ -102,9 +109,7 @@ class Painter:
     @property
     def image(self) -> MedicalImage:
         """The image that is painted on."""
-        if isinstance(self._work, Teaching):
-            return self._work.view.image
-        return self._work.start.image
+        return self._work.image
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -215,7 +220,7 @@ class Painter:
         if not self._work.history.undo():
             return False
         self._undone.append(self._strokes.pop())
-        self._after_going_back()
+        self._forget_what_was_learnt()
         return True
 
     def redo(self) -> bool:
@@ -229,13 +234,12 @@ class Painter:
         if not self._work.history.redo():
             return False
         self._strokes.append(self._undone.pop())
-        self._after_going_back()
+        self._forget_what_was_learnt()
         return True
 
-    def _after_going_back(self) -> None:
+    def _forget_what_was_learnt(self) -> None:
         self._network = None
-        if isinstance(self._work, Teaching):
-            self._work.forget_fit()
+        self._work.forget_fit()
 
     def result(self) -> Segmentation:
         """Return the answer as it is now.
@@ -257,9 +261,7 @@ class Painter:
             (H, W) uint8. On an image: the painted classes, 255 where nothing was painted. On a
             segmentation: its corrected labels.
         """
-        if isinstance(self._work, Teaching):
-            return self._work.history.arrays["painted"].copy()
-        return self.result().labels
+        return self._work.mask()
 
     def fine_tune(self, model: str | Path | ModelCard | UNet | None = None, **options: Any) -> UNet:
         """Train a network on what was painted, on this image and on earlier ones.
@@ -276,27 +278,22 @@ class Painter:
         UNet
             The network. ``save`` saves it until the next stroke.
         """
-        from .learning import fine_tune
-
-        self._network = fine_tune(self, model, options)
+        self._network = learning.fine_tune(self._work, model, options)
         return self._network
 
     def next_image(self, image: Any) -> Painter:
-        """Go on to another image; the classifier keeps all strokes.
+        """Return a painter for another image; its classifier keeps all strokes.
 
         Parameters
         ----------
         image : path, numpy.ndarray or MedicalImage
             A single image, grey or in colour as this one.
-
-        Returns
-        -------
-        Painter
-            A new painter.
         """
-        from .learning import next_image
-
-        return next_image(self, image)
+        work = self._taught()
+        image = read_image(image)
+        learning.check_channels(work, image)
+        model = FILTERS if work.network is None else work.network
+        return Painter(image, model, classes=work.classes[1:], _earlier=work.as_earlier())
 
     def suggest_next(self, images: Iterable[Any]) -> int:
         """Find the image whose answer is least sure, which is the best one to paint next.
@@ -311,9 +308,7 @@ class Painter:
         int
             Its position, from 0.
         """
-        from .learning import suggest_next
-
-        return suggest_next(self, images)
+        return learning.suggest_next(self._taught(), images)
 
     def learning_curve(self, images: Sequence[Any], masks: Sequence[Any]) -> pd.DataFrame:
         """Measure the Dice on images set aside after each stroke: it says when to stop.
@@ -328,9 +323,7 @@ class Painter:
         pandas.DataFrame
             The number of strokes, and the Dice: the mean over classes and images.
         """
-        from .learning import learning_curve
-
-        return learning_curve(self, images, masks)
+        return learning.learning_curve(self._taught(), self._strokes, images, masks)
 
     def save(self, path: str | Path) -> None:
         """Save what was learnt for ``segment``, ``segment_folder`` and the command line.
@@ -389,14 +382,7 @@ class Painter:
         str
             12 hexadecimal digits.
         """
-        if isinstance(self._work, Teaching):
-            pixels, start = self._work.view.image.pixels, "image"
-        else:
-            result = self._work.start
-            pixels, start = result.image.pixels, f"{result.card.name} {result.threshold}"
-        total = hashlib.sha256(pixels.tobytes())
-        total.update(json.dumps([start, list(pixels.shape)]).encode())
-        return total.hexdigest()[:12]
+        return fingerprint_of(self.image.pixels, self._work.painted_on)
 
     def _taught(self) -> Teaching:
         if isinstance(self._work, Teaching):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,13 @@ def points_of(points: Any) -> tuple[tuple[float, float], ...]:
             f"The points have the shape {array.shape}: give (row, column) pairs, (N, 2)."
         )
     return tuple((float(row), float(column)) for row, column in array)
+
+
+def fingerprint_of(pixels: np.ndarray, start: str) -> str:
+    """Return 12 hexadecimal digits: a sum over an image, and over what is painted on it."""
+    total = hashlib.sha256(pixels.tobytes())
+    total.update(json.dumps([start, list(pixels.shape)]).encode())
+    return total.hexdigest()[:12]
 
 
 def write_strokes(path: Path, strokes: Sequence[Stroke], about: Mapping[str, Any]) -> None:

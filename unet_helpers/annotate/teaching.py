@@ -15,7 +15,7 @@ from .. import palette
 from ..checks.suggest import fitting_networks
 from ..checks.view import View
 from ..errors import ArgumentError
-from ..images.image import noted
+from ..images.image import MedicalImage, noted
 from ..networks.cards import ModelCard, Preprocessing
 from ..networks.load import load_model
 from ..networks.pixel_classifier import PixelClassifier
@@ -74,11 +74,27 @@ class Teaching:
         self.channels = 3 if view.image.channels == 3 else 1
 
         preprocessing = preprocessing_of(self.channels)
-        self.features = ImageFeatures(view, preprocessing, PixelClassifier(self.channels, 1, network))
+        self.features = ImageFeatures(
+            view, preprocessing, PixelClassifier(self.channels, 1, network)
+        )
         unknown = nothing_decided(self.features.shape)
         self.history = History({"painted": unknown, "decided": unknown})
         self.fitted: PixelClassifier | None = None
         self.predicted: np.ndarray | None = None
+
+    @property
+    def image(self) -> MedicalImage:
+        """The image."""
+        return self.view.image
+
+    @property
+    def painted_on(self) -> str:
+        """What the strokes are painted on, beside the image: nothing."""
+        return "image"
+
+    def mask(self) -> np.ndarray:
+        """Return the painted classes, (H, W) uint8, UNKNOWN elsewhere."""
+        return self.history.arrays["painted"].copy()
 
     @property
     def card(self) -> ModelCard:
@@ -120,15 +136,22 @@ class Teaching:
 
     def samples(self) -> Samples:
         """Read the maps at the painted pixels of this image, and add those of earlier ones."""
-        painted = self.history.arrays["painted"]
-        pixels = thinned(painted, UNKNOWN)
+        return self.samples_of(self.history.arrays["painted"])
+
+    def samples_of(self, painted: np.ndarray) -> Samples:
+        """Read the maps where (H, W) ``painted`` is known, after those of earlier images."""
         parts = [earlier.samples for earlier in self.earlier]
-        if len(pixels):
-            classes = torch.from_numpy(painted[tuple(pixels.T)].astype(np.int64))
-            parts.append(Samples(self.features.sample(pixels), classes))
+        if (painted != UNKNOWN).any():
+            parts.append(self.own_samples(painted))
         if not parts:
             return Samples(torch.zeros(0, 1), torch.zeros(0, dtype=torch.int64))
         return join_samples(parts)
+
+    def own_samples(self, painted: np.ndarray) -> Samples:
+        """Read the maps of this image where (H, W) ``painted`` is known."""
+        pixels = thinned(painted, UNKNOWN)
+        classes = torch.from_numpy(painted[tuple(pixels.T)].astype(np.int64))
+        return Samples(self.features.sample(pixels), classes)
 
     def classifier(self) -> PixelClassifier | None:
         """Return the classifier, fitted to all strokes; None before two classes were painted."""
@@ -185,13 +208,10 @@ class Teaching:
 
     def as_earlier(self) -> list[Earlier]:
         """Return what was painted on this image and on earlier ones, for the next image."""
-        painted = self.history.arrays["painted"].copy()
-        pixels = thinned(painted, UNKNOWN)
-        if not len(pixels):
+        painted = self.mask()
+        if (painted == UNKNOWN).all():
             return self.earlier
-        classes = torch.from_numpy(painted[tuple(pixels.T)].astype(np.int64))
-        samples = Samples(self.features.sample(pixels), classes)
-        return [*self.earlier, Earlier(self.view, painted, samples)]
+        return [*self.earlier, Earlier(self.view, painted, self.own_samples(painted))]
 
 
 def only_background(card: ModelCard, shape: tuple[int, int]) -> np.ndarray:
@@ -228,9 +248,7 @@ def card_of_classes(classes: Sequence[str], channels: int, network: UNet | None)
     return replace(card, features=network.features, depth=network.depth)
 
 
-def fitted_classifier(
-    samples: Samples, card: ModelCard, network: UNet | None
-) -> PixelClassifier:
+def fitted_classifier(samples: Samples, card: ModelCard, network: UNet | None) -> PixelClassifier:
     """Fit a classifier to samples; its ``weights_sha256`` is a sum over its layers."""
     classifier = PixelClassifier(card.in_channels, card.out_channels, network)
     fit(samples, classifier)

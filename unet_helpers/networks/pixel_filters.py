@@ -94,7 +94,7 @@ def derivative(values: np.ndarray, axis: int) -> np.ndarray:
 def eigenvalues(
     first: np.ndarray, mixed: np.ndarray, second: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the larger and the smaller eigenvalue of the matrices ((first, mixed), (mixed, second))."""
+    """Return the larger and the smaller eigenvalue of ((first, mixed), (mixed, second))."""
     middle = (first + second) / 2
     distance = np.hypot((first - second) / 2, mixed)
     return middle + distance, middle - distance

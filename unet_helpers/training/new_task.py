@@ -131,7 +131,9 @@ def are_sparse(network: UNet, masks: Sequence[np.ndarray]) -> bool:
         return False
     for mask in masks:
         values = np.unique(mask)
-        if IGNORED in values and (network.out_channels > 1 or ((values > 0) & (values < 255)).any()):
+        if IGNORED in values and (
+            network.out_channels > 1 or ((values > 0) & (values < 255)).any()
+        ):
             return True
     return False
 
