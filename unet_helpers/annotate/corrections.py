@@ -117,8 +117,13 @@ def join(answer: Answer, stroke: Stroke) -> Answer:
     if answer.class_between:
         class_id = answer.class_inside
 
+    between = answer.objects == 0
+    if answer.class_between:
+        # Cells grow into the membranes, so that their ids meet in the middle of these.
+        between = answer.labels == answer.class_between
+
     gap = np.zeros(answer.shape, bool)
-    free = label(along & (answer.objects == 0), connectivity=CORNERS_TOO)
+    free = label(along & between, connectivity=CORNERS_TOO)
     for number in range(1, free.max() + 1):
         around = binary_dilation(free == number, SQUARE)
         if len(np.intersect1d(answer.objects[around], ids)) > 1:
