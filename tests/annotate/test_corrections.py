@@ -37,9 +37,8 @@ def touching() -> uh.Segmentation:
     interior = np.where(left | right | alone, 0.95, 0.02)
     # A shallow valley where the two touch, four pixels beside the middle of the stroke below.
     interior[:, 36:39] = np.minimum(interior[:, 36:39], 0.85)
-    return result_of(
-        np.stack([1 - interior - 0.01, interior, np.full_like(interior, 0.01)]), "nuclei"
-    )
+    border = np.full_like(interior, 0.01)
+    return result_of(np.stack([1 - interior - border, interior, border]), "nuclei")
 
 
 @pytest.fixture

@@ -193,9 +193,8 @@ def print_scores(name: str, all_scores: Sequence[dict[int, list[float]]]) -> Non
     for mark, values in sorted(by_mark.items()):
         means = " ".join(f"{value:.3f}" for value in np.mean(values, axis=0))
         worst = " ".join(f"{value:.3f}" for value in np.min(values, axis=0))
-        print(
-            f"{name}, {mark:2} strokes: Dice {means} (worst {worst}, n {len(values)})", flush=True
-        )
+        text = f"{name}, {mark:2} strokes: Dice {means} (worst {worst}, n {len(values)})"
+        print(text, flush=True)
 
 
 def full_masks(cases: Sequence[Case], start: str, steps: int) -> None:
@@ -208,9 +207,8 @@ def full_masks(cases: Sequence[Case], start: str, steps: int) -> None:
     for case in cases:
         answer = uh.segment(case.other_pixels, network, progress=False)
         score = uh.dice(case.other_truth, answer.labels > 0)
-        print(
-            f"fine_tune from {start}, {steps} steps on the full mask: Dice {score:.3f}", flush=True
-        )
+        text = f"fine_tune from {start}, {steps} steps on the full mask: Dice {score:.3f}"
+        print(text, flush=True)
 
 
 def speed() -> None:
