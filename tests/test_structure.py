@@ -13,6 +13,7 @@ PACKAGE = ROOT / "unet_helpers"
 # From the top: a wing may use those below it. Wings on one floor do not know each other.
 WINGS = [
     {"shell"},
+    {"annotate"},
     {"figures", "training"},
     {"inference"},
     {"results"},

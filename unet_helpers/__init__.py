@@ -59,6 +59,8 @@ LAZY_NAMES = {
     "results.metrics": ["dice", "iou"],
     "results.report": ["report_index"],
     "web.page": ["page"],
+    "annotate.painter": ["Painter"],
+    "annotate.widget": ["paint"],
     "training.finetune": ["fine_tune"],
     "inference.batch": ["segment_many", "segment_folder"],
     "inference.large": ["segment_large"],

@@ -26,6 +26,7 @@ Objects = Literal["volumes", "slices"]
 ClassOf = Literal["pixel", "segment"]
 Frames = Literal["separate", "linked"]
 Flips = Literal[1, 2, 4, 8]
+PixelFeatures = Literal["", "filters", "network and filters"]
 MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
 
 Direction = Literal["frontal", "lateral", "oblique"]
@@ -188,6 +189,9 @@ class ModelCard:
     flips
         Number of answers that are averaged (test-time augmentation): 1 as is, 2 mirrored, 4 with
         half turns, 8 with quarter turns.
+    pixel_features
+        For a classifier of pixels taught by strokes (``networks.pixel_classifier``): what it reads;
+        empty for a U-Net.
     int8_ranges
         Lowest and highest input of each convolution that is rounded to 8 bits (see
         ``networks.openvino_graph``); empty if rounding loses too much accuracy.
@@ -255,6 +259,7 @@ class ModelCard:
     frames: Frames = "separate"
     min_component_share: float = 0.0
     flips: Flips = 1
+    pixel_features: PixelFeatures = ""
     int8_ranges: tuple[tuple[float, float], ...] = ()
     bfloat16: bool = True
     file: str = ""

@@ -77,6 +77,12 @@ def choose_engine(engine: str, card: ModelCard) -> str:
             f"There is no engine {engine!r}: choose 'torch', 'openvino', 'int8' or 'auto'."
         )
 
+    # The filters of a classifier of pixels are no part of a graph that OpenVINO compiles.
+    if card.pixel_features:
+        if engine in ("auto", "torch"):
+            return "torch"
+        raise ArgumentError(f"{card.name!r} was taught by strokes and runs with engine='torch'.")
+
     has_openvino = openvino_is_installed()
     if engine == "auto":
         return "openvino" if has_openvino else "torch"

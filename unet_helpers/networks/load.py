@@ -17,6 +17,7 @@ from ..errors import ModelError
 from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .engine import choose_engine
+from .pixel_classifier import empty_classifier
 from .unet import UNet, fold_batch_norm, network_of
 
 if TYPE_CHECKING:
@@ -181,9 +182,7 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         # On the device 'meta' the network takes no memory until the tensors are assigned: the card
         # in a stranger's file may ask for any size.
         with torch.device("meta"):
-            network = network_of(card)
-            if not any("norm" in name for name in tensors):
-                fold_batch_norm(network)
+            network = empty_network(card, tensors)
         network.load_state_dict(tensors, assign=True)
         network = network.float()
     # Unpickling raises many kinds of errors on damaged files.
@@ -198,6 +197,17 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
         raise ModelError(f"{path} does not fit {card.name!r} ({reason}): {advice}") from error
 
     network.weights_sha256 = sha256_of(path)
+    return network
+
+
+def empty_network(card: ModelCard, tensors: dict[str, torch.Tensor]) -> UNet:
+    """Make the network of a card, to which the tensors of its file are then given."""
+    if card.pixel_features:
+        return empty_classifier(card, tensors)
+
+    network = network_of(card)
+    if not any("norm" in name for name in tensors):
+        fold_batch_norm(network)
     return network
 
 

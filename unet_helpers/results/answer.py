@@ -15,6 +15,7 @@ from ..networks.cards import ModelCard
 from .labels import foreground_of, labels_of, masks_of
 
 if TYPE_CHECKING:
+    from .by_hand import ByHand
     from .tracks import Tracks
 
 
@@ -27,6 +28,7 @@ class Answer:
     threshold: float
     zoom: float
     places: Mapping[str, tuple[float, ...]]
+    by_hand: ByHand | None
 
     @property
     def foreground(self) -> np.ndarray:

@@ -80,6 +80,8 @@ def reason_for_no_estimate(result: Segmentation) -> str:
         return doubts[0]
     if not np.any(result.labels):
         return "nothing was found"
+    if result.by_hand is not None:
+        return "a part of it was drawn by hand"
 
     explanation = result.explain()
     if explanation:

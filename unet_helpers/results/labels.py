@@ -54,6 +54,8 @@ def labels_of(result: Answer) -> np.ndarray:
         labels = with_classes_of_segments(result, labels)
 
     drop_small_parts(labels, result)
+    if result.by_hand is not None:
+        return result.by_hand.over(labels)
     return labels
 
 

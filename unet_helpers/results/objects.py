@@ -72,10 +72,13 @@ def separate_objects(result: Answer) -> np.ndarray:
     - 'membranes': cells between membranes, slice by slice.
 
     Where classes overlap, the objects of the class that comes last on the card are drawn over the
-    others; ``find_layers`` has each of them whole.
+    others; ``find_layers`` has each of them whole. Objects that a person corrected stay as they
+    are.
 
     Objects of neighbouring slices are joined if the card's ``objects`` are 'volumes'.
     """
+    if result.by_hand is not None and result.by_hand.objects is not None:
+        return result.by_hand.objects
     if result.card.overlapping:
         return drawn_in_order(result._layers)
     if result.card.instance_method == "components":

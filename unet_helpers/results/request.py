@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SUMS = {
     "weights": "the weights",
     "pixels": "the pixels, or the options with which they were read",
+    "by_hand": "what was drawn by hand",
 }
 
 
@@ -42,6 +43,8 @@ def request_of(result: Segmentation) -> dict[str, Any]:
     options = result.asked
     if options is None:
         options = {"zoom": round(result.zoom, 6), "pixels": sha256_of_pixels(result)}
+    if result.by_hand is not None:
+        options = {**options, "by_hand": result.by_hand.sha256()}
     return request_record(result.weights_sha256, result.threshold, result.flips, options)
 
 

@@ -216,6 +216,10 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
     if result.expected_dice is not None:
         expected = [round(value, 4) for value in result.expected_dice]
 
+    by_hand = None
+    if result.by_hand is not None:
+        by_hand = result.by_hand.record(result.card.classes)
+
     summary = {}
     for name, (value, unit) in result.summary().items():
         summary[name] = [round(float(value), 6), unit]
@@ -226,6 +230,7 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
         "places": result.places,
         "classes": pixels_per_class,
         "objects": objects,
+        "by_hand": by_hand,
         "expected_dice": expected,
         "assessment": result.assessment.sentence,
         "summary": summary,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..checks.expected_dice import ExpectedDice
     from .assessment import Assessment
+    from .by_hand import ByHand
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,6 +54,8 @@ class Segmentation(Answer):
         Measurements of the image that were already made.
     asked : dict or None
         Options given to ``segment`` with a file; None for an image in memory.
+    by_hand : ByHand or None
+        What a person painted or corrected (see `Painter`).
 
     Examples
     --------
@@ -79,6 +82,7 @@ class Segmentation(Answer):
     places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     measured: View | None = None
     asked: Mapping[str, Any] | None = None
+    by_hand: ByHand | None = None
 
     @cached_property
     def view(self) -> View:

@@ -22,7 +22,7 @@ from .examples import IGNORED, Example
 from .fit import fit
 from .new_task import (
     keep_better_head,
-    make_example,
+    make_examples,
     new_card,
     recipe_for_new_task,
     recipe_for_own_task,
@@ -88,10 +88,12 @@ def fine_tune(
     masks : sequence, str or pathlib.Path
         One mask (H, W) for each image, of its shape; or a folder of files with the images' names,
         perhaps with a last word such as '_mask'. The values are 0 for background, 1, 2, ... for
-        the classes; if there is one class, all values above 0 are 1. For the cards of nuclei
-        without ``classes``: an id for each nucleus, or a plain mask, whose connected components
-        are nuclei. For a card whose classes overlap, without ``classes``: the sum of 1, 2, 4, ...
-        for the first, second, third class, ...
+        the classes; if there is one class, all values above 0 are 1. Sparse masks, of strokes for
+        example, have 255 where the class is not known: 255 means that if there are several
+        classes, or if a mask also has another value above 0. For the cards of nuclei without
+        ``classes``: an id for each nucleus, or a plain mask, whose connected components are nuclei.
+        For a card whose classes overlap, without ``classes``: the sum of 1, 2, 4, ... for the
+        first, second, third class, ...
     classes : sequence of str, optional
         Names of the new classes. The network gets a new last layer for them, unless the old one
         has a lower loss before training. Without ``classes`` it continues with the card's own task.
@@ -154,7 +156,7 @@ def fine_tune(
     if not pretrained:
         network = with_random_weights(network)
 
-    examples = [make_example(network, pair.image, pair.mask) for pair in pairs]
+    examples = make_examples(network, pairs)
     check_something_is_marked(examples)
     if class_names is None:
         recipe = recipe_for_own_task(network.card.name, pretrained)

@@ -37,6 +37,10 @@ def segmentation_loss(
     their probabilities stays near 0.5.
     """
     logits = as_two_classes(logits)
+    if (target == IGNORED).all():
+        # A batch of which nothing is known teaches nothing; a mean over no pixels would be NaN.
+        return 0 * logits.sum()
+
     cross_entropy = functional.cross_entropy(
         logits, target, weight=class_weights, ignore_index=IGNORED
     )

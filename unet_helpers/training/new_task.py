@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from ..inference.scale import working_shape
 from ..networks.cards import ModelCard, Preprocessing, name_sides
 from ..networks.unet import UNet
 from .datasets import Case
-from .examples import Example, single_example
+from .examples import IGNORED, Example, single_example
 from .losses import loss_for
-from .pairs import read_example_image, read_mask
+from .pairs import Pair, read_example_image, read_mask
 from .recipes import Recipe
 from .tasks import TASKS
 
@@ -108,22 +108,63 @@ def mean_loss(network: UNet, examples: Sequence[Example]) -> float:
     return float(np.mean(losses))
 
 
+@dataclass(frozen=True, eq=False)
+class ReadPair:
+    """An image and its mask, both read."""
+
+    image: MedicalImage
+    mask: np.ndarray
+
+
+def make_examples(network: UNet, pairs: Sequence[Pair]) -> list[Example]:
+    """Make the examples of images with masks, which may be sparse."""
+    read = [ReadPair(read_example_image(pair.image), read_mask(pair.mask)) for pair in pairs]
+    sparse = are_sparse(network, [pair.mask for pair in read])
+    return [example_of(network, pair, sparse) for pair in read]
+
+
+def are_sparse(network: UNet, masks: Sequence[np.ndarray]) -> bool:
+    """Return whether 255 in these masks means that the class is not known.
+
+    With one class, 255 alone is the white of a plain mask: it means unknown only if one of the
+    masks also has another value above 0. Ids of nuclei, and sums of classes that overlap, have no
+    value for unknown.
+    """
+    if network.card.instance_method == "interiors" or network.card.overlapping:
+        return False
+    for mask in masks:
+        values = np.unique(mask)
+        if IGNORED in values and (
+            network.out_channels > 1 or ((values > 0) & (values < 255)).any()
+        ):
+            return True
+    return False
+
+
 def make_example(network: UNet, image: Any, mask: Any) -> Example:
     """Make the example of an image and its mask, both inputs of ``read_image``."""
-    image = read_example_image(image)
-    mask_pixels = read_mask(mask)
-    check_shapes(image, mask_pixels)
+    (example,) = make_examples(network, [Pair(image, mask)])
+    return example
 
+
+def example_of(network: UNet, pair: ReadPair, sparse: bool) -> Example:
+    """Make the example of an image and its mask; ``sparse``: 255 is not known."""
+    image, mask = pair.image, pair.mask
+    check_shapes(image, mask)
     if network.card.instance_method == "interiors":
-        return example_of_instances(network.card, image, mask_pixels)
+        return example_of_instances(network.card, image, mask)
 
-    target = mask_pixels
+    is_known = np.ones(mask.shape, bool)
+    if sparse:
+        is_known = mask != IGNORED
+    target = np.where(is_known, mask, 0)
     if network.out_channels == 1:
-        target = mask_pixels > 0
+        target = target > 0
     check_values(network.card, image, target)
 
+    target = np.where(is_known, target, IGNORED).astype(np.uint8)
     shape = working_shape(network, image.pixels, spacing=image.spacing)
-    return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
+    return single_example(network.card, image.pixels, target, shape)
 
 
 def check_values(card: ModelCard, image: MedicalImage, target: np.ndarray) -> None:
@@ -200,4 +241,11 @@ def recipe_for_new_task(example: Example, kept_head: bool, has_sides: bool = Fal
         gamma=0.2,
         contrast=0.2,
         zoom=(0.9, 1.4),
+        # Of a sparse mask, any window with something known will do.
+        least_known=0.0 if is_sparse(example) else Recipe.least_known,
     )
+
+
+def is_sparse(example: Example) -> bool:
+    """Return whether the class of most pixels is not known."""
+    return bool((example.target == IGNORED).mean() > 1 - Recipe.least_known)

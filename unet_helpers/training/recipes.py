@@ -48,6 +48,8 @@ class Recipe:
     consistency: float = 0.0
 
     # --- position of the window, and how it is turned and bent
+    # Share of a window's points inside the image whose truth must be known.
+    least_known: float = 0.6
     # Smallest and largest zoom.
     zoom: tuple[float, float] = (0.8, 1.25)
     # Degrees: the largest rotation, in addition to quarter turns.

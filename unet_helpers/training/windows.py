@@ -17,9 +17,6 @@ from .rng import StepRng
 PLACES_TRIED = 8
 POINTS_PER_SIDE = 16
 
-# Share of a window's points inside the image whose truth must be known.
-LEAST_KNOWN = 0.6
-
 # Largest stretch, as a natural logarithm: rows are scaled by s and columns by 1 / s.
 MAX_STRETCH = 0.1
 
@@ -79,7 +76,7 @@ class ExamplePool:
         log_low, log_high = (math.log(zoom) for zoom in recipe.zoom)
         zoom = rng.uniform(log_low, log_high, count).exp()
         matrix = window_to_image(zoom, rng, recipe)
-        centre = self.choose_centres(images, side / zoom, rng)
+        centre = self.choose_centres(images, side / zoom, rng, recipe.least_known)
 
         # (N, side * side, 2): rows and columns of the window's pixels, from its centre.
         axis = torch.arange(side, device=self.device) - (side - 1) / 2
@@ -95,7 +92,7 @@ class ExamplePool:
         return pixels, target.reshape(count, side, side)
 
     def choose_centres(
-        self, images: SourceImages, sides: torch.Tensor, rng: StepRng
+        self, images: SourceImages, sides: torch.Tensor, rng: StepRng, least_known: float
     ) -> torch.Tensor:
         """Choose the centres (N, 2) of windows whose ``sides`` (N,) are in px of their images.
 
@@ -120,7 +117,7 @@ class ExamplePool:
         target = self.target[self.pool_index(points, images)].reshape(by_place)
 
         is_known = inside & (target != IGNORED)
-        mostly_known = is_known.sum(2) > LEAST_KNOWN * inside.sum(2)
+        mostly_known = is_known.sum(2) > least_known * inside.sum(2)
         shows_structure = (is_known & (target > 0)).any(2)
         good = mostly_known & shows_structure
 
