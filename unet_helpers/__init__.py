@@ -39,6 +39,8 @@ LAZY_NAMES = {
     "figures.widgets": ["playground", "live"],
     "figures.scores": ["threshold_curve", "calibration", "disagreement_figure"],
     "figures.diagram": ["diagram"],
+    "figures.forward_pass": ["forward_pass"],
+    "figures.learning": ["LearningHistory"],
     "figures.network": ["feature_maps"],
     "figures.skips": ["without_skips", "compare_skips"],
     "results.score_table": ["score_table"],
