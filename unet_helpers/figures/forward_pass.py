@@ -1,4 +1,4 @@
-"""``forward_pass``: an image's way down and up a network, step by step, with its own feature maps."""
+"""``forward_pass``: the way of an image down and up a network, step by step, with its maps."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ def forward_pass(
     return framed(page, title, height)
 
 
-def steps_through(
-    model: UNet, x: torch.Tensor, outputs: dict[str, torch.Tensor]
-) -> Iterator[Step]:
+def steps_through(model: UNet, x: torch.Tensor, outputs: dict[str, torch.Tensor]) -> Iterator[Step]:
     """Describe all steps in the order of computation; ``outputs`` are those of the blocks."""
     height, width = x.shape[-2:]
     yield Step(

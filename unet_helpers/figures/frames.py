@@ -97,7 +97,9 @@ def svg_of(figure: Figure, description: str) -> str:
     # Several artists may be one part, but ids have to be unique.
     svg = re.sub(rf'id="{PART}([^"]+)"', r'data-part="\1"', svg)
     label = f'role="img" aria-label="{escape(description)}"'
-    return re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', rf'<svg viewBox="\1" {label}>', svg, count=1)
+    return re.sub(
+        r'<svg [^>]*viewBox="([^"]+)"[^>]*>', rf'<svg viewBox="\1" {label}>', svg, count=1
+    )
 
 
 def webp(pixels: np.ndarray) -> bytes:

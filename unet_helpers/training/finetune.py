@@ -18,6 +18,7 @@ from ..errors import TrainingError
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model, save_model
 from ..networks.unet import UNet, fold_batch_norm
+from ..timing import counted
 from .examples import IGNORED, Example
 from .fit import CurvePoint, fit
 from .new_task import (
@@ -61,6 +62,7 @@ class Limits:
     minutes: float | None
 
 
+@counted("learning")
 def fine_tune(
     start: str | Path | ModelCard | UNet,
     images: Sequence[Any] | str | Path,
@@ -175,7 +177,8 @@ def fine_tune(
     network = fit_in_rounds(network, examples, replace(recipe, seed=seed), name, limits, at_check)
     doubt = doubts(network.curve)
     if doubt:
-        warnings.warn(doubt, stacklevel=2)
+        # The caller of ``fine_tune``, which is decorated.
+        warnings.warn(doubt, stacklevel=3)
 
     network.card = own_card(card, name)
     network.weights_sha256 = ""
