@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from ..training.fit import CurvePoint
 
 # Height of the page in a notebook, in px.
-HEIGHT = 620
+HEIGHT = 660
+
+# A line at each point of the curve, grey, so that the curves stay the foreground.
+LINE_COLOR = "#595959"
 
 # The loss has settled if, over the last quarter of the curve, it falls by no more than this share
 # of what it fell by in all.
@@ -145,7 +148,7 @@ class LearningHistory:
         """Return the HTML page: the curve, and the answer at the step of the slider."""
         frames = [self.frame_of(number) for number in range(len(self.moments))]
         return page_of_frames(
-            f"The answer on {self.image.name} while the network learns",
+            "The answer on an unseen image while the network learns",
             self.curve(),
             description=f"The learning curve. {self.sentence()}",
             frames=frames,
@@ -176,7 +179,7 @@ class LearningHistory:
             for number, (step, value) in enumerate(zip(table["step"], table[name], strict=True)):
                 ax.plot(step, value, "o", ms=9, color=color, gid=mark(f"step{number}"))
         for number, step in enumerate(table["step"]):
-            line = ax.axvline(step, color="#1c1c1c", lw=1)
+            line = ax.axvline(step, color=LINE_COLOR, lw=0.5)
             line.set_gid(mark(f"step{number}"))
 
         highest = max(1.0, *table["loss"])
