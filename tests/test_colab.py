@@ -30,7 +30,7 @@ def lesson(changes: dict[str, str]) -> dict[str, Any]:
 def test_it_runs_with_an_uploaded_image_and_downloads_the_results(tmp_path):
     form = {
         "upload = False": "upload = True",
-        'network_name = "nuclei_he"': 'network_name = "nuclei"',
+        'network_name = "suggested"': 'network_name = "nuclei"',
     }
     runtime = Runtime(tmp_path)
     cells = runtime.run(lesson(form))

@@ -23,7 +23,7 @@ WINGS = [
 ]
 
 # What any wing may use, and what uses no wing.
-GROUND = {"errors", "files", "palette", "version", "download"}
+GROUND = {"errors", "files", "palette", "version", "download", "timing"}
 
 # Lines of a file that is read in one sitting.
 LINES_OF_A_FILE = 400

@@ -52,6 +52,9 @@ LAZY_NAMES = {
     "figures.widgets": ["playground", "live"],
     "figures.scores": ["threshold_curve", "calibration", "disagreement_figure"],
     "figures.diagram": ["diagram"],
+    "figures.forward_pass": ["forward_pass"],
+    "figures.learning": ["LearningHistory"],
+    "figures.own_images": ["OwnImages"],
     "figures.network": ["feature_maps"],
     "figures.skips": ["without_skips", "compare_skips"],
     "results.score_table": ["score_table"],
@@ -65,6 +68,7 @@ LAZY_NAMES = {
     "inference.batch": ["segment_many", "segment_folder"],
     "inference.large": ["segment_large"],
     "session": ["take_away", "upload", "describe_figures"],
+    "timing": ["time_spent"],
 }
 __getattr__, _, LATER = lazy_loader.attach(__name__, submod_attrs=LAZY_NAMES)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -51,11 +52,16 @@ def upload(folder: str | Path = "uploads") -> list[Path]:
         )
     from google.colab import files
 
+    return save_uploads(files.upload(), folder)
+
+
+def save_uploads(contents: Mapping[str, bytes], folder: str | Path = "uploads") -> list[Path]:
+    """Write uploaded files, given by their names, into a folder; return their paths."""
     folder = Path(folder).expanduser()
     folder.mkdir(exist_ok=True)
 
     paths = []
-    for name, content in files.upload().items():
+    for name, content in contents.items():
         path = folder / Path(name).name
         path.write_bytes(content)
         paths.append(path)

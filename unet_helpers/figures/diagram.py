@@ -19,6 +19,7 @@ from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.labels import foreground_of
+from .frames import mark
 from .layout import FULL_WIDTH, panels
 from .network import activations, block_levels, network_input
 
@@ -84,11 +85,13 @@ class Drawing:
     ax: Axes
     levels: dict[int, Level]  # by number; 1 is full resolution
 
-    def stack_of_maps(self, x: float, level: int, channels: int, white_half: bool = False) -> float:
+    def stack_of_maps(
+        self, x: float, level: int, channels: int, part: str, white_half: bool = False
+    ) -> float:
         """Draw a stack of maps with its centre at ``x``; return half its width.
 
-        More channels make a wider stack. ``white_half``: the left half, which stands for the maps
-        from the skip connection, is white.
+        More channels make a wider stack. ``part`` names it in the drawing. ``white_half``: the left
+        half, which stands for the maps from the skip connection, is white.
         """
         place = self.levels[level]
         height = place.top - place.bottom
@@ -101,15 +104,19 @@ class Drawing:
             (x - half, place.bottom), 2 * half, height, fill=False, edgecolor=CONVOLUTION
         )
         for patch in (left, right, frame):
+            patch.set_gid(mark(part))
             self.ax.add_patch(patch)
 
         self.ax.text(x, place.top + 0.05, str(channels), ha="center", fontsize=FONT_SIZE)
         return half
 
-    def arrow(self, start: tuple[float, float], end: tuple[float, float], color: str) -> None:
-        """Draw an arrow between two points (x, y)."""
+    def arrow(
+        self, start: tuple[float, float], end: tuple[float, float], color: str, part: str
+    ) -> None:
+        """Draw an arrow between two points (x, y); ``part`` names it in the drawing."""
         style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
-        self.ax.annotate("", end, start, arrowprops=style)
+        annotation = self.ax.annotate("", end, start, arrowprops=style)
+        annotation.arrow_patch.set_gid(mark(part))
 
     def size_below(self, x: float, level: int, shape: Sequence[int]) -> None:
         """Write ``shape`` (height, width) below the maps of a block."""
@@ -123,12 +130,13 @@ class Drawing:
         words = f"Level {level}"
         self.ax.text(x, y, words, ha="center", fontsize=FONT_SIZE, color=LEVEL_COLOR)
 
-    def picture(self, left: float, pixels: np.ndarray, colors: str) -> None:
+    def picture(self, left: float, pixels: np.ndarray, colors: str, part: str) -> None:
         """Show ``pixels`` from 0 to 1, (h, w) or (h, w, C), beside level 1, from x = ``left``."""
         place = self.levels[1]
         box = (left, place.bottom, PICTURE_WIDTH, place.top - place.bottom)
         inset = self.ax.inset_axes(box, transform=self.ax.transData)
-        inset.imshow(pixels, cmap=colors, vmin=0, vmax=1)
+        shown = inset.imshow(pixels, cmap=colors, vmin=0, vmax=1)
+        shown.set_gid(mark(part))
         inset.set_axis_off()
 
 
@@ -177,8 +185,17 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
     x = torch.zeros(1, model.in_channels, 256, 256)
     if image is not None:
         x = network_input(image, model)
-    outputs = activations(model, x)
+    return draw_network(model, x, activations(model, x), shows_image=image is not None)
 
+
+def draw_network(
+    model: UNet, x: torch.Tensor, outputs: dict[str, torch.Tensor], shows_image: bool
+) -> Figure:
+    """Draw a network with the sizes of the ``outputs`` of its blocks for ``x``, (1, C, h, w).
+
+    Each step of the computation is a part of the drawing, named as by ``steps_through`` of
+    ``forward_pass``.
+    """
     parameters = sum(p.numel() for p in model.parameters())
     note = (
         "Above a box its channels, below it height × width; "
@@ -190,12 +207,12 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
     right_end = draw_blocks(drawing, model, x.shape[1], outputs)
 
     margin = 0.6
-    if image is not None:
+    if shows_image:
         margin = 3.4
         pixels = x[0].numpy().transpose(1, 2, 0).clip(0, 1)
         answer = foreground_of(outputs["answer"].numpy(), model.overlapping)
-        drawing.picture(-3.3, pixels, "gray")
-        drawing.picture(right_end + 0.4, answer, "cividis")
+        drawing.picture(-3.3, pixels, "gray", part="image")
+        drawing.picture(right_end + 0.4, answer, "cividis", part="answer")
 
     lines = [Line2D([], [], color=color, lw=3) for color in OPERATIONS.values()]
     ax.legend(lines, list(OPERATIONS), loc="lower left", fontsize=FONT_SIZE)
@@ -219,7 +236,7 @@ def draw_blocks(
             incoming = 2 * channels
         else:
             incoming = channels // 2
-        draw_block(drawing, x, level, incoming, channels, white_half=is_decoder)
+        draw_block(drawing, name, x, level, incoming, channels, white_half=is_decoder)
 
         # The size stands where no arrow is: an encoder's pooling arrow is at its right, and the
         # up-convolution arrow that reaches a decoder is at its left.
@@ -235,37 +252,49 @@ def draw_blocks(
         half = half_width(channels)
         if number < depth:
             below = drawing.levels[level + 1]
-            drawing.arrow((output_x, place.bottom), (output_x, below.top + 0.3), POOLING)
+            start = (output_x, place.bottom)
+            end = (output_x, below.top + 0.3)
+            drawing.arrow(start, end, POOLING, part=f"pool{level}")
 
             decoder_x = BLOCK_STEP * (2 * depth - number)
             start = (output_x + half, place.middle)
             end = (decoder_x - half_width(2 * channels) - 0.02, place.middle)
-            drawing.arrow(start, end, SKIP)
+            drawing.arrow(start, end, SKIP, part=f"skip{level}")
             drawing.level_name(BLOCK_STEP * depth + 1, level)
         elif level > 1:
             above = drawing.levels[level - 1]
-            drawing.arrow((output_x, place.top + 0.3), (output_x, above.bottom), UP_CONVOLUTION)
+            start = (output_x, place.top + 0.3)
+            end = (output_x, above.bottom)
+            drawing.arrow(start, end, UP_CONVOLUTION, part=f"upconv{level - 1}")
 
     last_x = BLOCK_STEP * 2 * depth + 2
     last_half = half_width(model.features)
     answer_x = last_x + 1
-    answer_half = drawing.stack_of_maps(answer_x, 1, len(outputs["answer"]))
+    answer_half = drawing.stack_of_maps(answer_x, 1, len(outputs["answer"]), part="answer")
     middle = drawing.levels[1].middle
-    drawing.arrow((last_x + last_half, middle), (answer_x - answer_half, middle), ANSWER)
+    start = (last_x + last_half, middle)
+    end = (answer_x - answer_half, middle)
+    drawing.arrow(start, end, ANSWER, part="answer")
     return answer_x
 
 
 def draw_block(
-    drawing: Drawing, x: float, level: int, incoming: int, channels: int, white_half: bool
+    drawing: Drawing,
+    name: str,
+    x: float,
+    level: int,
+    incoming: int,
+    channels: int,
+    white_half: bool,
 ) -> None:
     """Draw the input maps of a block and its two convolutions, from ``x`` to ``x`` + 2."""
     halves = [
-        drawing.stack_of_maps(x, level, incoming, white_half),
-        drawing.stack_of_maps(x + 1, level, channels),
-        drawing.stack_of_maps(x + 2, level, channels),
+        drawing.stack_of_maps(x, level, incoming, f"{name}-input", white_half),
+        drawing.stack_of_maps(x + 1, level, channels, name),
+        drawing.stack_of_maps(x + 2, level, channels, name),
     ]
     middle = drawing.levels[level].middle
     for step in (1, 2):
         start = x + step - 1 + halves[step - 1]
         end = x + step - halves[step]
-        drawing.arrow((start, middle), (end, middle), CONVOLUTION)
+        drawing.arrow((start, middle), (end, middle), CONVOLUTION, part=name)

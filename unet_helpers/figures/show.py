@@ -15,6 +15,9 @@ from ..results.overlay import paint, picture, proportion, shrink, slice_of
 from ..results.segmentation import Segmentation
 from .layout import FULL_WIDTH, describe, headline, panels
 
+# What a pixel is when the answer is compared with the truth, in the order of ``painted_errors``.
+OUTCOMES = {"Hit": HIT, "Miss": MISS, "False alarm": FALSE_ALARM}
+
 
 def show(result: Segmentation, index: int | None = None) -> Figure:
     """Show image, overlay and probability side by side.
@@ -130,21 +133,24 @@ def compare(result: Segmentation, truth: np.ndarray, index: int | None = None) -
     overlap = dice(truth, result.labels)
     if index is None:
         index = result.busiest_slice()
+
+    figure, axes = panels(1, 1, (7, 6))
+    ax = axes[0, 0]
+    ax.imshow(painted_errors(result, truth, index), aspect=proportion(result.image))
+    title = headline(result.image, index)
+    ax.set_title(f"{title}, compared with the truth: Dice {overlap:.3f}")
+    patches = [Patch(color=color, label=name) for name, color in OUTCOMES.items()]
+    ax.legend(handles=patches, loc="lower right")
+    return figure
+
+
+def painted_errors(result: Segmentation, truth: np.ndarray, index: int) -> np.ndarray:
+    """Return slice ``index`` of the image, (h, w, 3) uint8, with hits, misses and false alarms."""
     true_mask = slice_of(result.image, truth, index) > 0
     answer_mask = slice_of(result.image, result.labels, index) > 0
 
-    colors = {"Hit": HIT, "Miss": MISS, "False alarm": FALSE_ALARM}
     outcome = np.zeros(true_mask.shape, np.uint8)
     outcome[true_mask & answer_mask] = 1
     outcome[true_mask & ~answer_mask] = 2
     outcome[~true_mask & answer_mask] = 3
-    painted = paint(picture(result.image, index), outcome, list(colors.values()), alpha=0.7)
-
-    figure, axes = panels(1, 1, (7, 6))
-    ax = axes[0, 0]
-    ax.imshow(painted, aspect=proportion(result.image))
-    title = headline(result.image, index)
-    ax.set_title(f"{title}, compared with the truth: Dice {overlap:.3f}")
-    patches = [Patch(color=color, label=name) for name, color in colors.items()]
-    ax.legend(handles=patches, loc="lower right")
-    return figure
+    return paint(picture(result.image, index), outcome, list(OUTCOMES.values()), alpha=0.7)

@@ -15,6 +15,7 @@ from ..results.measurements import measured_in_words
 from ..results.metrics import dice
 from ..results.report import page_of
 from ..results.segmentation import Segmentation
+from .frames import framed
 from .volumes import render, reslice, volume_by_class
 
 if TYPE_CHECKING:
@@ -166,15 +167,11 @@ def live(result: Segmentation, height: int = 760) -> HTML:
     >>> uh.live(result).data[:12]
     '<div><iframe'
     """
-    from IPython.display import HTML
-
     page = page_of(result)
     path = result.image.path
     if path is not None:
         # Notebooks are shared, so the page must not reveal the folders of the image.
         page = page.replace(escape(str(path.absolute())), escape(path.name))
 
-    title = escape(f"{result.card.title}, {result.image.name}: live threshold")
-    style = f"width:100%;height:{height}px;border:1px solid #777"
-    frame = f'<iframe title="{title}" style="{style}" srcdoc="{escape(page)}"></iframe>'
-    return HTML(f"<div>{frame}</div>")
+    title = f"{result.card.title}, {result.image.name}: live threshold"
+    return framed(page, title, height)

@@ -20,6 +20,7 @@ from ..networks.load import load_model
 from ..networks.unet import UNet
 from ..results.anatomy import findings_on_parts
 from ..results.segmentation import Segmentation
+from ..timing import counted
 from .prediction import predict_frames
 from .settings import check_reading_options, check_settings
 
@@ -29,6 +30,7 @@ KEPT_NETWORKS = 4
 load_named = lru_cache(KEPT_NETWORKS)(load_model)
 
 
+@counted("segmenting")
 def segment(
     image: Any,
     model: str | Path | ModelCard | UNet | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +18,9 @@ from ..errors import TrainingError
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model, save_model
 from ..networks.unet import UNet, fold_batch_norm, network_of
+from ..timing import counted
 from .examples import IGNORED, Example
-from .fit import fit
+from .fit import CurvePoint, fit
 from .new_task import (
     keep_better_head,
     make_examples,
@@ -49,6 +50,10 @@ SETTLED_RISE = 0.02
 POOR_DICE = 0.5
 
 
+# What a caller of ``fine_tune`` may do at each point of the learning curve.
+AtCheck = Callable[[UNet, CurvePoint], object]
+
+
 @dataclass(frozen=True)
 class Limits:
     """When fine-tuning ends; if both are None it ends when the Dice has settled."""
@@ -57,6 +62,7 @@ class Limits:
     minutes: float | None
 
 
+@counted("learning")
 def fine_tune(
     start: str | Path | ModelCard | UNet,
     images: Sequence[Any] | str | Path,
@@ -70,6 +76,7 @@ def fine_tune(
     pretrained: bool = True,
     save_to: str | Path | None = None,
     seed: int = 0,
+    at_check: AtCheck | None = None,
 ) -> UNet:
     """Train a network on your own structure, from a few images with masks.
 
@@ -112,6 +119,10 @@ def fine_tune(
         Save the network to this file, for ``load_model``.
     seed : int, default 0
         Seed of the new last layer and of the choice of training windows.
+    at_check : callable, optional
+        Called at each point of the learning curve with the network as it is then, ready for
+        ``segment`` and not to be changed, and with the point: its ``step``, ``loss`` and
+        ``validation_dice``, which is the Dice on ``images``. For example ``LearningHistory.add``.
 
     Returns
     -------
@@ -166,10 +177,11 @@ def fine_tune(
 
     card = network.card
     limits = Limits(steps=steps, minutes=minutes)
-    network = fit_in_rounds(network, examples, replace(recipe, seed=seed), name, limits)
+    network = fit_in_rounds(network, examples, replace(recipe, seed=seed), name, limits, at_check)
     doubt = doubts(network.curve)
     if doubt:
-        warnings.warn(doubt, stacklevel=2)
+        # The caller of ``fine_tune``, which is decorated.
+        warnings.warn(doubt, stacklevel=3)
 
     network.card = own_card(card, name)
     network.weights_sha256 = ""
@@ -250,7 +262,12 @@ def check_something_is_marked(examples: Sequence[Example]) -> None:
 
 
 def fit_in_rounds(
-    network: UNet, examples: Sequence[Example], recipe: Recipe, name: str, limits: Limits
+    network: UNet,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    name: str,
+    limits: Limits,
+    at_check: AtCheck | None = None,
 ) -> UNet:
     """Train until the limits are reached, or the Dice has settled; the curve is that of all rounds.
 
@@ -264,6 +281,7 @@ def fit_in_rounds(
 
     while True:
         rounds_done = len(curves)
+        steps_before = steps * rounds_done
         round_recipe = replace(recipe, steps=steps, seed=recipe.seed + rounds_done)
         with TemporaryDirectory() as folder:
             network = fit(
@@ -273,15 +291,27 @@ def fit_in_rounds(
                 round_recipe,
                 Path(folder) / name,
                 checks=CHECKS_PER_ROUND,
+                at_check=after_steps(steps_before, at_check),
             )
 
         curve = network.curve.set_axis(["step", "loss", "Dice"], axis=1)
-        curve["step"] += steps * rounds_done
+        curve["step"] += steps_before
         curves.append(curve)
         network.curve = pd.concat(curves, ignore_index=True)
 
         if is_done(limits, network.curve, len(curves), time.monotonic() - started):
             return network
+
+
+def after_steps(steps_before: int, at_check: AtCheck | None) -> AtCheck | None:
+    """Return ``at_check`` for a round that begins after the steps of earlier rounds."""
+    if at_check is None:
+        return None
+
+    def at_check_of_round(network: UNet, point: CurvePoint) -> None:
+        at_check(network, replace(point, step=steps_before + point.step))
+
+    return at_check_of_round
 
 
 def is_done(limits: Limits, curve: pd.DataFrame, rounds: int, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,12 +106,14 @@ def fit(
     checks: int = 8,
     half: bool = False,
     device: str | torch.device = "cpu",
+    at_check: Callable[[UNet, CurvePoint], object] | None = None,
 ) -> UNet:
     """Train ``model`` and return the moving average of its weights, on the CPU.
 
     At each of ``checks``, evenly spaced, checkpoint.pt, curve.csv, best.safetensors and
     last.safetensors are written to ``folder``; the training resumes from checkpoint.pt if there is
-    one. ``half`` convolves in bfloat16, which is faster on devices that support it.
+    one. ``half`` convolves in bfloat16, which is faster on devices that support it. ``at_check`` is
+    then called with the moving average, which it must not change, and the point of the curve.
     """
     check_examples(model, train)
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +133,8 @@ def fit(
                 point = check(state, losses, validation, folder)
                 bar.set_postfix(loss=f"{point.loss:.3f}", score=f"{point.validation_dice:.4f}")
                 losses = []
+                if at_check is not None:
+                    at_check(state.average, point)
 
     state.average.curve = state.curve_table()
     return state.average.cpu()
