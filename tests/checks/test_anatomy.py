@@ -21,7 +21,8 @@ from unet_helpers.checks.anatomy import (
 from unet_helpers.checks.checks import CHECKS
 from unet_helpers.checks.view import View
 from unet_helpers.doubt import Doubt
-from unet_helpers.networks.cards import MODELS, Direction
+from unet_helpers.networks.card import Direction
+from unet_helpers.networks.cards import MODELS
 
 LUNGS = MODELS["lungs"]
 HIPPOCAMPUS = MODELS["hippocampus"]

@@ -14,7 +14,7 @@ import torch
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..results.segmentation import foreground_of
+from ..results.labels import foreground_of
 from .diagram import draw_network
 from .frames import Frame, framed, page_of_frames, webp
 from .network import activations, most_varying, network_input

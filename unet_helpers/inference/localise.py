@@ -16,7 +16,8 @@ from ..doubt import Doubt
 from ..images.image import MedicalImage
 from ..images.read import read_image
 from ..images.stack import Stack, as_displayed, to_stack
-from ..networks.cards import Localise, ModelCard
+from ..networks.anatomy import Localise
+from ..networks.cards import ModelCard
 from .boxes import (
     LEAST_INSIDE,
     Box,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..networks.cards import IN_COLOUR, Preprocessing
+from ..networks.card import IN_COLOUR
+from ..networks.cards import Preprocessing
 from ..preprocessing.intensities import (
     HEAD_LEVEL,
     LEAST_LIGHT_RANGE,

@@ -7,7 +7,8 @@ reads (value - offset) * gain.
 import cv2
 import numpy as np
 
-from ..networks.cards import IN_COLOUR, Preprocessing
+from ..networks.card import IN_COLOUR
+from ..networks.cards import Preprocessing
 from .resample import READABLE, resize
 
 # Weights of red, green and blue in grey: the luma of ITU-R BT.601.

@@ -58,7 +58,7 @@ def find_objects(result: Answer) -> Tracks:
     """
     ids = separate_objects(result)
     if result.card.frames == "linked" and result.image.axes.startswith("TYX"):
-        return link_frames(ids)
+        return link_frames(list(ids))
     return Tracks(ids, parents={})
 
 

@@ -14,7 +14,8 @@ from .. import palette
 from ..errors import TrainingError
 from ..images.image import MedicalImage
 from ..inference.scale import working_shape
-from ..networks.cards import ModelCard, Preprocessing, name_sides
+from ..networks.card import name_sides
+from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import UNet
 from .datasets import Case
 from .examples import IGNORED, Example, single_example
