@@ -10,7 +10,8 @@ import pytest
 from unet_helpers import MODELS, ModelError
 from unet_helpers.checks.checks import SEQUENCES
 from unet_helpers.networks.anatomy import Localise
-from unet_helpers.networks.cards import MriSequence, Preprocessing, card_of, read_cards
+from unet_helpers.networks.card import MriSequence
+from unet_helpers.networks.cards import Preprocessing, card_of, read_cards
 
 CARD = MODELS["hippocampus"]
 JSON = json.dumps(asdict(CARD))

@@ -107,7 +107,7 @@ def steps_through(model: UNet, x: torch.Tensor, outputs: dict[str, torch.Tensor]
         f"A 1 × 1 convolution weighs the {model.features} maps of each pixel against each other: "
         f"{in_words(len(answer), 'number')} a pixel. Brought between 0 and 1, "
         "they are probabilities; bright is likely.",
-        foreground_of(answer.numpy())[None],
+        foreground_of(answer.numpy(), model.overlapping)[None],
         ("answer",),
     )
 
