@@ -22,6 +22,7 @@ from unet_helpers.images.image import MedicalImage
 from unet_helpers.images.stack import as_displayed
 from unet_helpers.results.report import image_that_fits, page_of, report_index
 from unet_helpers.results.segmentation import Segmentation
+from unet_helpers.results.tracks import Tracks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
@@ -394,7 +395,7 @@ def test_ids_take_four_bytes_where_two_are_too_few(highest, dtype, wide):
     result = result_of(np.ones((1, 4, 6), np.float32))
     ids = np.zeros((4, 6), np.int32)
     ids[1, 2] = highest
-    result.__dict__["objects"] = ids
+    result.__dict__["_tracks"] = Tracks(ids, parents={})
     assert array_of(result, "objects", dtype).tolist() == ids.reshape(-1).tolist()
     assert facts_of(result)["wide"] is wide
 
