@@ -22,6 +22,7 @@ from unet_helpers.inference.tiles import (
     spans,
 )
 from unet_helpers.inference.tiles import predict as add_prediction
+from unet_helpers.networks.cards import Preprocessing
 from unet_helpers.preprocessing.prepare import prepare
 from unet_helpers.preprocessing.slices import Prepared
 
@@ -283,5 +284,16 @@ def test_logits_are_shifted_by_the_width_of_the_field_of_view():
     middle = inside & (before[0] > 0)
     difference = scipy.special.logit(after[0][middle]) - scipy.special.logit(before[0][middle])
 
-    # The disc is 301 px wide at most.
+    # As if the disc of 301 px were 300 px wide, because the zoom is 1.
     assert np.median(difference) == pytest.approx(0.4, abs=0.01)
+
+
+def test_a_part_of_a_photograph_has_the_shift_of_the_whole():
+    eye, _ = fundus.photograph()
+    shifts = ((300.0, 0.4), (600.0, -0.6))
+    preprocessing = Preprocessing(
+        intensities="local", scale="field of view", size=300, sigma=10.0, logit_shifts=shifts
+    )
+    whole = prepare(eye[None], preprocessing, (200, 200))[0]
+    part = prepare(eye[None, 100:200, 50:350], preprocessing, (50, 150))[0]
+    assert whole.logit_shift == part.logit_shift == pytest.approx(-0.6)

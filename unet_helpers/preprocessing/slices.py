@@ -12,7 +12,7 @@ import numpy as np
 
 from ..networks.cards import Preprocessing
 from .background import is_only_background
-from .field_of_view import FieldsOfView, box_of, flatten_illumination, shift_at, width_of
+from .field_of_view import FieldsOfView, box_of, flatten_illumination, shift_at
 from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
 from .missing import fill_missing
 from .resample import resize, resize_channels
@@ -178,13 +178,18 @@ class PreparedStack(Sequence[Prepared]):
             pixels,
             inside=working_inside,
             box=(rows, columns),
-            logit_shift=self.logit_shift_of(whole_inside),
+            logit_shift=self.logit_shift_of(stored_shape),
             undo=undo,
         )
 
-    def logit_shift_of(self, inside: np.ndarray) -> float:
-        """Return what is added to the logits of a slice with this field of view, (H, W) bool."""
-        shifts = self.preprocessing.logit_shifts
-        if not shifts:
+    def logit_shift_of(self, stored_shape: tuple[int, ...]) -> float:
+        """Return what is added to the logits of a slice that was stored as (H, W).
+
+        The width of its field of view in px follows from the zoom, so that a part of a photograph,
+        seen at the zoom of the whole, has the shift of the whole.
+        """
+        preprocessing = self.preprocessing
+        if not preprocessing.logit_shifts:
             return 0.0
-        return shift_at(width_of(inside), shifts)
+        zoom = self.shape[0] / stored_shape[0]
+        return shift_at(preprocessing.size / zoom, preprocessing.logit_shifts)
