@@ -112,6 +112,7 @@ def whole_path() -> str:
     images = {
         "em_membranes": grey,
         "lungs": grey,
+        "chest": grey,
         "brain_flair": grey,
         "nuclei": corner_of_sample("fluorescence.png"),
         "nuclei_he": corner_of_sample("ihc.png"),

@@ -42,6 +42,8 @@ CARDS = tuple(TASKS)
 OF_ONE_KIND = {
     "nuclei": ["nuclei", "nuclei_he"],
     "nuclei_he": ["nuclei", "nuclei_he"],
+    "lungs": ["lungs", "chest"],
+    "chest": ["lungs", "chest"],
 }
 
 
@@ -125,6 +127,19 @@ def test_a_card_with_little_room_is_left_sooner():
 
 def test_cards_of_the_same_classes_are_no_other_kind():
     assert likeness_of(nuclei=1.0, nuclei_he=0.1).score("nuclei") == pytest.approx(1 / 1.7)
+
+
+def test_cards_of_the_same_images_are_no_other_kind():
+    """The cards for chest X-rays find other structures in them."""
+    assert likeness_of(lungs=1.0, chest=0.1).score("lungs") == pytest.approx(1 / 2.4)
+    assert likeness_of(lungs=0.1, chest=1.0).score("chest") == pytest.approx(1 / 2.4)
+    assert likeness_of(chest=1.0, nuclei=0.5).score("chest") == pytest.approx(2)
+
+
+def test_a_card_without_photographs_takes_those_of_a_card_for_the_same_images():
+    likeness = likeness_of(chest=0.1, **{"photographs, lungs": 0.8})
+    assert "photographs, chest" not in known_groups()
+    assert likeness.score("chest") == pytest.approx(0.9 / 0.8)
 
 
 def test_mistakes_are_another_kind():

@@ -11,7 +11,7 @@ from helpers.volumes import nifti
 
 import unet_helpers as uh
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
-from unet_helpers.checks.suggest import fitting_networks, suggest
+from unet_helpers.checks.suggest import fitting_networks, nearest_first, suggest
 from unet_helpers.checks.view import View
 from unet_helpers.images.arrays import from_array
 from unet_helpers.images.image import MedicalImage
@@ -55,6 +55,23 @@ def test_the_note_names_other_networks_that_would_fit():
     first = suggest(view_with((64, 64, 3), nuclei=0.5, nuclei_he=0.4))
     assert first.model == "nuclei_he"
     assert first.note.endswith("(would fit, too: nuclei)")
+
+
+def test_of_the_networks_for_one_kind_of_image_the_first_is_always_the_same():
+    """Chest X-rays, of whichever machine: `lungs`, then `chest`."""
+    for lungs, chest in ((0.3, 0.6), (0.6, 0.3)):
+        suggestion = suggest(view_with(lungs=lungs, chest=chest))
+        assert suggestion.model == "lungs"
+        assert suggestion.note.endswith("(would fit, too: chest)")
+
+    assert suggest(view_with(lungs=2.5, chest=0.3)).model == "chest"
+
+
+def test_networks_for_other_images_are_sorted_by_their_distance():
+    distances = {"lungs": 0.9, "chest": 0.4, "em_membranes": 0.5, "nuclei": 0.2}
+    names = ("em_membranes", "chest", "nuclei", "lungs", "brain_flair")
+    expected = ("nuclei", "lungs", "chest", "em_membranes", "brain_flair")
+    assert nearest_first(names, distances) == expected
 
 
 def test_segment_takes_the_suggestion_and_says_so():

@@ -260,7 +260,7 @@ def test_mean_and_deviation_are_those_of_the_answers(monkeypatch):
         return torch.tensor([value, 1 - value]).reshape(1, 2, 1, 1).expand(1, 2, 4, 4)
 
     monkeypatch.setattr(tiles, "run", run)
-    mean, rest, deviation = averaged(None, noise(1, 4, 4), 4)
+    mean, rest, deviation = averaged(make_network(), noise(1, 4, 4), 4)
     np.testing.assert_allclose(mean, np.mean([0.1, 0.5, 0.3, 0.9]), rtol=1e-6)
     np.testing.assert_allclose(rest, 1 - mean, rtol=1e-6)
     np.testing.assert_allclose(deviation, np.std([0.1, 0.5, 0.3, 0.9]), rtol=1e-5)

@@ -89,3 +89,13 @@ def test_lungs_that_touch_are_two():
     probabilities = chest_result().probabilities.copy()
     probabilities[0, 30:40, 15:70] = 0.9
     assert findings_on_parts(chest_result(probabilities=probabilities)) == []
+
+
+def test_a_heart_on_the_right_is_said_to_be_that_of_a_mirrored_film():
+    from unet_helpers.results.anatomy import findings_on_parts
+
+    probabilities = np.ascontiguousarray(chest_result().probabilities[:, :, ::-1])
+    # The network finds sides by where they are on the film.
+    probabilities = probabilities[[1, 0, 2, 4, 3]]
+    (finding,) = findings_on_parts(chest_result(probabilities=probabilities))
+    assert "a mirrored film?" in finding.text

@@ -108,9 +108,11 @@ def table(scores, groups, kinds="x") -> pd.DataFrame:
 
 
 def test_the_worst_error_is_the_highest_the_worst_dice_the_lowest():
-    scores = table([0.9, 0.5, 0.8], "abc").assign(**{"error of the ratio": [0.01, 0.04, 0.02]})
+    scores = table([0.9, 0.5, 0.8], "abc").assign(
+        **{"error of the cardiothoracic ratio": [0.01, 0.04, 0.02]}
+    )
     worst = summary(scores).loc["all (3)"].loc["worst"]
-    assert worst.to_dict() == {"Dice": 0.5, "error of the ratio": 0.04}
+    assert worst.to_dict() == {"Dice": 0.5, "error of the cardiothoracic ratio": 0.04}
 
 
 def test_the_interval_is_that_of_independent_cases():

@@ -126,7 +126,7 @@ def test_each_class_is_scored_where_it_is_known():
     scores = TASKS["chest"].score(chest_case(lungs), chest_result())
     assert scores["Dice right lung"] == scores["Dice left lung"] == 1
     assert np.isnan(scores["Dice heart"])
-    assert np.isnan(scores["error of the ratio"])
+    assert np.isnan(scores["error of the cardiothoracic ratio"])
 
 
 def test_a_heart_that_is_not_found_is_an_error_of_the_whole_ratio():
@@ -134,7 +134,7 @@ def test_a_heart_that_is_not_found_is_an_error_of_the_whole_ratio():
     probabilities[2] = 0
     empty = chest_result(probabilities=probabilities)
     scores = TASKS["chest"].score(chest_case(chest_truth()), empty)
-    assert scores["error of the ratio"] == 41 / 90
+    assert scores["error of the cardiothoracic ratio"] == 41 / 90
 
 
 def test_lung_masks_alone_are_no_data_set_of_this_card(data):
@@ -150,7 +150,7 @@ def test_the_error_of_the_ratio_is_absolute():
     masks[1] = masks[1].copy()
     masks[1][10:70, 105] = True
     scores = TASKS["chest"].score(chest_case(bits_of(masks)), chest_result())
-    assert scores["error of the ratio"] == pytest.approx(41 / 90 - 41 / 91)
+    assert scores["error of the cardiothoracic ratio"] == pytest.approx(41 / 90 - 41 / 91)
 
 
 def test_the_right_lung_of_a_patient_is_on_the_left_of_the_film():

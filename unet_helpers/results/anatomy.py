@@ -16,6 +16,7 @@ import scipy
 from ..doubt import Doubt
 from ..images.stack import as_displayed, to_stack
 from ..networks.anatomy import ExpectedParts
+from .chest import doubt_about_sides
 from .labels import foreground_of
 from .occupied import occupied_box
 
@@ -49,6 +50,11 @@ def findings_on_parts(result: Segmentation) -> list[Finding]:
             findings += findings_on_count(result, expected)
         else:
             findings += findings_on_volumes(result, expected)
+
+    if result.card.measures == "chest":
+        doubt = doubt_about_sides(result)
+        if doubt:
+            findings.append(Finding(Doubt(doubt)))
     return findings
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 HEART = "heart"
 LUNGS = ("right lung", "left lung")
 
+# Share of the heart's width to the patient's left of the midline, below which a film is probably
+# mirrored: it is 0.52 to 0.84 in the outlines of 185 films of JSRT.
+LEAST_LEFT_SHARE = 0.5
+
 # The name of the ratio in a summary.
 RATIO = "cardiothoracic ratio"
 
@@ -60,6 +64,11 @@ class Cardiothoracic:
         return self.heart_width / self.chest.width
 
     @property
+    def left_share(self) -> float:
+        """The share of the heart's width that lies to the patient's left of the midline."""
+        return self.heart[1].width / self.heart_width
+
+    @property
     def lines(self) -> tuple[WidthLine, ...]:
         """The lines to draw."""
         return (*self.heart, self.chest)
@@ -78,6 +87,17 @@ def cardiothoracic(result: Segmentation) -> Cardiothoracic | None:
     if not heart.any() or not all(lung.any() for lung in lungs):
         return None
     return measure_widths(heart, lungs[0] | lungs[1])
+
+
+def doubt_about_sides(result: Segmentation) -> str:
+    """Return why right and left may be exchanged; '' if the heart lies where it usually does."""
+    measured = cardiothoracic(result)
+    if measured is None or measured.left_share >= LEAST_LEFT_SHARE:
+        return ""
+    return (
+        "implausible: the heart lies more to the right than to the left, where the left is usual: "
+        "a mirrored film? Give numpy.fliplr(pixels)"
+    )
 
 
 def measure_widths(heart: np.ndarray, lungs: np.ndarray) -> Cardiothoracic:

@@ -84,7 +84,7 @@ def score_chest(case: Case, result: Segmentation) -> dict[str, float]:
     Both are NaN for what is not labelled.
     """
     scores = score_overlapping(case, result)
-    scores["error of the ratio"] = error_of_ratio(case, result)
+    scores["error of the cardiothoracic ratio"] = error_of_ratio(case, result)
     return scores
 
 
