@@ -49,8 +49,8 @@ def test_frames_are_split_by_blocks_with_gaps():
 
 def test_gold_truth_scores_and_silver_truth_teaches(cells):
     test, train = read_cases("dic_cells", cells)
-    assert (test.part, test.kind) == ("test", "gold truth")
-    assert (train.part, train.kind) == ("train", "silver truth")
+    assert (test.part, test.kind) == ("test", "gold")
+    assert (train.part, train.kind) == ("train", "silver")
     assert set(np.unique(test.truth)) == {0, 1, IGNORED}
     assert set(np.unique(train.truth)) == {0, 9, IGNORED}
     assert test.image.spacing == (0.19e-3, 0.19e-3)
