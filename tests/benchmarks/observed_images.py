@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +58,15 @@ def observe_card(name: str, folder: Path, fitted: Sequence[str]) -> Iterator[Obs
     for number, case in enumerate(tqdm(read_cases(name, folder / name), desc=name)):
         cards = [*OBSERVED] if case.part == "test" else fitted
         rng = np.random.default_rng(number)
-        for copy, slices in enumerate(copies_of(case.image, card, rng)):
+        # Varied images of the training part describe their own kind alone, which cards of the same
+        # classes share: of others they are not made.
+        is_described = case.part != "train" or is_of_same_kind(name, fitted)
+        copies = islice(copies_of(case.image, card, rng), None if is_described else 1)
+        for copy, slices in enumerate(copies):
             is_varied = copy > 0
             looking = cards
             if is_varied and case.part == "train":
-                # They describe their own kind alone, which cards of the same kind share.
-                looking = [name] if is_of_same_kind(name, fitted) else []
+                looking = [name]
             if looking:
                 yield Observation(name, case.part, is_varied, features_of(slices, looking))
 

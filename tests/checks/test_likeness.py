@@ -404,3 +404,18 @@ def test_no_network_is_suggested_for_photographs_of_other_things(name):
     photograph = from_array(getattr(skimage.data, name)())
     assert uh.suggest_model(photograph) == []
     assert "a photograph of something else" in warning_for(photograph, "lungs")
+
+
+def test_a_card_that_reads_the_images_of_another_has_its_statistics_and_is_not_suggested():
+    eye = View(uh.read_image(uh.sample("retina")))
+    likeness = eye.likeness
+    assert likeness.score("artery_vein") == likeness.score("retinal_vessels") < 1
+    assert "artery_vein" not in likeness.fitting_cards()
+    assert likeness.fitting_cards()[0] == "retinal_vessels"
+    assert likeness.better_card(uh.MODELS["artery_vein"]) is None
+    assert (
+        uh.ood_score(uh.sample("retina"), "artery_vein")
+        < 1
+        < uh.ood_score(uh.sample("fluorescence"), "artery_vein")
+    )
+    assert uh.suggest_model(uh.sample("retina"))[0] == "retinal_vessels"

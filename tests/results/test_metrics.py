@@ -13,6 +13,7 @@ from unet_helpers.results.metrics import (
     panoptic_quality,
     precision,
     rand_v,
+    segmentation_accuracy,
     sensitivity,
     surface_distance,
 )
@@ -224,3 +225,19 @@ def test_masks_against_monai(seed):
     assert iou(truth, answer) == pytest.approx(float(metrics.compute_iou(a, t)))
     theirs = metrics.compute_hausdorff_distance(a, t, percentile=100, include_background=True)
     assert surface_distance(truth, answer, percentile=100) == pytest.approx(float(theirs))
+
+
+def test_seg_is_the_mean_iou_with_objects_that_cover_more_than_half_of_a_true_one():
+    truth = np.array([[1] * 10, [2] * 10, [3] * 10])
+    answer = np.array([[7] * 8 + [0] * 2, [8] * 5 + [0] * 5, [0] * 10])
+    # 8 of 10 px; exactly half does not count; nothing.
+    assert segmentation_accuracy(truth, answer) == pytest.approx(0.8 / 3)
+    assert segmentation_accuracy(truth, truth * 5) == 1
+
+
+def test_seg_forgives_objects_beside_the_true_ones_but_not_those_that_cover_two():
+    truth = np.array([[1, 1, 0, 0, 2, 2]])
+    assert segmentation_accuracy(truth, np.array([[1, 1, 3, 3, 2, 2]])) == 1
+    # Both are covered, and the IoU is 2 / 6 for each.
+    assert segmentation_accuracy(truth, np.array([[1, 1, 1, 1, 1, 1]])) == pytest.approx(1 / 3)
+    assert segmentation_accuracy(np.zeros_like(truth), truth) == 1

@@ -3,10 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from unet_helpers import load_model
+from unet_helpers.networks.unet import UNet
 from unet_helpers.training import train as module
 from unet_helpers.training.train import main as train
+from unet_helpers.training.train import start_from
 
 
 @pytest.fixture
@@ -67,3 +70,33 @@ def test_examples_know_their_kind_and_group(lungs):
     examples = module.read_examples(module.TASKS["lungs"], lungs).train
     assert {example.kind for example in examples} == {"CHNCXR"}
     assert len({example.group for example in examples}) == 16
+
+
+def test_a_start_from_other_classes_and_one_channel_keeps_all_but_the_ends(tmp_path):
+    grey = UNet(1, 1, features=2, depth=2)
+    colours = UNet(3, 4, features=2, depth=2)
+    head = colours.conv.weight.clone()
+    start_from(colours, grey)
+
+    first = colours.encoder1.enc1conv1.weight
+    assert torch.equal(first[:, 1:2], grey.encoder1.enc1conv1.weight)
+    assert not first[:, [0, 2]].any()
+    assert torch.equal(colours.conv.weight, head)
+    assert torch.equal(
+        colours.bottleneck.bottleneckconv1.weight, grey.bottleneck.bottleneckconv1.weight
+    )
+
+    # A photograph whose colours are all alike gives the same features.
+    picture = torch.rand(1, 1, 16, 16)
+    blank = torch.zeros_like(picture)
+    in_colour = torch.cat((blank, picture, blank), dim=1)
+    assert torch.allclose(
+        grey.eval().encoder1(picture), colours.eval().encoder1(in_colour), atol=1e-6
+    )
+
+
+def test_a_start_from_the_same_shape_is_that_network():
+    one = UNet(1, 3, features=2, depth=2)
+    other = UNet(1, 3, features=2, depth=2)
+    start_from(other, one)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters()))

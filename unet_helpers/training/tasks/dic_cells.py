@@ -64,7 +64,7 @@ def read_dic_cells(folder: Path) -> Iterator[Case]:
         yield Case(
             name=pair.name,
             part=part,
-            kind="gold truth" if has_gold else "silver truth",
+            kind="gold" if has_gold else "silver",
             image=replace(pair.image, spacing=(SPACING, SPACING)),
             truth=np.where(untraced_cells(pair.image.pixels, ids), IGNORED, ids),
             group=MOVIE,
