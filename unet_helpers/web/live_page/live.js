@@ -98,8 +98,9 @@ function showSlices({ slices, slice: shown }) {
 
 // The scale: a diameter of objects, or the size of a pixel; a zoom of 0 is one that the graph finds.
 function zoomAsked() {
-  const { scale } = live.page, value = +$("scale").value;
+  const { scale } = live.page;
   if (!scale) return 0;
+  const value = +$("scale").value;
   return scale.kind === "diameter" ? scale.size / value : Math.min(4, Math.max(0.25, value / scale.size));
 }
 
