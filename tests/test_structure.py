@@ -12,7 +12,7 @@ PACKAGE = ROOT / "unet_helpers"
 
 # From the top: a wing may use those below it. Wings on one floor do not know each other.
 WINGS = [
-    {"figures", "training"},
+    {"figures", "training", "web"},
     {"inference"},
     {"results"},
     {"checks"},

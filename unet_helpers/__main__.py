@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 # Commands whose module of ``training`` has its own ``main``.
 TRAINING_COMMANDS = ("train", "evaluate")
 
+# The command whose module is in ``web``.
+PAGE_COMMAND = "page"
+
 # The command that may be left out.
 DEFAULT_COMMAND = "segment"
 
-COMMANDS = (DEFAULT_COMMAND, "models", *TRAINING_COMMANDS)
+COMMANDS = (DEFAULT_COMMAND, "models", *TRAINING_COMMANDS, PAGE_COMMAND)
 
 # The meaning of each exit status is in EPILOG.
 EXIT_GOOD = 0
@@ -51,7 +54,8 @@ exit status: 0 all images segmented (or done before), 1 some failed (the others 
 --strict, had warnings, 2 nothing was done, or all work was broken off, 130 stopped by Ctrl-C.
 DIR/summary.csv tells of each image; the same command goes on where it stopped.
 
-commands, each with its own --help: segment (if none is named), models, train, evaluate
+commands, each with its own --help: segment (if none is named), models, train, evaluate,
+page
 
 models:
 """
@@ -89,6 +93,9 @@ def run_command(arguments: list[str], parser: argparse.ArgumentParser) -> int:
     if command in TRAINING_COMMANDS:
         module = import_module(f".training.{command}", __package__)
         module.main(arguments[1:])
+        return EXIT_GOOD
+    if command == PAGE_COMMAND:
+        import_module(".web.command", __package__).main(arguments[1:])
         return EXIT_GOOD
     if command == "models":
         return print_models(arguments[1:])

@@ -15,7 +15,7 @@ function fillTable() {
     row.addEventListener("click", () => choose(+row.dataset.id, true));
     return row;
   }));
-  $("table-note").textContent = (own ? "The objects of the result." : state.table.note || "At another threshold than the result's own, objects are connected components, measured in the page.")
+  $("table-note").textContent = (state.table.note || (own ? "The objects of the result." : "At another threshold than the result's own, objects are connected components, measured in the page."))
     + (rows.length > shown.length || rows.length === 2000 ? " The table shows the first 2,000." : "");
 }
 
