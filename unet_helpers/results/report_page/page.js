@@ -175,7 +175,8 @@ async function update() {
   if (asked !== state.asked) return;  // the slider has moved on
 
   Object.assign(state, { step, chosen: 0, mask: found.mask, table: found.table });
-  const count = state.mask.reduce((n, v) => n + (v > 0), 0);
+  let count = 0;
+  for (let i = 0; i < state.mask.length; i++) if (state.mask[i]) count++;
   const own = step === facts.threshold, { rows, counted } = state.table, { method } = facts;  // borders are no objects
   const objects = own || counted || method === "components" ? rows.length : method === "interiors" ? rows.filter((r) => r[1] === facts.classes[0]).length : null;
   $("count").textContent = `${count.toLocaleString("en")} pixels in the mask (${((100 * count) / state.mask.length).toFixed(1)} %)${objects === null ? "" : `, ${objects.toLocaleString("en")} objects`}.`;
