@@ -288,6 +288,55 @@ def test_no_barrier_is_found_by_axe(browser, pages, scheme):
     assert [(v["id"], [n["html"][:100] for n in v["nodes"]]) for v in found["violations"]] == []
 
 
+def look(page, change: str = "") -> str:
+    """Change a control of 'Look inside', and return what it says about the pixel then."""
+    number = page.evaluate("inside.asked") + 1
+    page.evaluate(change or "askInside()")
+    page.wait_for_selector(f"body[data-inside='{number}']", timeout=PATIENCE)
+    return page.text_content("#inside-words")
+
+
+def set_to(control: str, value: str) -> str:
+    return (
+        f"(() => {{ const c = document.querySelector('{control}'); c.{value};"
+        " c.dispatchEvent(new Event('change')); })()"
+    )
+
+
+def test_a_pixel_is_explained_and_the_inside_can_be_changed(browser, pages):
+    page = opened(browser, pages("small"))
+    give(page, uh.sample("fluorescence"))
+    page.locator("#planes canvas").click(position={"x": 300, "y": 200})
+    page.wait_for_selector("body[data-inside]", timeout=PATIENCE)
+    assert "changes nowhere" in page.text_content("#inside-words")
+
+    # The sum of the products of all inputs, after ReLU, is the value of the map, in each block.
+    rows = page.locator("#inside-reasons tbody tr")
+    assert rows.count() == 5
+    for row in rows.all():
+        cells = row.locator("td").all_text_contents()
+        total = float(cells[5].split(" ")[0])
+        assert float(cells[6]) == pytest.approx(max(0, total), abs=0.011)
+        products = [float(word) for word in cells[3].split()]
+        assert len(products) == 9
+        assert sum(products) == pytest.approx(float(cells[4]), abs=0.05)
+
+    assert "changes by more than" in look(page, set_to(".skip", "checked = false"))
+    look(page, set_to(".skip", "checked = true"))
+    for change in (
+        "#inside-cover|value = 32",
+        "#inside-blur|value = 4",
+        "#inside-noise|value = 0.3",
+    ):
+        control, value = change.split("|")
+        assert "changes by more than" in look(page, set_to(control, value))
+        assert "changes nowhere" in look(page, set_to(control, "value = 0"))
+    assert "changes by more than" in look(page, set_to("#inside-invert", "checked = true"))
+    if shots := os.environ.get("SCREENSHOTS"):
+        page.locator("#inside").screenshot(path=f"{shots}/page-inside.png")
+    assert page.faults == []
+
+
 def test_a_browser_without_jspi_uses_webassembly(browser, pages, tmp_path):
     text = pages("small").read_text("utf-8")
     start = text.index('"use strict";', text.index('id="worker">'))

@@ -32,7 +32,7 @@ TEMPLATES = Environment(
 )
 
 # JavaScript of the worker, in the order in which it is put together.
-WORKER_SCRIPTS = ("read.js", "fields.js", "objects.js", "worker.js")
+WORKER_SCRIPTS = ("read.js", "fields.js", "objects.js", "inside_worker.js", "worker.js")
 
 # Libraries of the worker, by the format that needs them.
 LIBRARIES = {"tiff": (PAKO, TIFF), "dicom": (DICOM,), "nifti": (NIFTI,)}
@@ -152,7 +152,7 @@ def text_of(model: UNet, progress: bool) -> str:
     if sample is not None:
         arrays["sample"] = sample.read_bytes()
 
-    script = scripts(REPORT_PAGE, VIEW_SCRIPTS) + scripts(LIVE_PAGE, ("live.js",))
+    script = scripts(REPORT_PAGE, VIEW_SCRIPTS) + scripts(LIVE_PAGE, ("live.js", "inside.js"))
     style = scripts(REPORT_PAGE, ("page.css",)) + scripts(LIVE_PAGE, ("live.css",))
     worker = scripts(REPORT_PAGE, ("mask.js",)) + scripts(LIVE_PAGE, WORKER_SCRIPTS)
     scale = scale_of(card)
@@ -169,7 +169,7 @@ def text_of(model: UNet, progress: bool) -> str:
         arrays={name: packed(content) for name, content in arrays.items()},
         differences=[*OTHERWISE["every card"], *OTHERWISE.get(card.preprocessing.scale, ())],
         about=about(model, rounding, sample),
-        inside="",
+        depth=model.depth,
     )
 
 

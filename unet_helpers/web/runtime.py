@@ -69,7 +69,8 @@ DICOM = Package(
     licence="MIT",
     files=("dist/dicomParser.min.js",),
 )
-# The last version with a file for browsers that can be loaded by a script: later ones need a bundler.
+
+# The last version that a script can load in a browser: later ones need a bundler.
 NIFTI = Package(
     name="nifti-reader-js",
     version="0.5.4",

@@ -12,6 +12,9 @@ let analyse = (step) => {
 // What another page draws over the picture of a plane.
 let decorate = () => {};
 
+// What another page does with a pixel that was clicked: its row and column as displayed.
+let picked = () => {};
+
 // left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
 const SIDES = ["RLAP", "RLSI", "APSI"];
 
@@ -139,6 +142,7 @@ function listen(plane) {
     const c = Math.floor((plane.x + (event.clientX - box.left) / box.width / state.zoom) * w);
     const r = Math.floor((plane.y + (event.clientY - box.top) / box.height / state.zoom) * h);
     choose(state.table.ids[place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)))], false);
+    picked(Math.min(h - 1, r), Math.min(w - 1, c));
   });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];

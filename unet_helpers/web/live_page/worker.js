@@ -30,6 +30,7 @@ async function start(message) {
   const onCpu = { executionProviders: ["wasm"], logSeverityLevel: 3 };
   const cpuOf = (bytes) => ort.InferenceSession.create(bytes, onCpu);
   sessions = { network: await cpuOf(parts.network), finish: await cpuOf(parts.finish), prepare: {} };
+  sessions.open = sessions.network;  // the inside is always looked at by WebAssembly
   provider = "WebAssembly";
   if (hasJspi && await hasGpu()) await useGpu();
   postMessage({ type: "ready", provider });
@@ -194,7 +195,7 @@ function objects({ step, asked }) {
   postMessage({ type: "objects", asked, mask, table });
 }
 
-const HANDLERS = { start, read: readAndShow, segment, objects, cancel: () => { job++; } };
+const HANDLERS = { start, look, read: readAndShow, segment, objects, cancel: () => { job++; } };
 
 onmessage = async ({ data }) => {
   try {
