@@ -14,7 +14,7 @@ PACKAGE = ROOT / "unet_helpers"
 WINGS = [
     {"shell"},
     {"annotate"},
-    {"figures", "training"},
+    {"figures", "training", "web"},
     {"inference"},
     {"results"},
     {"checks"},

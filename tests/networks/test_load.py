@@ -60,9 +60,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name):
 
 
 def test_no_name_is_answered_with_all():
-    with pytest.raises(
-        ModelError, match=r"Choose one of: artery_vein, .*retinal_vessels"
-    ):
+    with pytest.raises(ModelError, match=r"Choose one of: artery_vein, .*retinal_vessels"):
         uh.load_model()
 
 

@@ -7,6 +7,8 @@ sees the difference of a grey level. Images are (C, H, W) float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .onnx_nodes import Value
@@ -25,44 +27,43 @@ def resized(image: Value, height: Value, width: Value, is_integer: Value) -> Val
     is_same = own_height.equals(height) & own_width.equals(width)
     shrinks = height * width < own_height * own_width
 
+    both_shrink = (height <= own_height) & (width <= own_width)
+
     def interpolated() -> Value:
         return nodes.choose(
             is_integer,
-            lambda: interpolated_integers(image, height, width),
+            lambda: interpolated_integers(image, height, width, Neighbours.of),
             lambda: interpolated_floats(image, height, width),
         )
 
-    def changed() -> Value:
+    def stretched() -> Value:
         return nodes.choose(
-            shrinks, lambda: averaged(image, height, width, is_integer), interpolated
+            is_integer,
+            lambda: interpolated_integers(image, height, width, Neighbours.of_areas),
+            lambda: stretched_floats(image, height, width),
         )
 
-    return nodes.choose(is_same, lambda: image, changed)
+    def shrunk() -> Value:
+        return nodes.choose(
+            both_shrink, lambda: averaged(image, height, width, is_integer), stretched
+        )
+
+    return nodes.choose(is_same, lambda: image, lambda: nodes.choose(shrinks, shrunk, interpolated))
 
 
 def averaged(image: Value, height: Value, width: Value, is_integer: Value) -> Value:
     """Return the means over the area of each new pixel (cv2.INTER_AREA)."""
     nodes = image.nodes
     own_height, own_width = nodes.length(image, 1), nodes.length(image, 2)
-    both_shrink = (height <= own_height) & (width <= own_width)
-
     # OpenCV sums whole pixels where it can, and divides once; else it sums weighted pixels. This
     # decides how a mean half-way between two grey levels is rounded.
     is_whole = (own_height % height).equals(0) & (own_width % width).equals(0)
-    rows = nodes.choose(
-        both_shrink,
-        lambda: overlaps(own_height, height, is_whole),
-        lambda: stretched(own_height, height),
-    )
-    columns = nodes.choose(
-        both_shrink,
-        lambda: overlaps(own_width, width, is_whole),
-        lambda: stretched(own_width, width),
-    )
+    rows = overlaps(own_height, height, is_whole)
+    columns = overlaps(own_width, width, is_whole)
     sums = nodes.add("MatMul", rows, nodes.add("MatMul", image, columns.transposed(1, 0)))
 
     area = (own_height * own_width).as_float() / (height * width).as_float()
-    area = nodes.where(both_shrink & is_whole, area, 1.0)
+    area = nodes.where(is_whole, area, 1.0)
     means = sums * (nodes.constant(1.0) / area)
 
     # OpenCV has an own function for halves, which rounds .5 up; elsewhere it rounds to even.
@@ -87,21 +88,13 @@ def overlaps(own_length: Value, length: Value, is_whole: Value) -> Value:
     return shared / nodes.where(is_whole, length.as_float(), own_length.as_float())
 
 
-def stretched(own_length: Value, length: Value) -> Value:
-    """Return the weights (new, old) of INTER_AREA where the other axis grows."""
-    nodes = own_length.nodes
-    position = nodes.range(length)
-    first = position * own_length / length
-    parts = (position + 1) * own_length - (first + 1) * length
-    share = (nodes.largest(parts, 0) % own_length).as_float() / own_length.as_float()
-
-    last = own_length - 1
-    share = nodes.where(first >= last, 0.0, share).reshape(-1, 1)
-    first = nodes.smallest(first, last).reshape(-1, 1)
-    pixels = nodes.range(own_length)
-    is_first = pixels.equals(first).as_float()
-    is_second = pixels.equals(first + 1).as_float()
-    return is_first * (-share + 1.0) + is_second * share
+def stretched_floats(image: Value, height: Value, width: Value) -> Value:
+    """Resize as INTER_AREA does where one axis shrinks and the other one grows."""
+    nodes = image.nodes
+    rows = Neighbours.of_areas(nodes.length(image, 1), height, keeps_share=True)
+    columns = Neighbours.of_areas(nodes.length(image, 2), width, keeps_share=False)
+    along_rows = columns.mixed(image, axis=2, shape=(1, 1, -1))
+    return rows.mixed(along_rows, axis=1, shape=(1, -1, 1))
 
 
 def interpolated_floats(image: Value, height: Value, width: Value) -> Value:
@@ -121,11 +114,13 @@ def interpolated_floats(image: Value, height: Value, width: Value) -> Value:
     return nodes.add("Squeeze", enlarged, [0])
 
 
-def interpolated_integers(image: Value, height: Value, width: Value) -> Value:
-    """Interpolate between the four nearest pixels in OpenCV's integers."""
+def interpolated_integers(
+    image: Value, height: Value, width: Value, find: Callable[[Value, Value, bool], Neighbours]
+) -> Value:
+    """Interpolate between four pixels, which ``find`` finds along an axis, in OpenCV's integers."""
     nodes = image.nodes
-    rows = Neighbours.of(nodes.length(image, 1), height, keeps_share=True)
-    columns = Neighbours.of(nodes.length(image, 2), width, keeps_share=False)
+    rows = find(nodes.length(image, 1), height, True)
+    columns = find(nodes.length(image, 2), width, False)
 
     integers = image.as_type("INT32")
     along_rows = (
@@ -143,18 +138,23 @@ def interpolated_integers(image: Value, height: Value, width: Value) -> Value:
 class Neighbours:
     """The two old pixels beside each new one along an axis, and their weights."""
 
-    def __init__(self, first: Value, second: Value, share: Value) -> None:
+    def __init__(self, first: Value, share: Value, own_length: Value, keeps_share: bool) -> None:
         nodes = first.nodes
-        self.first = first
-        self.second = second
+        last = own_length - 1
+        if not keeps_share:
+            is_outside = (first < 0) | (first >= last)
+            share = nodes.where(is_outside, 0.0, share)
+        self.first = nodes.clipped(first, 0, last)
+        self.second = nodes.clipped(first + 1, 0, last)
+        self.share = share
         self.second_weight = nodes.add("Round", share * float(COEFFICIENT)).as_type("INT32")
         self.first_weight = nodes.constant(np.int32(COEFFICIENT)) - self.second_weight
 
     @classmethod
     def of(cls, own_length: Value, length: Value, keeps_share: bool) -> Neighbours:
-        """Find the neighbours; beyond the border ``keeps_share`` says if weights stay, as in rows.
+        """Find the nearest pixels; beyond the border ``keeps_share`` says if weights stay.
 
-        Both neighbours are then the same pixel, so that only the rounding differs.
+        They do in rows. Both neighbours are then the same pixel, so that only the rounding differs.
         """
         nodes = own_length.nodes
         # Positions are (i + 0.5) * own / new - 0.5, and -1 or more: shifted by 1, and counted in
@@ -166,12 +166,21 @@ class Neighbours:
         # OpenCV rounds positions to float32 before it takes their share of a pixel.
         position = whole + (shifted % parts).as_float() / parts.as_float()
         floor = nodes.add("Floor", position)
-        share = position - floor
-        before = floor.as_int()
-        last = own_length - 1
-        if not keeps_share:
-            is_outside = (before < 0) | (before >= last)
-            share = nodes.where(is_outside, 0.0, share)
-        first = nodes.clipped(before, 0, last)
-        second = nodes.clipped(before + 1, 0, last)
-        return cls(first, second, share)
+        return cls(floor.as_int(), position - floor, own_length, keeps_share)
+
+    @classmethod
+    def of_areas(cls, own_length: Value, length: Value, keeps_share: bool) -> Neighbours:
+        """Find the pixels of INTER_AREA where one of the axes grows."""
+        nodes = own_length.nodes
+        position = nodes.range(length)
+        first = position * own_length / length
+        parts = (position + 1) * own_length - (first + 1) * length
+        share = (nodes.largest(parts, 0) % own_length).as_float() / own_length.as_float()
+        return cls(first, share, own_length, keeps_share)
+
+    def mixed(self, image: Value, axis: int, shape: tuple[int, int, int]) -> Value:
+        """Interpolate along an axis of (C, H, W); ``shape`` is that of the weights."""
+        share = self.share.reshape(*shape)
+        return image.at(self.first, axis=axis) * (-share + 1.0) + (
+            image.at(self.second, axis=axis) * share
+        )

@@ -253,9 +253,16 @@ def put_back(answer: Value, prepared: Prepared, out_channels: int) -> Value:
 
 
 def finished(
-    nodes: Nodes, card: ModelCard, pixel_type: PixelType, outputs: dict[str, Value]
+    nodes: Nodes,
+    card: ModelCard,
+    pixel_type: PixelType,
+    outputs: dict[str, Value],
+    has_defaults: bool = True,
 ) -> onnx.ModelProto:
-    """Make the model of the nodes, with named outputs, defaults of its inputs, and metadata."""
+    """Make the model of the nodes, with named outputs and metadata.
+
+    ``has_defaults``: whether 'zoom' and 'inside' may be left out, which browsers do not support.
+    """
     import onnx
     from onnx import helper
 
@@ -273,7 +280,7 @@ def finished(
     for name, (type_name, shape) in types.items():
         if name in used:
             infos.append(onnx_info(name, type_name, shape))
-        if name in used and name in defaults:
+        if has_defaults and name in used and name in defaults:
             default = np.asarray(defaults[name])
             nodes.tensors.append(onnx.numpy_helper.from_array(default, name))
 

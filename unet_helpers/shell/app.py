@@ -33,6 +33,7 @@ COMMANDS = (
     "suggest",
     "report",
     "export",
+    "page",
     "large",
     "finetune",
     "train",

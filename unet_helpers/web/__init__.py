@@ -1,4 +1,4 @@
 """Pages that need no Python: a network with its runtime in one HTML file.
 
-The entry is ``page``.
+Entry: ``page.page``.
 """

@@ -220,7 +220,7 @@ def preparing_graph(card: ModelCard, in_channels: int, pixel_type: PixelType) ->
     nodes = Nodes("raw_")
     prepared = prepare_in_graph(inputs_of(nodes), card, in_channels, pixel_type == "uint8")
     outputs = {"image": prepared.image}
-    return finished(nodes, card, pixel_type, outputs)
+    return finished(nodes, card, pixel_type, outputs, has_defaults=False)
 
 
 def finishing_graph(card: ModelCard, out_channels: int) -> onnx.ModelProto:
@@ -240,6 +240,5 @@ def finishing_graph(card: ModelCard, out_channels: int) -> onnx.ModelProto:
 
     never: Value = nodes.constant(np.bool_(False))
     prepared = Prepared(answer, never, height, width, box, inside)
-    return finished(
-        nodes, card, "float32", {"probabilities": put_back(answer, prepared, out_channels)}
-    )
+    probabilities = put_back(answer, prepared, out_channels)
+    return finished(nodes, card, "float32", {"probabilities": probabilities}, has_defaults=False)

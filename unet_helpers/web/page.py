@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,10 +14,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import ArgumentError
-from ..inference.raw_graph import PIXEL_TYPES, check_raw, left_outside
+from ..inference.raw_graph import PIXEL_TYPES, check_raw
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
-from ..networks.unet import UNet
+from ..networks.unet import UNet, fold_batch_norm
 from ..results.output import made_aside, output_path
 from ..results.report import PAGE as REPORT_PAGE
 from ..results.report import VIEW_SCRIPTS, digest, slider_steps
@@ -31,7 +32,7 @@ TEMPLATES = Environment(
 )
 
 # JavaScript of the worker, in the order in which it is put together.
-WORKER_SCRIPTS = ("read.js", "fields.js", "objects.js", "worker.js")
+WORKER_SCRIPTS = ("read.js", "fields.js", "objects.js", "inside_worker.js", "worker.js")
 
 # Libraries of the worker, by the format that needs them.
 LIBRARIES = {"tiff": (PAKO, TIFF), "dicom": (DICOM,), "nifti": (NIFTI,)}
@@ -46,12 +47,28 @@ UM_BELOW = 1e-1
 # Samples above this number of bytes are not put into the page.
 LARGEST_SAMPLE = 600_000
 
-# What every page does otherwise than `segment`, beside what its graph leaves out.
-OTHERWISE = (
-    "A PNG of 16 bits is read with 8, and the profile of its colours is ignored.",
-    "Of a volume, slices are seen one by one.",
-    "The table holds sizes and places in pixels; Python's has more measurements.",
-)
+# What a page does otherwise than the package: every page, and those of some cards.
+OTHERWISE = {
+    "every card": (
+        "Nothing checks whether the image suits the network, and how good the answer may be.",
+        "Padding, scale bars and frames of one colour are read as they are; an image of nothing but"
+        " background is not recognised unless it is constant.",
+        "Pixels that are not square are not made square, and missing values are not filled.",
+        "Slices of a volume are seen one by one, without their neighbours.",
+        "A PNG of 16 bits is read with 8.",
+        "The table holds sizes and places in pixels; Python's has more measurements.",
+        "Large images are resized before they are cut into tiles, not after.",
+    ),
+    "field of view": (
+        "An eye in a dark surround is found as in Python; one seen through a lens in a bright room"
+        " is not.",
+    ),
+    "objects": (
+        "The size of objects is not searched: set it above the picture.",
+        "The intensities of almost empty fields, and of those with a very bright speck, are not"
+        " corrected by their objects.",
+    ),
+}
 
 
 def page(
@@ -104,6 +121,8 @@ def page(
         raise ArgumentError("A page needs two more packages: pip install onnx onnxscript")
     network = load_model(model, engine="torch")
     check_raw(network.card)
+    # A network that can be trained has batch norms, which are folded in a copy.
+    network = fold_batch_norm(deepcopy(network))
     path = output_path(path)
     with made_aside(path, path.parent, overwrite) as aside:
         text = text_of(network, progress)
@@ -133,7 +152,7 @@ def text_of(model: UNet, progress: bool) -> str:
     if sample is not None:
         arrays["sample"] = sample.read_bytes()
 
-    script = scripts(REPORT_PAGE, VIEW_SCRIPTS) + scripts(LIVE_PAGE, ("live.js",))
+    script = scripts(REPORT_PAGE, VIEW_SCRIPTS) + scripts(LIVE_PAGE, ("live.js", "inside.js"))
     style = scripts(REPORT_PAGE, ("page.css",)) + scripts(LIVE_PAGE, ("live.css",))
     worker = scripts(REPORT_PAGE, ("mask.js",)) + scripts(LIVE_PAGE, WORKER_SCRIPTS)
     scale = scale_of(card)
@@ -148,9 +167,9 @@ def text_of(model: UNet, progress: bool) -> str:
         scale=scale,
         facts=facts_of(model, scale, sample),
         arrays={name: packed(content) for name, content in arrays.items()},
-        differences=[*OTHERWISE, *left_outside(card)],
+        differences=[*OTHERWISE["every card"], *OTHERWISE.get(card.preprocessing.scale, ())],
         about=about(model, rounding, sample),
-        inside="",
+        depth=model.depth,
     )
 
 

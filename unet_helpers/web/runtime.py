@@ -69,10 +69,12 @@ DICOM = Package(
     licence="MIT",
     files=("dist/dicomParser.min.js",),
 )
+
+# The last version that a script can load in a browser: later ones need a bundler.
 NIFTI = Package(
     name="nifti-reader-js",
-    version="0.6.9",
-    sha256="24fb05b0721aab7c43adba839f06ad444e41137efbae83f040b23a2ee8816209",
+    version="0.5.4",
+    sha256="c387030645c63c846efe82b870e1a4bcd511cec74693e1f60b643ea9af3d4664",
     licence="MIT",
     files=("release/current/nifti-reader-min.js",),
 )

@@ -12,6 +12,9 @@ let analyse = (step) => {
 // What another page draws over the picture of a plane.
 let decorate = () => {};
 
+// What another page does with a pixel that was clicked: its row and column as displayed.
+let picked = () => {};
+
 // left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
 const SIDES = ["RLAP", "RLSI", "APSI"];
 
@@ -152,6 +155,7 @@ function listen(plane) {
     const r = Math.floor((plane.y + y / state.zoom) * h);
     const i = place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)));
     choose(state.table.ids.reduce((found, ids) => ids[i] || found, 0), false);
+    picked(Math.min(h - 1, r), Math.min(w - 1, c));
   });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
@@ -217,7 +221,8 @@ async function update() {
   if (asked !== state.asked) return;  // the slider has moved on
 
   Object.assign(state, { step, chosen: 0, masks: found.masks, mask: drawnInOrder(found.masks), table: found.table });
-  const count = state.mask.reduce((n, v) => n + (v > 0), 0);
+  let count = 0;
+  for (let i = 0; i < state.mask.length; i++) if (state.mask[i]) count++;
   $("count").textContent = countInWords(state.table, step === facts.threshold, count);
   $("count").dataset.count = count;
   fillTable();

@@ -66,9 +66,9 @@ const ON_MESSAGE = {
 };
 
 // Masks and tables are made in the worker, so that the page does not stand still.
-const analyseHere = analyse;
+const nothingFound = { ids: [], rows: [], columns: [], counted: true, note: "The network has not answered yet." };
 analyse = (step) => {
-  if (!live.answered) return analyseHere(facts.threshold);
+  if (!live.answered) return { mask: new Uint8Array(arrays.levels.length), table: nothingFound };
   const asked = ++live.asked;
   live.worker.postMessage({ type: "objects", step, asked });
   return new Promise((resolve) => live.waiting.set(asked, resolve));
@@ -98,8 +98,9 @@ function showSlices({ slices, slice: shown }) {
 
 // The scale: a diameter of objects, or the size of a pixel; a zoom of 0 is one that the graph finds.
 function zoomAsked() {
-  const { scale } = live.page, value = +$("scale").value;
+  const { scale } = live.page;
   if (!scale) return 0;
+  const value = +$("scale").value;
   return scale.kind === "diameter" ? scale.size / value : Math.min(4, Math.max(0.25, value / scale.size));
 }
 

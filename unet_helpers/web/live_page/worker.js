@@ -27,9 +27,10 @@ async function start(message) {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = parts.wasm;
   ort.env.logLevel = "error";
-  const onCpu = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+  const onCpu = { executionProviders: ["wasm"], logSeverityLevel: 3 };
   const cpuOf = (bytes) => ort.InferenceSession.create(bytes, onCpu);
   sessions = { network: await cpuOf(parts.network), finish: await cpuOf(parts.finish), prepare: {} };
+  sessions.open = sessions.network;  // the inside is always looked at by WebAssembly
   provider = "WebAssembly";
   if (hasJspi && await hasGpu()) await useGpu();
   postMessage({ type: "ready", provider });
@@ -45,7 +46,7 @@ async function hasGpu() {
 // The graphics card is used if it gives the same answer to noise as WebAssembly does.
 async function useGpu() {
   try {
-    const onGpu = await ort.InferenceSession.create(parts.network, { executionProviders: ["webgpu"] });
+    const onGpu = await ort.InferenceSession.create(parts.network, { executionProviders: ["webgpu"], logSeverityLevel: 3 });
     const side = 64, noise = Float32Array.from({ length: parts.facts.inChannels * side * side }, (_, i) => Math.abs(Math.sin(i * 12.9898)));
     const expected = await run(sessions.network, noise, side, side), found = await run(onGpu, noise, side, side);
     const largest = found.reduce((most, v, i) => Math.max(most, Math.abs(v - expected[i])), 0);
@@ -83,9 +84,9 @@ async function segment({ zoom }) {
   const isCancelled = () => mine !== job;
   postMessage({ type: "progress", text: "Preparing the image", done: 0, total: 1 });
   const feeds = {}, { pixels, type, height, width, channels } = image;
-  const prepare = sessions.prepare[type] ??= await ort.InferenceSession.create(parts[`prepare_${type}`], { executionProviders: ["wasm"] });
+  const prepare = sessions.prepare[type] ??= await ort.InferenceSession.create(parts[`prepare_${type}`], { executionProviders: ["wasm"], logSeverityLevel: 3 });
   feeds.pixels = tensor(type, pixels, channels === 1 ? [height, width] : [height, width, channels]);
-  if (prepare.inputNames.includes("zoom") && zoom) feeds.zoom = tensor("float32", Float32Array.of(zoom), []);
+  if (prepare.inputNames.includes("zoom")) feeds.zoom = tensor("float32", Float32Array.of(zoom), []);
   let inside;
   if (prepare.inputNames.includes("inside")) inside = feeds.inside = tensor("bool", fieldOfView(image), [height, width]);
 
@@ -194,7 +195,7 @@ function objects({ step, asked }) {
   postMessage({ type: "objects", asked, masks, table });
 }
 
-const HANDLERS = { start, read: readAndShow, segment, objects, cancel: () => { job++; } };
+const HANDLERS = { start, look, read: readAndShow, segment, objects, cancel: () => { job++; } };
 
 onmessage = async ({ data }) => {
   try {
