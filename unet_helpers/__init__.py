@@ -42,6 +42,7 @@ LAZY_NAMES = {
     "networks.unet": ["UNet"],
     "networks.load": ["list_models", "load_model", "save_model"],
     "networks.export": ["export_onnx"],
+    "networks.bioimageio": ["export_bioimageio"],
     "images.image": ["MedicalImage"],
     "images.read": ["read_image"],
     "inference.segment": ["segment"],

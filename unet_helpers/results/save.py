@@ -211,6 +211,7 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
         "objects": objects,
         "expected_dice": expected,
         "assessment": result.assessment.sentence,
+        "level": result.assessment.level.name.lower(),
         "summary": summary,
         "explanation": [result.explain()],
         "asked": request_of(result),
