@@ -90,7 +90,7 @@ def test_the_manifest_holds_the_level(folder):
         (116, "116"),
         (54896.0, "54,896"),
         (0.98765, "0.9877"),
-        (float("nan"), ""),
+        (None, ""),
         ("1.2.3", "1.2.3"),
     ],
 )

@@ -303,8 +303,7 @@ def channel_axis(names: list[str]) -> Any:
     """Describe the channels; names may have letters, digits and underscores."""
     from bioimageio.spec.model import v0_5 as spec
 
-    identifiers = [spec.Identifier(name.replace(" ", "_")) for name in names]
-    return spec.ChannelAxis(channel_names=identifiers)
+    return spec.ChannelAxis(channel_names=[name.replace(" ", "_") for name in names])
 
 
 def working_scale(card: ModelCard) -> dict[str, Any]:

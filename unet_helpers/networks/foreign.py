@@ -242,13 +242,15 @@ def card_of_description(description: ModelDescr, path: Path) -> ModelCard:
     if len(description.inputs) != 1:
         raise ModelError(f"{path} reads {len(description.inputs)} images; one is supported.")
     image, answer = description.inputs[0], description.outputs[0]
-    axes = {str(axis.id): axis for axis in image.axes}
+    axes: dict[str, Any] = {str(axis.id): axis for axis in image.axes}
     if set(axes) != {"batch", "channel", "y", "x"}:
         raise ModelError(
             f"{path} reads the axes {', '.join(axes)}; batch, channel, y and x are usual."
         )
 
-    out_axes = {str(axis.id): axis for axis in answer.axes}
+    out_axes: dict[str, Any] = {str(axis.id): axis for axis in answer.axes}
+    if "channel" not in out_axes:
+        raise ModelError(f"{path} answers without channels; one for each class is expected.")
     names = [str(name) for name in out_axes["channel"].channel_names]
     classes = names[1:] if len(names) > 1 else names
     colours = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -71,9 +72,10 @@ def refuse_other_page(path: Path) -> None:
 
 def write_summary_page(table: pd.DataFrame, path: Path) -> None:
     """Write the page about the rows of a summary; SaveError if it cannot be written."""
-    columns = [name for name in table if name not in SHOWN_APART]
+    columns = [str(name) for name in table if name not in SHOWN_APART]
     used = [name for name in columns if (table[name].notna() & (table[name] != "")).any()]
-    lines = [line_of(row, used, path.parent) for row in table.to_dict("records")]
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    lines = [line_of(row, used, path.parent) for row in rows]
     lines.sort(key=lambda line: ORDER.index(line.concern))
     pictured = [with_picture(line, path.parent) for line in lines[:MAX_THUMBNAILS]]
 
@@ -135,7 +137,7 @@ def number_in_words(value: Any) -> str:
     """Write a cell: numbers with their first digits, missing ones empty."""
     if isinstance(value, str):
         return value
-    if value != value or value is None:
+    if value is None:
         return ""
     number = float(value)
     return f"{number:,.0f}" if number.is_integer() or number >= 1000 else f"{number:.4g}"
