@@ -269,8 +269,11 @@ def test_quiet_where_asked(server, capfd, monkeypatch):
 
 
 def test_places(monkeypatch, tmp_path):
-    assert "OWNER" in download.HOME_URL
+    monkeypatch.setattr(download, "HOME", "someone/name")
     assert home_url("a/b.png") == download.HOME_URL + "a/b.png"
+    monkeypatch.setattr(download, "HOME", "OWNER/name")
+    with pytest.raises(DownloadError, match=r"does not know where it is published.*set_home"):
+        home_url("a/b.png")
     monkeypatch.setenv("UNET_HELPERS_HOME", "http://localhost:8000")
     assert home_url("a/b.png") == "http://localhost:8000/a/b.png"
     monkeypatch.setenv("UNET_HELPERS_CACHE", "~/somewhere")

@@ -42,6 +42,7 @@ LAZY_NAMES = {
     "networks.unet": ["UNet"],
     "networks.load": ["list_models", "load_model", "save_model"],
     "inference.export": ["export_onnx"],
+    "inference.bioimageio": ["export_bioimageio"],
     "images.image": ["MedicalImage"],
     "images.read": ["read_image"],
     "inference.segment": ["segment"],

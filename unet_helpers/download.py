@@ -23,6 +23,9 @@ from .version import HOME
 if TYPE_CHECKING:
     import requests
 
+# The account in HOME before it is known.
+PLACEHOLDER = "OWNER/"
+
 # Address of this repository's files.
 HOME_URL = f"https://raw.githubusercontent.com/{HOME}/main/"
 
@@ -53,8 +56,17 @@ class Unreachable(DownloadError):  # noqa: N818 (its base is the error that user
 
 
 def home_url(relative: str) -> str:
-    """Return the address of a file of this repository, or below UNET_HELPERS_HOME if it is set."""
+    """Return the address of a file of this repository, or below UNET_HELPERS_HOME if it is set.
+
+    Raises DownloadError in a copy of the package that does not know where it is published.
+    """
     home = os.environ.get("UNET_HELPERS_HOME", HOME_URL)
+    if home == HOME_URL and HOME.startswith(PLACEHOLDER):
+        raise DownloadError(
+            f"{relative}: this copy of the package does not know where it is published. Run "
+            "python docs/set_home.py ACCOUNT/NAME in a clone, or set the environment variable "
+            "UNET_HELPERS_HOME to an address that has the file."
+        )
     return f"{home.rstrip('/')}/{relative}"
 
 

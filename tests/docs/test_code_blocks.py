@@ -31,6 +31,7 @@ NOT_RUN = (
     "python3 -m venv ",
     ". .venv/",
     "eval ",
+    "jupyter lab",
 )
 
 # These commands are run by .ci/run.
@@ -112,14 +113,19 @@ def test_the_slow_code_of_a_page_runs(in_a_copy, name):
     run_blocks(name, with_slow=True)
 
 
-def test_the_code_of_the_readme_runs(in_a_copy):
+def test_the_lines_of_the_readme_run_in_their_order_and_twice(in_a_copy, capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for block in code_blocks(ROOT / "README.md"):
-        if block.language == "python":
-            exec(compile(block.text, "README.md", "exec"), {})
-
-    (command,) = re.findall(r"`(unet-helpers [^`]+)`", readme)
-    assert main([*arguments_of(command), "--overwrite"]) == 0
+    commands = re.findall(r"`(unet-helpers [^`]+)`", readme)
+    assert len(commands) == 2
+    for _ in range(2):
+        for block in code_blocks(ROOT / "README.md"):
+            if block.language == "python":
+                exec(compile(block.text, "README.md", "exec"), {})
+        for command in commands:
+            assert main(arguments_of(command)) == 0, command
+    out, err = capsys.readouterr()
+    assert out.count("results/retina_retinal_vessels_overlay.png") >= 4
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

@@ -70,7 +70,7 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
 def test_a_package_without_the_file_is_refused(tmp_path):
     path = tmp_path / "tiny.tgz"
     path.write_bytes(ARCHIVE)
-    with pytest.raises(uh.DownloadError, match="has no dist/b.js"):
+    with pytest.raises(uh.DownloadError, match=r"has no dist/b\.js"):
         runtime.files_of(path, ("dist/b.js",))
 
 

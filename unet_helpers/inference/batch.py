@@ -21,11 +21,12 @@ from ..files import written_whole
 from ..images.formats import promises_image
 from ..images.read import describe
 from ..networks.cards import MODELS, ModelCard
-from ..networks.load import load_model
+from ..networks.load import FOREIGN_ENDINGS, load_model
 from ..networks.unet import UNet
 from ..results.output import check_writable, output_path
 from ..results.save import check_formats
 from ..results.segmentation import Segmentation
+from ..results.summary_page import refuse_other_page, write_summary_page
 from .executors import answers_of
 from .folder_job import FIRST_COLUMNS, FolderJob, Row, requested_settings
 from .same_scale import common_scale, held_scale, known_network
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUMMARY = "summary.csv"
+
+# The same as a page with thumbnails.
+SUMMARY_PAGE = "summary.html"
 
 # UTF-8 with a byte order mark, without which Excel takes it for the encoding of the country.
 ENCODING = "utf-8-sig"
@@ -142,9 +146,10 @@ def segment_folder(
     """Segment many images and save each result as soon as it is computed.
 
     The folder ``out`` mirrors the sub-folders of the source, and its summary.csv has a row for each
-    image, also for failures. Images whose result has a manifest (JSON) are skipped, so that the
-    same call resumes one that was interrupted. An image whose result was made with other settings
-    or from another file is not computed and its row says 'failed', unless ``overwrite``.
+    image, also for failures; summary.html shows the same with thumbnails, doubtful answers first.
+    Images whose result has a manifest (JSON) are skipped, so that the same call resumes one that
+    was interrupted. An image whose result was made with other settings or from another file is not
+    computed and its row says 'failed', unless ``overwrite``.
 
     Parameters
     ----------
@@ -280,6 +285,7 @@ def run_folder(
         # The summary is written even if the loop is interrupted.
         table = summary_of(sources, rows)
         write_summary(table, folder / SUMMARY)
+        write_summary_page(table, folder / SUMMARY_PAGE)
     return table
 
 
@@ -316,6 +322,7 @@ def refuse_unfit_folder(folder: Path, sources: list[Source]) -> None:
         )
 
     check_writable(folder)
+    refuse_other_page(folder / SUMMARY_PAGE)
     summary = folder / SUMMARY
     header = ",".join(FIRST_COLUMNS)
     if summary.exists():
@@ -331,7 +338,7 @@ def visible_everywhere(
     model: str | Path | ModelCard | UNet | None,
 ) -> str | Path | ModelCard | UNet | None:
     """Make the path of a weights file absolute: a worker may have another working directory."""
-    if str(model).endswith(".safetensors"):
+    if str(model).endswith((".safetensors", *FOREIGN_ENDINGS)):
         return os.path.abspath(Path(str(model)).expanduser())
     return model
 

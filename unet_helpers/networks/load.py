@@ -13,15 +13,19 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..download import fetch, home_url
-from ..errors import ModelError
+from ..errors import ArgumentError, ModelError
 from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .engine import choose_engine
+from .foreign import CONVERT, card_for, load_foreign, refuse_program
 from .pixel_classifier import empty_classifier
 from .unet import UNet, fold_batch_norm, network_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Endings of files of other programs, see ``foreign``.
+FOREIGN_ENDINGS = (".onnx", ".zip", ".pt", ".pth")
 
 # The most characters of a library's error message that are repeated in a ModelError.
 MAX_MESSAGE = 300
@@ -30,6 +34,7 @@ MAX_MESSAGE = 300
 def load_model(
     model: str | Path | ModelCard | UNet | None = None,
     *,
+    card: ModelCard | str | None = None,
     trainable: bool = False,
     engine: str = "auto",
 ) -> UNet:
@@ -43,7 +48,13 @@ def load_model(
     model
         Name of a card (``list_models`` shows them); a ModelCard, also a changed copy of one of
         ``MODELS``; a ``.safetensors`` file of ``save_model``; or a network, which is returned as
-        it is.
+        it is. Networks of other programs: an ``.onnx`` file; a BioImage.IO package (``.zip``) with
+        ONNX weights; or a ``.pt`` file of the tensors of a ``UNet``. Nothing in a file is run as a
+        program, so pickles and TorchScript are refused.
+    card
+        For a network of another program: how it reads an image and what its classes are; a
+        ModelCard, or the name of a card that says so. Files of ``export_onnx`` and packages have
+        their own.
     trainable
         True keeps batch normalisation as layers, for training; otherwise it is folded into the
         convolutions, which gives the same answers faster.
@@ -73,6 +84,11 @@ def load_model(
     >>> model.card.title
     'Blood vessels of the retina'
     """
+    if isinstance(model, str | Path) and str(model).endswith(FOREIGN_ENDINGS):
+        return of_other_program(Path(model).expanduser(), card)
+    if card is not None:
+        raise ArgumentError("card= is for networks of other programs: .onnx, .zip and .pt files.")
+
     if isinstance(model, UNet):
         if not isinstance(getattr(model, "card", None), ModelCard):
             raise ModelError(
@@ -81,16 +97,35 @@ def load_model(
             )
         return model
 
-    card, path = card_and_weights(model)
-    network = read_weights(path, card)
+    own_card, path = card_and_weights(model)
+    network = read_weights(path, own_card)
     if not trainable:
         fold_batch_norm(network)
 
     # Training needs hooks and gradients, which only torch has.
     if trainable and engine == "auto":
         engine = "torch"
-    network.engine = choose_engine(engine, card)
+    network.engine = choose_engine(engine, own_card)
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def of_other_program(path: Path, card: ModelCard | str | None) -> UNet:
+    """Load a network that another program wrote."""
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file{did_you_mean(path)} ({Path.cwd()}).")
+    if path.suffix in (".onnx", ".zip"):
+        return load_foreign(path, card)
+
+    refuse_program(path)
+    chosen = card_for(path, card)
+    if chosen is None:
+        raise ModelError(f"{path}: pass card=..., which says what network its tensors are of.")
+    try:
+        network = read_weights(path, chosen)
+    except ModelError as error:
+        advice = f"Only tensors of a UNet are read from such a file. {CONVERT}"
+        raise ModelError(f"{error} {advice}") from error
+    return fold_batch_norm(network).to(memory_format=torch.channels_last).eval()
 
 
 def card_and_weights(model: str | Path | ModelCard | None) -> tuple[ModelCard, Path]:
@@ -173,7 +208,7 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
     The file is .safetensors, or .pt, a pickle, from which only tensors are read. Raises ModelError
     if it is missing, damaged, or holds anything else.
     """
-    is_pickle = path.suffix == ".pt"
+    is_pickle = path.suffix in (".pt", ".pth")
     try:
         if is_pickle:
             tensors = torch.load(path, map_location="cpu", weights_only=True)

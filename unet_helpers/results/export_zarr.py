@@ -140,7 +140,7 @@ def write_pyramid(
 
     Every second pixel is kept, without averaging, so that labels stay labels.
     """
-    datasets = []
+    datasets: list[dict[str, Any]] = []
     factor = 1
     while True:
         level = pixels[..., ::factor, ::factor]

@@ -233,6 +233,7 @@ def manifest(result: Segmentation, objects: int) -> dict[str, Any]:
         "by_hand": by_hand,
         "expected_dice": expected,
         "assessment": result.assessment.sentence,
+        "level": result.assessment.level.name.lower(),
         "summary": summary,
         "explanation": [result.explain()],
         "asked": request_of(result),

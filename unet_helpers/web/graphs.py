@@ -26,7 +26,7 @@ from ..inference.raw_graph import (
     put_back,
 )
 from ..networks.cards import ModelCard
-from ..networks.unet import UNet, fold_batch_norm
+from ..networks.unet import UNet, fold_batch_norm, network_of
 
 if TYPE_CHECKING:
     import onnx
@@ -193,7 +193,7 @@ def rounding_of(model: UNet) -> float:
         noise += nn.functional.interpolate(coarse, (CHECKED_SIDE, CHECKED_SIDE), mode="bilinear")
     noise /= 3
 
-    rounded = UNet(model.in_channels, model.out_channels, model.features, model.depth)
+    rounded = network_of(model.card)
     rounded = folded_like(model, rounded)
     difference = float((model(noise) - rounded(noise)).abs().max())
     if difference > LARGEST_ROUNDING:

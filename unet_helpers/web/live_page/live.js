@@ -66,9 +66,9 @@ const ON_MESSAGE = {
 };
 
 // Masks and tables are made in the worker, so that the page does not stand still.
-const nothingFound = { ids: [], rows: [], columns: [], counted: true, note: "The network has not answered yet." };
+const nothingFound = { ids: [[]], rows: [], columns: [], counted: true, note: "The network has not answered yet." };
 analyse = (step) => {
-  if (!live.answered) return { mask: new Uint8Array(arrays.levels.length), table: nothingFound };
+  if (!live.answered) return { masks: [new Uint8Array(total)], table: nothingFound };
   const asked = ++live.asked;
   live.worker.postMessage({ type: "objects", step, asked });
   return new Promise((resolve) => live.waiting.set(asked, resolve));
