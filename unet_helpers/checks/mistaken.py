@@ -74,12 +74,18 @@ class Mistake:
     # What the image looks like, and the way out.
     words: str
 
+    # Whether false colours look like it, too.
+    is_of_colours: bool = False
+
 
 def check_mistakes(view: View, card: ModelCard) -> list[str]:
     """Warn if the image is in another form than the card's images, and name the way out."""
     if not view.shows_something:
         return []
-    return [Doubt(mistake.words) for mistake in MISTAKES if mistake.is_made(view, card)]
+    made = [mistake for mistake in MISTAKES if mistake.is_made(view, card)]
+    if any(mistake.is_made is is_in_false_colours for mistake in made):
+        made = [mistake for mistake in made if not mistake.is_of_colours]
+    return [Doubt(mistake.words) for mistake in made]
 
 
 def is_grey(view: View) -> bool:
@@ -232,11 +238,13 @@ MISTAKES = (
         are_stains_exchanged,
         "red and blue look exchanged, as in arrays of OpenCV (BGR): its nuclei are redder than the "
         "tissue around them. Give pixels[..., ::-1].",
+        is_of_colours=True,
     ),
     Mistake(
         is_eye_exchanged,
         "red and blue look exchanged, as in arrays of OpenCV (BGR): the eye is blue. "
         "Give pixels[..., ::-1].",
+        is_of_colours=True,
     ),
     Mistake(
         is_in_false_colours,

@@ -14,7 +14,7 @@ from ..networks.cards import ModelCard
 from ..preprocessing.background import is_only_background
 from ..preprocessing.bars import find_bars, without_bars
 from ..preprocessing.even_surround import light_surround
-from ..preprocessing.field_of_view import FieldsOfView
+from ..preprocessing.field_of_view import FieldsOfView, box_of
 from ..preprocessing.surroundings import (
     Box,
     Padding,
@@ -109,6 +109,13 @@ class View:
         """Return the rows and columns of the stack inside a frame, which a card's network reads."""
         return box_for(self.stack.pixels, card.preprocessing)
 
+    def picture_box(self, card: ModelCard) -> Box:
+        """Return the rows and columns of the stack that show something: no frame, no surround."""
+        if not self.shows_eye:
+            return self.box(card)
+        rows, columns = box_of(self.field_of_view(0))
+        return rows, columns
+
     def has_frame(self, card: ModelCard) -> bool:
         """Return whether a frame around the image is cut off for a card."""
         return self.box(card) != whole_box(self.stack.pixels)
@@ -143,9 +150,9 @@ class View:
     @cached_property
     def inside_padding(self) -> Box:
         """The rows and columns of the stack that hold other values than the padding."""
-        pixels = to_stack(self.image).pixels
         if self.padding is None:
-            return whole_box(pixels)
+            return whole_box(self.stack.pixels)
+        pixels = to_stack(self.image).pixels
         is_other = (pixels >= self.padding.lowest) & (pixels <= self.padding.highest)
         rows, columns = (np.flatnonzero(is_other.any(axis=axes)) for axes in ((0, 2), (0, 1)))
         return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

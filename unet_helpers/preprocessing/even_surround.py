@@ -20,7 +20,7 @@ from .field_of_view import (
 from .resample import resize, resize_labels
 
 # A surround is even if at least this share of its pixels differ, in each colour, from its median by
-# at most this share of its brightness. At the rims of 47 eyes at most 0.08 of the pixels do so.
+# at most this share of its brightness. At the rims of 12 eyes at most 0.08 of the pixels do so.
 EVEN_SHARE = 0.75
 ALIKE = 0.05
 
