@@ -49,6 +49,12 @@ def test_inverted_fluorescence_is_noticed(nuclei):
     assert not mistakes(drawn, "nuclei")
 
 
+@needs_data
+def test_bright_field_with_halos_is_not_inverted():
+    for path in (DATA / "nuclei/images/brightfield").glob("8d05fb18ee0c*"):
+        assert not mistakes(uh.read_image(path).pixels, "nuclei")
+
+
 def membranes(seed: int = 0) -> np.ndarray:
     """Cells with thin dark outlines on a noisy ground."""
     rng = np.random.default_rng(seed)

@@ -27,6 +27,10 @@ from .view import View
 # fluorescence, whose median is 2.2.
 TIMES_NEARER = 1.2
 
+# (99.9th percentile - median) / range of greys above which something is lighter than the ground, as
+# the halos in bright field: at most 0.115 in 72 inverted images of fluorescence.
+LIGHTER_THAN_GROUND = 0.15
+
 # Skewness of fine structure (differences of Gaussians of 1 and 4 px) above which membranes are
 # bright, and log(strength of dark lines / of bright lines) below which they are. In 32 electron
 # micrographs they are -0.33 to -0.19 and 0.15 to 0.25, and the opposite in their inverses.
@@ -114,7 +118,9 @@ def is_inverted_fluorescence(view: View, card: ModelCard) -> bool:
     features = []
     for overview, pixels in zip(view.overviews[viewpoint], view.overviews.slices, strict=True):
         brightest = overview.max()
-        if np.median(overview) < (brightest + overview.min()) / 2:
+        low, ground, high = np.percentile(overview, [0.1, 50, 99.9])
+        is_dark = np.median(overview) < (brightest + overview.min()) / 2
+        if is_dark or high - ground > LIGHTER_THAN_GROUND * (high - low):
             return False
         inverse = brightest - overview
         features.append(describe(inverse, viewpoint, longer_side=max(pixels.shape[:2])))
