@@ -8,7 +8,7 @@ from matplotlib import colormaps
 
 import unet_helpers as uh
 from unet_helpers.checks.checks import run_checks
-from unet_helpers.checks.false_colours import colour_map_of
+from unet_helpers.checks.false_colours import colour_map_of, colours_of_maps
 from unet_helpers.checks.mistaken import check_mistakes
 from unet_helpers.checks.view import View
 from unet_helpers.doubt import Doubt
@@ -47,6 +47,12 @@ def test_inverted_fluorescence_is_noticed(nuclei):
     drawn, _ = draw_nuclei(60, 512)
     assert mistakes(255 - drawn, "nuclei") == [warning]
     assert not mistakes(drawn, "nuclei")
+
+
+@needs_data
+def test_bright_field_with_halos_is_not_inverted():
+    for path in (DATA / "nuclei/images/brightfield").glob("8d05fb18ee0c*"):
+        assert not mistakes(uh.read_image(path).pixels, "nuclei")
 
 
 def membranes(seed: int = 0) -> np.ndarray:
@@ -91,11 +97,23 @@ def test_exchanged_colours_of_an_eye_are_noticed(retina):
     assert not mistakes(retina, "retinal_vessels")
 
 
-@pytest.mark.parametrize("name", ["jet", "plasma", "viridis", "turbo"])
+def coloured(grey: np.ndarray, name: str) -> np.ndarray:
+    """A picture (H, W, 3) of greys, 0 to 1, through a colour map."""
+    if name == "Fire":
+        levels = np.rint(255 * grey).astype(int)
+        return colours_of_maps()["Fire"][levels].astype(np.uint8)
+    return (255 * colormaps[name](grey)[..., :3]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["jet", "plasma", "viridis", "turbo", "hot", "Fire", "CMRmap"])
 def test_false_colours_are_noticed(nuclei, name):
-    picture = (255 * colormaps[name](nuclei / nuclei.max())[..., :3]).astype(np.uint8)
-    assert any("false colours" in warning for warning in mistakes(picture, "nuclei"))
-    assert any("false colours" in warning for warning in mistakes(picture / 255, "nuclei"))
+    picture = coloured(nuclei / nuclei.max(), name)
+    for pixels in (picture, picture / 255):
+        (warning,) = mistakes(pixels, "nuclei")  # and not that red and blue are exchanged
+        assert "false colours" in warning
+    inverted = coloured(1 - nuclei / nuclei.max(), name)
+    assert any("false colours" in warning for warning in mistakes(inverted, "nuclei"))
+    assert not any("exchanged" in warning for warning in mistakes(inverted, "nuclei"))
 
 
 def test_colours_of_dyes_and_photographs_are_not_false(nuclei, tissue, retina):

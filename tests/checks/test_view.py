@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.drawn import head
 
 import unet_helpers as uh
 from unet_helpers.checks import view as module
@@ -87,3 +88,11 @@ def test_a_result_of_another_image_measures_anew():
     assert same.view is view
     changed = uh.Segmentation(other, card, answer, threshold=0.5, measured=view)
     assert changed.view.image is other
+
+
+@pytest.mark.parametrize("value", [-32768, -1000])
+def test_a_padded_head_is_as_usual_as_one_without(value):
+    pixels = head("flair", 5).astype(np.int16)
+    plain = View(from_array(pixels)).likeness.score("brain_flair")
+    padded = np.pad(pixels, ((0, 0), (80, 80), (80, 80)), constant_values=value)
+    assert View(from_array(padded)).likeness.score("brain_flair") == pytest.approx(plain)

@@ -35,6 +35,22 @@ def test_phase_images_among_magnitude_images_are_left_out_or_chosen(phase, tmp_p
         assert image.notes == ()
 
 
+@pytest.mark.parametrize("part", ["P", "R", "I"])
+def test_a_series_of_the_phase_beside_that_of_the_magnitude_is_left_out(part, tmp_path):
+    write_series(tmp_path / "a", uid="1.2", ImageType=MAGNITUDE, Modality="MR", SeriesNumber=3)
+    kind = ["ORIGINAL", "PRIMARY", part, "ND"]
+    other = VOLUME + 7
+    write_series(tmp_path / "b", uid="1.3", values=other, ImageType=kind, Modality="MR")
+
+    image = uh.read_image(tmp_path)
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+    (note,) = image.notes
+    component = {"P": "phase", "R": "real", "I": "imaginary"}[part]
+    assert note.startswith(f"left out the series 1.3 (MR, {component}, ")
+    np.testing.assert_array_equal(uh.read_image(tmp_path, series="1.3").pixels, other)
+    np.testing.assert_array_equal(uh.read_image(tmp_path / "b").pixels, other)
+
+
 def test_real_and_imaginary_images_have_to_be_chosen_between(tmp_path):
     for index, part in enumerate("RI"):
         kind = ["ORIGINAL", "PRIMARY", part]

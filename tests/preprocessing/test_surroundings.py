@@ -60,7 +60,7 @@ def test_a_constant_far_from_the_rest_is_padding(dtype, low, high, value, kind):
     padding = find_padding(padded[None])
     assert padding is not None
     assert padding.value == value
-    cleaned = without_padding(padded, padding)
+    cleaned = without_padding(padded[None], padding)[0]
     assert cleaned.dtype == padded.dtype
     assert cleaned.min() == inside.min()
     assert cleaned.max() == inside.max()
@@ -74,6 +74,24 @@ def test_bright_objects_of_the_value_of_the_padding_stay():
     cleaned = without_padding(framed, find_padding(framed))[0]
     np.testing.assert_array_equal(cleaned[9:-9, 9:-9], pixels)
     assert cleaned[:9].max() == 0
+
+
+def test_bright_objects_that_touch_bright_padding_stay():
+    pixels = picture("uint8", 0, 90)
+    pixels[:12, 10:20] = 255
+    pixels[30:38, -9:] = 255
+    framed = in_border(pixels, 255)[None]
+    cleaned = without_padding(framed, find_padding(framed))[0]
+    np.testing.assert_array_equal(cleaned[9:-9, 9:-9], pixels)
+    assert cleaned[:9].max() == cleaned[:, -9:].max() == 0
+
+    # Around a disc, the padding goes on inside its rows and columns.
+    y, x = np.mgrid[:80, :80]
+    outside = np.hypot(y - 39.5, x - 39.5) > 38
+    disc = np.where(outside, 255, 20).astype(np.uint8)
+    disc[::2][~outside[::2]] = 90
+    cleaned = without_padding(disc[None], find_padding(disc[None]))[0]
+    assert cleaned[outside].max() == 20
 
 
 def test_usual_backgrounds_are_no_padding():
@@ -141,6 +159,18 @@ def test_a_frame_on_all_sides_is_cut_off(value):
     # Up to a block of the JPEG.
     assert abs(rows.start - 9) <= 8
     assert abs(columns.stop - 59) <= 8
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_a_thin_light_frame_on_all_sides_is_cut_off(width):
+    pixels = np.tile(picture("uint8", 60, 200), (6, 8))
+    framed = in_border(pixels, 255, width=width)
+    inside = tuple(slice(width, width + side) for side in pixels.shape)
+    assert content_box(framed[None], dark_around=True) == inside
+
+    # The outermost rows of many cameras are dark, and a line above may be part of the picture.
+    for whole in (in_border(pixels, 0, width=width), framed[:, width:-width]):
+        assert content_box(whole[None], dark_around=False) == whole_box(whole[None])
 
 
 def test_what_is_no_frame_stays():

@@ -20,6 +20,7 @@ import scipy
 from ..images.image import MedicalImage
 from ..networks.cards import ModelCard
 from ..preprocessing.intensities import intensity_range
+from ..preprocessing.surroundings import whole_box
 from .view import View
 
 CALIBRATION_FILE = Path(__file__).with_name("expected_dice.json")
@@ -184,9 +185,10 @@ def expected_dice(
 
     score = view.likeness.score(card.name)
     image = view.cleaned
-    if view.has_frame(card) and not image.lies_in_space:
+    box = view.picture_box(card)
+    if box != whole_box(view.stack.pixels) and not image.lies_in_space:
         # Signs are those of the picture, and not of the page around it.
-        inside = (..., *view.box(card))
+        inside = (..., *box)
         foreground, mask = foreground[inside], mask[inside]
         image = inside_frame(image, inside)
         if not mask.any():

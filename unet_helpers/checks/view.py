@@ -13,11 +13,13 @@ from ..images.stack import Stack, from_stack, to_stack
 from ..networks.cards import ModelCard
 from ..preprocessing.background import is_only_background
 from ..preprocessing.bars import find_bars, without_bars
-from ..preprocessing.field_of_view import FieldsOfView
+from ..preprocessing.even_surround import light_surround
+from ..preprocessing.field_of_view import FieldsOfView, box_of
 from ..preprocessing.surroundings import (
     Box,
     Padding,
     box_for,
+    content_box,
     find_padding,
     notes_on_surroundings,
     whole_box,
@@ -34,10 +36,30 @@ class View:
 
     image: MedicalImage
 
+    # Whether it is read as a photograph of an eye, whose light surround is painted over.
+    shows_eye: bool = False
+
     def for_card(self, card: ModelCard) -> "View":
-        """Return the view of the channel that a card's network reads; often this view."""
+        """Return the view as a card's network reads it; often this view."""
         image = with_channel_for(self.image, card.modality)
-        return self if image is self.image else View(image)
+        reads_eyes = card.preprocessing.scale == "field of view"
+        shows_eye = reads_eyes and View(image).surround_of_eye is not None
+        if image is self.image and shows_eye == self.shows_eye:
+            return self
+        return View(image, shows_eye)
+
+    @cached_property
+    def surround_of_eye(self) -> np.ndarray | None:
+        """The mask (H, W) of an even, light surround of an eye in a photograph."""
+        if not self.image.is_single or self.image.channels != 3:
+            return None
+        rows, columns = content_box(self.image.pixels[None], dark_around=True)
+        inside = light_surround(self.image.pixels[rows, columns])
+        if inside is None:
+            return None
+        mask = np.zeros(self.image.spatial_shape, bool)
+        mask[rows, columns] = inside
+        return mask
 
     @cached_property
     def padding(self) -> Padding | None:
@@ -62,6 +84,9 @@ class View:
             pixels = from_stack(self.image, slices[None])[0]
         if self.bars is not None:
             pixels = without_bars(pixels, self.bars)
+        if self.shows_eye and self.surround_of_eye is not None:
+            # Eyes are dark around.
+            pixels = np.where(self.surround_of_eye[..., None], pixels.dtype.type(0), pixels)
         if pixels is self.image.pixels:
             return self.image
         return replace(self.image, pixels=pixels)
@@ -73,13 +98,23 @@ class View:
 
     def notes(self, card: ModelCard) -> tuple[str, ...]:
         """Say what of the image the network of a card does not read."""
-        return notes_on_surroundings(
+        notes = notes_on_surroundings(
             self.padding, has_bars=self.bars is not None, has_frame=self.has_frame(card)
         )
+        if self.shows_eye:
+            return (*notes, "what surrounds the eye is even and light: it is left out")
+        return notes
 
     def box(self, card: ModelCard) -> Box:
         """Return the rows and columns of the stack inside a frame, which a card's network reads."""
         return box_for(self.stack.pixels, card.preprocessing)
+
+    def picture_box(self, card: ModelCard) -> Box:
+        """Return the rows and columns of the stack that show something: no frame, no surround."""
+        if not self.shows_eye:
+            return self.box(card)
+        rows, columns = box_of(self.field_of_view(0))
+        return rows, columns
 
     def has_frame(self, card: ModelCard) -> bool:
         """Return whether a frame around the image is cut off for a card."""
@@ -110,7 +145,17 @@ class View:
     @cached_property
     def overviews(self) -> Overviews:
         """The middle slices, at the scale and with the channels that each card uses."""
-        return Overviews(middle_slices(self.stack.pixels))
+        return Overviews(middle_slices(self.stack.pixels[(slice(None), *self.inside_padding)]))
+
+    @cached_property
+    def inside_padding(self) -> Box:
+        """The rows and columns of the stack that hold other values than the padding."""
+        if self.padding is None:
+            return whole_box(self.stack.pixels)
+        pixels = to_stack(self.image).pixels
+        is_other = (pixels >= self.padding.lowest) & (pixels <= self.padding.highest)
+        rows, columns = (np.flatnonzero(is_other.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
     @cached_property
     def likeness(self) -> Likeness:

@@ -16,6 +16,8 @@ from ..errors import ImageError
 from .dicom_tags import first_text
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from .dicom_geometry import Slice
 
 # Attributes that tell images of one series apart, with their names in enhanced and in single-frame
@@ -153,15 +155,20 @@ def attribute_of(member: Slice, name: str) -> str:
 
 def component_of(member: Slice) -> str:
     """Return which part of a complex MR image this is, such as 'phase'; '' if it does not say."""
-    if first_text(member.datasets, "Modality") not in ("MR", ""):
+    return component_of_datasets(member.datasets)
+
+
+def component_of_datasets(datasets: Sequence[Dataset]) -> str:
+    """Return which part of a complex MR image data sets describe, or ''."""
+    if first_text(datasets, "Modality") not in ("MR", ""):
         return ""
-    for dataset in member.datasets:
+    for dataset in datasets:
         element = dataset.get(GE_COMPONENT)
         if element is not None and str(element.value) in GE_COMPONENTS:
             return GE_COMPONENTS[str(element.value)]
 
-    kinds = first_text(member.datasets, "FrameType", "ImageType").split("/")[BEFORE_KIND:]
-    kinds.append(first_text(member.datasets, "ComplexImageComponent"))
+    kinds = first_text(datasets, "FrameType", "ImageType").split("/")[BEFORE_KIND:]
+    kinds.append(first_text(datasets, "ComplexImageComponent"))
     return component_in(kinds)
 
 

@@ -23,6 +23,7 @@ from .dicom import (
 from .dicom_choice import (
     Condition,
     attribute_of,
+    component_of_datasets,
     conditions_in,
     name_and_echo,
     of_conditions,
@@ -120,6 +121,11 @@ class Series:
         return is_single or "LOCALIZER" in image_type or are_captures
 
     @property
+    def component(self) -> str:
+        """Which part of a complex MR image its first image is, such as 'phase'; '' if unknown."""
+        return component_of_datasets(self.headers[:1])
+
+    @property
     def is_volume(self) -> bool:
         """Whether several of its files lie in space, so that it is read as one image."""
         return sum(map(has_position, self.headers)) > 1
@@ -131,6 +137,8 @@ class Series:
             first_text([first], name) for name in ("Modality", "SeriesDescription")
         ]
         words = " ".join(modality_and_description).strip()
+        if self.component not in ("", "magnitude"):
+            words = f"{words}, {self.component}".lstrip(", ")
         about = f"{words}, {size}" if words else size
         return f"{self.uid} ({about}, {counted(len(self.headers), 'slice')})"
 
@@ -240,12 +248,17 @@ def joined(parts: Sequence[Series]) -> Series:
 
 
 def choose_series(folder: Path, all_series: list[Series], wanted: str | int | None) -> Series:
-    """Choose a series by UID, number or description; if None, the only one that is no scout."""
+    """Choose a series by UID, number or description; if None, the only one that shows the body.
+
+    Scouts, and the phase beside the magnitude, are left out.
+    """
     name, _ = name_and_echo(wanted)
     named = [series for series in all_series if not name or name in series.names]
     candidates = named
     if len(named) > 1:
         candidates = [series for series in named if not series.is_scout] or named
+    if len(candidates) > 1:
+        candidates = of_magnitude(candidates)
 
     if len(candidates) != 1:
         listed = "; ".join(map(str, all_series))
@@ -253,6 +266,12 @@ def choose_series(folder: Path, all_series: list[Series], wanted: str | int | No
             f"{folder}: holds {len(all_series)} series, choose one with series='...': {listed}"
         )
     return candidates[0]
+
+
+def of_magnitude(candidates: list[Series]) -> list[Series]:
+    """Leave out series of the phase, real and imaginary images beside those of the magnitude."""
+    usual = [series for series in candidates if series.component in ("", "magnitude")]
+    return usual or candidates
 
 
 def image_of_series(folder: Path, series: Series, options: ReadOptions) -> MedicalImage:

@@ -18,6 +18,10 @@ SAMPLE = 200_000
 PADDING_SHARE = 0.005
 PADDING_SHARE_OF_BORDER = 0.1
 
+# Inside the rows and columns of bright padding, it goes on if it has at least this share of their
+# border, as around a disc; else objects of its value touch it.
+LEAST_SHARE_OF_INNER_BORDER = 0.25
+
 # (Distance of the padding from the other values) / (range of these). Negative padding is below the
 # others by more than the first, which is more than the distance of constant air from tissue. Values
 # of 0 or more are only padding beyond the second, and only above the others, because a background
@@ -33,9 +37,10 @@ INTERPOLATED = 0.25
 # (a JPEG of a frame is not quite constant).
 FRAME_TOLERANCE = 0.03
 
-# Thinnest frame, as a share of the side and in px.
-THINNEST_FRAME = 0.015
+# Thinnest frame in px, and as a share of the side. Between the two only a light frame on all four
+# sides counts: the outermost rows of many cameras are dark.
 THINNEST_FRAME_PX = 2
+THINNEST_FRAME = 0.015
 
 # A frame differs from the median of what it contains by at least this share of the range: a row of
 # background is no frame.
@@ -120,11 +125,29 @@ def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
     """
     is_other = (pixels >= padding.lowest) & (pixels <= padding.highest)
     if padding.value > padding.highest:
-        # Imported here, because `import unet_helpers` must not load scikit-image.
-        from skimage.segmentation import clear_border
-
-        is_other |= np.stack([clear_border(bright) for bright in pixels > padding.highest])
+        is_other |= np.stack([objects_in(bright) for bright in pixels > padding.highest])
     return np.where(is_other, pixels, np.array(padding.lowest, pixels.dtype))
+
+
+def objects_in(bright: np.ndarray) -> np.ndarray:
+    """Return which bright pixels (H, W) are objects and not padding around the image.
+
+    Whole rows and columns at the border are padding. Inside them, what touches their border is,
+    too, unless that is so little of it that it is objects at the rim.
+    """
+    # Imported here, because `import unet_helpers` must not load scikit-image.
+    from skimage.segmentation import clear_border
+
+    objects = np.zeros_like(bright)
+    if bright.all():
+        return objects
+    rows, columns = (np.flatnonzero(~bright.all(axis=axis)) for axis in (1, 0))
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    inside = bright[box]
+    border = np.concatenate([inside[0], inside[-1], inside[:, 0], inside[:, -1]])
+    are_objects = border.mean() < LEAST_SHARE_OF_INNER_BORDER
+    objects[box] = inside if are_objects else clear_border(inside)
+    return objects
 
 
 def notes_on_surroundings(
@@ -214,6 +237,10 @@ def inside_frame(slices: np.ndarray, dark_around: bool) -> Box | None:
         return None
     if not all(has_bands) and np.max(colour) < np.max(median):
         return None
+    if is_thin((rows, columns), (height, width)):
+        is_light = bool(np.all(colour > median))
+        if not all(has_bands) or not is_light:
+            return None
     if dark_around and np.max(colour) < lowest_of(slices) + LIGHT_FRAME * value_range:
         return None
     return rows, columns
@@ -239,6 +266,15 @@ def is_constant(line: np.ndarray, tolerance: float) -> bool:
     return bool((by_channel.max(axis=0) - lowest).max() <= tolerance)
 
 
+def is_thin(box: Box, shape: tuple[int, int]) -> bool:
+    """Return whether a frame around a box is thin on one of the sides where it is."""
+    for inside, side in zip(box, shape, strict=True):
+        bands = [band for band in (inside.start, side - inside.stop) if band]
+        if bands and min(bands) < THINNEST_FRAME * side:
+            return True
+    return False
+
+
 def without_ends(count: int, is_frame: Callable[[int], bool]) -> slice:
     """Return what lies between the frame's rows (or columns), of ``count``, at both ends.
 
@@ -248,8 +284,6 @@ def without_ends(count: int, is_frame: Callable[[int], bool]) -> slice:
     if first is None:
         return slice(0, count)
     last = next(i for i in range(count, 0, -1) if not is_frame(i - 1))
-
-    thinnest = max(THINNEST_FRAME_PX, THINNEST_FRAME * count)
-    if min(first, count - last) < thinnest:
+    if min(first, count - last) < THINNEST_FRAME_PX:
         return slice(0, count)
     return slice(first, last)
