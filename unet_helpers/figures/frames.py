@@ -36,8 +36,8 @@ PART = "part-"
 # Texts stay texts, and the same drawing gives the same file.
 SVG_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "frames"}
 
-# Quality of pictures as WebP, 1 to 100; a row of three feature maps has about 12 kB.
-QUALITY = 50
+# Quality of pictures as WebP, 1 to 100; a row of three feature maps has about 6 kB.
+QUALITY = 40
 
 
 @dataclass(frozen=True)
