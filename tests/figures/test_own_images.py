@@ -107,6 +107,16 @@ def test_the_button_segments_what_the_fields_say(folder):
     assert [result.image.name for result in own.results] == ["b"]
 
 
+def test_the_button_takes_an_image_without_a_path_again(tile):
+    pytest.importorskip("ipywidgets")
+    own = OwnImages(tile, "nuclei")
+    image, _, network, button = own.form().children
+    assert image.value == ""
+    network.value = "lungs"
+    button.click()
+    assert [result.card.name for result in own.results] == ["lungs"]
+
+
 def test_chosen_files_are_kept_and_segmented(folder, tmp_path, monkeypatch):
     pytest.importorskip("ipywidgets")
     monkeypatch.chdir(tmp_path)

@@ -455,3 +455,12 @@ def test_classes_of_a_mask_with_a_palette_are_its_indices(tmp_path):
     expected = make_example(network, image, classes)
     for given in (mask, tmp_path / "mask.png"):
         np.testing.assert_array_equal(make_example(network, image, given).target, expected.target)
+
+
+def test_a_check_of_a_later_round_counts_the_steps_of_the_earlier_ones():
+    seen = []
+    at_check = finetune.after_steps(60, lambda network, point: seen.append((network, point.step)))
+    network = make_network()
+    at_check(network, finetune.CurvePoint(step=8, loss=1.0, validation_dice=0.5))
+    assert seen == [(network, 68)]
+    assert finetune.after_steps(60, None) is None

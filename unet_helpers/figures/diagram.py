@@ -114,9 +114,15 @@ class Drawing:
         self, start: tuple[float, float], end: tuple[float, float], color: str, part: str
     ) -> None:
         """Draw an arrow between two points (x, y); ``part`` names it in the drawing."""
-        style = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 3, "shrinkB": 1}
-        annotation = self.ax.annotate("", end, start, arrowprops=style)
-        annotation.arrow_patch.set_gid(mark(part))
+        style = {
+            "arrowstyle": "-|>",
+            "color": color,
+            "lw": 2,
+            "shrinkA": 3,
+            "shrinkB": 1,
+            "gid": mark(part),
+        }
+        self.ax.annotate("", end, start, arrowprops=style)
 
     def size_below(self, x: float, level: int, shape: Sequence[int]) -> None:
         """Write ``shape`` (height, width) below the maps of a block."""
@@ -248,7 +254,7 @@ def draw_blocks(
         drawing.size_below(size_x, level, shape)
 
         place = drawing.levels[level]
-        output_x = x + 2
+        output_x = x + 2.0
         half = half_width(channels)
         if number < depth:
             below = drawing.levels[level + 1]

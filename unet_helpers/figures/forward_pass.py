@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Feature maps in the picture of a step, those that vary most; their height and gap in px.
 MAPS = 3
-MAP_HEIGHT = 150
+MAP_HEIGHT = 120
 GAP = 6
 
 # px: a convolution of 3 x 3 reaches one pixel further to each side; a block has two.

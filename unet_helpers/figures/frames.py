@@ -33,11 +33,8 @@ TEMPLATES = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefine
 # A part of a drawing is an artist whose gid begins with this.
 PART = "part-"
 
-# Texts stay texts, and the same drawing gives the same file.
-SVG_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "frames"}
-
-# Quality of pictures as WebP, 1 to 100; a row of three feature maps has about 12 kB.
-QUALITY = 50
+# Quality of pictures as WebP, 1 to 100; a row of three feature maps has about 6 kB.
+QUALITY = 40
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,8 @@ def page_of_frames(title: str, drawing: Figure, description: str, frames: Sequen
 def svg_of(figure: Figure, description: str) -> str:
     """Return a figure as an SVG element, with its parts marked by ``data-part``."""
     file = StringIO()
-    with rc_context(SVG_SETTINGS):
+    # Texts stay texts, and the same drawing gives the same file.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "frames"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
 
     # The XML declaration and the document type before the element have no place inside a page.

@@ -6,6 +6,7 @@ import base64
 import sys
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -155,7 +156,7 @@ class OwnImages:
         """Return the fields: the image, the network, files to upload outside of Colab, a button."""
         import ipywidgets as widgets
 
-        text = "" if isinstance(self.source, list) else str(self.source)
+        text = str(self.source) if isinstance(self.source, str | Path) else ""
         image = widgets.Text(
             value=text,
             placeholder="path of a file or folder, or a web address",
@@ -168,7 +169,9 @@ class OwnImages:
         button = widgets.Button(description="Segment", button_style="primary")
 
         def run(clicked: Any) -> None:
-            self.segment(image.value, network.value)
+            # What has no text, such as uploads, is meant as long as nothing is written.
+            source = self.source if image.value == text else image.value
+            self.segment(source, network.value)
 
         def run_uploads(change: Any) -> None:
             if change["new"]:

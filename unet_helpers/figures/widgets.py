@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import ipywidgets
     from IPython.display import HTML
 
+# Quality of the playground's JPEGs, 1 to 100. A saved notebook keeps those of its first result.
+QUALITY = 80
+
 
 @dataclass(frozen=True)
 class PlaygroundContent:
@@ -117,7 +120,8 @@ def content_at(
 
 def jpeg(pixels: np.ndarray) -> bytes:
     """Encode (H, W, 3) uint8 as a JPEG file."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return encoded.tobytes()
 
 
