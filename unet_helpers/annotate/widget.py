@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class Canvas:
 
         if "google.colab" in sys.modules:
             display(HTML(html_for_colab(self.desk)))
+        elif find_spec("anywidget") is None:
+            print("The canvas needs one more package: pip install anywidget")
         else:
             display(widget_of(self.desk))
 
@@ -127,11 +130,8 @@ def style() -> str:
 @lru_cache(1)
 def widget_class() -> type:
     """Make the class of the widget; anywidget is imported only when a canvas is shown."""
-    try:
-        import anywidget
-        import traitlets
-    except ModuleNotFoundError as error:
-        raise ArgumentError("A canvas needs one more package: pip install anywidget") from error
+    import anywidget
+    import traitlets
 
     class PaintWidget(anywidget.AnyWidget):
         """The canvas as a widget of Jupyter."""
