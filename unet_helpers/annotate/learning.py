@@ -133,16 +133,19 @@ def samples_after_each_stroke(
 ) -> Iterator[tuple[int, Samples]]:
     """Yield the number of strokes so far and their samples, with those of earlier images."""
     painted = np.full(work.features.shape, UNKNOWN, np.uint8)
+    owner = np.zeros(painted.shape, np.int32)
     number = 0
     for stroke in strokes:
-        if stroke.tool == "stroke":
-            painted[stroke.mask(painted.shape)] = work.classes.index(stroke.name)
-        elif stroke.tool == "erase":
-            painted[stroke.mask(painted.shape)] = UNKNOWN
-        else:
+        if stroke.tool not in ("stroke", "erase"):
             continue
         number += 1
-        yield number, work.samples_of(painted)
+        mask = stroke.mask(work.features.shape)
+        value = UNKNOWN
+        if stroke.tool == "stroke":
+            value = work.classes.index(stroke.name)
+        painted[mask] = value
+        owner[mask] = number
+        yield number, work.samples_of(painted, owner)
 
 
 def score(classifier: PixelClassifier, features: ImageFeatures, truth: np.ndarray) -> float:
