@@ -46,12 +46,11 @@ def fine_tune(
     if isinstance(work, Correcting):
         answer = work.answer()
         mask = answer.objects if work.card.instance_method == "interiors" else answer.labels
-        start = model if model is not None else work.card.name
-        return fine_tune_on_masks(start, [work.start.image], [mask], **options)
+        of_card = work.card.name if model is None else model
+        return fine_tune_on_masks(of_card, [work.start.image], [mask], **options)
 
-    start = model
-    if start is None:
-        start = USUAL_START if work.network is None else work.network.card.name
+    usual = USUAL_START if work.network is None else work.network.card.name
+    start = usual if model is None else model
     images = [*(earlier.view.image for earlier in work.earlier), work.view.image]
     masks = [*(earlier.painted for earlier in work.earlier), work.mask()]
 

@@ -39,7 +39,6 @@ function mount(root, link) {
   // --- the page
   root.classList.add("uh-paint");
   root.tabIndex = 0;
-  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
   const bar = add(root, "div", "uh-bar");
   const classBar = add(root, "div", "uh-bar");
   const canvas = add(root, "canvas", "uh-canvas");
@@ -300,7 +299,14 @@ function mount(root, link) {
     Escape: () => ((drawn = null), draw()),
   };
   for (const tool of Object.keys(toolButtons)) keys[TOOLS[tool][1]] = () => choose({ tool });
+  // JupyterLab's own keys (b: a new cell below) do nothing here, but those with Ctrl do.
+  const leaveToJupyter = (event) => {
+    if (event.ctrlKey || event.metaKey) delete root.dataset.lmSuppressShortcuts;
+    else root.dataset.lmSuppressShortcuts = "true";
+  };
+  window.addEventListener("keydown", leaveToJupyter, { capture: true });
   root.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey) return;
     if (event.target.tagName === "INPUT" && event.target.type !== "range") return;
     const number = Number(event.key);
     if (event.key.trim() && number < classes.length) {
