@@ -209,8 +209,9 @@ def put_into_layers(classifier: PixelClassifier, weights: torch.Tensor, bias: to
 
 def all_weights(classifier: PixelClassifier) -> torch.Tensor:
     """Return the weights (K, C) of all scales side by side."""
-    by_scale = [parameter for parameter in classifier.layers.parameters() if parameter.dim() == 4]
-    return torch.cat(by_scale, dim=1)[:, :, 0, 0].detach()
+    tensors = classifier.layers.state_dict().values()
+    kernels = [tensor for tensor in tensors if tensor.dim() == 4]
+    return torch.cat(kernels, dim=1)[:, :, 0, 0]
 
 
 def bias_of(classifier: PixelClassifier) -> torch.Tensor:
