@@ -241,6 +241,27 @@ def test_both_parts_of_the_hippocampus_are_measured():
     assert 1.7 < posterior < 2.3
 
 
+def test_each_further_stroke_makes_the_answer_better():
+    by_strokes = numbers("cell-72-painted")
+    assert by_strokes[0::2] == [2, 5, 10]
+    two, five, ten = by_strokes[1::2]
+    assert "after two, five and ten strokes" in TEXT
+    assert two < five < ten
+    assert ten >= 0.95
+
+
+def test_ten_strokes_are_stored_in_the_notebook():
+    names = {}
+    exec(source_of("cell-72-strokes"), names)
+    assert [len(names["strokes"]), len({name for name, _ in names["strokes"]})] == [10, 2]
+
+
+def test_strokes_teach_a_classifier_and_a_network():
+    classifier, network = numbers("cell-72-scores")
+    assert classifier > 0.85
+    assert network > 0.6
+
+
 def test_the_student_has_learnt_the_glands():
     seen, before, after = numbers("cell-76")
     assert "has nearly nothing in common with the glands" in TEXT
