@@ -98,9 +98,15 @@ def test_large_pictures_are_shrunk_for_the_browser_and_points_are_not(tmp_path):
 def test_the_widget_passes_messages_on(desk):
     pytest.importorskip("anywidget")
     widget = widget_of(desk)
+    sent = []
+    widget.send = lambda reply, buffers: sent.append((reply, buffers))
+    widget._handle_custom_msg({"id": 0, "action": "hello"}, [])
     widget._handle_custom_msg(stroke(1, [[20, 15], [20, 35]]), [])
-    assert widget.reply["strokes"] == 1
-    assert picture_of(widget.answer).shape == (64, 48, 4)
+
+    (_, (_, picture)), (reply, (answer,)) = sent
+    assert picture_of(picture).shape == (64, 48, 3)
+    assert reply["strokes"] == 1
+    assert picture_of(answer).shape == (64, 48, 4)
     assert "export default" in widget._esm
 
 

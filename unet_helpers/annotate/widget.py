@@ -139,22 +139,20 @@ def widget_class() -> type:
         _esm = script("widget.js")
         _css = style()
         state = traitlets.Dict().tag(sync=True)
-        picture = traitlets.Bytes().tag(sync=True)
-        answer = traitlets.Bytes().tag(sync=True)
-        reply = traitlets.Dict().tag(sync=True)
 
     return PaintWidget
 
 
 def widget_of(desk: Desk) -> Any:
     """Make the widget of a desk."""
-    widget = widget_class()(state=desk.state, picture=desk.picture())
+    widget = widget_class()(state=desk.state)
 
     def receive(_: Any, message: dict[str, Any], buffers: Any) -> None:
         reply, answer = desk.handle(message)
-        with widget.hold_sync():
-            widget.answer = answer
-            widget.reply = reply
+        pictures = [answer]
+        if message.get("action") == "hello":
+            pictures.append(desk.picture())
+        widget.send(reply, pictures)
 
     widget.on_msg(receive)
     return widget
