@@ -194,6 +194,20 @@ def test_keys_zoom_and_the_new_class(colab_page):
     mouse.wait(strokes=1)
 
 
+def test_a_stroke_is_not_lost_if_an_answer_comes_while_it_is_drawn(colab_page):
+    mouse = Mouse(colab_page)
+    mouse.wait(strokes=0)
+    mouse.drag((50, 30), (50, 80))
+    box = mouse.canvas.bounding_box()
+    zoom = box["width"] / 300
+    colab_page.mouse.move(box["x"] + 10 * zoom, box["y"] + 105 * zoom)
+    colab_page.mouse.down()
+    mouse.wait(strokes=1)
+    colab_page.mouse.move(box["x"] + 200 * zoom, box["y"] + 105 * zoom, steps=5)
+    colab_page.mouse.up()
+    mouse.wait(strokes=2)
+
+
 def test_errors_are_said_in_a_line(colab_page):
     mouse = Mouse(colab_page)
     mouse.wait(strokes=0)

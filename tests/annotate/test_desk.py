@@ -60,6 +60,8 @@ def test_a_message_that_comes_twice_is_carried_out_once(desk):
     desk.handle(stroke(1, [[20, 15], [20, 35]]))
     reply, _ = desk.handle(stroke(1, [[20, 15], [20, 35]]))
     assert reply["strokes"] == 1
+    # A reply that is overtaken by a later one is known by its number.
+    assert reply["version"] == 2
 
 
 def test_undo_redo_and_new_classes(desk):

@@ -46,6 +46,7 @@ class Desk:
         self.path = path
         self.known: set[str] = set()
         self.lock = threading.Lock()
+        self.version = 0  # of the last reply
 
     @property
     def state(self) -> dict[str, Any]:
@@ -87,7 +88,9 @@ class Desk:
             count = int(result.objects.max())
             number = len(self.painter.strokes)
             seconds = time.monotonic() - started
+            self.version += 1
             reply = {
+                "version": self.version,
                 "ids": [one.get("id") for one in [*unanswered, message]],
                 "error": error,
                 "text": text_of(result, number, count, seconds, self.path),
