@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -72,9 +73,14 @@ class Mouse:
     def wait(self, **expected: int) -> None:
         """Wait until the canvas says so many strokes or objects."""
         marks = "".join(f"[data-{name}='{value}']" for name, value in expected.items())
-        self.page.locator(f".uh-paint{marks}").first.wait_for(timeout=ANSWER)
+        deadline = time.monotonic() + ANSWER / 1000
+        while not self.page.locator(f".uh-paint{marks}").count():
+            seen = self.page.locator(".uh-paint").all_inner_texts()
+            assert time.monotonic() < deadline, f"{expected}: {seen}"
+            self.page.wait_for_timeout(100)
 
     def status(self) -> str:
+        """What the canvas says below the picture."""
         return self.root.locator(".uh-status").inner_text()
 
 
@@ -186,6 +192,20 @@ def test_keys_zoom_and_the_new_class(colab_page):
 
     colab_page.keyboard.press("z")
     mouse.wait(strokes=1)
+
+
+def test_a_stroke_is_not_lost_if_an_answer_comes_while_it_is_drawn(colab_page):
+    mouse = Mouse(colab_page)
+    mouse.wait(strokes=0)
+    mouse.drag((50, 30), (50, 80))
+    box = mouse.canvas.bounding_box()
+    zoom = box["width"] / 300
+    colab_page.mouse.move(box["x"] + 10 * zoom, box["y"] + 105 * zoom)
+    colab_page.mouse.down()
+    mouse.wait(strokes=1)
+    colab_page.mouse.move(box["x"] + 200 * zoom, box["y"] + 105 * zoom, steps=5)
+    colab_page.mouse.up()
+    mouse.wait(strokes=2)
 
 
 def test_errors_are_said_in_a_line(colab_page):

@@ -60,6 +60,8 @@ def test_a_message_that_comes_twice_is_carried_out_once(desk):
     desk.handle(stroke(1, [[20, 15], [20, 35]]))
     reply, _ = desk.handle(stroke(1, [[20, 15], [20, 35]]))
     assert reply["strokes"] == 1
+    # A reply that is overtaken by a later one is known by its number.
+    assert reply["version"] == 2
 
 
 def test_undo_redo_and_new_classes(desk):
@@ -98,9 +100,15 @@ def test_large_pictures_are_shrunk_for_the_browser_and_points_are_not(tmp_path):
 def test_the_widget_passes_messages_on(desk):
     pytest.importorskip("anywidget")
     widget = widget_of(desk)
+    sent = []
+    widget.send = lambda reply, buffers: sent.append((reply, buffers))
+    widget._handle_custom_msg({"id": 0, "action": "hello"}, [])
     widget._handle_custom_msg(stroke(1, [[20, 15], [20, 35]]), [])
-    assert widget.reply["strokes"] == 1
-    assert picture_of(widget.answer).shape == (64, 48, 4)
+
+    (_, (_, picture)), (reply, (answer,)) = sent
+    assert picture_of(picture).shape == (64, 48, 3)
+    assert reply["strokes"] == 1
+    assert picture_of(answer).shape == (64, 48, 4)
     assert "export default" in widget._esm
 
 

@@ -464,3 +464,55 @@ def test_a_check_of_a_later_round_counts_the_steps_of_the_earlier_ones():
     at_check(network, finetune.CurvePoint(step=8, loss=1.0, validation_dice=0.5))
     assert seen == [(network, 68)]
     assert finetune.after_steps(60, None) is None
+
+
+# sparse masks
+
+
+def test_255_is_not_known_beside_other_values():
+    network = make_network(scale="square", size=48)
+    image = np.zeros((48, 48), np.uint8)
+    mask = np.full((48, 48), 255, np.uint8)
+    mask[:10], mask[20:30] = 0, 1
+    target = make_example(network, image, mask).target
+    np.testing.assert_array_equal(target, mask)
+
+
+def test_255_alone_is_the_white_of_a_plain_mask():
+    network = make_network(scale="square", size=48)
+    image = np.zeros((48, 48), np.uint8)
+    mask = np.zeros((48, 48), np.uint8)
+    mask[20:30] = 255
+    assert set(np.unique(make_example(network, image, mask).target)) == {0, 1}
+
+
+def test_one_sparse_mask_says_what_255_means_in_all():
+    from unet_helpers.training.new_task import make_examples
+    from unet_helpers.training.pairs import Pair
+
+    network = make_network(scale="square", size=48)
+    image = np.zeros((48, 48), np.uint8)
+    sparse = np.full((48, 48), 255, np.uint8)
+    sparse[:10], sparse[20:30] = 0, 1
+    only_background = np.full((48, 48), 255, np.uint8)
+    only_background[:10] = 0
+    _, second = make_examples(network, [Pair(image, sparse), Pair(image, only_background)])
+    assert set(np.unique(second.target)) == {0, 255}
+
+
+def test_with_several_classes_255_is_never_a_class():
+    network = make_network(out_channels=3, scale="square", size=48)
+    image = np.zeros((48, 48), np.uint8)
+    mask = np.full((48, 48), 255, np.uint8)
+    mask[:10] = 0
+    assert set(np.unique(make_example(network, image, mask).target)) == {0, 255}
+
+
+def test_a_batch_of_which_nothing_is_known_has_no_loss():
+    from unet_helpers.training.losses import segmentation_loss
+
+    logits = torch.randn(1, 1, 8, 8, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((1, 8, 8), 255))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(logits.grad).all()

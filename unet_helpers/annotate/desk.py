@@ -13,11 +13,10 @@ import numpy as np
 from PIL import ImageColor
 
 from ..errors import UNetHelpersError
-from ..results.by_hand import UNDECIDED
 from ..results.overlay import edges_of, picture
 from ..results.segmentation import Segmentation
 from .painter import Painter
-from .strokes import TOOLS, stroke_of
+from .strokes import TOOLS, UNKNOWN, stroke_of
 from .teaching import Teaching
 
 # px: pictures for the browser are shrunk to this; strokes stay in px of the image.
@@ -47,6 +46,7 @@ class Desk:
         self.path = path
         self.known: set[str] = set()
         self.lock = threading.Lock()
+        self.version = 0  # of the last reply
 
     @property
     def state(self) -> dict[str, Any]:
@@ -84,11 +84,13 @@ class Desk:
                 error = self.carry_out(one) or error
 
             result = self.painter.result()
-            answer = overlay_png(result)
+            answer = overlay_png(result, self.painter.mask())
             count = int(result.objects.max())
             number = len(self.painter.strokes)
             seconds = time.monotonic() - started
+            self.version += 1
             reply = {
+                "version": self.version,
                 "ids": [one.get("id") for one in [*unanswered, message]],
                 "error": error,
                 "text": text_of(result, number, count, seconds, self.path),
@@ -133,8 +135,11 @@ def text_of(result: Segmentation, number: int, count: int, seconds: float, path:
     )
 
 
-def overlay_png(result: Segmentation) -> bytes:
-    """Return the answer as a transparent PNG file: classes, rims, and what was painted by hand."""
+def overlay_png(result: Segmentation, painted: np.ndarray) -> bytes:
+    """Return the answer as a transparent PNG file: classes, rims, and strokes.
+
+    ``painted`` is (H, W) uint8, UNKNOWN where no stroke teaches anything.
+    """
     labels = shrunk(result.labels, cv2.INTER_NEAREST_EXACT)
     colors = np.array(
         [ImageColor.getrgb(color) for color in (BACKGROUND_COLOR, *result.card.colors)], np.uint8
@@ -143,9 +148,9 @@ def overlay_png(result: Segmentation) -> bytes:
 
     objects = shrunk(result.objects.astype(np.float32), cv2.INTER_NEAREST_EXACT)
     opacity[edges_of(objects)] = OPACITY_BY_HAND
-    if result.by_hand is not None:
-        decided = shrunk(result.by_hand.decided, cv2.INTER_NEAREST_EXACT)
-        opacity[decided != UNDECIDED] = OPACITY_BY_HAND
+    if result.card.pixel_features:
+        strokes = shrunk(painted, cv2.INTER_NEAREST_EXACT)
+        opacity[strokes != UNKNOWN] = OPACITY_BY_HAND
 
     blue_first = colors[labels][..., ::-1]
     return png(np.dstack([blue_first, opacity]))

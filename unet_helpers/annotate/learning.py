@@ -46,12 +46,11 @@ def fine_tune(
     if isinstance(work, Correcting):
         answer = work.answer()
         mask = answer.objects if work.card.instance_method == "interiors" else answer.labels
-        start = model if model is not None else work.card.name
-        return fine_tune_on_masks(start, [work.start.image], [mask], **options)
+        of_card = work.card.name if model is None else model
+        return fine_tune_on_masks(of_card, [work.start.image], [mask], **options)
 
-    start = model
-    if start is None:
-        start = USUAL_START if work.network is None else work.network.card.name
+    usual = USUAL_START if work.network is None else work.network.card.name
+    start = usual if model is None else model
     images = [*(earlier.view.image for earlier in work.earlier), work.view.image]
     masks = [*(earlier.painted for earlier in work.earlier), work.mask()]
 
@@ -133,16 +132,19 @@ def samples_after_each_stroke(
 ) -> Iterator[tuple[int, Samples]]:
     """Yield the number of strokes so far and their samples, with those of earlier images."""
     painted = np.full(work.features.shape, UNKNOWN, np.uint8)
+    owner = np.zeros(painted.shape, np.int32)
     number = 0
     for stroke in strokes:
-        if stroke.tool == "stroke":
-            painted[stroke.mask(painted.shape)] = work.classes.index(stroke.name)
-        elif stroke.tool == "erase":
-            painted[stroke.mask(painted.shape)] = UNKNOWN
-        else:
+        if stroke.tool not in ("stroke", "erase"):
             continue
         number += 1
-        yield number, work.samples_of(painted)
+        mask = stroke.mask(work.features.shape)
+        value = UNKNOWN
+        if stroke.tool == "stroke":
+            value = work.classes.index(stroke.name)
+        painted[mask] = value
+        owner[mask] = number
+        yield number, work.samples_of(painted, owner)
 
 
 def score(classifier: PixelClassifier, features: ImageFeatures, truth: np.ndarray) -> float:

@@ -27,7 +27,7 @@ from .strokes import (
     read_strokes,
     write_strokes,
 )
-from .teaching import FILTERS, Earlier, Teaching, choose_network
+from .teaching import FILTERS, Earlier, Teaching, choose_network, without_unused_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -336,7 +336,10 @@ class Painter:
         path : str or pathlib.Path
             The file; its name ends with ``.safetensors``.
         """
-        save_model(self._network or self._taught().fitted_or_error(), path)
+        if self._network is not None:
+            save_model(self._network, path)
+            return
+        save_model(without_unused_network(self._taught().fitted_or_error()), path)
 
     def save_strokes(self, path: str | Path) -> None:
         """Save all actions as JSON; an existing file is replaced.

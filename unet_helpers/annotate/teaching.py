@@ -23,7 +23,16 @@ from ..networks.unet import UNet
 from ..results.by_hand import ByHand
 from ..results.segmentation import Segmentation
 from .answer import Answer, components, nothing_decided
-from .classifier import Samples, fit, join_samples, thinned
+from .classifier import (
+    Samples,
+    all_weights,
+    bias_of,
+    fit,
+    join_samples,
+    network_columns,
+    put_into_layers,
+    thinned,
+)
 from .correcting import corrected, with_decided
 from .features import ImageFeatures
 from .history import History
@@ -78,7 +87,9 @@ class Teaching:
             view, preprocessing, PixelClassifier(self.channels, 1, network)
         )
         unknown = nothing_decided(self.features.shape)
-        self.history = History({"painted": unknown, "decided": unknown})
+        self.history = History(
+            {"painted": unknown, "decided": unknown, "owner": np.zeros(unknown.shape, np.int32)}
+        )
         self.fitted: PixelClassifier | None = None
         self.predicted: np.ndarray | None = None
 
@@ -127,31 +138,39 @@ class Teaching:
             self.add_class(stroke.name)
             value = self.classes.index(stroke.name)
         mask = stroke.mask(self.features.shape)
-        changed = {
-            name: np.where(mask, np.uint8(value), array)
-            for name, array in self.history.arrays.items()
-        }
-        self.history.apply(changed)
+        arrays = self.history.arrays
+        self.history.apply(
+            {
+                "painted": np.where(mask, np.uint8(value), arrays["painted"]),
+                "decided": np.where(mask, np.uint8(value), arrays["decided"]),
+                "owner": np.where(mask, np.int32(len(self.history.done)), arrays["owner"]),
+            }
+        )
         self.forget_fit()
 
     def samples(self) -> Samples:
         """Read the maps at the painted pixels of this image, and add those of earlier ones."""
-        return self.samples_of(self.history.arrays["painted"])
+        return self.samples_of(self.history.arrays["painted"], self.history.arrays["owner"])
 
-    def samples_of(self, painted: np.ndarray) -> Samples:
+    def samples_of(self, painted: np.ndarray, owner: np.ndarray) -> Samples:
         """Read the maps where (H, W) ``painted`` is known, after those of earlier images."""
         parts = [earlier.samples for earlier in self.earlier]
         if (painted != UNKNOWN).any():
-            parts.append(self.own_samples(painted))
+            parts.append(self.own_samples(painted, owner))
         if not parts:
-            return Samples(torch.zeros(0, 1), torch.zeros(0, dtype=torch.int64))
+            nothing = torch.zeros(0, dtype=torch.int64)
+            return Samples(torch.zeros(0, 1), nothing, nothing)
         return join_samples(parts)
 
-    def own_samples(self, painted: np.ndarray) -> Samples:
-        """Read the maps of this image where (H, W) ``painted`` is known."""
+    def own_samples(self, painted: np.ndarray, owner: np.ndarray) -> Samples:
+        """Read the maps of this image where (H, W) ``painted`` is known.
+
+        ``owner`` (H, W) is the number of the stroke that painted each pixel last.
+        """
         pixels = thinned(painted, UNKNOWN)
         classes = torch.from_numpy(painted[tuple(pixels.T)].astype(np.int64))
-        return Samples(self.features.sample(pixels), classes)
+        strokes = torch.from_numpy(owner[tuple(pixels.T)].astype(np.int64))
+        return Samples(self.features.sample(pixels), classes, strokes)
 
     def classifier(self) -> PixelClassifier | None:
         """Return the classifier, fitted to all strokes; None before two classes were painted."""
@@ -194,7 +213,9 @@ class Teaching:
         decided = self.history.arrays["decided"].copy()
         classifier = self.classifier()
         sha256 = "" if classifier is None else classifier.weights_sha256
-        read = "filters" if self.network is None else f"filters and {self.network.card.name}"
+        read = "filters"
+        if self.network is not None and classifier is not None and reads_network(classifier):
+            read = f"filters and the maps of {self.network.card.name}"
         note = f"taught by strokes; the classifier reads {read}"
         return Segmentation(
             image=noted(self.view.image, note),
@@ -211,7 +232,8 @@ class Teaching:
         painted = self.mask()
         if (painted == UNKNOWN).all():
             return self.earlier
-        return [*self.earlier, Earlier(self.view, painted, self.own_samples(painted))]
+        samples = self.own_samples(painted, self.history.arrays["owner"])
+        return [*self.earlier, Earlier(self.view, painted, samples)]
 
 
 def only_background(card: ModelCard, shape: tuple[int, int]) -> np.ndarray:
@@ -258,6 +280,25 @@ def fitted_classifier(samples: Samples, card: ModelCard, network: UNet | None) -
         total.update(tensor.numpy().tobytes())
     classifier.weights_sha256 = total.hexdigest()
     return classifier.eval()
+
+
+def reads_network(classifier: PixelClassifier) -> bool:
+    """Return whether a classifier uses any map of its network."""
+    return bool((all_weights(classifier)[:, network_columns(classifier)] != 0).any())
+
+
+def without_unused_network(classifier: PixelClassifier) -> PixelClassifier:
+    """Return the classifier of the filters alone if the maps of its network were no help."""
+    if classifier.network is None or reads_network(classifier):
+        return classifier
+
+    of_network = network_columns(classifier)
+    weights = all_weights(classifier)
+    card = card_of_classes(classifier.card.classes, classifier.in_channels, None)
+    smaller = PixelClassifier(classifier.in_channels, classifier.out_channels, None)
+    put_into_layers(smaller, weights[:, ~of_network], bias_of(classifier))
+    smaller.card = card
+    return smaller.eval()
 
 
 def choose_network(view: View, model: str | Path | ModelCard | UNet | None) -> UNet | None:

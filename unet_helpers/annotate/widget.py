@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class Canvas:
 
         if "google.colab" in sys.modules:
             display(HTML(html_for_colab(self.desk)))
+        elif find_spec("anywidget") is None:
+            print("The canvas needs one more package: pip install anywidget")
         else:
             display(widget_of(self.desk))
 
@@ -127,11 +130,8 @@ def style() -> str:
 @lru_cache(1)
 def widget_class() -> type:
     """Make the class of the widget; anywidget is imported only when a canvas is shown."""
-    try:
-        import anywidget
-        import traitlets
-    except ModuleNotFoundError as error:
-        raise ArgumentError("A canvas needs one more package: pip install anywidget") from error
+    import anywidget
+    import traitlets
 
     class PaintWidget(anywidget.AnyWidget):
         """The canvas as a widget of Jupyter."""
@@ -139,22 +139,20 @@ def widget_class() -> type:
         _esm = script("widget.js")
         _css = style()
         state = traitlets.Dict().tag(sync=True)
-        picture = traitlets.Bytes().tag(sync=True)
-        answer = traitlets.Bytes().tag(sync=True)
-        reply = traitlets.Dict().tag(sync=True)
 
     return PaintWidget
 
 
 def widget_of(desk: Desk) -> Any:
     """Make the widget of a desk."""
-    widget = widget_class()(state=desk.state, picture=desk.picture())
+    widget = widget_class()(state=desk.state)
 
     def receive(_: Any, message: dict[str, Any], buffers: Any) -> None:
         reply, answer = desk.handle(message)
-        with widget.hold_sync():
-            widget.answer = answer
-            widget.reply = reply
+        pictures = [answer]
+        if message.get("action") == "hello":
+            pictures.append(desk.picture())
+        widget.send(reply, pictures)
 
     widget.on_msg(receive)
     return widget

@@ -33,13 +33,13 @@ function mount(root, link) {
   const fingers = new Map();
   const waiting = new Map();
   let counter = 0;
+  let shown = 0; // version of the reply that is shown
   const session = Math.random().toString(36).slice(2);
   const store = "unet_helpers.paint." + state.key;
 
   // --- the page
   root.classList.add("uh-paint");
   root.tabIndex = 0;
-  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
   const bar = add(root, "div", "uh-bar");
   const classBar = add(root, "div", "uh-bar");
   const canvas = add(root, "canvas", "uh-canvas");
@@ -139,13 +139,15 @@ function mount(root, link) {
       waiting.delete(id);
     }
     remember();
+    // Replies may overtake one another.
+    if (reply.version < shown) return draw();
+    shown = reply.version;
     if (picture) answer = picture;
     if (reply.classes) classes = reply.classes;
     status.classList.toggle("uh-gone", Boolean(reply.error));
     status.textContent = reply.error || reply.text;
     root.dataset.strokes = reply.strokes;
     root.dataset.objects = reply.objects;
-    drawn = null;
     showClasses();
     draw();
   });
@@ -162,6 +164,7 @@ function mount(root, link) {
     context.imageSmoothingEnabled = false;
     if (answer) context.drawImage(answer, 0, 0, width, height);
     context.globalAlpha = 1;
+    for (const { message } of waiting.values()) if (message.stroke) drawStroke(message.stroke);
     if (drawn) drawStroke(drawn);
   }
 
@@ -270,11 +273,12 @@ function mount(root, link) {
   function release(event) {
     fingers.delete(event.pointerId);
     if (event.type === "pointercancel") drawn = null;
-    if (!drawn || drawn.sent) return draw();
-    drawn.sent = true;
-    const { tool, points, name, width: thickness } = drawn;
-    send({ action: "stroke", stroke: { tool, points, name, width: thickness } });
+    if (!drawn) return draw();
+    const stroke = drawn;
+    drawn = null;
+    send({ action: "stroke", stroke });
     status.textContent = "…";
+    draw();
   }
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
@@ -300,7 +304,14 @@ function mount(root, link) {
     Escape: () => ((drawn = null), draw()),
   };
   for (const tool of Object.keys(toolButtons)) keys[TOOLS[tool][1]] = () => choose({ tool });
+  // JupyterLab's own keys (b: a new cell below) do nothing here, but those with Ctrl do.
+  const leaveToJupyter = (event) => {
+    if (event.ctrlKey || event.metaKey) delete root.dataset.lmSuppressShortcuts;
+    else root.dataset.lmSuppressShortcuts = "true";
+  };
+  window.addEventListener("keydown", leaveToJupyter, { capture: true });
   root.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey) return;
     if (event.target.tagName === "INPUT" && event.target.type !== "range") return;
     const number = Number(event.key);
     if (event.key.trim() && number < classes.length) {
