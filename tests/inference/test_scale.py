@@ -209,7 +209,7 @@ def test_an_image_without_a_spacing_is_taken_to_be_at_the_usual_one():
     network = make_network(spacing=0.4, usual_spacing=0.2)
     scale = working_scale(network, PIXELS[None], 0)
     assert scale.shape == (500, 250)
-    assert "0.2 mm" in scale.notes[0]
+    assert "200 µm" in scale.notes[0]
     assert "not known" in scale.notes[0]
     # What is known, or given, goes before.
     assert working_shape(network, PIXELS, spacing=(0.4, 0.4)) == (1000, 500)
@@ -220,4 +220,4 @@ def test_a_spacing_that_cannot_be_right_is_replaced_by_the_usual_one():
     network = make_network(spacing=0.4, usual_spacing=0.2)
     scale = working_scale(network, PIXELS[None], 0, spacing=(300.0, 300.0))
     assert scale.shape == (500, 250)
-    assert "seen as at 0.2 mm" in scale.warnings[0]
+    assert "seen as at 200 µm" in scale.warnings[0]

@@ -33,6 +33,9 @@ MEASURED_VESSELS = 6
 # The zone, as distances from the disc's centre in its radii: 0.5 to 1 diameters from the rim.
 ZONE = (2.0, 3.0)
 
+# An AVR beyond these is a mistake. Of healthy eyes it is about 0.65.
+PLAUSIBLE_AVR = (0.35, 1.2)
+
 # Radii of the disc: a shorter piece of a centre line is no vessel that crosses the zone.
 SHORTEST_PIECE = 0.4
 
@@ -97,11 +100,18 @@ def central_vessels(result: Segmentation) -> CentralVessels | str:
                 f" and CRAE, CRVE and AVR need {MEASURED_VESSELS}: they are not measured"
             )
 
-    return CentralVessels(
+    measured = CentralVessels(
         crae=equivalent(widths["artery"], ARTERY_COEFFICIENT),
         crve=equivalent(widths["vein"], VEIN_COEFFICIENT),
         disc=disc,
     )
+    least, most = PLAUSIBLE_AVR
+    if not least <= measured.avr <= most:
+        return (
+            f"an AVR of {measured.avr:.2f} cannot be: vessels around the disc are taken for the"
+            " other kind, or it is not the disc. CRAE, CRVE and AVR are not given"
+        )
+    return measured
 
 
 def widths_in_zone(mask: np.ndarray, disc: Disc) -> list[float]:
