@@ -54,8 +54,8 @@ def test_a_package_is_fetched_once_and_kept(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "tiny-1.0.0.tgz").write_bytes(ARCHIVE)
     assert not TINY.is_cached
-    with serve(partial(Quiet, directory=str(tmp_path / "registry"))) as address:
-        monkeypatch.setattr(runtime, "REGISTRY", str(address).rstrip("/"))
+    with serve(partial(Quiet, directory=str(tmp_path / "registry"))) as (address, _):
+        monkeypatch.setattr(runtime, "REGISTRY", address)
         assert TINY.read(progress=False) == {"dist/a.js": b"let a;"}
         assert TINY.is_cached
     assert TINY.read(progress=False) == {"dist/a.js": b"let a;"}
@@ -70,7 +70,7 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
 def test_a_package_without_the_file_is_refused(tmp_path):
     path = tmp_path / "tiny.tgz"
     path.write_bytes(ARCHIVE)
-    with pytest.raises(uh.DownloadError, match="has no dist/b.js"):
+    with pytest.raises(uh.DownloadError, match=r"has no dist/b\.js"):
         runtime.files_of(path, ("dist/b.js",))
 
 
