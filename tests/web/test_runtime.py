@@ -54,8 +54,8 @@ def test_a_package_is_fetched_once_and_kept(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "tiny-1.0.0.tgz").write_bytes(ARCHIVE)
     assert not TINY.is_cached
-    with serve(partial(Quiet, directory=str(tmp_path / "registry"))) as address:
-        monkeypatch.setattr(runtime, "REGISTRY", str(address).rstrip("/"))
+    with serve(partial(Quiet, directory=str(tmp_path / "registry"))) as (address, _):
+        monkeypatch.setattr(runtime, "REGISTRY", address)
         assert TINY.read(progress=False) == {"dist/a.js": b"let a;"}
         assert TINY.is_cached
     assert TINY.read(progress=False) == {"dist/a.js": b"let a;"}
