@@ -82,6 +82,8 @@ def is_possible(computation: Computation, card: str) -> bool:
     """Tell whether a card can be computed so on this machine."""
     if computation.precision not in ("float32", NATIVE_PRECISION):
         return False
+    if computation.precision == "bfloat16" and not uh.MODELS[card].bfloat16:
+        return False
     if computation.engine == "torch":
         return True
     if computation.engine == "int8" and not uh.MODELS[card].int8_ranges:

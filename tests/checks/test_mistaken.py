@@ -91,6 +91,16 @@ def test_exchanged_colours_of_tissue_are_noticed(tissue, model):
     assert not mistakes(uh.read_image(uh.sample("ihc")).pixels, model)
 
 
+@needs_data
+def test_exchanged_colours_of_small_tiles_are_mostly_noticed():
+    paths = sorted((DATA / "nuclei_he/images").glob("consep*"))[5::36]
+    tiles = [uh.read_image(path).pixels for path in paths]
+    noticed = [bool(mistakes(tile[..., ::-1].copy(), "nuclei_he")) for tile in tiles]
+    assert len(tiles) == 12
+    assert np.mean(noticed) > 0.7
+    assert not any(mistakes(tile, "nuclei_he") for tile in tiles)
+
+
 def test_exchanged_colours_of_an_eye_are_noticed(retina):
     (warning,) = mistakes(retina[..., ::-1].copy(), "retinal_vessels")
     assert "the eye is blue" in warning

@@ -44,10 +44,14 @@ LINE_SIGMA = 1.5
 TISSUE_DENSITY = 0.3
 LEAST_TISSUE = 200
 
-# (Density of red - density of blue) / density, of the darker quarter (nuclei) - of the lighter half
-# of the tissue. Haematoxylin absorbs more red than eosin does. In 212 fields of H&E it is -0.03 or
-# more; exchanged, it is below the limit in all fields of MoNuSeg and half of the tiles of CoNSeP.
-EXCHANGED_STAINS = -0.045
+# Haematoxylin absorbs more red than eosin does. (Density of red - density of blue) / density, of
+# the darker quarter (nuclei) - of the lighter half of the tissue, is above the first number in H&E.
+# It is also above the second one unless the nuclei alone are below the third: they absorb more blue
+# than red. Of all 530 fields and tiles of CoNSeP, MoNuSeg and the Data Science Bowl, 3 are taken
+# for exchanged; of the same exchanged, 84 % are noticed.
+EXCHANGED_STAINS = -0.035
+PERHAPS_EXCHANGED_STAINS = -0.01
+BLUE_OF_EXCHANGED = -0.1
 
 # In H&E, green is absorbed most, by these shares of the whole. Brown dyes absorb blue most.
 SHARES_OF_GREEN = (0.4, 0.6)
@@ -183,8 +187,10 @@ def are_stains_exchanged(view: View, card: ModelCard) -> bool:
 
     least, most = SHARES_OF_GREEN
     is_haematoxylin_eosin = least < nuclei[1] < most and nuclei[1] == nuclei.max()
-    difference = (nuclei[0] - nuclei[2]) - (lighter[0] - lighter[2])
-    return bool(is_haematoxylin_eosin and difference < EXCHANGED_STAINS)
+    of_nuclei = nuclei[0] - nuclei[2]
+    difference = of_nuclei - (lighter[0] - lighter[2])
+    are_blue = difference < PERHAPS_EXCHANGED_STAINS and of_nuclei < BLUE_OF_EXCHANGED
+    return bool(is_haematoxylin_eosin and (difference < EXCHANGED_STAINS or are_blue))
 
 
 def is_eye_exchanged(view: View, card: ModelCard) -> bool:
