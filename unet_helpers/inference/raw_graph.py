@@ -121,7 +121,7 @@ def raw_model(model: UNet, network: onnx.ModelProto, pixel_type: PixelType) -> o
     inputs = inputs_of(nodes)
     prepared = prepare_in_graph(inputs, card, model.in_channels, is_bytes=pixel_type == "uint8")
     answer = averaged_answer(prepared.image, network, card.flips, 2**model.depth)
-    probabilities = put_back(answer, prepared, model.out_channels)
+    probabilities = put_back(answer, prepared, card, model.out_channels)
     return finished(nodes, card, pixel_type, {"probabilities": probabilities})
 
 
@@ -233,11 +233,15 @@ def reversed_columns(image: Value) -> Value:
     return image.cut(-1, last, axis=2, step=-1)
 
 
-def put_back(answer: Value, prepared: Prepared, out_channels: int) -> Value:
+def put_back(answer: Value, prepared: Prepared, card: ModelCard, out_channels: int) -> Value:
     """Resize the answer (K, h, w) to the image: (K, H, W)."""
     nodes = answer.nodes
+    if card.preprocessing.logit_shifts and prepared.box is not None:
+        zoom = nodes.length(answer, 1).as_float() / prepared.box.height.as_float()
+        answer = shifted_logits(answer, zoom, card)
+
     background = np.zeros((out_channels, 1, 1), np.float32)
-    if out_channels > 1:
+    if out_channels > 1 and card.has_background:
         background[0] = 1
     answer = nodes.where(prepared.is_constant, background, answer)
 
@@ -250,6 +254,25 @@ def put_back(answer: Value, prepared: Prepared, out_channels: int) -> Value:
         0, box.top, box.left, 0, prepared.height - box.bottom, prepared.width - box.right
     )
     return nodes.add("Pad", within, around, 0.0)
+
+
+def shifted_logits(answer: Value, zoom: Value, card: ModelCard) -> Value:
+    """Shift the logits by the width of the field of view: see ``field_of_view.shift_at``."""
+    nodes = answer.nodes
+    preprocessing = card.preprocessing
+    log_width = nodes.add("Log", nodes.constant(np.float32(preprocessing.size)) / zoom)
+
+    # Between two widths the shift follows the logarithm; beyond the first and last it is theirs.
+    widths = np.log([width for width, _ in preprocessing.logit_shifts])
+    values = [value for _, value in preprocessing.logit_shifts]
+    shift = nodes.constant(np.float32(values[0]))
+    for i in range(1, len(widths)):
+        share = (log_width - float(widths[i - 1])) * float(1 / (widths[i] - widths[i - 1]))
+        shift = shift + nodes.clipped(share, 0.0, 1.0) * (values[i] - values[i - 1])
+
+    odds = nodes.add("Exp", shift)
+    raised = answer * odds
+    return raised / (raised + 1.0 - answer)
 
 
 def finished(

@@ -240,5 +240,5 @@ def finishing_graph(card: ModelCard, out_channels: int) -> onnx.ModelProto:
 
     never: Value = nodes.constant(np.bool_(False))
     prepared = Prepared(answer, never, height, width, box, inside)
-    probabilities = put_back(answer, prepared, out_channels)
+    probabilities = put_back(answer, prepared, card, out_channels)
     return finished(nodes, card, "float32", {"probabilities": probabilities}, has_defaults=False)
