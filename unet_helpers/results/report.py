@@ -104,6 +104,12 @@ def page_of(result: Segmentation) -> str:
     )
 
 
+def slider_steps(threshold: float) -> np.ndarray:
+    """Return the thresholds of the page's slider, float32: even steps, and one of its own."""
+    slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
+    return np.unique(np.append(slider, threshold)).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Levels:
     """Probabilities of the foreground, quantised to the steps of the page's slider."""
@@ -114,9 +120,7 @@ class Levels:
     @classmethod
     def of(cls, result: Segmentation) -> Levels:
         """Compare in float32, as ``Segmentation.labels`` does, so that masks are exact."""
-        slider = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
-        steps = np.unique(np.append(slider, result.threshold)).astype(np.float32)
-
+        steps = slider_steps(result.threshold)
         foreground = as_displayed(result.image, result.foreground)
         values = np.zeros(foreground.shape, np.uint8)
 

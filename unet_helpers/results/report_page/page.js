@@ -9,6 +9,12 @@ let analyse = (step) => {
   return { mask, table: step === facts.threshold ? own : tableAt(mask) };
 };
 
+// What another page draws over the picture of a plane.
+let decorate = () => {};
+
+// What another page does with a pixel that was clicked: its row and column as displayed.
+let picked = () => {};
+
 // left, right, top and bottom of the axial, coronal and sagittal plane: the patient's right is on the left
 const SIDES = ["RLAP", "RLSI", "APSI"];
 
@@ -90,6 +96,7 @@ function draw(plane) {
       context.fillText(letter, x * cw, y * ch);
     }
   }
+  decorate(plane, context);
   if (plane.slider) { plane.slider.value = state.at[plane.along]; plane.output.textContent = state.at[plane.along]; }
 }
 
@@ -145,6 +152,7 @@ function listen(plane) {
     const c = Math.floor((plane.x + x / state.zoom) * w);
     const r = Math.floor((plane.y + y / state.zoom) * h);
     choose(state.table.ids[place(voxel(plane, Math.min(h - 1, r), Math.min(w - 1, c)))], false);
+    picked(Math.min(h - 1, r), Math.min(w - 1, c));
   });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
@@ -210,7 +218,8 @@ async function update() {
   if (asked !== state.asked) return;  // the slider has moved on
 
   Object.assign(state, { step, chosen: 0, mask: found.mask, table: found.table });
-  const count = state.mask.reduce((n, v) => n + (v > 0), 0);
+  let count = 0;
+  for (let i = 0; i < state.mask.length; i++) if (state.mask[i]) count++;
   $("count").textContent = countInWords(state.table, step === facts.threshold, count);
   $("count").dataset.count = count;
   fillTable();
@@ -244,6 +253,7 @@ async function showAnswer(newFacts, newArrays) {
   $("threshold").max = facts.steps.length - 1;
   $("threshold").value = facts.threshold;
   await update();
+  fitScreen();
 }
 
 // the page above the image takes its room, the image and what is beside it the rest of the screen

@@ -15,13 +15,15 @@ function fillTable() {
     row.addEventListener("click", () => choose(+row.dataset.id, true));
     return row;
   }));
-  $("table-note").textContent = (own ? "The objects of the result." : state.table.note || "Found and measured in the page, without the watershed of the result; what it cannot measure is empty.")
+  $("table-note").textContent = (state.table.note || (own ? "The objects of the result." : "Found and measured in the page, without the watershed of the result; what it cannot measure is empty."))
     + (rows.length > shown.length || rows.length === 2000 ? " The table shows the first 2,000." : "");
 }
 
 function histogram() {
   const counts = new Array(100).fill(0), context = $("histogram").getContext("2d");
-  for (const level of arrays.levels) counts[Math.min(99, Math.floor(100 * facts.steps[level]))]++;
+  const { levels } = arrays, byLevel = new Uint32Array(256);
+  for (let i = 0; i < levels.length; i++) byLevel[levels[i]]++;
+  facts.steps.forEach((step, level) => { counts[Math.min(99, Math.floor(100 * step))] += byLevel[level]; });
   const most = Math.log1p(counts.reduce((a, b) => Math.max(a, b)));
   context.clearRect(0, 0, 640, 140);
   context.fillStyle = "#56B4E9";
