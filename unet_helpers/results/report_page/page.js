@@ -256,6 +256,7 @@ async function showAnswer(newFacts, newArrays) {
   $("threshold").max = facts.steps.length - 1;
   $("threshold").value = facts.threshold;
   await update();
+  fitScreen();
 }
 
 // the page above the image takes its room, the image and what is beside it the rest of the screen
