@@ -1,5 +1,5 @@
 // The page of a network: files go to the worker, answers come back and are shown as in a report.
-const live = { page: JSON.parse($("facts").textContent), worker: null, waiting: new Map(), asked: 0, image: null, file: null, answered: false };
+const live = { page: JSON.parse($("facts").textContent), worker: null, waiting: new Map(), asked: 0, request: 0, image: null, file: null, answered: false };
 
 function say(text, isError = false) {
   $("status").textContent = text;
@@ -32,7 +32,8 @@ const ON_MESSAGE = {
     askForAnswer();
   },
 
-  progress({ text, done, total }) {
+  progress({ request, text, done, total }) {
+    if (request !== live.request) return;  // it was cancelled meanwhile
     busy(true);
     $("progress").max = total;
     $("progress").value = done;
@@ -40,6 +41,7 @@ const ON_MESSAGE = {
   },
 
   async answer(message) {
+    if (message.request !== live.request) return;
     live.answered = true;
     const { levels, classes } = message;
     await showAnswer(message.facts, { ...arrays, levels, classes });
@@ -86,7 +88,7 @@ async function open(file) {
 function askForAnswer() {
   busy(true);
   delete document.body.dataset.answered;
-  live.worker.postMessage({ type: "segment", zoom: zoomAsked() });
+  live.worker.postMessage({ type: "segment", request: ++live.request, zoom: zoomAsked() });
 }
 
 // Slices of a volume or frames of a DICOM file.
@@ -146,6 +148,7 @@ function listenToFiles() {
   });
   addEventListener("paste", (event) => take(event.clipboardData.files));
   $("cancel").addEventListener("click", () => {
+    live.request++;
     live.worker.postMessage({ type: "cancel" });
     busy(false);
     say("Cancelled.");

@@ -79,10 +79,10 @@ async function readAndShow({ buffer, name, slice }) {
   postMessage({ type: "image", id: mine, name, height, width, channels, spacing, slices, slice: image.slice ?? slice ?? 0, notes, pixels: shown });
 }
 
-async function segment({ zoom }) {
+async function segment({ request, zoom }) {
   const mine = ++job, started = performance.now(), { facts: card } = parts;
   const isCancelled = () => mine !== job;
-  postMessage({ type: "progress", text: "Preparing the image", done: 0, total: 1 });
+  postMessage({ type: "progress", request, text: "Preparing the image", done: 0, total: 1 });
   const feeds = {}, { pixels, type, height, width, channels } = image;
   const prepare = sessions.prepare[type] ??= await ort.InferenceSession.create(parts[`prepare_${type}`], { executionProviders: ["wasm"], logSeverityLevel: 3 });
   feeds.pixels = tensor(type, pixels, channels === 1 ? [height, width] : [height, width, channels]);
@@ -91,7 +91,7 @@ async function segment({ zoom }) {
   if (prepare.inputNames.includes("inside")) inside = feeds.inside = tensor("bool", fieldOfView(image), [height, width]);
 
   const prepared = await prepare.run(feeds), [, h, w] = prepared.image.dims, values = prepared.image.data;
-  const total = await blended(values, h, w, isCancelled);
+  const total = await blended(values, h, w, isCancelled, request);
   prepared.image.dispose();
   if (!total) return;
 
@@ -101,17 +101,17 @@ async function segment({ zoom }) {
   answer = { probabilities: probabilities.data, zoom: Math.sqrt((h / height) * (w / width)), working: values, h, w };
   setAnswer(factsOf(height, width, channels), arraysOf(answer.probabilities, height * width));
   const seconds = (performance.now() - started) / 1000;
-  postMessage({ type: "answer", id: image.id, facts, levels: arrays.levels, classes: arrays.classes, seconds, zoom: answer.zoom, provider });
+  postMessage({ type: "answer", request, facts, levels: arrays.levels, classes: arrays.classes, seconds, zoom: answer.zoom, provider });
 }
 
 // The answers to all tiles (K, h, w), with Gaussian weights as in inference/tiles.py; null if it was cancelled.
-async function blended(values, h, w, isCancelled) {
+async function blended(values, h, w, isCancelled, request) {
   const { inChannels, outChannels, depth: levels, flips } = parts.facts, step = 2 ** levels;
   const rows = spans(h, step), columns = spans(w, step), total = new Float32Array(outChannels * h * w);
   let done = 0;
   for (const row of rows)
     for (const column of columns) {
-      postMessage({ type: "progress", text: "The network answers", done: done++, total: rows.length * columns.length });
+      postMessage({ type: "progress", request, text: "The network answers", done: done++, total: rows.length * columns.length });
       await new Promise((resolve) => setTimeout(resolve));  // so that a message can cancel it
       if (isCancelled()) return null;
       const tall = row.stop - row.start, wide = column.stop - column.start;
