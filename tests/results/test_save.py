@@ -94,6 +94,7 @@ def test_the_manifest_says_how_the_answer_came_about(tmp_path):
         "places",
         "classes",
         "objects",
+        "by_hand",
         "expected_dice",
         "assessment",
         "level",
