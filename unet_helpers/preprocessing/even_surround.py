@@ -24,6 +24,9 @@ from .resample import resize, resize_labels
 EVEN_SHARE = 0.75
 ALIKE = 0.05
 
+# Values are clipped to -1e12 ... 1e12, so that their squares stay finite in single precision.
+LARGEST_FLOAT = 1e12
+
 # The ring at the rim of a lit region in which its evenness is measured: between these shares of its
 # largest distance from the rim.
 RIM_RING = (0.02, 0.08)
@@ -37,9 +40,11 @@ LEAST_CONTRAST = 0.08
 
 def light_surround(pixels: np.ndarray) -> np.ndarray | None:
     """Return the mask (H, W) of an even, light surround of an eye (H, W, 3), or None."""
+    if pixels.dtype.kind == "f":
+        pixels = np.clip(np.nan_to_num(pixels), -LARGEST_FLOAT, LARGEST_FLOAT)
     shrink = min(1, THUMBNAIL_SIDE / max(pixels.shape[:2]))
     height, width = (max(1, round(n * shrink)) for n in pixels.shape[:2])
-    floats = resize(np.nan_to_num(pixels.astype(np.float32)), (height, width))
+    floats = resize(pixels.astype(np.float32), (height, width))
     thumbnail = cv2.GaussianBlur(floats, (0, 0), SMOOTHING)
 
     lit = discs_in_the_dark(thumbnail[..., 0])
