@@ -260,3 +260,18 @@ def test_mean_and_deviation_are_those_of_the_answers(monkeypatch):
     np.testing.assert_allclose(mean, np.mean([0.1, 0.5, 0.3, 0.9]), rtol=1e-6)
     np.testing.assert_allclose(rest, 1 - mean, rtol=1e-6)
     np.testing.assert_allclose(deviation, np.std([0.1, 0.5, 0.3, 0.9]), rtol=1e-5)
+
+
+def test_outside_the_field_of_view_all_is_background():
+    network = make_network(3, 3, scale="field of view", size=96, intensities="local")
+    rows, columns = np.mgrid[:96, :96]
+    inside = (rows - 48) ** 2 + (columns - 48) ** 2 < 40**2
+    pixels = np.random.default_rng(0).normal(120, 20, (96, 96, 3)) * inside[..., None]
+    prepared = prepare(
+        pixels[None].clip(0, 255).astype(np.uint8), network.card.preprocessing, (96, 96)
+    )[0]
+    out = np.zeros((3, 96, 96), np.float32)
+    add_prediction(network, prepared, out)
+    assert out.sum(axis=0) == pytest.approx(1, abs=1e-5)
+    assert out[:, 2, 2].tolist() == [1, 0, 0]
+    assert 0 < out[0, 48, 48] < 1
