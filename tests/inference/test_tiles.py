@@ -297,3 +297,18 @@ def test_a_part_of_a_photograph_has_the_shift_of_the_whole():
     whole = prepare(eye[None], preprocessing, (200, 200))[0]
     part = prepare(eye[None, 100:200, 50:350], preprocessing, (50, 150))[0]
     assert whole.logit_shift == part.logit_shift == pytest.approx(-0.6)
+
+
+def test_outside_the_field_of_view_all_is_background():
+    network = make_network(3, 3, scale="field of view", size=96, intensities="local")
+    rows, columns = np.mgrid[:96, :96]
+    inside = (rows - 48) ** 2 + (columns - 48) ** 2 < 40**2
+    pixels = np.random.default_rng(0).normal(120, 20, (96, 96, 3)) * inside[..., None]
+    prepared = prepare(
+        pixels[None].clip(0, 255).astype(np.uint8), network.card.preprocessing, (96, 96)
+    )[0]
+    out = np.zeros((3, 96, 96), np.float32)
+    add_prediction(network, prepared, out)
+    assert out.sum(axis=0) == pytest.approx(1, abs=1e-5)
+    assert out[:, 2, 2].tolist() == [1, 0, 0]
+    assert 0 < out[0, 48, 48] < 1

@@ -356,4 +356,5 @@ def network_model(model: UNet) -> onnx.ModelProto:
         opset_version=OPSET,
         verbose=False,
     )
+    assert program is not None
     return program.model_proto

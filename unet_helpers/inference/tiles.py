@@ -111,9 +111,15 @@ def predict(
     if is_direct:
         return
     if prepared.undo is None:
-        out += resize_channels(total, out.shape[1:])
+        answer = resize_channels(total, out.shape[1:])
     else:
-        out += prepared.undo(total)
+        answer = prepared.undo(total)
+
+    has_background_class = model.out_channels > 1
+    if prepared.inside is not None and has_background_class:
+        # Outside the field of view there is nothing but background.
+        answer[0] = weight - answer[1 : model.out_channels].sum(axis=0)
+    out += answer
 
 
 def tiles_of(prepared: Prepared, tile: int, overlap: int, step: int) -> list[tuple[Span, Span]]:

@@ -25,7 +25,7 @@ SURROUNDINGS = 0.12
 VESSELS = 0.05
 
 # Sum of the standard scores of brightness and of vessels at the disc, at least. At the 70 discs it
-# is 5.6 or more; where a circle of 0.4 widths around them is cut away, it is higher in 4 of 70.
+# is 5.6 or more; where a circle of 0.4 widths around them is cut away, it is higher in 5 of 70.
 LEAST_SCORE = 5.55
 
 # The rim: farthest offset of its centre from the brightest spot, its radii, and their step.
