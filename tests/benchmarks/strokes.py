@@ -266,6 +266,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
 
     cases = list(CASES[chosen.what](chosen.data))
+    if chosen.full_masks and chosen.what == "skin":
+        parser.error("full masks of skin lesions: tests/benchmarks/finetuning.py skin")
     if chosen.full_masks:
         full_masks(cases, chosen.model or "nuclei", chosen.full_masks)
         return
