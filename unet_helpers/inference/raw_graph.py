@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, SaveError
 from ..networks.cards import ModelCard
 from ..networks.unet import UNet
 from .onnx_illumination import Box, flattened
@@ -333,4 +333,6 @@ def network_model(model: UNet) -> onnx.ModelProto:
         opset_version=OPSET,
         verbose=False,
     )
+    if program is None:
+        raise SaveError(f"torch made no ONNX program of {model.card.name!r}.")
     return program.model_proto
