@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 OPSET = 20
 IR_VERSION = 9
 
-# An operand of an operator: Python numbers become constants.
-Operand = "Value | int | float | np.ndarray | Sequence[int]"
-
 
 @dataclass(frozen=True)
 class Value:

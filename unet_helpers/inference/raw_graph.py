@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, SaveError
 from ..networks.cards import ModelCard
 from ..networks.unet import UNet
 from .onnx_illumination import Box, flattened
@@ -356,5 +356,6 @@ def network_model(model: UNet) -> onnx.ModelProto:
         opset_version=OPSET,
         verbose=False,
     )
-    assert program is not None
+    if program is None:
+        raise SaveError(f"torch made no ONNX program of {model.card.name!r}.")
     return program.model_proto
