@@ -51,7 +51,7 @@ class Variation:
 VARIATIONS = {
     "retinal_vessels": Variation(copies=20, clusters=2, room=1.7),
     "em_membranes": Variation(copies=40, quarter_turns=True),
-    "dic_cells": Variation(copies=5, room=1.9, quarter_turns=True),
+    "dic_cells": Variation(copies=5, room=1.4, quarter_turns=True),
     "nuclei": Variation(
         copies=4,
         clusters=8,

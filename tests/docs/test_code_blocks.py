@@ -40,7 +40,7 @@ RUN_BY_CI = ("jupyter nbconvert ",)
 # Pages whose packages are not to be had for Python 3.10.
 NEEDS = {"docs/guides/large_images.md": "zarr"}
 
-NEEDS_A_NETWORK = re.compile(r"distributed|uh\.upload|brain_flair_buda2019")
+NEEDS_A_NETWORK = re.compile(r"distributed|uh\.upload|uh\.page|brain_flair_buda2019")
 
 SHIPPED = {row["card"] for row in table_of_samples().values() if "file" in row}
 

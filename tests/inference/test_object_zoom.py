@@ -82,8 +82,8 @@ def test_objects_of_different_sizes_are_said(see):
 
 
 def test_debris_is_no_other_size(see):
-    assert see((60, 5.0), (10, 3.7)).warnings == ()
-    assert len(see((60, 5.0), (10, 3.9)).warnings) == 1
+    assert see((60, 5.0), (10, 3.5)).warnings == ()
+    assert len(see((60, 5.0), (10, 3.7)).warnings) == 1
 
 
 def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):

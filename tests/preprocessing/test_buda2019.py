@@ -45,6 +45,7 @@ class Stub(torch.nn.Module):
             preprocessing=replace(PUBLISHED, size=size),
             localise=None,
             instance_method="components",
+            bfloat16=True,
         )
 
     def forward(self, x):
@@ -358,7 +359,10 @@ def test_the_whole_network_answers_a_picture():
     network = fold_batch_norm(network)
     # The published size of 256 would take 16 times as long.
     network.card = SimpleNamespace(
-        preprocessing=replace(PUBLISHED, size=64), localise=None, instance_method="components"
+        preprocessing=replace(PUBLISHED, size=64),
+        localise=None,
+        instance_method="components",
+        bfloat16=True,
     )
     picture = read_image(SAMPLES[0]).pixels if SAMPLES else head((5, 90, 71))[2]
     answer = predict_published(network, from_array(picture))

@@ -63,7 +63,7 @@ def test_a_card_is_fitted_alone_and_others_stay(fit_ood, lungs, capsys):
     assert changed == {"lungs", *mistakes}
 
     printed = capsys.readouterr().out
-    assert "Without the data of brain_flair, chest, em_membranes" in printed
+    assert "Without the data of brain_flair, chest, dic_cells, em_membranes" in printed
     assert "photographs of other things are told from the images as they were before" in printed
     assert "test part, as it is" in printed
 

@@ -193,6 +193,8 @@ class Likeness:
             allowed = min(max(d_other, d_other**3), room)
             score = max(d_card / allowed, photograph_limit / d_photograph)
 
+        d_card is the smallest of the distances to the cards of its modality; with ``strict`` it is
+        that to the card itself, so that the nearest of them is suggested.
         ``photograph_limit`` is 0.9, so that unusual stains and cameras get no warning. It is 1 with
         ``strict``, for suggestions. The score is NaN for a card without statistics.
         """
@@ -206,7 +208,10 @@ class Likeness:
         # their cube grows fast up to the cap of the group. 1e-6 prevents a division by zero.
         nearest = min(self.distances[name] for name in self.other_kinds(card))
         allowed = min(max(nearest, nearest**3, 1e-6), group.room)
-        unlike = self.distances[card] / allowed
+        own = self.distances[card]
+        if not strict:
+            own = min(self.distances[name] for name in self.of_same_modality(card))
+        unlike = own / allowed
 
         # A new card may have been fitted without photographs.
         photographs = self.photographs_of(card)
@@ -222,15 +227,19 @@ class Likeness:
         kinds = [name for name, group in self.groups.items() if isinstance(group, Group)]
         return [name for name in kinds if name not in MODELS or not are_of_one_kind(name, card)]
 
+    def of_same_modality(self, card: str) -> list[str]:
+        """List the cards with statistics whose images are of the modality of this card's."""
+        modality = MODELS[card].modality
+        return [
+            name for name in self.distances if name in MODELS and MODELS[name].modality == modality
+        ]
+
     def photographs_of(self, card: str) -> str | None:
         """Return the group of photographs that a card's images are compared with, or None.
 
         A card that was fitted without photographs has that of another card for the same images.
         """
-        of_same_images = [
-            name for name, other in MODELS.items() if other.modality == MODELS[card].modality
-        ]
-        for name in (card, *of_same_images):
+        for name in (card, *self.of_same_modality(card)):
             photographs = name_of_photographs(name)
             if photographs in self.distances:
                 return photographs

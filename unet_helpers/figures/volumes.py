@@ -46,9 +46,8 @@ def reslice(result: Segmentation, axis: int) -> Segmentation:
 
     # Labels and objects are cached properties. Set them to those of the volume, because computing
     # them again from the turned probabilities could give others.
-    vars(resliced).update(
-        labels=turn(image, result.labels, axis), objects=turn(image, result.objects, axis)
-    )
+    tracks = replace(result._tracks, ids=turn(image, result.objects, axis))
+    vars(resliced).update(labels=turn(image, result.labels, axis), _tracks=tracks)
     if result.card.overlapping:
         vars(resliced).update(
             _masks=[turn(image, mask, axis) for mask in result._masks],

@@ -51,7 +51,7 @@ DIFFERENT_SIZES = 2.4
 
 # Zooms whose score is lower than the best one by more than this show debris, or nothing, and no
 # other size.
-LARGEST_LAG = 1.2
+LARGEST_LAG = 1.4
 
 # Zooms are rounded to this number of steps an octave, so that processors that compute a little
 # differently see an image at the same zoom. 1 is among them. On 53 test images of nuclei, 16 steps

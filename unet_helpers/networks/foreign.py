@@ -60,6 +60,7 @@ class OnnxNetwork(UNet):
         self.out_channels = card.out_channels
         self.features = card.features
         self.depth = card.depth
+        self.overlapping = card.overlapping
         self.weights_sha256 = hashlib.sha256(content).hexdigest()
         self.gives_logits = False
         self.eval()

@@ -238,7 +238,9 @@ def read_weights(path: Path, card: ModelCard) -> UNet:
 def empty_network(card: ModelCard, tensors: dict[str, torch.Tensor]) -> UNet:
     """Make the network of a card, to which the tensors of its file are then given."""
     if card.pixel_features:
-        return empty_classifier(card, tensors)
+        classifier = empty_classifier(card, tensors)
+        classifier.card = card
+        return classifier
 
     network = network_of(card)
     if not any("norm" in name for name in tensors):

@@ -43,6 +43,7 @@ class PixelClassifier(UNet):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.depth = SCALES - 1
+        self.overlapping = False
         self.network = network
 
         layers = []
