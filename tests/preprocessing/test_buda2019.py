@@ -37,6 +37,8 @@ class Stub(torch.nn.Module):
     depth = 4
     engine = "torch"
 
+    overlapping = False
+
     def __init__(self, rule, size=64):
         super().__init__()
         self.rule = rule
