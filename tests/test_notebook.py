@@ -286,6 +286,11 @@ def test_the_answer_on_the_unseen_quarter_gets_better_and_the_loss_says_how_far(
     assert after > before + 0.1
     page = page_of("watch-it-learn-page")
     assert len(re.findall(r"<strong>After step \d+\.", page)) == 8
+    by_step = dict(re.findall(r"After step (\d+)\..{0,80}?Dice ([\d.]+) here", page, re.DOTALL))
+    assert "the Dice is about 0.8 already. From about step 20 on it is above 0.9." in TEXT
+    assert float(by_step["8"]) == pytest.approx(0.8, abs=0.08)
+    assert float(by_step["23"]) > 0.9
+
     settled = "the loss has settled." in printed("cell-73")
     assert settled or "the loss has not settled" in printed("cell-73")
 
