@@ -1,5 +1,7 @@
 """Images in another form than the network learnt are noticed, and the way out is named."""
 
+import warnings
+
 import numpy as np
 import pytest
 from helpers.drawn import draw_nuclei
@@ -89,6 +91,14 @@ def test_exchanged_colours_of_tissue_are_noticed(tissue, model):
     assert "pixels[..., ::-1]" in warning
     assert not mistakes(tissue, model)
     assert not mistakes(uh.read_image(uh.sample("ihc")).pixels, model)
+
+
+def test_tissue_of_one_density_shows_no_nuclei_to_compare():
+    pale = np.full((200, 200, 3), (240, 238, 242), np.uint8)
+    pale[50:150, 50:150] = (150, 110, 170)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mistakes(pale, "nuclei_he") == []
 
 
 @needs_data

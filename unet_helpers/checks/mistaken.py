@@ -181,8 +181,13 @@ def are_stains_exchanged(view: View, card: ModelCard) -> bool:
         return False
     total = tissue.sum(axis=1)
     half, three_quarters = np.percentile(total, [50, 75])
-    nuclei = tissue[total > three_quarters].mean(axis=0)
-    lighter = tissue[total < half].mean(axis=0)
+    is_dark = total > three_quarters
+    is_light = total < half
+    if not is_dark.any() or not is_light.any():
+        # Tissue of one density shows no nuclei.
+        return False
+    nuclei = tissue[is_dark].mean(axis=0)
+    lighter = tissue[is_light].mean(axis=0)
     nuclei, lighter = nuclei / nuclei.sum(), lighter / lighter.sum()
 
     least, most = SHARES_OF_GREEN
