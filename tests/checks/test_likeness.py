@@ -48,6 +48,9 @@ OF_ONE_KIND = {
     "artery_vein": ["retinal_vessels", "artery_vein"],
 }
 
+# Networks that are suggested before others for the same images.
+FIRST_OF_ONE_KIND = {"chest": "lungs", "artery_vein": "retinal_vessels"}
+
 
 @pytest.fixture(scope="module")
 def retina() -> np.ndarray:
@@ -381,7 +384,8 @@ def test_the_calibrated_figures_hold_on_the_test_part():
             others.extend(name not in fitting for name in other_kinds)
 
             # Both networks of nuclei know stained tissue.
-            first.append(fitting[:1] == [card] or case.kind == "stained")
+            first_of_all = FIRST_OF_ONE_KIND.get(card, card)
+            first.append(fitting[:1] == [first_of_all] or case.kind == "stained")
     assert np.mean(own) < 0.03 + 1.5 / len(own)
     assert np.mean(others) > 0.9
     assert np.mean(first) > 0.9
