@@ -112,3 +112,9 @@ def test_a_person_sets_the_scale_where_the_graph_does_not_find_it():
 def test_a_network_of_volumes_gets_no_page(tmp_path):
     with pytest.raises(uh.ArgumentError, match="hippocampus"):
         page("hippocampus", tmp_path / "page.html")
+
+
+def test_a_page_of_overlapping_classes_is_refused(tmp_path):
+    with pytest.raises(uh.ArgumentError, match="classes overlap"):
+        uh.page("chest", tmp_path / "chest.html")
+    assert not list(tmp_path.iterdir())
