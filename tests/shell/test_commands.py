@@ -35,6 +35,13 @@ def test_models_tells_about_one_network(capsys):
     assert "not diagnosis" in out
 
 
+def test_models_keeps_abbreviations(capsys):
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert " FLAIR abnormality (" in out
+    assert " cell nuclei (" in out
+
+
 def test_suggest_prints_a_line_for_each_image(capsys, tmp_path):
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "black.png")
     images = [str(SAMPLES / "fluorescence.png"), str(tmp_path / "black.png")]
