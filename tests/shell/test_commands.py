@@ -65,7 +65,7 @@ def test_report_writes_a_page_for_each_image_and_an_index(here, capsys):
 
 def test_export_writes_the_formats_of_each_image_that_can_be_read(here, capsys):
     (here / "in/bad.png").write_bytes(b"nothing")
-    words = ["export", "in", "-m", "mine.safetensors", "-f", ".geojson", "-f", ".roi.zip"]
+    words = ["export", "in", "-m", "mine.safetensors", "-f", "geojson", "-f", ".roi.zip"]
     assert main([*words, "-o", "out"]) == 1
     out, err = capsys.readouterr()
     assert "bad.png" in err
