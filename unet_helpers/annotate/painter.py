@@ -136,14 +136,7 @@ class Painter:
         """
         if not isinstance(name, str) or not name:
             raise ArgumentError(f"name={name!r}: give the name of a class.")
-        stroke = Stroke("stroke", points_of(points), name, width)
-        if not stroke.mask(self.shape).any():
-            rows, columns = self.shape
-            raise ArgumentError(
-                f"The stroke is outside the image of {rows} × {columns} px. "
-                "Points are (row, column), not (x, y)."
-            )
-        self.do(stroke)
+        self.do(Stroke("stroke", points_of(points), name, width).within(self.shape))
 
     def erase(self, points: Any, width: float = USUAL_WIDTH) -> None:
         """Take back what was painted along a stroke, so that it is not known by hand any more.
