@@ -114,7 +114,10 @@ def test_a_network_of_volumes_gets_no_page(tmp_path):
         page("hippocampus", tmp_path / "page.html")
 
 
-def test_a_page_of_overlapping_classes_is_refused(tmp_path):
-    with pytest.raises(uh.ArgumentError, match="classes overlap"):
-        uh.page("chest", tmp_path / "chest.html")
+@pytest.mark.parametrize(
+    ("card", "reason"), [("chest", "classes overlap"), ("artery_vein", "each segment")]
+)
+def test_a_page_that_would_show_other_classes_is_refused(tmp_path, card, reason):
+    with pytest.raises(uh.ArgumentError, match=reason):
+        page(card, tmp_path / "page.html")
     assert not list(tmp_path.iterdir())

@@ -132,11 +132,15 @@ def page(
 
 
 def check_classes(card: ModelCard) -> None:
-    """Raise ArgumentError if classes overlap: the page takes the first channel for background."""
+    """Raise ArgumentError if a page would show other classes than `segment` does."""
+    reason = ""
     if card.overlapping:
+        reason = "its classes overlap"
+    elif card.class_of == "segment":
+        reason = "it gives each segment of a vessel a class"
+    if reason:
         raise ArgumentError(
-            f"{card.name}: its classes overlap, which a page cannot show. "
-            "Use segment and its report."
+            f"{card.name}: {reason}, which a page cannot show. Use segment and its report."
         )
 
 
