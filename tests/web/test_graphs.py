@@ -115,7 +115,7 @@ def test_a_network_of_volumes_gets_no_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("card", "reason"), [("chest", "classes overlap"), ("artery_vein", "each segment")]
+    ("card", "reason"), [("chest", "classes overlap"), ("artery_vein", "light of each colour")]
 )
 def test_a_page_that_would_show_other_classes_is_refused(tmp_path, card, reason):
     with pytest.raises(uh.ArgumentError, match=reason):
