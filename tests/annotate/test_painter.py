@@ -330,3 +330,12 @@ def test_a_network_learns_from_strokes_alone(painter, pixels, tmp_path):
     painter.stroke([(80, 10)], "background")
     painter.save(tmp_path / "mine.safetensors")
     assert isinstance(uh.load_model(tmp_path / "mine.safetensors"), PixelClassifier)
+
+
+def test_a_stroke_beside_the_image_is_refused_and_one_across_its_rim_is_not(painter):
+    count = len(painter.strokes)
+    with pytest.raises(uh.ArgumentError, match="outside the image"):
+        painter.stroke([(5000, 10)], "square")
+    assert len(painter.strokes) == count
+    painter.stroke([(10, -20), (10, 20)], "background")
+    assert len(painter.strokes) == count + 1

@@ -80,3 +80,8 @@ def test_a_network_that_was_made_for_inference_is_saved_and_answers_the_same(tmp
     x = torch.rand(1, 1, 32, 48)
     with torch.inference_mode():
         assert torch.equal(again(x), model(x))
+
+
+def test_a_folder_that_is_not_there_is_a_save_error(tmp_path):
+    with pytest.raises(uh.SaveError, match="nothing was saved"):
+        uh.save_model("lungs", tmp_path / "none" / "mine.safetensors")

@@ -35,6 +35,13 @@ def test_models_tells_about_one_network(capsys):
     assert "not diagnosis" in out
 
 
+def test_models_keeps_abbreviations(capsys):
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert " FLAIR abnormality (" in out
+    assert " cell nuclei (" in out
+
+
 def test_suggest_prints_a_line_for_each_image(capsys, tmp_path):
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "black.png")
     images = [str(SAMPLES / "fluorescence.png"), str(tmp_path / "black.png")]
@@ -58,7 +65,7 @@ def test_report_writes_a_page_for_each_image_and_an_index(here, capsys):
 
 def test_export_writes_the_formats_of_each_image_that_can_be_read(here, capsys):
     (here / "in/bad.png").write_bytes(b"nothing")
-    words = ["export", "in", "-m", "mine.safetensors", "-f", ".geojson", "-f", ".roi.zip"]
+    words = ["export", "in", "-m", "mine.safetensors", "-f", "geojson", "-f", ".roi.zip"]
     assert main([*words, "-o", "out"]) == 1
     out, err = capsys.readouterr()
     assert "bad.png" in err

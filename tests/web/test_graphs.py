@@ -112,3 +112,12 @@ def test_a_person_sets_the_scale_where_the_graph_does_not_find_it():
 def test_a_network_of_volumes_gets_no_page(tmp_path):
     with pytest.raises(uh.ArgumentError, match="hippocampus"):
         page("hippocampus", tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"), [("chest", "classes overlap"), ("artery_vein", "light of each colour")]
+)
+def test_a_page_that_would_show_other_classes_is_refused(tmp_path, card, reason):
+    with pytest.raises(uh.ArgumentError, match=reason):
+        page(card, tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())

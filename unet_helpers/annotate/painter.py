@@ -136,7 +136,7 @@ class Painter:
         """
         if not isinstance(name, str) or not name:
             raise ArgumentError(f"name={name!r}: give the name of a class.")
-        self.do(Stroke("stroke", points_of(points), name, width))
+        self.do(Stroke("stroke", points_of(points), name, width).within(self.shape))
 
     def erase(self, points: Any, width: float = USUAL_WIDTH) -> None:
         """Take back what was painted along a stroke, so that it is not known by hand any more.

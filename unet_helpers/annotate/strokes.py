@@ -89,6 +89,15 @@ class Stroke:
         )
         return drawn > 0
 
+    def within(self, shape: tuple[int, int]) -> Stroke:
+        """Return the stroke; ArgumentError if no part of it lies in an image of this shape."""
+        if not self.mask(shape).any():
+            raise ArgumentError(
+                f"The stroke is outside the image of {shape[0]} × {shape[1]} px. "
+                "Points are (row, column), not (x, y)."
+            )
+        return self
+
     def as_json(self) -> dict[str, Any]:
         """Return the stroke in the types that JSON has."""
         points = [[round(float(row), 2), round(float(column), 2)] for row, column in self.points]

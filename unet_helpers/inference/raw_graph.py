@@ -99,6 +99,8 @@ def check_raw(card: ModelCard) -> None:
         reason = "it reads whole volumes"
     elif card.localise is not None or len(preprocessing.axes) > 1:
         reason = "it searches structures in volumes"
+    elif preprocessing.intensities == "local" and preprocessing.channels == "rgb":
+        reason = "it levels the light of each colour"
     if reason:
         raise ArgumentError(
             f"{card.name}: {reason}, which a graph of single images cannot. "

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..download import fetch, home_url
-from ..errors import ArgumentError, ModelError
+from ..errors import ArgumentError, ModelError, SaveError
 from ..files import did_you_mean, written_whole
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .engine import choose_engine
@@ -281,6 +281,8 @@ def save_model(model: UNet, path: str | Path) -> None:
     ------
     ModelError
         If the network has no card.
+    SaveError
+        If the file cannot be written.
 
     Examples
     --------
@@ -301,5 +303,9 @@ def save_model(model: UNet, path: str | Path) -> None:
         tensors[name] = kept.contiguous()
 
     metadata = {"card": json.dumps(asdict(network.card))}
-    with written_whole(Path(path).expanduser()) as unfinished:
-        save_file(tensors, unfinished, metadata=metadata)
+    path = Path(path).expanduser()
+    try:
+        with written_whole(path) as unfinished:
+            save_file(tensors, unfinished, metadata=metadata)
+    except (SafetensorError, OSError) as error:
+        raise SaveError(f"{path}: nothing was saved ({error}). Does the folder exist?") from error

@@ -67,6 +67,7 @@ def command(
     """Segment images and write each result for another program."""
     from ..results.exports import ending_of
 
+    formats = tuple(f".{ending.removeprefix('.')}" for ending in formats)
     # Before anything is computed.
     for ending in formats:
         ending_of(Path(f"name{ending}"))

@@ -9,7 +9,7 @@ import click
 from ..errors import ModelError
 from ..networks.cards import MODELS, ModelCard
 from .console import Command
-from .options import CardType, model_lines
+from .options import CardType, in_a_sentence, model_lines
 
 WIDTH = 98
 
@@ -32,7 +32,7 @@ def facts_of(card: ModelCard) -> dict[str, str]:
     """Return what a person asks about a network, by the words for it."""
     facts = {
         "name": card.name,
-        "finds": f"{card.title.lower()} ({', '.join(card.classes)})",
+        "finds": f"{in_a_sentence(card.title)} ({', '.join(card.classes)})",
         "in": card.modality,
         "scores": "; ".join(card.score_texts),
         "trained on": card.data,

@@ -175,7 +175,15 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
 
 def model_lines() -> list[str]:
     """Return a line for each network: its name, what it finds, and in which images."""
-    return [f"  {card.name:22} {card.title.lower()} ({card.modality})" for card in MODELS.values()]
+    return [
+        f"  {card.name:22} {in_a_sentence(card.title)} ({card.modality})"
+        for card in MODELS.values()
+    ]
+
+
+def in_a_sentence(title: str) -> str:
+    """Return a title with a small first letter, unless it begins with an abbreviation (FLAIR)."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def networks_below() -> str:

@@ -104,7 +104,7 @@ def page(
     Raises
     ------
     ArgumentError
-        If packages are missing, or the network reads volumes.
+        If packages are missing, the network reads volumes, or its classes overlap.
     DownloadError
         If the runtime cannot be fetched.
     SaveError
@@ -121,6 +121,7 @@ def page(
         raise ArgumentError("A page needs two more packages: pip install onnx onnxscript")
     network = load_model(model, engine="torch")
     check_raw(network.card)
+    check_classes(network.card)
     # A network that can be trained has batch norms, which are folded in a copy.
     network = fold_batch_norm(deepcopy(network))
     path = output_path(path)
@@ -128,6 +129,19 @@ def page(
         text = text_of(network, progress)
         (aside / path.name).write_text(text, encoding="utf-8")
     return path
+
+
+def check_classes(card: ModelCard) -> None:
+    """Raise ArgumentError if a page would show other classes than `segment` does."""
+    reason = ""
+    if card.overlapping:
+        reason = "its classes overlap"
+    elif card.class_of == "segment":
+        reason = "it gives each segment of a vessel a class"
+    if reason:
+        raise ArgumentError(
+            f"{card.name}: {reason}, which a page cannot show. Use segment and its report."
+        )
 
 
 def text_of(model: UNet, progress: bool) -> str:
