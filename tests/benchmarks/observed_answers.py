@@ -248,7 +248,8 @@ def answer_in(
 def dice_of(result: Segmentation, truth: np.ndarray, window: tuple[slice, ...]) -> float:
     """Return the Dice of all classes together in a window, where they are known.
 
-    Of classes that overlap, those count that are known in the whole image.
+    Of classes that overlap, those count that are known in the whole image. Where segments of
+    vessels have a class, it is the mean over the classes.
     """
     answer = result.labels > 0
     is_true = truth > 0
@@ -260,6 +261,10 @@ def dice_of(result: Segmentation, truth: np.ndarray, window: tuple[slice, ...]) 
         is_true = np.any([has_class(truth, k) for k in classes], axis=0)
         answer = np.any([result.mask(result.card.classes[k]) for k in classes], axis=0)
     known = known[window]
+    if result.card.class_of == "segment":
+        shown = result.labels[window][known]
+        labels = range(1, len(result.card.classes) + 1)
+        return float(np.mean([dice(truth[window][known] == k, shown == k) for k in labels]))
     return dice(is_true[window][known], answer[window][known])
 
 
