@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.places import ROOT
+from helpers.places import CHROMIUM, ROOT
 
 NAME = "Medical_Image_Segmentation.ipynb"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",

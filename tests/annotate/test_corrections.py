@@ -135,6 +135,13 @@ def test_strokes_add_and_take_away(regions):
     assert count(painter) == 3
 
 
+def test_classes_that_overlap_cannot_be_corrected():
+    """The corrections would be in the labels alone, and not in ``mask``."""
+    result = result_of(np.full((5, 20, 20), 0.9, np.float32), "chest")
+    with pytest.raises(uh.ArgumentError, match="chest: its classes overlap"):
+        uh.Painter(result)
+
+
 def test_an_unknown_class_is_refused(regions):
     with pytest.raises(uh.ArgumentError, match="background, lung"):
         uh.Painter(regions).stroke([(50, 10)], "heart")

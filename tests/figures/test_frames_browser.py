@@ -1,27 +1,16 @@
 """A page of frames in headless Chromium, offline: buttons, slider, keyboard, motion, barriers."""
 
-import shutil
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from helpers.places import CHROMIUM
 
 from unet_helpers.figures.frames import Frame, mark, page_of_frames, webp
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

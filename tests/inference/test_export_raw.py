@@ -159,6 +159,13 @@ def test_a_head_is_scaled_without_its_air(sessions):
     assert_same(session, uh.segment(pixels, model, progress=False))
 
 
+def test_an_image_without_a_pixel_size_is_seen_at_the_usual_one(sessions):
+    model, session = sessions(spacing=4e-4, usual_spacing=2e-4)
+    result = uh.segment(drawn((96, 120)), model, progress=False)
+    assert result.zoom == pytest.approx(0.5)
+    assert_same(session, result)
+
+
 def test_a_constant_image_is_background(sessions):
     _, session = sessions(in_channels=3, out_channels=3)
     pixels = np.full((30, 40, 3), 7, np.uint8)

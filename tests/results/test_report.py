@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.networks import make_network
+from helpers.places import CHROMIUM
 from PIL import Image
 
 from unet_helpers.errors import SaveError
@@ -24,7 +24,6 @@ from unet_helpers.results.report import image_that_fits, page_of, report_index
 from unet_helpers.results.segmentation import Segmentation
 from unet_helpers.results.tracks import Tracks
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 
@@ -76,15 +75,6 @@ RESULTS = {
     "stack": lambda: result_of(blobs((9, 40, 50), 3), "ZYX", 1.0),
     "movie": lambda: result_of(blobs((4, 40, 50)), "TYX", 0.3),
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 def opened(browser, path, **options):

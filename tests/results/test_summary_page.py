@@ -1,18 +1,16 @@
 """The page about a folder: what needs a look first, thumbnails, links, sorting."""
 
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.networks import make_network
+from helpers.places import CHROMIUM
 from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.results.summary_page import ORDER, concern_of, number_in_words
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture

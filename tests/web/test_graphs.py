@@ -115,9 +115,14 @@ def test_a_network_of_volumes_gets_no_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("card", "reason"), [("chest", "classes overlap"), ("artery_vein", "light of each colour")]
+    ("card", "reason"),
+    [
+        ("chest", "classes overlap"),
+        ("artery_vein", "light of each colour"),
+        ("dic_cells", "usual pixel size"),
+    ],
 )
-def test_a_page_that_would_show_other_classes_is_refused(tmp_path, card, reason):
+def test_a_page_that_would_show_another_answer_is_refused(tmp_path, card, reason):
     with pytest.raises(uh.ArgumentError, match=reason):
         page(card, tmp_path / "page.html")
     assert not list(tmp_path.iterdir())

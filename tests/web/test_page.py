@@ -4,7 +4,6 @@ The runtime must be in the cache: ``unet-helpers page lungs`` puts it there.
 """
 
 import os
-import shutil
 import struct
 import zlib
 from dataclasses import replace
@@ -15,7 +14,7 @@ import pandas as pd
 import pytest
 import tifffile
 from helpers.networks import make_network
-from helpers.places import DATA, SAMPLES
+from helpers.places import CHROMIUM, DATA, SAMPLES
 from helpers.writers import dicom
 from PIL import Image
 
@@ -23,7 +22,6 @@ import unet_helpers as uh
 from unet_helpers.web.page import page as write_page
 from unet_helpers.web.runtime import PACKAGES
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
@@ -42,15 +40,6 @@ PATIENCE = 180_000
 
 # Milliseconds for which a large image may stop the page at a time, on a machine that is busy.
 LONGEST_PAUSE = 4000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

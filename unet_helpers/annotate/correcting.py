@@ -28,6 +28,11 @@ class Correcting:
     """
 
     def __init__(self, result: Segmentation) -> None:
+        if result.card.overlapping:
+            raise ArgumentError(
+                f"{result.card.name}: its classes overlap, and corrections of one would be lost in"
+                " the masks of the others. Paint on the image instead."
+            )
         self.start = result
         self.card = result.card
         self.classes = (BACKGROUND, *result.card.classes)

@@ -295,9 +295,12 @@ def finished(
         nodes.nodes.append(helper.make_node("Identity", [value.name], [name]))
 
     types = INPUT_TYPES | {"pixels": (PIXEL_TYPES[pixel_type], None)}
+    preprocessing = card.preprocessing
     zoom = 1.0
-    if card.preprocessing.scale == "field of view":
+    if preprocessing.scale == "field of view":
         zoom = 0.0  # found from the field of view
+    elif preprocessing.usual_spacing and preprocessing.spacing:
+        zoom = preprocessing.usual_spacing / preprocessing.spacing
     defaults = {"zoom": np.float32(zoom), "inside": np.ones((1, 1), bool)}
 
     used = names_read(nodes.nodes)

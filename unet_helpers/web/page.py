@@ -138,9 +138,11 @@ def check_classes(card: ModelCard) -> None:
         reason = "its classes overlap"
     elif card.class_of == "segment":
         reason = "it gives each segment of a vessel a class"
+    elif card.preprocessing.usual_spacing:
+        reason = "it sees images at a usual pixel size"
     if reason:
         raise ArgumentError(
-            f"{card.name}: {reason}, which a page cannot show. Use segment and its report."
+            f"{card.name}: {reason}, which a page cannot do. Use segment and its report."
         )
 
 
