@@ -29,8 +29,8 @@ from unet_helpers.checks.expected_dice import Signs, signs_of
 from unet_helpers.checks.likeness import are_of_one_kind
 from unet_helpers.checks.view import View
 from unet_helpers.images.image import MedicalImage
-from unet_helpers.inference.scale import MAX_ZOOM
 from unet_helpers.inference.segment import segment
+from unet_helpers.inference.working_size import zoom_of_width
 from unet_helpers.networks.load import load_model
 from unet_helpers.networks.unet import UNet
 from unet_helpers.preprocessing.field_of_view import width_of
@@ -180,11 +180,11 @@ def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Itera
     score = view.likeness.score(card)
 
     if card in EYES and not same and copy.kind != "foreign":
-        zoom = model.card.preprocessing.size / width_of(view.field_of_view(0))
+        zoom = zoom_of_width(width_of(view.field_of_view(0)), model.card.preprocessing)
         rng = np.random.default_rng(zlib.crc32(f"{case.name} {copy.kind}".encode()))
         window = quarters(copy.truth.shape)[rng.integers(4)]
         part = replace(image, pixels=np.ascontiguousarray(image.pixels[window]))
-        result = segment(part, model, zoom=min(zoom, MAX_ZOOM), progress=False)
+        result = segment(part, model, zoom=zoom, progress=False)
         warned = bool(run_checks(view, model.card))
         result = replace(result, warnings=("warned",) if warned else ())
         cut = replace(copy, pixels=part.pixels, truth=copy.truth[window])

@@ -127,6 +127,13 @@ def test_any_size_is_resized_to_a_square_and_back(sessions, shape, colour):
     assert_same(session, uh.segment(pixels, model, progress=False))
 
 
+@pytest.mark.parametrize("shape", [(40, 50), (80, 60), (120, 90)])
+def test_a_large_field_of_view_keeps_more_of_its_pixels(sessions, shape):
+    field = {"scale": "field of view", "intensities": "local", "sigma": 10.0}
+    model, session = sessions(**field, size=64, largest_size=96)
+    assert_same(session, uh.segment(drawn(shape), model, progress=False))
+
+
 @pytest.mark.parametrize("zoom", [0.37, 0.5, 1.0, 1.31])
 def test_colours_are_read_at_a_zoom_that_is_given(sessions, zoom):
     model, session = sessions(in_channels=3, out_channels=3)

@@ -94,6 +94,16 @@ def test_a_small_field_of_view_is_enlarged_four_times_at_most(width, height):
     assert found.shape[0] == height
 
 
+@pytest.mark.parametrize(
+    ("width", "height"), [(150, 1333), (200, 1000), (240, 1000), (250, 1000), (400, 625)]
+)
+def test_a_large_field_of_view_keeps_its_pixels_up_to_the_largest_size(width, height):
+    network = make_network(scale="field of view", intensities="local", size=200, largest_size=250)
+    slices = np.zeros((2, *PIXELS.shape), np.uint8)
+    found = working_scale(network, slices, 1, fields_of_view=fields_with(width))
+    assert found.shape[0] == height
+
+
 def test_the_field_of_view_is_found_where_it_is_not_known():
     network = make_network(scale="field of view", size=250)
     lit = np.full((1000, 500), 9, np.uint8)

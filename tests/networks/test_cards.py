@@ -66,6 +66,24 @@ def test_shifts_of_logits_are_at_ascending_widths(widths):
         Preprocessing(intensities="local", scale="field of view", size=100, logit_shifts=shifts)
 
 
+@pytest.mark.parametrize("size", [100, 99, -1])
+def test_the_largest_size_is_above_the_size(size):
+    with pytest.raises(ModelError, match=r"^Preprocessing: largest_size="):
+        Preprocessing(intensities="local", scale="field of view", size=100, largest_size=size)
+
+
+def test_only_a_field_of_view_has_a_largest_size():
+    with pytest.raises(ModelError, match=r"^Preprocessing: largest_size="):
+        Preprocessing(scale="objects", size=100, largest_size=200)
+
+
+def test_with_a_largest_size_logits_are_shifted_at_widths_that_the_zoom_tells():
+    reading = {"intensities": "local", "scale": "field of view", "size": 100, "largest_size": 200}
+    assert Preprocessing(**reading, logit_shifts=((100.0, 0.1),))
+    with pytest.raises(ModelError, match=r"^Preprocessing: logit_shifts="):
+        Preprocessing(**reading, logit_shifts=((101.0, 0.1),))
+
+
 @pytest.mark.parametrize(
     "reading", [{"scale": "square"}, {"scale": "objects"}, {"method": "buda2019"}]
 )

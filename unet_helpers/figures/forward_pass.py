@@ -56,7 +56,7 @@ def forward_pass(
     model : str, path or UNet
         A network, or its name.
     image : path, array or MedicalImage
-        If it is larger than a tile (1024 px at the network's scale), only its centre is used.
+        If it is larger than a tile (1280 px at the network's scale), only its centre is used.
     height : int
         Height of the page in the notebook, in px.
 

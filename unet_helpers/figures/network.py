@@ -110,7 +110,7 @@ def feature_maps(
     Parameters
     ----------
     image : path, array or MedicalImage
-        If it is larger than a tile (1024 px at the network's scale), only its centre is shown.
+        If it is larger than a tile (1280 px at the network's scale), only its centre is shown.
     model : str, path or UNet
         A network, or its name.
     maps : int

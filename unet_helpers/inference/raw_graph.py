@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import ArgumentError, SaveError
-from ..networks.cards import ModelCard
+from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import UNet
 from .onnx_illumination import Box, flattened
 from .onnx_intensities import read_channels
@@ -52,7 +52,7 @@ LEFT_OUTSIDE = {
         "an image of nothing but background (empty glass, resin or a dark field) is not recognised,"
         " unless it is constant",
         "warnings, the expected Dice, objects, and components that are too small",
-        "tiles: an image is computed as a whole, where `segment` blends tiles of 1024 working px",
+        "tiles: an image is computed as a whole, where `segment` blends tiles of 1280 working px",
     ),
     "field of view": (
         "the search for the lit disc of a photograph: give it as the input 'inside'; without it the"
@@ -148,7 +148,7 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
     else:
         shape = zoomed(height, inputs.zoom), zoomed(width, inputs.zoom)
     if preprocessing.scale == "field of view":
-        shape = shape_of_field(inputs, preprocessing.size, shape)
+        shape = shape_of_field(inputs, preprocessing, shape)
 
     pixels = read.pixels
     if preprocessing.intensities == "local":
@@ -163,7 +163,10 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
         inside = (inside > 0.0).as_float()
         pixels = box.cut(pixels)
 
-    pixels = read.finish(resized(pixels, *shape, read.is_integer))
+    is_integer = read.is_integer
+    if preprocessing.intensities == "local":
+        is_integer = nodes.constant(np.bool_(False))
+    pixels = read.finish(resized(pixels, *shape, is_integer))
     if inside is not None:
         pixels = flattened(pixels, inside, preprocessing.sigma)
     scaled = nodes.clipped((pixels - read.offset) * read.gain, *LIMITS)
@@ -174,15 +177,20 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
     return Prepared(repeated, is_constant, height, width, box, inside)
 
 
-def shape_of_field(inputs: Inputs, size: int, zoomed_shape: Shape) -> Shape:
-    """Return the shape that gives the field of view its width; a zoom that is given counts."""
+def shape_of_field(inputs: Inputs, preprocessing: Preprocessing, zoomed_shape: Shape) -> Shape:
+    """Return the shape that gives the field of view its width; a zoom that is given counts.
+
+    See ``zoom_of_width``.
+    """
     nodes = inputs.pixels.nodes
     height, width = nodes.length(inputs.pixels, 0), nodes.length(inputs.pixels, 1)
     whole = nodes.add("Expand", inputs.inside.as_float(), nodes.vector(height, width))
     box = Box.around(whole)
     longer = nodes.largest(box.height, box.width)
 
-    new = nodes.smallest(longer * int(MAX_ZOOM), size)
+    size = preprocessing.size
+    seen = nodes.clipped(longer, size, max(size, preprocessing.largest_size))
+    new = nodes.smallest(longer * int(MAX_ZOOM), seen)
     is_given = inputs.zoom > 0.0
     rows, columns = zoomed_shape
     return (

@@ -17,7 +17,7 @@ from ..results.request import read_manifest
 from .folder_job import requested_settings
 from .object_zoom import common_zoom, spread_over, zoom_of_view
 from .sources import Source
-from .working_size import MAX_ZOOM, aspect_of
+from .working_size import aspect_of, zoom_of_width
 
 # Scales that are found from the image. At the others, all images have one scale already.
 FOUND_SCALES = ("objects", "field of view")
@@ -120,7 +120,7 @@ def step_of(view: View) -> float | None:
 def zoom_of_field(view: View, network: UNet) -> float:
     """Return the zoom at which the field of view of the middle slice has the card's width."""
     middle = len(view.stack.pixels) // 2
-    return min(network.card.preprocessing.size / width_of(view.field_of_view(middle)), MAX_ZOOM)
+    return zoom_of_width(width_of(view.field_of_view(middle)), network.card.preprocessing)
 
 
 def scale_of_earlier(sources: Sequence[Source], asked: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -20,7 +20,14 @@ from ..preprocessing.resample import SPACING_TOLERANCE
 from .object_size import looks_like_full_scale
 from .object_zoom import find_object_zoom, zoom_of_view
 from .settings import Settings
-from .working_size import MAX_ZOOM, aspect_of, in_words, rounded_size, working_size
+from .working_size import (
+    MAX_ZOOM,
+    aspect_of,
+    in_words,
+    rounded_size,
+    working_size,
+    zoom_of_width,
+)
 
 # The spacing of a file counts if it differs from the card's by at most this factor. Beyond it, it
 # is that of a screen or printer, or a number that a program wrote without knowing it.
@@ -104,7 +111,7 @@ def working_scale(
     if preprocessing.scale == "field of view":
         if fields_of_view is None:
             fields_of_view = FieldsOfView(slices)
-        zoom_of_field = min(preprocessing.size / width_of(fields_of_view[index]), MAX_ZOOM)
+        zoom_of_field = zoom_of_width(width_of(fields_of_view[index]), preprocessing)
         return WorkingScale(working_size(pixels, zoom_of_field, aspect), notes=notes)
 
     if preprocessing.scale == "objects":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..networks.cards import Preprocessing
 from ..preprocessing.resample import SPACING_TOLERANCE
 
 # Working px per px, at most: further enlargement adds no detail. An image whose spacing is smaller
@@ -28,6 +29,16 @@ def aspect_of(spacing: Sequence[float] | None) -> float:
     if abs(aspect - 1) < SPACING_TOLERANCE or not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT:
         return 1.0
     return aspect
+
+
+def zoom_of_width(width: float, preprocessing: Preprocessing) -> float:
+    """Return the zoom at which a field of view ``width`` px wide has the width that a card says.
+
+    Large photographs keep more of their detail than small ones have, see ``largest_size``.
+    """
+    largest = max(preprocessing.size, preprocessing.largest_size)
+    seen = np.clip(width, preprocessing.size, largest)
+    return float(min(seen / width, MAX_ZOOM))
 
 
 def working_size(pixels: np.ndarray, zoom: float, aspect: float = 1.0) -> tuple[int, int]:

@@ -59,6 +59,9 @@ class Preprocessing:
         ``"field of view"`` of a photograph, or the ``"objects"`` in it.
     size
         In working px: side of the square, width of the field of view, or diameter of an object.
+    largest_size
+        Width in working px at which a field of view is seen whose own width is this or more. One
+        that is narrower, but wider than ``size``, is seen at its own px. 0: each at ``size``.
     spacing
         mm per working px, used if the image's own spacing is known; None: always use ``scale``.
     usual_spacing
@@ -80,6 +83,7 @@ class Preprocessing:
     sigma: float = 30.0
     scale: Scale = "native"
     size: int = 0
+    largest_size: int = 0
     spacing: float | None = None
     usual_spacing: float | None = None
     context: int = 0
@@ -104,12 +108,19 @@ class Preprocessing:
         distinct = len(set(self.axes)) == len(self.axes) > 0
         require(distinct, self, "axes", "at least one axis, each of them once,")
 
+        has_field_of_view = self.scale == "field of view" and self.intensities == "local"
+        is_larger = self.largest_size > self.size and has_field_of_view
+        usable = is_larger or self.largest_size == 0
+        require(usable, self, "largest_size", "0, or above the size of a field of view")
+
         widths = [width for width, _ in self.logit_shifts]
         ascending = widths == sorted(set(widths)) and all(width > 0 for width in widths)
         require(ascending, self, "logit_shifts", "ascending widths above 0")
-        has_field_of_view = self.scale == "field of view" and self.intensities == "local"
         usable = has_field_of_view or not self.logit_shifts
         require(usable, self, "logit_shifts", "none without a field of view")
+        # Beyond ``size``, the width cannot be told from the zoom.
+        is_told = not self.largest_size or all(width <= self.size for width in widths)
+        require(is_told, self, "logit_shifts", "widths up to size if there is a largest_size")
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,9 @@ class PreparedStack(Sequence[Prepared]):
         height = max(1, round(inside.shape[0] * (self.shape[0] / stored_shape[0])))
         width = max(1, round(inside.shape[1] * (self.shape[1] / stored_shape[1])))
         working_inside = resize(inside.astype(np.uint8), (height, width)) > 0
-        working_pixels = resize(self.selected(index)[rows, columns], (height, width))
+        # As floats: the local z-score enlarges the steps of whole grey levels.
+        stored_pixels = self.selected(index)[rows, columns].astype(np.float32)
+        working_pixels = resize(stored_pixels, (height, width))
         sigma = self.preprocessing.sigma
         pixels = flatten_illumination(working_pixels, working_inside, sigma)
         if np.ptp(pixels) == 0:

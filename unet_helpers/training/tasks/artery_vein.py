@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...images.read import read_image
+from ...inference.working_size import zoom_of_width
 from ...networks.cards import ModelCard
 from ...preprocessing.field_of_view import field_of_view, width_of
 from ...preprocessing.resample import resize
@@ -45,7 +46,7 @@ def read_arteries_and_veins(folder: Path) -> Iterator[Case]:
 
 def artery_and_vein_examples(card: ModelCard, case: Case) -> Iterator[Example]:
     """Make the example of a photograph, resized to the card's width of the field of view."""
-    zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
+    zoom = zoom_of_width(width_of(field_of_view(case.image.pixels)), card.preprocessing)
     height, width = (round(length * zoom) for length in case.truth.shape)
     yield single_example(card, case.image.pixels, case.truth, (height, width), resize_kinds)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...inference.working_size import zoom_of_width
 from ...networks.cards import ModelCard
 from ...preprocessing.field_of_view import field_of_view, width_of
 from ...preprocessing.resample import resize
@@ -41,8 +42,8 @@ def read_vessels(folder: Path) -> Iterator[Case]:
 
 
 def vessel_examples(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make the example of a photograph, resized to the card's width of the field of view."""
-    zoom = card.preprocessing.size / width_of(field_of_view(case.image.pixels))
+    """Make the example of a photograph, resized as ``segment`` does."""
+    zoom = zoom_of_width(width_of(field_of_view(case.image.pixels)), card.preprocessing)
     height, width = (round(length * zoom) for length in case.truth.shape)
     truth = case.truth.astype(np.float32)
     yield single_example(card, case.image.pixels, truth, (height, width), resize_vessels)
