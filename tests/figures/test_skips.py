@@ -100,11 +100,11 @@ def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
     model.card = replace(model.card, preprocessing=preprocessing)
     hooks_then = []
 
-    def zoom_of_view(model, view, aspect):
+    def zoom_by_objects(model, view):
         hooks_then.append(count_hooks(model))
         return ObjectZoom(0.5)
 
-    monkeypatch.setattr("unet_helpers.figures.skips.zoom_of_view", zoom_of_view)
+    monkeypatch.setattr("unet_helpers.figures.skips.zoom_by_objects", zoom_by_objects)
     assert without_skips(image, model, flips=1, progress=False).zoom == 0.5
     assert hooks_then == [0]
 
@@ -112,7 +112,7 @@ def test_the_scale_is_found_by_the_whole_network(model, image, monkeypatch):
 def test_a_scale_that_is_given_is_not_looked_for(model, image, monkeypatch):
     preprocessing = replace(model.card.preprocessing, scale="objects", size=24)
     model.card = replace(model.card, preprocessing=preprocessing)
-    monkeypatch.delattr("unet_helpers.figures.skips.zoom_of_view")
+    monkeypatch.delattr("unet_helpers.figures.skips.zoom_by_objects")
     assert without_skips(image, model, zoom=2.0, flips=1, progress=False).zoom == 2.0
 
 

@@ -20,6 +20,7 @@ from unet_helpers.inference.object_zoom import (
     score_of,
     spread_over,
     typical_object,
+    zoom_for_small_objects,
     zoom_of_diameter,
     zoom_of_view,
 )
@@ -102,6 +103,48 @@ def test_windows_are_cut_for_each_zoom(monkeypatch, network_of_objects):
     monkeypatch.setattr(object_zoom, "typical_object", lambda model, window, zoom, aspect: None)
     find_object_zoom(network_of_objects, PIXELS)
     assert sides == [256, 512, 1024, 2048, 4096]
+
+
+@pytest.mark.parametrize(
+    ("diameter", "zoom", "factor"),
+    [
+        (30, 1.0, 1.0),
+        (23, 1.0, 1.0),
+        (22.8, 1.0, 2**0.25),
+        (19.4, 1.0, 2**0.25),
+        (19.2, 1.0, 2**0.5),
+        (8, 1.0, 2**0.5),
+        (15, 2.0, 1.0),
+        (10, 2.0, 2**0.25),
+    ],
+)
+def test_an_image_with_small_objects_is_enlarged(monkeypatch, diameter, zoom, factor):
+    network = make_network(out_channels=3, size=24, smallest_objects=25)
+    objects = TypicalObject(zoom, diameter, 1.0)
+    monkeypatch.setattr(object_zoom, "typical_object", lambda *_: objects)
+    found = zoom_for_small_objects(network, PIXELS, zoom)
+    assert found.zoom == pytest.approx(zoom * factor)
+    assert found.objects is objects
+
+
+def test_without_objects_an_image_is_not_enlarged(monkeypatch):
+    network = make_network(out_channels=3, size=24, smallest_objects=25)
+    monkeypatch.setattr(object_zoom, "typical_object", lambda *_: None)
+    assert zoom_for_small_objects(network, PIXELS, 0.5) == ObjectZoom(0.5)
+
+
+def test_an_image_with_small_objects_has_a_larger_scale_and_a_note(monkeypatch):
+    network = make_network(out_channels=3, size=24, smallest_objects=25, spacing=0.5)
+    objects = TypicalObject(1.0, 20.0, 1.0)
+    monkeypatch.setattr(object_zoom, "typical_object", lambda *_: objects)
+    found = working_scale(network, PIXELS[None], 0)
+    assert found.shape == (1189, 595)
+    assert found.notes == (
+        "enlarged 1.19 times, to zoom 1.19: its objects are about 20 px wide, and small tells those"
+        " from 25 px apart better",
+    )
+    assert working_scale(network, PIXELS[None], 0, spacing=(1.0, 1.0)).shape == (2000, 1000)
+    assert working_scale(network, PIXELS[None], 0, zoom=1.0).shape == PIXELS.shape
 
 
 def answering(interiors: list[tuple[slice, slice]], probability: float):

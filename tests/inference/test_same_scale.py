@@ -62,6 +62,20 @@ def test_each_image_has_its_own_scale_unless_one_is_asked_for(network):
     assert [result.zoom for result in same] == [1, 1, 1]
 
 
+def test_one_enlargement_is_held_over_images_with_small_objects(monkeypatch):
+    network = make_network(3, size=24, smallest_objects=24)
+
+    def typical(model, window, zoom, aspect=1.0):
+        return TypicalObject(zoom=zoom, diameter=float(window.max()), score=0.2, area=100.0)
+
+    monkeypatch.setattr(object_zoom, "typical_object", typical)
+    images = [image(width) for width in (12, 20, 48)]
+    own = uh.segment_many(images, network, progress=False)
+    assert [result.zoom for result in own] == pytest.approx([2**0.5, 2**0.25, 1], rel=0.05)
+    same = uh.segment_many(images, network, same_scale=True, progress=False)
+    assert [result.zoom for result in same] == pytest.approx([2**0.25] * 3, rel=0.05)
+
+
 def test_a_folder_is_seen_at_one_scale_and_so_are_images_that_are_added(network, tmp_path):
     folder = write(tmp_path / "in", 9, 12, 12, 24, 12)
     out = tmp_path / "out"

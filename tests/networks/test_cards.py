@@ -52,6 +52,8 @@ def test_a_misspelt_choice_is_refused_with_the_choices():
         ("axes", (3,)),
         ("axes", [0]),
         ("logit_shifts", ((700.0, 0.4),)),
+        ("smallest_objects", -1),
+        ("smallest_objects", 20),
     ],
 )
 def test_preprocessing_that_makes_no_sense_is_refused(field, value):

@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from ..checks.view import View
 from ..errors import ArgumentError
 from ..images.read import read_image
-from ..inference.object_zoom import zoom_of_view
+from ..inference.scale import looks_for_objects, zoom_by_objects
 from ..inference.segment import segment
-from ..inference.working_size import aspect_of
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
@@ -97,9 +96,8 @@ def without_skips(
 
     # If the scale is estimated from the objects in the image, estimate it with the whole network.
     is_given = options.get("zoom") is not None or options.get("diameter") is not None
-    if model.card.preprocessing.scale == "objects" and not is_given:
-        view = View(image)
-        options["zoom"] = zoom_of_view(model, view, aspect_of(view.stack.spacing)).zoom
+    if looks_for_objects(model.card) and not is_given:
+        options["zoom"] = zoom_by_objects(model, View(image)).zoom
 
     with cut_skips(model, levels):
         return segment(image, model, **options)
@@ -172,6 +170,6 @@ def compare_skips(
 def answer_again(whole: Segmentation, model: UNet, levels: Collection[int] | None) -> Segmentation:
     """Segment the image of ``whole`` again, at the same scale, with skip connections cut."""
     zoom = None
-    if model.card.preprocessing.scale == "objects":
+    if looks_for_objects(model.card):
         zoom = whole.zoom
     return without_skips(whole.image, model, levels, flips=1, zoom=zoom, progress=False)

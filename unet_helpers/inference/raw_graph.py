@@ -111,6 +111,11 @@ def check_raw(card: ModelCard) -> None:
 def left_outside(card: ModelCard) -> list[str]:
     """List what `segment` does for a card that its raw graph does not."""
     texts = [*LEFT_OUTSIDE["every card"], *LEFT_OUTSIDE.get(card.preprocessing.scale, ())]
+    if card.preprocessing.smallest_objects:
+        texts.append(
+            f"images whose objects are narrower than {card.preprocessing.smallest_objects} working"
+            " px are not enlarged: give the input 'zoom'"
+        )
     if card.preprocessing.context:
         texts.append("neighbouring slices: a slice is read as its own neighbour")
     return texts

@@ -15,12 +15,10 @@ from ..preprocessing.field_of_view import width_of
 from ..preprocessing.resample import SPACING_TOLERANCE
 from ..results.request import read_manifest
 from .folder_job import requested_settings
-from .object_zoom import common_zoom, spread_over, zoom_of_view
+from .object_zoom import common_zoom, spread_over
+from .scale import looks_for_objects, zoom_by_objects
 from .sources import Source
-from .working_size import aspect_of, zoom_of_width
-
-# Scales that are found from the image. At the others, all images have one scale already.
-FOUND_SCALES = ("objects", "field of view")
+from .working_size import zoom_of_width
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def common_scale(
     """
     card = network.card
     scale = card.preprocessing.scale
-    if scale not in FOUND_SCALES:
+    if scale != "field of view" and not looks_for_objects(card):
         raise ArgumentError(
             f"same_scale: {card.name} does not estimate a scale for each image. Leave it out."
         )
@@ -77,7 +75,7 @@ def common_scale(
     if scale == "field of view":
         return {"zoom": float(np.median([zoom_of_field(view, network) for view in views]))}
 
-    found = [zoom_of_view(network, view, aspect_of(view.stack.spacing)) for view in views]
+    found = [zoom_by_objects(network, view) for view in views]
     steps = [step_of(view) for view in views]
     known = [step for step in steps if step is not None]
     differ = bool(known) and max(known) > min(known) * (1 + SPACING_TOLERANCE)

@@ -5,7 +5,7 @@ It is computed from the card and from the image's spacing, its field of view, or
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView, width_of
 from ..preprocessing.resample import SPACING_TOLERANCE
 from .object_size import looks_like_full_scale
-from .object_zoom import find_object_zoom, zoom_of_view
+from .object_zoom import ObjectZoom, find_object_zoom, zoom_for_small_objects, zoom_of_view
 from .settings import Settings
 from .working_size import (
     MAX_ZOOM,
@@ -82,6 +82,47 @@ def working_scale(
     card has a spacing; and, for all scales but 'square', to make pixels square that are not.
     ``fields_of_view`` are those of the slices, if they are known.
     """
+    scale = usual_scale(
+        model, slices, index, zoom=zoom, spacing=spacing, fields_of_view=fields_of_view
+    )
+    if not model.card.preprocessing.smallest_objects or zoom is not None:
+        return scale
+    return enlarged_for_small_objects(model, slices[index], scale, aspect_of(spacing))
+
+
+def enlarged_for_small_objects(
+    model: UNet, pixels: np.ndarray, scale: WorkingScale, aspect: float
+) -> WorkingScale:
+    """Return the scale at which the small objects of a slice (H, W[, C]) are told apart."""
+    usual_zoom = scale.zoom(pixels)
+    found = zoom_for_small_objects(model, pixels, usual_zoom, aspect)
+    if found.objects is None or found.zoom == usual_zoom:
+        return scale
+
+    factor = found.zoom / usual_zoom
+    height, width = scale.shape
+    note = (
+        f"enlarged {factor:.3g} times, to zoom {found.zoom:.3g}: its objects are about"
+        f" {found.objects.diameter:.2g} px wide, and {model.card.name} tells those from"
+        f" {model.card.preprocessing.smallest_objects / usual_zoom:.2g} px apart better"
+    )
+    return replace(
+        scale,
+        shape=(round(height * factor), round(width * factor)),
+        notes=(*scale.notes, note),
+    )
+
+
+def usual_scale(
+    model: UNet,
+    slices: np.ndarray,
+    index: int,
+    *,
+    zoom: float | None = None,
+    spacing: Sequence[float] | None = None,
+    fields_of_view: FieldsOfView | None = None,
+) -> WorkingScale:
+    """Find the working size as ``working_scale`` does, without regard to small objects."""
     preprocessing = model.card.preprocessing
     if preprocessing.scale == "square":
         return WorkingScale((preprocessing.size, preprocessing.size))
@@ -120,6 +161,24 @@ def working_scale(
         return WorkingScale(shape, found.warnings, (*notes, *found.notes(preprocessing.size)))
 
     return WorkingScale(working_size(pixels, 1.0, aspect), warnings, notes)
+
+
+def looks_for_objects(card: ModelCard) -> bool:
+    """Return whether the zoom of an image follows from the objects that the network finds."""
+    preprocessing = card.preprocessing
+    return preprocessing.scale == "objects" or preprocessing.smallest_objects > 0
+
+
+def zoom_by_objects(model: UNet, view: View) -> ObjectZoom:
+    """Return the zoom at which ``segment`` sees an image, for cards that look for objects."""
+    spacing = view.stack.spacing
+    if model.card.preprocessing.scale == "objects":
+        return zoom_of_view(model, view, aspect_of(spacing))
+
+    slices = view.stack.pixels
+    index = len(slices) // 2
+    usual_zoom = usual_scale(model, slices, index, spacing=spacing).zoom(slices[index])
+    return zoom_for_small_objects(model, slices[index], usual_zoom, aspect_of(spacing))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,9 @@ class Preprocessing:
     largest_size
         Width in working px at which a field of view is seen whose own width is this or more. One
         that is narrower, but wider than ``size``, is seen at its own px. 0: each at ``size``.
+    smallest_objects
+        Width in working px: an image whose typical object is narrower is enlarged until that is as
+        wide, by ``ENLARGED_AT_MOST`` of ``inference.object_zoom``. 0: it is not looked at.
     spacing
         mm per working px, used if the image's own spacing is known; None: always use ``scale``.
     usual_spacing
@@ -84,6 +87,7 @@ class Preprocessing:
     scale: Scale = "native"
     size: int = 0
     largest_size: int = 0
+    smallest_objects: int = 0
     spacing: float | None = None
     usual_spacing: float | None = None
     context: int = 0
@@ -99,6 +103,10 @@ class Preprocessing:
         has_size = self.scale != "native" or self.method == "buda2019"
         require(self.size > 0 or not has_size, self, "size", "a number of px above 0")
         require(self.size >= 0, self, "size", "a number of px, not below 0,")
+        is_width = self.smallest_objects >= 0
+        require(is_width, self, "smallest_objects", "a number of px, not below 0,")
+        is_usable = self.smallest_objects == 0 or self.size > 0
+        require(is_usable, self, "smallest_objects", "0 without a size of objects")
         require(self.spacing is None or self.spacing > 0, self, "spacing", "None or mm above 0")
         is_usable = self.usual_spacing is None or (
             self.usual_spacing > 0 and self.spacing is not None
