@@ -24,7 +24,7 @@ from ..results.report import VIEW_SCRIPTS, digest, slider_steps
 from ..samples import FOLDER, table
 from ..version import __version__
 from .graphs import blocks_of, finishing_graph, open_network, preparing_graph, rounding_of
-from .runtime import DICOM, NIFTI, PACKAGES, PAKO, RUNTIME, TIFF
+from .runtime import DICOM, NIFTI, PACKAGES, PAKO, PNG, RUNTIME, TIFF
 
 LIVE_PAGE = Path(__file__).with_name("live_page")
 TEMPLATES = Environment(
@@ -32,10 +32,18 @@ TEMPLATES = Environment(
 )
 
 # JavaScript of the worker, in the order in which it is put together.
-WORKER_SCRIPTS = ("read.js", "fields.js", "objects.js", "inside_worker.js", "worker.js")
+WORKER_SCRIPTS = (
+    "read.js",
+    "fields.js",
+    "segments.js",
+    "chest.js",
+    "objects.js",
+    "inside_worker.js",
+    "worker.js",
+)
 
 # Libraries of the worker, by the format that needs them.
-LIBRARIES = {"tiff": (PAKO, TIFF), "dicom": (DICOM,), "nifti": (NIFTI,)}
+LIBRARIES = {"tiff": (PAKO, TIFF), "png": (PAKO, PNG), "dicom": (DICOM,), "nifti": (NIFTI,)}
 
 # Units of the size of a pixel, in mm, and the largest one that is told in it.
 UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
@@ -43,6 +51,9 @@ UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
 # mm: a pixel below this is told in nm, and below the next one in µm.
 NM_BELOW = 1e-4
 UM_BELOW = 1e-1
+
+# px: the end of the slider for the width of an object; more where objects are usually wide.
+WIDEST_OBJECT = 120
 
 # Samples above this number of bytes are not put into the page.
 LARGEST_SAMPLE = 600_000
@@ -55,7 +66,6 @@ OTHERWISE = {
         " background is not recognised unless it is constant.",
         "Pixels that are not square are not made square, and missing values are not filled.",
         "Slices of a volume are seen one by one, without their neighbours.",
-        "A PNG of 16 bits is read with 8.",
         "The table holds sizes and places in pixels; Python's has more measurements.",
         "Large images are resized before they are cut into tiles, not after.",
     ),
@@ -104,7 +114,7 @@ def page(
     Raises
     ------
     ArgumentError
-        If packages are missing, the network reads volumes, or its classes overlap.
+        If packages are missing, or the network reads volumes.
     DownloadError
         If the runtime cannot be fetched.
     SaveError
@@ -121,7 +131,6 @@ def page(
         raise ArgumentError("A page needs two more packages: pip install onnx onnxscript")
     network = load_model(model, engine="torch")
     check_raw(network.card)
-    check_classes(network.card)
     # A network that can be trained has batch norms, which are folded in a copy.
     network = fold_batch_norm(deepcopy(network))
     path = output_path(path)
@@ -129,21 +138,6 @@ def page(
         text = text_of(network, progress)
         (aside / path.name).write_text(text, encoding="utf-8")
     return path
-
-
-def check_classes(card: ModelCard) -> None:
-    """Raise ArgumentError if a page would show other classes than `segment` does."""
-    reason = ""
-    if card.overlapping:
-        reason = "its classes overlap"
-    elif card.class_of == "segment":
-        reason = "it gives each segment of a vessel a class"
-    elif card.preprocessing.usual_spacing:
-        reason = "it sees images at a usual pixel size"
-    if reason:
-        raise ArgumentError(
-            f"{card.name}: {reason}, which a page cannot do. Use segment and its report."
-        )
 
 
 def text_of(model: UNet, progress: bool) -> str:
@@ -205,8 +199,14 @@ class Scale:
 
     kind: str  # 'diameter' or 'spacing'
     size: float  # what the network learnt: px, or the unit
+    start: float  # what is set at first, in the same unit
+    spacing: float = 0.0  # mm: the size of a pixel that the network learnt; 0 if it has none
     name: str = "px"
-    unit: float = 1.0  # mm
+
+    @property
+    def most(self) -> float:
+        """The end of a slider that begins at ``start``."""
+        return max(WIDEST_OBJECT, 2 * self.start)
 
 
 def scale_of(card: ModelCard) -> Scale | None:
@@ -215,7 +215,11 @@ def scale_of(card: ModelCard) -> Scale | None:
     if preprocessing.scale in ("square", "field of view"):
         return None
     if card.object_diameter:
-        return Scale("diameter", card.object_diameter)
+        spacing = preprocessing.spacing or 0.0
+        start = card.object_diameter
+        if preprocessing.usual_spacing:
+            start = round(start * spacing / preprocessing.usual_spacing)
+        return Scale("diameter", card.object_diameter, start, spacing)
     if preprocessing.spacing is None:
         return None
 
@@ -224,13 +228,15 @@ def scale_of(card: ModelCard) -> Scale | None:
         name = "nm"
     elif preprocessing.spacing < UM_BELOW:
         name = "µm"
-    return Scale("spacing", round(preprocessing.spacing / UNITS[name], 6), name, UNITS[name])
+    size = round(preprocessing.spacing / UNITS[name], 6)
+    usual = preprocessing.usual_spacing or preprocessing.spacing
+    return Scale("spacing", size, round(usual / UNITS[name], 6), preprocessing.spacing, name)
 
 
 def sample_of(card: ModelCard) -> Path | None:
     """Return the first shipped sample of a card that is a picture and small enough, or None."""
     for row in table().values():
-        if row["card"] != card.name or "file" not in row:
+        if row["card"] not in (card.name, card.images_of) or "file" not in row:
             continue
         path = FOLDER / str(row["file"])
         if path.suffix in (".png", ".jpg") and path.stat().st_size <= LARGEST_SAMPLE:
@@ -251,9 +257,13 @@ def facts_of(model: UNet, scale: Scale | None, sample: Path | None) -> dict[str,
             "threshold": int(np.searchsorted(steps, np.float32(card.threshold))),
             "share": card.min_component_share,
             "method": card.instance_method,
+            "classOf": card.class_of,
+            "measures": card.measures,
+            "layers": len(card.classes) if card.overlapping else 1,
         },
         "inChannels": model.in_channels,
         "outChannels": model.out_channels,
+        "hasBackground": card.has_background,
         "depth": model.depth,
         "flips": min(card.flips, 2),
         "blocks": [vars(block) for block in blocks_of(model)],

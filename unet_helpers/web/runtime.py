@@ -47,7 +47,7 @@ RUNTIME = Package(
     files=("dist/ort.jspi.bundle.min.mjs", "dist/ort-wasm-simd-threaded.jspi.wasm"),
 )
 
-# Readers of TIFF (which unpacks with pako), DICOM and NIfTI.
+# Readers of TIFF and of PNG with 16 bits (both unpack with pako), DICOM and NIfTI.
 PAKO = Package(
     name="pako",
     version="2.1.0",
@@ -61,6 +61,13 @@ TIFF = Package(
     sha256="4156ccd1164f1418af3632b40f0e7992d47a9a622956e85b00b8c605065e8e35",
     licence="MIT",
     files=("UTIF.js",),
+)
+PNG = Package(
+    name="upng-js",
+    version="2.1.0",
+    sha256="f9aba5cb21db38a737c5ca21ce4274432b24f365bf1eab0375bd41871c1aeffc",
+    licence="MIT",
+    files=("UPNG.js",),
 )
 DICOM = Package(
     name="dicom-parser",
@@ -78,7 +85,7 @@ NIFTI = Package(
     licence="MIT",
     files=("release/current/nifti-reader-min.js",),
 )
-PACKAGES = (RUNTIME, PAKO, TIFF, DICOM, NIFTI)
+PACKAGES = (RUNTIME, PAKO, TIFF, PNG, DICOM, NIFTI)
 
 
 def files_of(archive: Path, names: tuple[str, ...]) -> dict[str, bytes]:
