@@ -119,6 +119,7 @@ def test_images_without_a_pixel_size_begin_at_the_usual_one():
     zoom = cells.size / cells.start
     assert zoom == pytest.approx(0.5, rel=0.01)
     assert cells.start < cells.most
+    assert cells.usual == "0.19 µm"
     spacing = replace(uh.MODELS["em_membranes"].preprocessing, usual_spacing=8e-6)
     membranes = scale_of(replace(uh.MODELS["em_membranes"], preprocessing=spacing))
     assert (membranes.size, membranes.start) == (4, 8)

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import ArgumentError
 from ..inference.raw_graph import PIXEL_TYPES, check_raw
+from ..inference.working_size import in_words
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet, fold_batch_norm
@@ -24,7 +25,7 @@ from ..results.report import VIEW_SCRIPTS, digest, slider_steps
 from ..samples import FOLDER, table
 from ..version import __version__
 from .graphs import blocks_of, finishing_graph, open_network, preparing_graph, rounding_of
-from .runtime import DICOM, NIFTI, PACKAGES, PAKO, PNG, RUNTIME, TIFF
+from .runtime import DICOM, JPEG_2000, LOSSLESS_JPEG, NIFTI, PACKAGES, PAKO, PNG, RUNTIME, TIFF
 
 LIVE_PAGE = Path(__file__).with_name("live_page")
 TEMPLATES = Environment(
@@ -34,6 +35,7 @@ TEMPLATES = Environment(
 # JavaScript of the worker, in the order in which it is put together.
 WORKER_SCRIPTS = (
     "read.js",
+    "dicom.js",
     "fields.js",
     "segments.js",
     "chest.js",
@@ -43,7 +45,14 @@ WORKER_SCRIPTS = (
 )
 
 # Libraries of the worker, by the format that needs them.
-LIBRARIES = {"tiff": (PAKO, TIFF), "png": (PAKO, PNG), "dicom": (DICOM,), "nifti": (NIFTI,)}
+LIBRARIES = {
+    "tiff": (PAKO, TIFF),
+    "png": (PAKO, PNG),
+    "dicom": (DICOM,),
+    "losslessJpeg": (LOSSLESS_JPEG,),
+    "jpeg2000": (JPEG_2000,),
+    "nifti": (NIFTI,),
+}
 
 # Units of the size of a pixel, in mm, and the largest one that is told in it.
 UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
@@ -69,14 +78,23 @@ OTHERWISE = {
         "The table holds sizes and places in pixels; Python's has more measurements.",
         "Large images are resized before they are cut into tiles, not after.",
     ),
-    "field of view": (
+    "scale: field of view": (
         "An eye in a dark surround is found as in Python; one seen through a lens in a bright room"
         " is not.",
     ),
-    "objects": (
+    "scale: objects": (
         "The size of objects is not searched: set it above the picture.",
         "The intensities of almost empty fields, and of those with a very bright speck, are not"
         " corrected by their objects.",
+    ),
+    "with a pixel size": (
+        "The size of a pixel is read from DICOM and NIfTI alone: else set the scale above the"
+        " picture.",
+    ),
+    "measures: chest": ("A mirrored film is not recognised, and widths are in pixels.",),
+    "class of: segment": (
+        "The centre lines along which the pixels of a vessel vote are a little different, so that a"
+        " few pixels get another class; vessels are not measured around the optic disc.",
     ),
 }
 
@@ -155,8 +173,7 @@ def text_of(model: UNet, progress: bool) -> str:
     arrays["runtime"], arrays["wasm"] = RUNTIME.read(progress).values()
     for packages in LIBRARIES.values():
         for package in packages:
-            for content in package.read(progress).values():
-                arrays[package.name] = content
+            arrays |= package.read(progress)
 
     sample = sample_of(card)
     if sample is not None:
@@ -177,10 +194,22 @@ def text_of(model: UNet, progress: bool) -> str:
         scale=scale,
         facts=facts_of(model, scale, sample),
         arrays={name: packed(content) for name, content in arrays.items()},
-        differences=[*OTHERWISE["every card"], *OTHERWISE.get(card.preprocessing.scale, ())],
+        differences=differences_of(card),
         about=about(model, rounding, sample),
         depth=model.depth,
     )
+
+
+def differences_of(card: ModelCard) -> list[str]:
+    """Return what a card's page does otherwise than the package, in sentences."""
+    groups = [
+        "every card",
+        f"scale: {card.preprocessing.scale}",
+        "with a pixel size" if card.preprocessing.spacing else "",
+        f"measures: {card.measures}",
+        f"class of: {card.class_of}",
+    ]
+    return [text for group in groups for text in OTHERWISE.get(group, ())]
 
 
 def scripts(folder: Path, names: tuple[str, ...]) -> str:
@@ -202,6 +231,7 @@ class Scale:
     start: float  # what is set at first, in the same unit
     spacing: float = 0.0  # mm: the size of a pixel that the network learnt; 0 if it has none
     name: str = "px"
+    usual: str = ""  # size of a pixel, in words, to which ``start`` belongs where none is known
 
     @property
     def most(self) -> float:
@@ -216,10 +246,12 @@ def scale_of(card: ModelCard) -> Scale | None:
         return None
     if card.object_diameter:
         spacing = preprocessing.spacing or 0.0
-        start = card.object_diameter
+        width = card.object_diameter
+        usual = ""
         if preprocessing.usual_spacing:
-            start = round(start * spacing / preprocessing.usual_spacing)
-        return Scale("diameter", card.object_diameter, start, spacing)
+            width = round(width * spacing / preprocessing.usual_spacing)
+            usual = in_words(preprocessing.usual_spacing)
+        return Scale("diameter", card.object_diameter, width, spacing, usual=usual)
     if preprocessing.spacing is None:
         return None
 
@@ -229,8 +261,9 @@ def scale_of(card: ModelCard) -> Scale | None:
     elif preprocessing.spacing < UM_BELOW:
         name = "µm"
     size = round(preprocessing.spacing / UNITS[name], 6)
-    usual = preprocessing.usual_spacing or preprocessing.spacing
-    return Scale("spacing", size, round(usual / UNITS[name], 6), preprocessing.spacing, name)
+    usual_spacing = preprocessing.usual_spacing or preprocessing.spacing
+    start = round(usual_spacing / UNITS[name], 6)
+    return Scale("spacing", size, start, preprocessing.spacing, name)
 
 
 def sample_of(card: ModelCard) -> Path | None:
@@ -270,7 +303,8 @@ def facts_of(model: UNet, scale: Scale | None, sample: Path | None) -> dict[str,
         "scale": None if scale is None else vars(scale),
         "sample": None if sample is None else sample.name,
         "libraries": {
-            kind: [package.name for package in packages] for kind, packages in LIBRARIES.items()
+            kind: [file for package in packages for file in package.files]
+            for kind, packages in LIBRARIES.items()
         },
     }
 

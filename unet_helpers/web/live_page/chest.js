@@ -22,5 +22,5 @@ function extentOf(masks) {
 function chestInWords(masks) {
   const widths = chestWidths(masks);
   if (!widths) return "No cardiothoracic ratio: the heart or a lung was not found.";
-  return `Cardiothoracic ratio ${(widths.heart / widths.chest).toFixed(3)}: the heart is ${widths.heart} px wide, the chest ${widths.chest} px inside. A mirrored film is not recognised.`;
+  return `Cardiothoracic ratio ${(widths.heart / widths.chest).toFixed(3)}: the heart is ${widths.heart} px wide, the chest ${widths.chest} px inside.`;
 }

@@ -71,7 +71,7 @@ function objectsAt(step, probabilities, zoom) {
   const masks = eachLayer((layer) => maskAt(step, layer)), [mask] = masks;
   if (facts.classOf === "segment") masks[0] = classesOfSegments(probabilities, mask);
   let note = NOTES_ON_OBJECTS[facts.classOf === "segment" ? "segments" : facts.method];
-  if (facts.measures === "chest") note = `${chestInWords(masks)} ${note}`;
+  if (facts.measures === "chest") note = chestInWords(masks);
   if (facts.method === "components") return { masks, table: { ...tableAt(masks), counted: true, note } };
 
   const split = facts.method === "interiors" ? splitInteriors(probabilities, mask, zoom) : cellsBetween(mask);

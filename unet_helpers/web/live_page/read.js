@@ -121,38 +121,6 @@ function readTiff(bytes) {
   return { pixels, type: `uint${bits}`, height, width, channels: kept, notes };
 }
 
-// Transfer syntaxes of DICOM without compression.
-const PLAIN_SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"];
-
-function readDicom(bytes, slice) {
-  library("dicom");
-  const data = dicomParser.parseDicom(bytes), element = data.elements.x7fe00010;
-  const height = data.uint16("x00280010"), width = data.uint16("x00280011"), bits = data.uint16("x00280100");
-  const samples = data.uint16("x00280002") || 1, signed = data.uint16("x00280103") === 1;
-  checkSize(height, width);
-  if (!element || element.encapsulatedPixelData || !PLAIN_SYNTAXES.includes(data.string("x00020010")))
-    throw new FileError("it is a compressed DICOM file, which Python reads: save it from there as TIFF.");
-  if (![8, 16].includes(bits) || (samples === 3 && bits !== 8) || ![1, 3].includes(samples)) throw new FileError(`its ${bits} bits and ${samples} samples a pixel are not read here.`);
-  const frames = data.intString("x00280008") || 1, size = height * width * samples, shown = Math.min(slice || 0, frames - 1);
-  const at = bytes.byteOffset + element.dataOffset + (shown * size * bits) / 8;
-  if (element.length < (frames * size * bits) / 8) throw new FileError("its end is missing: it was not copied whole.");
-  const copy = bytes.buffer.slice(at, at + (size * bits) / 8);
-  const stored = bits === 8 ? new Uint8Array(copy) : signed ? new Int16Array(copy) : new Uint16Array(copy);
-  const step = (data.string("x00280030") || data.string("x00181164") || "").split("\\").map(Number);
-  const common = { height, width, channels: samples, slices: frames, spacing: step.length === 2 ? step : null };
-  if (samples === 3) return { ...common, pixels: stored, type: "uint8" };
-
-  const slope = data.floatString("x00281053") || 1, intercept = data.floatString("x00281052") || 0;
-  let values = Float32Array.from(stored, (v) => v * slope + intercept);
-  const notes = [];
-  if (data.string("x00280004") === "MONOCHROME1") {
-    const [low, high] = extent(values);
-    values = values.map((v) => low + high - v);
-    notes.push("Its values are inverted (MONOCHROME1): bright was stored as low.");
-  }
-  return { ...common, pixels: values, type: "float32", notes };
-}
-
 function isNifti(bytes) {
   if (bytes.length < 348) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset);

@@ -8,11 +8,13 @@ const parts = {};  // what the page holds: graphs and libraries
 const loaded = {};  // libraries that were loaded
 let ort, sessions, provider, image, answer, job = 0;
 
+const addressOf = (script) => URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+
 // Some libraries look for `window`, which a worker does not have.
 function library(name) {
   if (loaded[name]) return;
   self.window = self;
-  for (const text of parts.libraries[name]) importScripts(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+  for (const text of parts.libraries[name]) importScripts(addressOf(text));
   delete self.window;
   loaded[name] = true;
 }
@@ -27,7 +29,7 @@ async function start(message) {
   Object.assign(parts, message.parts);
   const hasJspi = "Suspending" in WebAssembly;
   if (!hasJspi) withoutJspi();
-  ort = await import(URL.createObjectURL(new Blob([parts.runtime], { type: "text/javascript" })));
+  ort = await import(addressOf(parts.runtime));
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = parts.wasm;
   ort.env.logLevel = "error";
