@@ -11,7 +11,7 @@ from unet_helpers.training.examples import Example
 EXAMPLE_SIDE = 48
 
 # Of the palette of the package.
-COLORS = ("#E69F00", "#56B4E9", "#009E73")
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2")
 
 
 def make_network(

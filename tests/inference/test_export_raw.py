@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.fundus import photograph
 from helpers.networks import make_network
 from helpers.places import DATA, SAMPLES
 
 import unet_helpers as uh
 from unet_helpers.inference.onnx_nodes import Nodes
 from unet_helpers.inference.onnx_resize import resized
-from unet_helpers.inference.raw_graph import finished
+from unet_helpers.inference.raw_graph import finished, left_outside
 from unet_helpers.networks.unet import UNet
 from unet_helpers.preprocessing.resample import resize
 
@@ -78,6 +79,9 @@ DOWNLOADED = {
     ],
     "nuclei_he": [DATA / "nuclei_he/images/consep_train_19_004.jpg"],
     "nuclei": sorted(SAMPLES.glob("nuclei/*.png")),
+    "chest": [DATA / "chest/images/JPCLN005.jpg", DATA / "lungs/images/CHNCXR_0129_0.jpg"],
+    "artery_vein": [DATA / "retinal_vessels/images/drive_24.jpg"],
+    "dic_cells": [DATA / "dic_cells/images/hela_01_050.png"],
 }
 
 
@@ -152,6 +156,34 @@ def test_pixels_of_16_bits_and_floats_are_read(sessions):
     assert_same(session, uh.segment(pixels / np.float32(7), model, progress=False))
 
 
+@pytest.mark.parametrize("colour", [False, True])
+def test_pixels_of_16_bits_are_rounded_and_have_their_own_white(sessions, colour):
+    """So few levels that rounding shows; and they are dark, though they are light for 8 bits."""
+    model, session = sessions("uint16", in_channels=3, out_channels=3)
+    # From odd to odd lengths (79 x 107), no interpolated value lies half-way between two levels.
+    pixels = 200 + drawn((61, 83, 3) if colour else (61, 83)).astype(np.uint16) // 24
+    assert_same(session, uh.segment(pixels, model, zoom=1.29, progress=False))
+
+
+@pytest.mark.parametrize("card", ["chest", "artery_vein", "dic_cells"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_network_of_any_shipped_card_answers_as_segment_does(tmp_path, card, colour):
+    """Classes that overlap, colours whose light is levelled, and a usual pixel size."""
+    model = make_network(uh.MODELS[card].out_channels, uh.MODELS[card].in_channels)
+    model.card = uh.MODELS[card]
+    session = session_of(uh.export_onnx(model, tmp_path / "raw.onnx", raw=True))
+    pixels = drawn((150, 200, 3) if colour else (150, 200))
+    has_field = model.card.preprocessing.scale == "field of view"
+    if has_field:
+        pixels, inside = photograph(radius=70, side=200)
+        if colour:
+            pixels = drawn((200, 200, 3)) * inside[..., None].astype(np.uint8)
+    result = uh.segment(pixels, model, progress=False)
+    assert has_field != result.view.field_of_view(0).all()
+    assert_same(session, result)
+    assert np.ptp(result.probabilities) > 0.01
+
+
 def test_a_marker_does_not_set_the_range(sessions):
     model, session = sessions(scale="square", size=64)
     pixels = drawn((100, 100)) // 4
@@ -206,6 +238,11 @@ def test_the_metadata_say_what_stays_outside(tmp_path):
     assert "scale bars" in outside
 
 
+def test_the_metadata_say_that_votes_along_vessels_stay_outside():
+    assert "votes along vessels" in " ".join(left_outside(uh.MODELS["artery_vein"]))
+    assert "votes along vessels" not in " ".join(left_outside(uh.MODELS["retinal_vessels"]))
+
+
 @pytest.mark.parametrize("card", ["hippocampus", "brain_flair_buda2019"])
 def test_a_network_of_volumes_is_refused(tmp_path, card):
     model = make_network()
@@ -216,5 +253,5 @@ def test_a_network_of_volumes_is_refused(tmp_path, card):
 
 
 def test_another_type_of_pixels_is_refused(tmp_path):
-    with pytest.raises(uh.ArgumentError, match="'uint8' or 'float32'"):
+    with pytest.raises(uh.ArgumentError, match="'uint16' or 'float32'"):
         uh.export_onnx("lungs", tmp_path / "raw.onnx", raw="int16")

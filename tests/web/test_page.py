@@ -1,9 +1,7 @@
-"""The page of a network in headless Chromium, opened from disk, without a network.
-
-The runtime must be in the cache: ``unet-helpers page lungs`` puts it there.
-"""
+"""The page of a network in headless Chromium, opened from disk, without a network."""
 
 import os
+import re
 import struct
 import zlib
 from dataclasses import replace
@@ -13,75 +11,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from helpers.networks import make_network
-from helpers.places import CHROMIUM, DATA, SAMPLES
-from helpers.writers import dicom
+from helpers.live_pages import MARKS, PATIENCE, give, opened, small_network
+from helpers.places import DATA, SAMPLES
+from helpers.writers import dicom, raw_png
 from PIL import Image
 
 import unet_helpers as uh
-from unet_helpers.web.page import page as write_page
-from unet_helpers.web.runtime import PACKAGES
+from unet_helpers.results.chest import cardiothoracic
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
-    pytest.mark.skipif(
-        not all(package.is_cached for package in PACKAGES), reason="the runtime is not in the cache"
-    ),
-]
+pytestmark = MARKS
 pytest.importorskip("onnxscript")
 
 # Share of pixels whose labels may differ from Python's.
 MOST_DIFFERENT = 0.005
 
-# Bytes of a page, and milliseconds until an answer.
+# Bytes of a page.
 LARGEST_PAGE = 12_000_000
-PATIENCE = 180_000
 
 # Milliseconds for which a large image may stop the page at a time, on a machine that is busy.
 LONGEST_PAUSE = 4000
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """Write pages when they are asked for, each once."""
-    folder = tmp_path_factory.mktemp("pages")
-
-    def page_of(card: str) -> Path:
-        path = folder / f"{card}.html"
-        if not path.exists():
-            model = small_network() if card == "small" else card
-            write_page(model, path, progress=False)
-        return path
-
-    return page_of
-
-
-def small_network():
-    """A network of random weights whose objects are nuclei."""
-    model = make_network(out_channels=3, features=4, depth=2, scale="objects", size=24)
-    model.card = replace(model.card, instance_method="interiors")
-    return model
-
-
-def opened(browser, path, **options):
-    """Open a page from disk, offline; its faults are kept."""
-    page = browser.new_page(accept_downloads=True, **options)
-    page.context.set_offline(True)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
-    page.goto(path.as_uri())
-    page.wait_for_selector("body[data-ready=yes]", timeout=PATIENCE)
-    return page
-
-
-def give(page, path) -> str:
-    """Give a file to the page, and return the status when it has answered or failed."""
-    page.evaluate("delete document.body.dataset.failed; delete document.body.dataset.answered")
-    page.set_input_files("#file", str(path))
-    page.wait_for_selector("body[data-answered], body[data-failed]", timeout=PATIENCE)
-    return page.text_content("#status")
 
 
 def saved(page, button) -> Path:
@@ -121,6 +69,9 @@ IMAGES = {
         SAMPLES / "brain_flair/TCGA_DU_6404_19850629_35.tif",
     ],
     "nuclei": [uh.sample("fluorescence"), *SAMPLES.glob("nuclei/*.png")],
+    "chest": [DATA / "chest/images/JPCLN005.jpg", DATA / "lungs/images/CHNCXR_0129_0.jpg"],
+    "artery_vein": [uh.sample("retina"), DATA / "retinal_vessels/images/drive_24.jpg"],
+    "dic_cells": [DATA / "dic_cells/images/hela_01_050.png"],
 }
 
 
@@ -235,6 +186,63 @@ def test_other_formats_are_read(browser, pages, tmp_path):
     assert page.faults == []
 
 
+@pytest.mark.parametrize("kind", [0, 2, 4, 6])
+def test_a_png_of_16_bits_has_the_labels_of_python(browser, pages, tmp_path, kind):
+    """Grey or colours, with or without alpha; all grey levels are one of 8 bits."""
+    grey = np.asarray(Image.open(uh.sample("fluorescence")))[:200, :240].astype(np.uint16)
+    opaque = np.full_like(grey, 65535)
+    planes = {0: [grey], 2: [grey, grey // 2, grey], 4: [grey], 6: [grey, grey // 2, grey]}
+    planes = [30_000 + plane for plane in planes[kind]] + [opaque] * (kind >= 4)
+    raw_png(np.stack(planes, axis=-1), 16, kind)(tmp_path / "cells.png")
+
+    expected = uh.segment(tmp_path / "cells.png", small_network(), zoom=1, progress=False).labels
+    assert len(np.unique(expected)) > 1
+    page = opened(browser, pages("small"))
+    assert give(page, tmp_path / "cells.png").startswith("Answered in")
+    assert np.mean(mask_of(page) != expected) < MOST_DIFFERENT
+    assert page.faults == []
+
+
+def test_white_of_16_bits_is_not_the_brightest_pixel(browser, pages, tmp_path):
+    """Light that fills a fifth of 16 bits is no bright field in Python either."""
+    pixels = np.asarray(Image.open(uh.sample("he")))[:128, :192].astype(np.uint16) // 16 + 12_000
+    raw_png(pixels, 16, 2)(tmp_path / "he.png")
+    model = uh.load_model("nuclei_he", engine="torch")
+    expected = uh.segment(tmp_path / "he.png", model, progress=False).labels
+    assert expected.any()
+    page = opened(browser, pages("nuclei_he"))
+    assert give(page, tmp_path / "he.png").startswith("Answered in")
+    assert np.mean(mask_of(page) != expected) < MOST_DIFFERENT
+
+
+def test_a_chest_has_layers_their_areas_and_the_cardiothoracic_ratio(browser, pages):
+    image = DATA / "chest/images/JPCLN005.jpg"
+    if not image.is_file():
+        pytest.skip("the data set is not beside the repository")
+    result = uh.segment(image, uh.load_model("chest", engine="torch"), progress=False)
+    ratio = cardiothoracic(result).ratio
+    page = opened(browser, pages("chest"))
+    give(page, image)
+    said = re.search(r"Cardiothoracic ratio ([\d.]+):", page.text_content("#table-note"))
+    assert float(said[1]) == pytest.approx(ratio, abs=0.005)
+
+    # Clavicles overlap lungs: areas are those of whole masks.
+    table = pd.read_csv(saved(page, "#save-table")).set_index("class")["size_px"]
+    for name in result.card.classes:
+        assert table[name] == pytest.approx(result.mask(name).sum(), rel=0.01)
+    assert table.sum() > np.count_nonzero(mask_of(page))
+
+    # Look inside: of overlapping classes it is the most probable one.
+    row, column = np.argwhere(result.mask("right lung")).mean(axis=0).astype(int)
+    page.evaluate(f"lookAt({row}, {column})")
+    page.wait_for_selector("body[data-inside]", timeout=PATIENCE)
+    probability = re.search(
+        r"Probability at the pixel: ([\d.]+)", page.text_content("#inside-words")
+    )
+    assert float(probability[1]) > 0.9
+    assert page.faults == []
+
+
 def test_the_sample_inside_is_segmented_and_an_answer_can_be_cancelled(browser, pages):
     page = opened(browser, pages("nuclei"))
     page.click("#sample")
@@ -275,55 +283,6 @@ def test_no_barrier_is_found_by_axe(browser, pages, scheme):
     page.evaluate((Path(package.__file__).parent / "axe.min.js").read_text("utf-8"))
     found = page.evaluate("axe.run()")
     assert [(v["id"], [n["html"][:100] for n in v["nodes"]]) for v in found["violations"]] == []
-
-
-def look(page, change: str = "") -> str:
-    """Change a control of 'Look inside', and return what it says about the pixel then."""
-    number = page.evaluate("inside.asked") + 1
-    page.evaluate(change or "askInside()")
-    page.wait_for_selector(f"body[data-inside='{number}']", timeout=PATIENCE)
-    return page.text_content("#inside-words")
-
-
-def set_to(control: str, value: str) -> str:
-    return (
-        f"(() => {{ const c = document.querySelector('{control}'); c.{value};"
-        " c.dispatchEvent(new Event('change')); })()"
-    )
-
-
-def test_a_pixel_is_explained_and_the_inside_can_be_changed(browser, pages):
-    page = opened(browser, pages("small"))
-    give(page, uh.sample("fluorescence"))
-    page.locator("#planes canvas").click(position={"x": 300, "y": 200})
-    page.wait_for_selector("body[data-inside]", timeout=PATIENCE)
-    assert "changes nowhere" in page.text_content("#inside-words")
-
-    # The sum of the products of all inputs, after ReLU, is the value of the map, in each block.
-    rows = page.locator("#inside-reasons tbody tr")
-    assert rows.count() == 5
-    for row in rows.all():
-        cells = row.locator("td").all_text_contents()
-        total = float(cells[5].split(" ")[0])
-        assert float(cells[6]) == pytest.approx(max(0, total), abs=0.011)
-        products = [float(word) for word in cells[3].split()]
-        assert len(products) == 9
-        assert sum(products) == pytest.approx(float(cells[4]), abs=0.05)
-
-    assert "changes by more than" in look(page, set_to(".skip", "checked = false"))
-    look(page, set_to(".skip", "checked = true"))
-    for change in (
-        "#inside-cover|value = 32",
-        "#inside-blur|value = 4",
-        "#inside-noise|value = 0.3",
-    ):
-        control, value = change.split("|")
-        assert "changes by more than" in look(page, set_to(control, value))
-        assert "changes nowhere" in look(page, set_to(control, "value = 0"))
-    assert "changes by more than" in look(page, set_to("#inside-invert", "checked = true"))
-    if shots := os.environ.get("SCREENSHOTS"):
-        page.locator("#inside").screenshot(path=f"{shots}/page-inside.png")
-    assert page.faults == []
 
 
 def test_a_browser_without_jspi_uses_webassembly(browser, pages, tmp_path):

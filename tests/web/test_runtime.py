@@ -80,3 +80,4 @@ def test_packages_have_whole_hashes_and_public_addresses():
         assert package.url.startswith("https://registry.npmjs.org/")
         assert package.licence
     assert replace(TINY, version="2.0.0").url.endswith("/tiny-2.0.0.tgz")
+    assert replace(TINY, name="@of/tiny").url.endswith("/@of/tiny/-/tiny-1.0.0.tgz")

@@ -17,7 +17,7 @@ from .raw_graph import PIXEL_TYPES, check_raw, network_model, raw_model
 def export_onnx(
     model: str | Path | ModelCard | UNet,
     path: str | Path,
-    raw: bool | Literal["uint8", "float32"] = False,
+    raw: bool | Literal["uint8", "uint16", "float32"] = False,
 ) -> Path:
     """Save a network as an ONNX file, alone or with all that is done before and after it.
 
@@ -41,8 +41,8 @@ def export_onnx(
     path
         The file to write, which must not exist yet.
     raw
-        Whether the graph reads pixels as they are. True or ``"uint8"``: of 8 bits; ``"float32"``:
-        all others, as `segment` reads arrays of that type.
+        Whether the graph reads pixels as they are. True or ``"uint8"``: of 8 bits; ``"uint16"``: of
+        16 bits; ``"float32"``: all others, as `segment` reads arrays of that type.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def export_onnx(
     network = load_model(model, engine="torch")
     pixel_type = "uint8" if isinstance(raw, bool) else raw
     if pixel_type not in PIXEL_TYPES:
-        raise ArgumentError(f"raw={raw!r}: choose True, False, 'uint8' or 'float32'.")
+        raise ArgumentError(f"raw={raw!r}: choose True, False, 'uint8', 'uint16' or 'float32'.")
     if raw:
         check_raw(network.card)
 

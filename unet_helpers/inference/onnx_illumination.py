@@ -56,10 +56,17 @@ def ends(mask: Value, axis: int) -> tuple[Value, Value]:
     return nodes.where(is_empty, 0, first), nodes.where(is_empty, length, last + 1)
 
 
-def flattened(pixels: Value, inside: Value, sigma: float) -> Value:
+def flattened_colours(colours: Value, inside: Value, sigma: float, count: int) -> Value:
+    """Compute the local z-score of each of ``count`` colours (C, h, w) inside a mask (1, h, w)."""
+    nodes = colours.nodes
+    smooth = Gaussian(nodes, nodes.length(colours, 1), nodes.length(colours, 2), sigma)
+    flat = [flattened(colours.at([colour]), inside, smooth) for colour in range(count)]
+    return nodes.add("Concat", *flat, axis=0)
+
+
+def flattened(pixels: Value, inside: Value, smooth: Gaussian) -> Value:
     """Compute the local z-score of (1, h, w) inside a mask (1, h, w) of 0 and 1, from 0 to 1."""
     nodes = pixels.nodes
-    smooth = Gaussian(nodes, nodes.length(pixels, 1), nodes.length(pixels, 2), sigma)
     weight = nodes.largest(smooth.blur(inside), 1e-3)
     mean = smooth.blur(pixels * inside) / weight
     difference = (pixels - mean) * inside

@@ -6,7 +6,7 @@ Images are (H, W, C) float32, with 1 or 3 channels, and become (C, H, W).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,24 +37,47 @@ class Read:
     offset: Value
     gain: Value
 
-    # Whether the pixels are whole numbers of 8 bits, which stay whole when they are resized.
+    # Whether the pixels are whole numbers of 8 bits, which are resized with integers.
     is_integer: Value
 
     # What turns resized pixels (C, h, w) into those that are scaled.
     finish: Callable[[Value], Value]
 
 
-def read_channels(image: Value, preprocessing: Preprocessing, is_bytes: bool) -> Read:
-    """Choose the channels and find the scaling of ``image``, whose pixels may be ``is_bytes``."""
+def read_channels(image: Value, preprocessing: Preprocessing, bits: int) -> Read:
+    """Choose the channels of ``image``, and find their scaling.
+
+    Its pixels are integers of 8 or 16 ``bits``; 0 stands for floats.
+    """
+    read = read_any(image, preprocessing, bits)
+    if bits != 16:
+        return read
+
+    # OpenCV rounds resized pixels of 16 bits, but a mean of colours is a float before.
+    nodes = image.nodes
+    is_mean = nodes.constant(np.bool_(False))
+    if preprocessing.channels == "grey":
+        is_mean = nodes.length(image, 2).equals(3)
+
+    def finish(resized: Value) -> Value:
+        return read.finish(nodes.where(is_mean, resized, nodes.add("Round", resized)))
+
+    return replace(read, finish=finish)
+
+
+def read_any(image: Value, preprocessing: Preprocessing, bits: int) -> Read:
+    """Choose the channels and find their scaling; resized pixels are not rounded."""
     nodes = image.nodes
     is_colour = nodes.length(image, 2).equals(3)
-    if is_bytes:
-        white = nodes.constant(255.0)
+    if bits:
+        white = nodes.constant(float(2**bits - 1))
     else:
         white = nodes.largest(nodes.add("ReduceMax", image, keepdims=0), 1e-6)
-    of_bytes = nodes.constant(np.bool_(is_bytes))
+    of_bytes = nodes.constant(np.bool_(bits == 8))
 
     channels = preprocessing.channels
+    if channels in IN_COLOUR and preprocessing.intensities == "local":
+        return unscaled(image.transposed(2, 0, 1), of_bytes)
     if channels in IN_COLOUR:
         return read_colours(image, preprocessing, is_colour, white, of_bytes)
 
@@ -69,14 +92,19 @@ def read_channels(image: Value, preprocessing: Preprocessing, is_bytes: bool) ->
     pixels = nodes.add("Unsqueeze", grey, [0])
 
     if preprocessing.intensities == "local":
-        zero, one = nodes.constant(0.0), nodes.constant(1.0)
-        return Read(pixels, zero, one, of_bytes, lambda resized: resized)
+        return unscaled(pixels, of_bytes)
     values = pixels.reshape(-1)
     if preprocessing.intensities == "head":
         values = values_of_a_head(values)
     has_marker = preprocessing.scale != "objects"
     offset, gain = intensity_range(sampled(values), preprocessing.percentiles, has_marker)
     return Read(pixels, offset, gain, of_bytes, lambda resized: resized)
+
+
+def unscaled(pixels: Value, is_integer: Value) -> Read:
+    """Return pixels that are not scaled here, because their light is levelled later."""
+    zero, one = pixels.nodes.constant(0.0), pixels.nodes.constant(1.0)
+    return Read(pixels, zero, one, is_integer, lambda resized: resized)
 
 
 def read_colours(

@@ -17,7 +17,7 @@ import torch
 from ..errors import ArgumentError, SaveError
 from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import UNet
-from .onnx_illumination import Box, flattened
+from .onnx_illumination import Box, flattened_colours
 from .onnx_intensities import read_channels
 from .onnx_nodes import IR_VERSION, OPSET, Nodes, Value, graft, onnx_info
 from .onnx_resize import resized
@@ -26,9 +26,12 @@ from .working_size import MAX_ZOOM
 if TYPE_CHECKING:
     import onnx
 
-PixelType = Literal["uint8", "float32"]
+PixelType = Literal["uint8", "uint16", "float32"]
 # Types of pixels, and what ONNX calls them.
-PIXEL_TYPES: dict[PixelType, str] = {"uint8": "UINT8", "float32": "FLOAT"}
+PIXEL_TYPES: dict[PixelType, str] = {"uint8": "UINT8", "uint16": "UINT16", "float32": "FLOAT"}
+
+# Bits of whole numbers; 0: floats.
+BITS: dict[PixelType, int] = {"uint8": 8, "uint16": 16, "float32": 0}
 
 # Values beyond these are clipped before the network reads them: ``Prepared.limits``.
 LIMITS = (-1.0, 2.0)
@@ -99,8 +102,8 @@ def check_raw(card: ModelCard) -> None:
         reason = "it reads whole volumes"
     elif card.localise is not None or len(preprocessing.axes) > 1:
         reason = "it searches structures in volumes"
-    elif preprocessing.intensities == "local" and preprocessing.channels == "rgb":
-        reason = "it levels the light of each colour"
+    elif preprocessing.intensities == "local" and preprocessing.channels == "stain":
+        reason = "it levels the light of stained tissue"
     if reason:
         raise ArgumentError(
             f"{card.name}: {reason}, which a graph of single images cannot. "
@@ -118,6 +121,11 @@ def left_outside(card: ModelCard) -> list[str]:
         )
     if card.preprocessing.context:
         texts.append("neighbouring slices: a slice is read as its own neighbour")
+    if card.class_of == "segment":
+        texts.append(
+            "the votes along vessels: the pixels between two branchings or crossings get the class"
+            " of their highest mean probability"
+        )
     return texts
 
 
@@ -126,7 +134,7 @@ def raw_model(model: UNet, network: onnx.ModelProto, pixel_type: PixelType) -> o
     card = model.card
     nodes = Nodes("raw_")
     inputs = inputs_of(nodes)
-    prepared = prepare_in_graph(inputs, card, model.in_channels, is_bytes=pixel_type == "uint8")
+    prepared = prepare_in_graph(inputs, card, model.in_channels, pixel_type)
     answer = averaged_answer(prepared.image, network, card.flips, 2**model.depth)
     probabilities = put_back(answer, prepared, card, model.out_channels)
     return finished(nodes, card, pixel_type, {"probabilities": probabilities})
@@ -137,7 +145,9 @@ def inputs_of(nodes: Nodes) -> Inputs:
     return Inputs(nodes.input("pixels"), nodes.input("zoom"), nodes.input("inside"))
 
 
-def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes: bool) -> Prepared:
+def prepare_in_graph(
+    inputs: Inputs, card: ModelCard, in_channels: int, pixel_type: PixelType
+) -> Prepared:
     """Prepare the pixels as the card says, at its working scale."""
     nodes = inputs.pixels.nodes
     preprocessing = card.preprocessing
@@ -145,7 +155,7 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
     width = nodes.length(inputs.pixels, 1)
     image = inputs.pixels.as_float().reshape(height, width, -1)
 
-    read = read_channels(image, preprocessing, is_bytes)
+    read = read_channels(image, preprocessing, BITS[pixel_type])
     box = None
     inside = None
     if preprocessing.scale == "square":
@@ -173,7 +183,8 @@ def prepare_in_graph(inputs: Inputs, card: ModelCard, in_channels: int, is_bytes
         is_integer = nodes.constant(np.bool_(False))
     pixels = read.finish(resized(pixels, *shape, is_integer))
     if inside is not None:
-        pixels = flattened(pixels, inside, preprocessing.sigma)
+        colours = nodes.add("Expand", pixels, nodes.vector(in_channels, *shape))
+        pixels = flattened_colours(colours, inside, preprocessing.sigma, in_channels)
     scaled = nodes.clipped((pixels - read.offset) * read.gain, *LIMITS)
     repeated = nodes.add("Expand", scaled, nodes.vector(in_channels, *shape))
     is_constant = nodes.add("ReduceMax", scaled, keepdims=0).equals(
@@ -268,7 +279,13 @@ def put_back(answer: Value, prepared: Prepared, card: ModelCard, out_channels: i
     around = nodes.vector(
         0, box.top, box.left, 0, prepared.height - box.bottom, prepared.width - box.right
     )
-    return nodes.add("Pad", within, around, 0.0)
+    whole = nodes.add("Pad", within, around, 0.0)
+    if out_channels == 1 or not card.has_background:
+        return whole
+    # Outside the field of view there is nothing but background.
+    classes = whole.cut(1, out_channels, axis=0)
+    sum_of_classes = nodes.add("ReduceSum", classes, [0], keepdims=1)
+    return nodes.add("Concat", -sum_of_classes + 1.0, classes, axis=0)
 
 
 def shifted_logits(answer: Value, zoom: Value, card: ModelCard) -> Value:

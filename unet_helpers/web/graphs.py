@@ -216,11 +216,14 @@ def folded_like(model: UNet, empty: UNet) -> UNet:
 
 
 def preparing_graph(card: ModelCard, in_channels: int, pixel_type: PixelType) -> onnx.ModelProto:
-    """Make the graph from pixels to what the network reads: ``image`` (C, h, w)."""
+    """Make the graph from pixels to what the network reads: ``image`` (C, h, w).
+
+    Pixels of 16 bits are given as float32, because ONNX Runtime for browsers has no such integers.
+    """
     nodes = Nodes("raw_")
-    prepared = prepare_in_graph(inputs_of(nodes), card, in_channels, pixel_type == "uint8")
-    outputs = {"image": prepared.image}
-    return finished(nodes, card, pixel_type, outputs, has_defaults=False)
+    prepared = prepare_in_graph(inputs_of(nodes), card, in_channels, pixel_type)
+    given_as: PixelType = "uint8" if pixel_type == "uint8" else "float32"
+    return finished(nodes, card, given_as, {"image": prepared.image}, has_defaults=False)
 
 
 def finishing_graph(card: ModelCard, out_channels: int) -> onnx.ModelProto:

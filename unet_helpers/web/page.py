@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import ArgumentError
 from ..inference.raw_graph import PIXEL_TYPES, check_raw
+from ..inference.working_size import in_words
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet, fold_batch_norm
@@ -24,7 +25,7 @@ from ..results.report import VIEW_SCRIPTS, digest, slider_steps
 from ..samples import FOLDER, table
 from ..version import __version__
 from .graphs import blocks_of, finishing_graph, open_network, preparing_graph, rounding_of
-from .runtime import DICOM, NIFTI, PACKAGES, PAKO, RUNTIME, TIFF
+from .runtime import DICOM, JPEG_2000, LOSSLESS_JPEG, NIFTI, PACKAGES, PAKO, PNG, RUNTIME, TIFF
 
 LIVE_PAGE = Path(__file__).with_name("live_page")
 TEMPLATES = Environment(
@@ -32,10 +33,26 @@ TEMPLATES = Environment(
 )
 
 # JavaScript of the worker, in the order in which it is put together.
-WORKER_SCRIPTS = ("read.js", "fields.js", "objects.js", "inside_worker.js", "worker.js")
+WORKER_SCRIPTS = (
+    "read.js",
+    "dicom.js",
+    "fields.js",
+    "segments.js",
+    "chest.js",
+    "objects.js",
+    "inside_worker.js",
+    "worker.js",
+)
 
 # Libraries of the worker, by the format that needs them.
-LIBRARIES = {"tiff": (PAKO, TIFF), "dicom": (DICOM,), "nifti": (NIFTI,)}
+LIBRARIES = {
+    "tiff": (PAKO, TIFF),
+    "png": (PAKO, PNG),
+    "dicom": (DICOM,),
+    "losslessJpeg": (LOSSLESS_JPEG,),
+    "jpeg2000": (JPEG_2000,),
+    "nifti": (NIFTI,),
+}
 
 # Units of the size of a pixel, in mm, and the largest one that is told in it.
 UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
@@ -43,6 +60,9 @@ UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
 # mm: a pixel below this is told in nm, and below the next one in µm.
 NM_BELOW = 1e-4
 UM_BELOW = 1e-1
+
+# px: the end of the slider for the width of an object; more where objects are usually wide.
+WIDEST_OBJECT = 120
 
 # Samples above this number of bytes are not put into the page.
 LARGEST_SAMPLE = 600_000
@@ -55,18 +75,26 @@ OTHERWISE = {
         " background is not recognised unless it is constant.",
         "Pixels that are not square are not made square, and missing values are not filled.",
         "Slices of a volume are seen one by one, without their neighbours.",
-        "A PNG of 16 bits is read with 8.",
         "The table holds sizes and places in pixels; Python's has more measurements.",
         "Large images are resized before they are cut into tiles, not after.",
     ),
-    "field of view": (
+    "scale: field of view": (
         "An eye in a dark surround is found as in Python; one seen through a lens in a bright room"
         " is not.",
     ),
-    "objects": (
+    "scale: objects": (
         "The size of objects is not searched: set it above the picture.",
         "The intensities of almost empty fields, and of those with a very bright speck, are not"
         " corrected by their objects.",
+    ),
+    "with a pixel size": (
+        "The size of a pixel is read from DICOM and NIfTI alone: else set the scale above the"
+        " picture.",
+    ),
+    "measures: chest": ("A mirrored film is not recognised, and widths are in pixels.",),
+    "class of: segment": (
+        "The centre lines along which the pixels of a vessel vote are a little different, so that a"
+        " few pixels get another class; vessels are not measured around the optic disc.",
     ),
 }
 
@@ -104,7 +132,7 @@ def page(
     Raises
     ------
     ArgumentError
-        If packages are missing, the network reads volumes, or its classes overlap.
+        If packages are missing, or the network reads volumes.
     DownloadError
         If the runtime cannot be fetched.
     SaveError
@@ -121,7 +149,6 @@ def page(
         raise ArgumentError("A page needs two more packages: pip install onnx onnxscript")
     network = load_model(model, engine="torch")
     check_raw(network.card)
-    check_classes(network.card)
     # A network that can be trained has batch norms, which are folded in a copy.
     network = fold_batch_norm(deepcopy(network))
     path = output_path(path)
@@ -129,21 +156,6 @@ def page(
         text = text_of(network, progress)
         (aside / path.name).write_text(text, encoding="utf-8")
     return path
-
-
-def check_classes(card: ModelCard) -> None:
-    """Raise ArgumentError if a page would show other classes than `segment` does."""
-    reason = ""
-    if card.overlapping:
-        reason = "its classes overlap"
-    elif card.class_of == "segment":
-        reason = "it gives each segment of a vessel a class"
-    elif card.preprocessing.usual_spacing:
-        reason = "it sees images at a usual pixel size"
-    if reason:
-        raise ArgumentError(
-            f"{card.name}: {reason}, which a page cannot do. Use segment and its report."
-        )
 
 
 def text_of(model: UNet, progress: bool) -> str:
@@ -161,8 +173,7 @@ def text_of(model: UNet, progress: bool) -> str:
     arrays["runtime"], arrays["wasm"] = RUNTIME.read(progress).values()
     for packages in LIBRARIES.values():
         for package in packages:
-            for content in package.read(progress).values():
-                arrays[package.name] = content
+            arrays |= package.read(progress)
 
     sample = sample_of(card)
     if sample is not None:
@@ -183,10 +194,22 @@ def text_of(model: UNet, progress: bool) -> str:
         scale=scale,
         facts=facts_of(model, scale, sample),
         arrays={name: packed(content) for name, content in arrays.items()},
-        differences=[*OTHERWISE["every card"], *OTHERWISE.get(card.preprocessing.scale, ())],
+        differences=differences_of(card),
         about=about(model, rounding, sample),
         depth=model.depth,
     )
+
+
+def differences_of(card: ModelCard) -> list[str]:
+    """Return what a card's page does otherwise than the package, in sentences."""
+    groups = [
+        "every card",
+        f"scale: {card.preprocessing.scale}",
+        "with a pixel size" if card.preprocessing.spacing else "",
+        f"measures: {card.measures}",
+        f"class of: {card.class_of}",
+    ]
+    return [text for group in groups for text in OTHERWISE.get(group, ())]
 
 
 def scripts(folder: Path, names: tuple[str, ...]) -> str:
@@ -205,8 +228,15 @@ class Scale:
 
     kind: str  # 'diameter' or 'spacing'
     size: float  # what the network learnt: px, or the unit
+    start: float  # what is set at first, in the same unit
+    spacing: float = 0.0  # mm: the size of a pixel that the network learnt; 0 if it has none
     name: str = "px"
-    unit: float = 1.0  # mm
+    usual: str = ""  # size of a pixel, in words, to which ``start`` belongs where none is known
+
+    @property
+    def most(self) -> float:
+        """The end of a slider that begins at ``start``."""
+        return max(WIDEST_OBJECT, 2 * self.start)
 
 
 def scale_of(card: ModelCard) -> Scale | None:
@@ -215,7 +245,13 @@ def scale_of(card: ModelCard) -> Scale | None:
     if preprocessing.scale in ("square", "field of view"):
         return None
     if card.object_diameter:
-        return Scale("diameter", card.object_diameter)
+        spacing = preprocessing.spacing or 0.0
+        width = card.object_diameter
+        usual = ""
+        if preprocessing.usual_spacing:
+            width = round(width * spacing / preprocessing.usual_spacing)
+            usual = in_words(preprocessing.usual_spacing)
+        return Scale("diameter", card.object_diameter, width, spacing, usual=usual)
     if preprocessing.spacing is None:
         return None
 
@@ -224,13 +260,16 @@ def scale_of(card: ModelCard) -> Scale | None:
         name = "nm"
     elif preprocessing.spacing < UM_BELOW:
         name = "µm"
-    return Scale("spacing", round(preprocessing.spacing / UNITS[name], 6), name, UNITS[name])
+    size = round(preprocessing.spacing / UNITS[name], 6)
+    usual_spacing = preprocessing.usual_spacing or preprocessing.spacing
+    start = round(usual_spacing / UNITS[name], 6)
+    return Scale("spacing", size, start, preprocessing.spacing, name)
 
 
 def sample_of(card: ModelCard) -> Path | None:
     """Return the first shipped sample of a card that is a picture and small enough, or None."""
     for row in table().values():
-        if row["card"] != card.name or "file" not in row:
+        if row["card"] not in (card.name, card.images_of) or "file" not in row:
             continue
         path = FOLDER / str(row["file"])
         if path.suffix in (".png", ".jpg") and path.stat().st_size <= LARGEST_SAMPLE:
@@ -251,16 +290,21 @@ def facts_of(model: UNet, scale: Scale | None, sample: Path | None) -> dict[str,
             "threshold": int(np.searchsorted(steps, np.float32(card.threshold))),
             "share": card.min_component_share,
             "method": card.instance_method,
+            "classOf": card.class_of,
+            "measures": card.measures,
+            "layers": len(card.classes) if card.overlapping else 1,
         },
         "inChannels": model.in_channels,
         "outChannels": model.out_channels,
+        "hasBackground": card.has_background,
         "depth": model.depth,
         "flips": min(card.flips, 2),
         "blocks": [vars(block) for block in blocks_of(model)],
         "scale": None if scale is None else vars(scale),
         "sample": None if sample is None else sample.name,
         "libraries": {
-            kind: [package.name for package in packages] for kind, packages in LIBRARIES.items()
+            kind: [file for package in packages for file in package.files]
+            for kind, packages in LIBRARIES.items()
         },
     }
 

@@ -25,7 +25,8 @@ class Package:
     @property
     def url(self) -> str:
         """The address of its archive."""
-        return f"{REGISTRY}/{self.name}/-/{self.name}-{self.version}.tgz"
+        file = self.name.split("/")[-1]  # without the scope: '@cornerstonejs/codec-openjpeg'
+        return f"{REGISTRY}/{self.name}/-/{file}-{self.version}.tgz"
 
     @property
     def is_cached(self) -> bool:
@@ -47,7 +48,7 @@ RUNTIME = Package(
     files=("dist/ort.jspi.bundle.min.mjs", "dist/ort-wasm-simd-threaded.jspi.wasm"),
 )
 
-# Readers of TIFF (which unpacks with pako), DICOM and NIfTI.
+# Readers of TIFF and of PNG with 16 bits (both unpack with pako), DICOM and NIfTI.
 PAKO = Package(
     name="pako",
     version="2.1.0",
@@ -62,12 +63,34 @@ TIFF = Package(
     licence="MIT",
     files=("UTIF.js",),
 )
+PNG = Package(
+    name="upng-js",
+    version="2.1.0",
+    sha256="f9aba5cb21db38a737c5ca21ce4274432b24f365bf1eab0375bd41871c1aeffc",
+    licence="MIT",
+    files=("UPNG.js",),
+)
 DICOM = Package(
     name="dicom-parser",
     version="1.8.21",
     sha256="8d4656b35d15174bc549b69a42d78cde60c0b73fcc72bf80c47ffcacd9bd4ca9",
     licence="MIT",
     files=("dist/dicomParser.min.js",),
+)
+# Decoders of compressed DICOM: lossless JPEG, and OpenJPEG for JPEG 2000.
+LOSSLESS_JPEG = Package(
+    name="jpeg-lossless-decoder-js",
+    version="2.1.2",
+    sha256="5ef03afb9d0b6fce21c534a345024a7285cc4661a84d2ac6a72d0ebb89a36303",
+    licence="MIT",
+    files=("release/lossless-min.js",),
+)
+JPEG_2000 = Package(
+    name="@cornerstonejs/codec-openjpeg",
+    version="1.3.6",
+    sha256="e81b0597fbd58d4b3b55b2f06dbca58b83d82b644ac799871324de7da46ce04b",
+    licence="MIT; OpenJPEG: BSD-2-Clause",
+    files=("dist/openjpegwasm_decode.js", "dist/openjpegwasm_decode.wasm"),
 )
 
 # The last version that a script can load in a browser: later ones need a bundler.
@@ -78,7 +101,7 @@ NIFTI = Package(
     licence="MIT",
     files=("release/current/nifti-reader-min.js",),
 )
-PACKAGES = (RUNTIME, PAKO, TIFF, DICOM, NIFTI)
+PACKAGES = (RUNTIME, PAKO, TIFF, PNG, DICOM, LOSSLESS_JPEG, JPEG_2000, NIFTI)
 
 
 def files_of(archive: Path, names: tuple[str, ...]) -> dict[str, bytes]:

@@ -38,8 +38,12 @@ async function runOpen(pixels, h, w, skips, channels, kinds) {
   return sessions.open.run(feeds, names);
 }
 
-function foregroundOf({ data, dims: [, count, h, w] }) {
-  return count === 1 ? data.slice() : Float32Array.from({ length: h * w }, (_, i) => 1 - data[i]);
+function foregroundOf({ data, dims: [, , h, w] }) {
+  if (parts.facts.hasBackground) return Float32Array.from({ length: h * w }, (_, i) => 1 - data[i]);
+  // Of classes that overlap, the most probable one.
+  const most = data.slice(0, h * w);
+  for (let i = h * w; i < data.length; i++) most[i % (h * w)] = Math.max(most[i % (h * w)], data[i]);
+  return most;
 }
 
 function strongest({ data, dims: [, count, h, w] }, [y, x]) {

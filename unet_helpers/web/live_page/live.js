@@ -109,9 +109,9 @@ function zoomAsked() {
 function suggestScale({ spacing }) {
   const { scale } = live.page;
   if (!scale) return;
-  const known = scale.kind === "spacing" && spacing ? spacing[0] / scale.unit : 0;
-  const isLikely = known > scale.size / 16 && known < scale.size * 16;
-  if (scale.kind === "spacing") $("scale").value = isLikely ? known : scale.size;
+  const zoom = spacing && scale.spacing ? spacing[0] / scale.spacing : 0, isLikely = zoom > 1 / 16 && zoom < 16;
+  if (isLikely) $("scale").value = scale.kind === "diameter" ? scale.size / zoom : scale.size * zoom;
+  else if (scale.kind === "spacing") $("scale").value = scale.start;
   showScale();
 }
 
@@ -168,10 +168,11 @@ async function startWorker() {
   live.worker.onmessage = ({ data }) => ON_MESSAGE[data.type](data);
   live.worker.onerror = (event) => say(`The network could not be started: ${event.message}. Try a newer browser.`, true);
   const parts = { facts: live.page, libraries: {} };
-  for (const name of ["runtime", "wasm", "network", "prepare_uint8", "prepare_float32", "finish"]) parts[name] = new Uint8Array(await unpack(name));
+  for (const name of ["runtime", "wasm", "network", "prepare_uint8", "prepare_uint16", "prepare_float32", "finish"]) parts[name] = new Uint8Array(await unpack(name));
+  const files = {};
   for (const [name, names] of Object.entries(live.page.libraries)) {
-    parts.libraries[name] = [];
-    for (const file of names) parts.libraries[name].push(new Uint8Array(await unpack(file)));
+    for (const file of names) files[file] ??= new Uint8Array(await unpack(file));
+    parts.libraries[name] = names.map((file) => files[file]);
   }
   live.sample = await unpack("sample");
   live.worker.postMessage({ type: "start", parts });

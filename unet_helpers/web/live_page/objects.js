@@ -60,15 +60,18 @@ function cellsBetween(mask) {
 
 // What the page says about its objects, by the card's way to find them.
 const NOTES_ON_OBJECTS = {
-  interiors: "Nuclei are found by a watershed in this page, at each threshold.",
+  interiors: "Objects are grown from their interiors by a watershed in this page, at each threshold.",
   membranes: "Cells are what membranes enclose at this threshold; Python also closes gaps in membranes.",
   components: "Objects are connected pixels of the mask, measured in this page.",
+  segments: "Each segment of a vessel has the class that its pixels vote for, at each threshold. Objects are connected pixels of a class.",
 };
 
 // Masks and table at a step of the slider, from the probabilities (K, H, W).
 function objectsAt(step, probabilities, zoom) {
   const masks = eachLayer((layer) => maskAt(step, layer)), [mask] = masks;
-  const note = NOTES_ON_OBJECTS[facts.method];
+  if (facts.classOf === "segment") masks[0] = classesOfSegments(probabilities, mask);
+  let note = NOTES_ON_OBJECTS[facts.classOf === "segment" ? "segments" : facts.method];
+  if (facts.measures === "chest") note = chestInWords(masks);
   if (facts.method === "components") return { masks, table: { ...tableAt(masks), counted: true, note } };
 
   const split = facts.method === "interiors" ? splitInteriors(probabilities, mask, zoom) : cellsBetween(mask);

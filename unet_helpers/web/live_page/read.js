@@ -1,5 +1,5 @@
 // A file becomes pixels: { pixels, type, height, width, channels, spacing, slices, notes }.
-// Pixels are (height, width, channels), of 8 bits as Uint8Array, else as Float32Array.
+// Pixels are (height, width, channels), of the type "uint8" as Uint8Array, of "uint16" and "float32" as Float32Array.
 
 // A picture of more pixels takes more memory than a page has; the side is what browsers decode.
 const MOST_PIXELS = 25e6, LONGEST_SIDE = 16384;
@@ -53,8 +53,23 @@ function readPng(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset), bits = bytes[24], kind = bytes[25];
   checkSize(view.getUint32(20), view.getUint32(16));
   if (!startsWith(bytes, "IEND", bytes.length - 8)) throw new FileError("its end is missing: it was not copied whole.");
-  const notes = bits === 16 ? ["This PNG has 16 bits, of which a browser reads 8: save it as TIFF to use them all."] : [];
-  return decoded(bytes, "image/png", kind === 0 || kind === 4 ? 1 : 3, notes);
+  const channels = kind === 0 || kind === 4 ? 1 : 3;
+  return bits === 16 ? pngOf16Bits(bytes, channels) : decoded(bytes, "image/png", channels);
+}
+
+// A browser decodes 8 of 16 bits; alpha, which is stored behind the colours, is dropped.
+function pngOf16Bits(bytes, channels) {
+  library("png");
+  const { width, height, ctype, data } = UPNG.decode(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const samples = channels + (ctype & 4 ? 1 : 0), count = height * width;
+  if (!data || data.length < 2 * count * samples) throw new FileError("its end is missing: it was not copied whole.");
+  const pixels = new Float32Array(count * channels);
+  for (let i = 0, k = 0; i < count; i++)
+    for (let c = 0; c < channels; c++) {
+      const at = 2 * (i * samples + c);
+      pixels[k++] = 256 * data[at] + data[at + 1];
+    }
+  return { pixels, type: "uint16", height, width, channels };
 }
 
 function readJpeg(bytes) {
@@ -73,7 +88,7 @@ function readJpeg(bytes) {
 }
 
 // The browser decodes; alpha is dropped, and the colours stay as stored.
-async function decoded(bytes, type, channels, notes = []) {
+async function decoded(bytes, type, channels) {
   const bitmap = await createImageBitmap(new Blob([bytes], { type }), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   const { width, height } = bitmap;
   checkSize(height, width);
@@ -81,7 +96,7 @@ async function decoded(bytes, type, channels, notes = []) {
   context.drawImage(bitmap, 0, 0);
   const rgba = context.getImageData(0, 0, width, height).data, pixels = new Uint8Array(width * height * channels);
   for (let i = 0, j = 0; i < rgba.length; i += 4) for (let c = 0; c < channels; c++) pixels[j++] = rgba[i + c];
-  return { pixels, type: "uint8", height, width, channels, notes };
+  return { pixels, type: "uint8", height, width, channels };
 }
 
 function readTiff(bytes) {
@@ -103,39 +118,7 @@ function readTiff(bytes) {
       pixels[i * kept + c] = white === null ? value : white - value;
     }
   const notes = pages.length > 1 ? [`It holds ${pages.length} pages: the first is read.`] : [];
-  return { pixels, type: bits === 8 ? "uint8" : "float32", height, width, channels: kept, notes };
-}
-
-// Transfer syntaxes of DICOM without compression.
-const PLAIN_SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"];
-
-function readDicom(bytes, slice) {
-  library("dicom");
-  const data = dicomParser.parseDicom(bytes), element = data.elements.x7fe00010;
-  const height = data.uint16("x00280010"), width = data.uint16("x00280011"), bits = data.uint16("x00280100");
-  const samples = data.uint16("x00280002") || 1, signed = data.uint16("x00280103") === 1;
-  checkSize(height, width);
-  if (!element || element.encapsulatedPixelData || !PLAIN_SYNTAXES.includes(data.string("x00020010")))
-    throw new FileError("it is a compressed DICOM file, which Python reads: save it from there as TIFF.");
-  if (![8, 16].includes(bits) || (samples === 3 && bits !== 8) || ![1, 3].includes(samples)) throw new FileError(`its ${bits} bits and ${samples} samples a pixel are not read here.`);
-  const frames = data.intString("x00280008") || 1, size = height * width * samples, shown = Math.min(slice || 0, frames - 1);
-  const at = bytes.byteOffset + element.dataOffset + (shown * size * bits) / 8;
-  if (element.length < (frames * size * bits) / 8) throw new FileError("its end is missing: it was not copied whole.");
-  const copy = bytes.buffer.slice(at, at + (size * bits) / 8);
-  const stored = bits === 8 ? new Uint8Array(copy) : signed ? new Int16Array(copy) : new Uint16Array(copy);
-  const step = (data.string("x00280030") || data.string("x00181164") || "").split("\\").map(Number);
-  const common = { height, width, channels: samples, slices: frames, spacing: step.length === 2 ? step : null };
-  if (samples === 3) return { ...common, pixels: stored, type: "uint8" };
-
-  const slope = data.floatString("x00281053") || 1, intercept = data.floatString("x00281052") || 0;
-  let values = Float32Array.from(stored, (v) => v * slope + intercept);
-  const notes = [];
-  if (data.string("x00280004") === "MONOCHROME1") {
-    const [low, high] = extent(values);
-    values = values.map((v) => low + high - v);
-    notes.push("Its values are inverted (MONOCHROME1): bright was stored as low.");
-  }
-  return { ...common, pixels: values, type: "float32", notes };
+  return { pixels, type: `uint${bits}`, height, width, channels: kept, notes };
 }
 
 function isNifti(bytes) {

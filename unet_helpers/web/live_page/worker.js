@@ -8,8 +8,14 @@ const parts = {};  // what the page holds: graphs and libraries
 const loaded = {};  // libraries that were loaded
 let ort, sessions, provider, image, answer, job = 0;
 
+const addressOf = (script) => URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+
+// Some libraries look for `window`, which a worker does not have.
 function library(name) {
-  if (!loaded[name]) for (const text of parts.libraries[name]) importScripts(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+  if (loaded[name]) return;
+  self.window = self;
+  for (const text of parts.libraries[name]) importScripts(addressOf(text));
+  delete self.window;
   loaded[name] = true;
 }
 
@@ -23,7 +29,7 @@ async function start(message) {
   Object.assign(parts, message.parts);
   const hasJspi = "Suspending" in WebAssembly;
   if (!hasJspi) withoutJspi();
-  ort = await import(URL.createObjectURL(new Blob([parts.runtime], { type: "text/javascript" })));
+  ort = await import(addressOf(parts.runtime));
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = parts.wasm;
   ort.env.logLevel = "error";
@@ -85,7 +91,7 @@ async function segment({ request, zoom }) {
   postMessage({ type: "progress", request, text: "Preparing the image", done: 0, total: 1 });
   const feeds = {}, { pixels, type, height, width, channels } = image;
   const prepare = sessions.prepare[type] ??= await ort.InferenceSession.create(parts[`prepare_${type}`], { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  feeds.pixels = tensor(type, pixels, channels === 1 ? [height, width] : [height, width, channels]);
+  feeds.pixels = tensor(type === "uint8" ? type : "float32", pixels, channels === 1 ? [height, width] : [height, width, channels]);
   if (prepare.inputNames.includes("zoom")) feeds.zoom = tensor("float32", Float32Array.of(zoom), []);
   let inside;
   if (prepare.inputNames.includes("inside")) inside = feeds.inside = tensor("bool", fieldOfView(image), [height, width]);
@@ -106,7 +112,7 @@ async function segment({ request, zoom }) {
 
 // The answers to all tiles (K, h, w), with Gaussian weights as in inference/tiles.py; null if it was cancelled.
 async function blended(values, h, w, isCancelled, request) {
-  const { inChannels, outChannels, depth: levels, flips } = parts.facts, step = 2 ** levels;
+  const { inChannels, outChannels, hasBackground, depth: levels, flips } = parts.facts, step = 2 ** levels;
   const rows = spans(h, step), columns = spans(w, step), total = new Float32Array(outChannels * h * w);
   let done = 0;
   for (const row of rows)
@@ -124,7 +130,7 @@ async function blended(values, h, w, isCancelled, request) {
         for (let y = 0; y < tall; y++)
           for (let x = 0; x < wide; x++) {
             const at = (k * first.h + y) * first.w;
-            let value = found ? found[at + x] : +(outChannels > 1 && k === 0);
+            let value = found ? found[at + x] : +(hasBackground && k === 0);
             if (second) value = (value + second[at + wide - 1 - x]) / 2;
             total[(k * h + row.start + y) * w + column.start + x] += value * row.weights[y] * column.weights[x];
           }
@@ -173,18 +179,19 @@ function factsOf(h, w, channels) {
   };
 }
 
-// The highest step of the slider that each pixel reaches, and its most likely class.
+// The highest step of the slider that each pixel reaches (of each class, where they overlap), and its most
+// likely class.
 function arraysOf(probabilities, size) {
-  const { steps } = parts.facts.card, last = steps.length - 1, isSingle = probabilities.length === size;
-  const limits = Float32Array.from(steps), levels = new Uint8Array(size), count = probabilities.length / size;
-  for (let i = 0; i < size; i++) {
-    const value = Math.fround(isSingle ? probabilities[i] : 1 - probabilities[i]);
+  const { hasBackground, card: { steps, layers } } = parts.facts, last = steps.length - 1;
+  const limits = Float32Array.from(steps), levels = new Uint8Array(layers * size), count = probabilities.length / size;
+  for (let i = 0; i < levels.length; i++) {
+    const value = Math.fround(hasBackground ? 1 - probabilities[i] : probabilities[i]);
     let k = Math.max(0, Math.min(last, Math.floor(value * last)));
     while (k < last && limits[k + 1] <= value) k++;
     while (k > 0 && limits[k] > value) k--;
     levels[i] = k;
   }
-  if (count < 3) return { levels };
+  if (!hasBackground || count < 3) return { levels };
   const classes = new Uint8Array(size).fill(1);
   for (let i = 0; i < size; i++) for (let k = 2; k < count; k++) if (probabilities[k * size + i] > probabilities[classes[i] * size + i]) classes[i] = k;
   return { levels, classes };
