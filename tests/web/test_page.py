@@ -1,7 +1,4 @@
-"""The page of a network in headless Chromium, opened from disk, without a network.
-
-The runtime must be in the cache: ``unet-helpers page lungs`` puts it there.
-"""
+"""The page of a network in headless Chromium, opened from disk, without a network."""
 
 import os
 import struct
@@ -13,75 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from helpers.networks import make_network
-from helpers.places import CHROMIUM, DATA, SAMPLES
+from helpers.live_pages import MARKS, PATIENCE, give, opened, small_network
+from helpers.places import DATA, SAMPLES
 from helpers.writers import dicom
 from PIL import Image
 
 import unet_helpers as uh
-from unet_helpers.web.page import page as write_page
-from unet_helpers.web.runtime import PACKAGES
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
-    pytest.mark.skipif(
-        not all(package.is_cached for package in PACKAGES), reason="the runtime is not in the cache"
-    ),
-]
+pytestmark = MARKS
 pytest.importorskip("onnxscript")
 
 # Share of pixels whose labels may differ from Python's.
 MOST_DIFFERENT = 0.005
 
-# Bytes of a page, and milliseconds until an answer.
+# Bytes of a page.
 LARGEST_PAGE = 12_000_000
-PATIENCE = 180_000
 
 # Milliseconds for which a large image may stop the page at a time, on a machine that is busy.
 LONGEST_PAUSE = 4000
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """Write pages when they are asked for, each once."""
-    folder = tmp_path_factory.mktemp("pages")
-
-    def page_of(card: str) -> Path:
-        path = folder / f"{card}.html"
-        if not path.exists():
-            model = small_network() if card == "small" else card
-            write_page(model, path, progress=False)
-        return path
-
-    return page_of
-
-
-def small_network():
-    """A network of random weights whose objects are nuclei."""
-    model = make_network(out_channels=3, features=4, depth=2, scale="objects", size=24)
-    model.card = replace(model.card, instance_method="interiors")
-    return model
-
-
-def opened(browser, path, **options):
-    """Open a page from disk, offline; its faults are kept."""
-    page = browser.new_page(accept_downloads=True, **options)
-    page.context.set_offline(True)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
-    page.goto(path.as_uri())
-    page.wait_for_selector("body[data-ready=yes]", timeout=PATIENCE)
-    return page
-
-
-def give(page, path) -> str:
-    """Give a file to the page, and return the status when it has answered or failed."""
-    page.evaluate("delete document.body.dataset.failed; delete document.body.dataset.answered")
-    page.set_input_files("#file", str(path))
-    page.wait_for_selector("body[data-answered], body[data-failed]", timeout=PATIENCE)
-    return page.text_content("#status")
 
 
 def saved(page, button) -> Path:
@@ -275,55 +221,6 @@ def test_no_barrier_is_found_by_axe(browser, pages, scheme):
     page.evaluate((Path(package.__file__).parent / "axe.min.js").read_text("utf-8"))
     found = page.evaluate("axe.run()")
     assert [(v["id"], [n["html"][:100] for n in v["nodes"]]) for v in found["violations"]] == []
-
-
-def look(page, change: str = "") -> str:
-    """Change a control of 'Look inside', and return what it says about the pixel then."""
-    number = page.evaluate("inside.asked") + 1
-    page.evaluate(change or "askInside()")
-    page.wait_for_selector(f"body[data-inside='{number}']", timeout=PATIENCE)
-    return page.text_content("#inside-words")
-
-
-def set_to(control: str, value: str) -> str:
-    return (
-        f"(() => {{ const c = document.querySelector('{control}'); c.{value};"
-        " c.dispatchEvent(new Event('change')); })()"
-    )
-
-
-def test_a_pixel_is_explained_and_the_inside_can_be_changed(browser, pages):
-    page = opened(browser, pages("small"))
-    give(page, uh.sample("fluorescence"))
-    page.locator("#planes canvas").click(position={"x": 300, "y": 200})
-    page.wait_for_selector("body[data-inside]", timeout=PATIENCE)
-    assert "changes nowhere" in page.text_content("#inside-words")
-
-    # The sum of the products of all inputs, after ReLU, is the value of the map, in each block.
-    rows = page.locator("#inside-reasons tbody tr")
-    assert rows.count() == 5
-    for row in rows.all():
-        cells = row.locator("td").all_text_contents()
-        total = float(cells[5].split(" ")[0])
-        assert float(cells[6]) == pytest.approx(max(0, total), abs=0.011)
-        products = [float(word) for word in cells[3].split()]
-        assert len(products) == 9
-        assert sum(products) == pytest.approx(float(cells[4]), abs=0.05)
-
-    assert "changes by more than" in look(page, set_to(".skip", "checked = false"))
-    look(page, set_to(".skip", "checked = true"))
-    for change in (
-        "#inside-cover|value = 32",
-        "#inside-blur|value = 4",
-        "#inside-noise|value = 0.3",
-    ):
-        control, value = change.split("|")
-        assert "changes by more than" in look(page, set_to(control, value))
-        assert "changes nowhere" in look(page, set_to(control, "value = 0"))
-    assert "changes by more than" in look(page, set_to("#inside-invert", "checked = true"))
-    if shots := os.environ.get("SCREENSHOTS"):
-        page.locator("#inside").screenshot(path=f"{shots}/page-inside.png")
-    assert page.faults == []
 
 
 def test_a_browser_without_jspi_uses_webassembly(browser, pages, tmp_path):
