@@ -100,14 +100,20 @@ function showMaps({ view, seen, now, change, changed, mask }) {
 function showWords({ view, size, now, plain, changed, mask, reach }) {
   const { h, w, place: [y, x], zoom } = view, at = y * w + x, shrink = (size[0] / height) * zoom;
   const px = (n) => `${n} px${Math.abs(shrink - 1) < 0.01 ? "" : ` (${Math.round(n / shrink)} px of the image)`}`;
-  const sentences = [`The network sees a window of ${h} × ${w} px. Probability at the pixel: ${now[at].toFixed(3)} (without changes ${plain[at].toFixed(3)}).`];
+  const sentences = [
+    `The network sees a window of ${h} × ${w} px.`,
+    `Probability at the pixel: ${now[at].toFixed(3)} (without changes ${plain[at].toFixed(3)}).`,
+  ];
   const off = inside.skips.flatMap((isOn, k) => (isOn ? [] : [k + 1]));
   if (off.length) sentences.push(`Skip connections that are off: ${off.join(", ")}.`);
   if (!mask) {
     const count = changed.reduce((sum, on) => sum + on, 0);
-    sentences.push(count ? `The answer changes by more than 0.01 in ${((100 * count) / changed.length).toFixed(1)} % of the window.` : "The answer changes nowhere by more than 0.01.");
+    const share = ((100 * count) / changed.length).toFixed(1);
+    sentences.push(count ? `The answer changes by more than 0.01 in ${share} % of the window.` : "The answer changes nowhere by more than 0.01.");
   } else {
-    sentences.push(reach.visible ? `The cover changes the answer by more than 0.01 up to ${px(reach.visible)} away from it.` : "Away from the cover, the answer changes nowhere by more than 0.01.");
+    sentences.push(reach.visible
+      ? `The cover changes the answer by more than 0.01 up to ${px(reach.visible)} away from it.`
+      : "Away from the cover, the answer changes nowhere by more than 0.01.");
     sentences.push(`The answer changes at all up to ${px(reach.whole)} away: so far the receptive field reaches here.`);
     if (reach.isCut) sentences.push("It may reach further: the window ends there.");
   }

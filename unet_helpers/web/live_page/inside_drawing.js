@@ -62,6 +62,7 @@ function markBlock() {
 function askFeatures() {
   for (const row of $("inside-reasons").tBodies[0].rows) row.classList.toggle("chosen", row.dataset.block === inside.block);
   if (inside.found) live.worker.postMessage({ type: "features", block: inside.block });
+  else $("inside-level").textContent = "Click on a pixel of the image first.";
 }
 
 ON_MESSAGE.features = ({ block, count, active, height: h, width: w, place, maps }) => {

@@ -19,6 +19,7 @@ function windowAround([y, x], { h, w }, least) {
   return { row: span(y, h), column: span(x, w) };
 }
 
+// What the network sees and answers around a pixel (y, x) of the image, and why.
 async function look({ y, x, skips, zoom, blur, noise, invert, strokes, radius, asked, request }) {
   const { inChannels, depth: levels } = parts.facts, shown = answer, { h, w, working } = shown;
   const at = [Math.min(h - 1, Math.floor(((y + 0.5) * h) / height)), Math.min(w - 1, Math.floor(((x + 0.5) * w) / width))];
@@ -38,8 +39,8 @@ async function look({ y, x, skips, zoom, blur, noise, invert, strokes, radius, a
   const settings = [view, skips, blur, noise, invert];
   const compared = isCovered ? await keptAnswer(shown, "uncovered", settings, () => answerTo(uncovered, view, skips)) : plain;
   const change = now.map((v, i) => Math.abs(v - compared[i])), changed = Uint8Array.from(change, (v) => +(v > VISIBLE_CHANGE));
-  const { channels, places, reasons } = await reasonsOf(all, view.place, skips);
-  lastLook = { all, places, channels };
+  const { places, reasons } = await reasonsOf(all, view.place, skips);
+  lastLook = { all, places };
   postMessage({
     type: "inside", asked, request, view, size: [h, w], seen: seen.slice(0, view.h * view.w), now, plain, change, changed, reasons,
     mask: isCovered ? mask : null, reach: isCovered ? reachOf(change, mask, view, [h, w]) : null,
@@ -75,7 +76,7 @@ async function reasonsOf(all, place, skips) {
   const places = blocks.map(({ level }) => place.map((k) => k >> (level - 1)));
   const channels = blocks.map(({ name }, n) => byValue(all[`made_${name}`], places[n])[0].channel);
   const kernels = await runOpen(new Float32Array(inChannels * step * step), step, step, skips, channels, ["kernel", "bias"]);
-  return { places, channels, reasons: blocks.map((block, n) => reasonOf(block, channels[n], places[n], all, kernels)) };
+  return { places, reasons: blocks.map((block, n) => reasonOf(block, channels[n], places[n], all, kernels)) };
 }
 
 // The maps of a block at the pixel of the last look, those that say most there.
