@@ -275,6 +275,15 @@ def test_the_page_tells_how_far_away_a_cover_changes_the_answer(page, network):
     np.testing.assert_array_equal(np.reshape(blue, (256, 256))[free] > 0, rim[free])
 
 
+def test_the_window_stays_under_the_pointer_while_the_page_tells_more(page):
+    canvas = page.locator("#inside-seen")
+    canvas.scroll_into_view_if_needed()
+    before = canvas.bounding_box()
+    page.evaluate("cover([120, 100])")
+    settle(page)
+    assert canvas.bounding_box() == before
+
+
 def test_a_cover_at_the_end_of_the_window_may_reach_further(page):
     paint(page, (8, 100), (8, 120))
     assert "It may reach further: the window ends there." in settle(page)
