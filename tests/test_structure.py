@@ -14,7 +14,8 @@ PACKAGE = ROOT / "unet_helpers"
 WINGS = [
     {"shell"},
     {"annotate"},
-    {"figures", "training", "web"},
+    {"web"},
+    {"figures", "training"},
     {"inference"},
     {"results"},
     {"checks"},

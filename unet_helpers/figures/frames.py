@@ -81,8 +81,11 @@ def page_of_frames(title: str, drawing: Figure, description: str, frames: Sequen
     )
 
 
-def svg_of(figure: Figure, description: str) -> str:
-    """Return a figure as an SVG element, with its parts marked by ``data-part``."""
+def svg_of(figure: Figure, description: str, role: str = "img") -> str:
+    """Return a figure as an SVG element, with its parts marked by ``data-part``.
+
+    ``role`` is its ARIA role: 'group' if a page lets people act on its parts.
+    """
     file = StringIO()
     # Texts stay texts, and the same drawing gives the same file.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "frames"}):
@@ -94,7 +97,7 @@ def svg_of(figure: Figure, description: str) -> str:
 
     # Several artists may be one part, but ids have to be unique.
     svg = re.sub(rf'id="{PART}([^"]+)"', r'data-part="\1"', svg)
-    label = f'role="img" aria-label="{escape(description)}"'
+    label = f'role="{role}" aria-label="{escape(description)}"'
     return re.sub(
         r'<svg [^>]*viewBox="([^"]+)"[^>]*>', rf'<svg viewBox="\1" {label}>', svg, count=1
     )

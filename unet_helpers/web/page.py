@@ -24,6 +24,7 @@ from ..results.report import PAGE as REPORT_PAGE
 from ..results.report import VIEW_SCRIPTS, digest, slider_steps
 from ..samples import FOLDER, table
 from ..version import __version__
+from .drawing import drawing_of
 from .graphs import blocks_of, finishing_graph, open_network, preparing_graph, rounding_of
 from .runtime import DICOM, JPEG_2000, LOSSLESS_JPEG, NIFTI, PACKAGES, PAKO, PNG, RUNTIME, TIFF
 
@@ -40,9 +41,13 @@ WORKER_SCRIPTS = (
     "segments.js",
     "chest.js",
     "objects.js",
+    "inside_changes.js",
     "inside_worker.js",
     "worker.js",
 )
+
+# JavaScript of the page, beside that of the report.
+PAGE_SCRIPTS = ("live.js", "inside.js", "inside_drawing.js", "inside_brush.js")
 
 # Libraries of the worker, by the format that needs them.
 LIBRARIES = {
@@ -179,7 +184,7 @@ def text_of(model: UNet, progress: bool) -> str:
     if sample is not None:
         arrays["sample"] = sample.read_bytes()
 
-    script = scripts(REPORT_PAGE, VIEW_SCRIPTS) + scripts(LIVE_PAGE, ("live.js", "inside.js"))
+    script = scripts(REPORT_PAGE, VIEW_SCRIPTS) + scripts(LIVE_PAGE, PAGE_SCRIPTS)
     style = scripts(REPORT_PAGE, ("page.css",)) + scripts(LIVE_PAGE, ("live.css",))
     worker = scripts(REPORT_PAGE, ("mask.js",)) + scripts(LIVE_PAGE, WORKER_SCRIPTS)
     scale = scale_of(card)
@@ -196,7 +201,7 @@ def text_of(model: UNet, progress: bool) -> str:
         arrays={name: packed(content) for name, content in arrays.items()},
         differences=differences_of(card),
         about=about(model, rounding, sample),
-        depth=model.depth,
+        drawing=drawing_of(model),
     )
 
 

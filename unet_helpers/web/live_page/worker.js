@@ -202,7 +202,7 @@ function objects({ step, asked }) {
   postMessage({ type: "objects", asked, masks, table });
 }
 
-const HANDLERS = { start, look, read: readAndShow, segment, objects, cancel: () => { job++; } };
+const HANDLERS = { start, look, features, read: readAndShow, segment, objects, cancel: () => { job++; } };
 
 onmessage = async ({ data }) => {
   try {
