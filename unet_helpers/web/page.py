@@ -92,6 +92,9 @@ OTHERWISE = {
         "The intensities of almost empty fields, and of those with a very bright speck, are not"
         " corrected by their objects.",
     ),
+    "small objects": (
+        "An image with small objects is not enlarged: set a smaller width above the picture.",
+    ),
     "with a pixel size": (
         "The size of a pixel is read from DICOM and NIfTI alone: else set the scale above the"
         " picture.",
@@ -210,6 +213,7 @@ def differences_of(card: ModelCard) -> list[str]:
     groups = [
         "every card",
         f"scale: {card.preprocessing.scale}",
+        "small objects" if card.preprocessing.smallest_objects else "",
         "with a pixel size" if card.preprocessing.spacing else "",
         f"measures: {card.measures}",
         f"class of: {card.class_of}",
