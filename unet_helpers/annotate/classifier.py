@@ -24,16 +24,6 @@ ITERATIONS = 60
 # Number of groups of strokes, each of which is left out once.
 FOLDS = 3
 
-# Group of strokes that are never left out.
-NEVER_LEFT_OUT = -1
-
-# Power of the losses in the share of the network. Chosen on training images of skin lesions, and on
-# tissue and electron micrographs that the benchmark does not score, of 1 to 4.
-SHARPNESS = 4
-
-# Added to each loss, so that no share is 0 divided by 0.
-LEAST_LOSS = 1e-6
-
 # Score of a class of which nothing was painted: its probability is 0. Infinity would give NaN where
 # maps are interpolated.
 NEVER = -1e4
@@ -108,22 +98,15 @@ def thinned(painted: np.ndarray, unknown: int) -> np.ndarray:
 def fit(samples: Samples, classifier: PixelClassifier) -> None:
     """Fit the layers of a classifier to samples of at least two classes, in place.
 
-    All classes count equally. Two classifiers are fitted, to the filters and to all maps, and their
-    scores are averaged by ``share_of_network``. All of it is folded into the layers.
+    All classes count equally. The maps of the network are used if they help, see
+    ``network_helps``. Their standardisation is folded into the layers.
     """
     count = max(2, classifier.out_channels)
     of_network = network_columns(classifier)
-    mean, deviation = standardisation(samples, of_network)
-    standardised = (samples.maps - mean) / deviation
-
-    weights, bias = logistic_regression(standardised * ~of_network, samples.classes, count)
-    share = share_of_network(standardised, samples, of_network, count)
-    if share > 0:
-        of_all = logistic_regression(standardised, samples.classes, count)
-        weights = torch.lerp(weights, of_all[0], share)
-        bias = torch.lerp(bias, of_all[1], share)
-    weights = weights / deviation
-    bias = bias - weights @ mean
+    reading = by_images(samples, ~of_network)
+    if network_helps(samples, of_network, count):
+        reading = by_strokes(samples, torch.ones_like(of_network))
+    weights, bias = fitted(samples.maps, samples.classes, reading, count)
 
     # Classes of which nothing was painted are not in the answer.
     missing = torch.bincount(samples.classes, minlength=count) == 0
@@ -145,75 +128,89 @@ def network_columns(classifier: PixelClassifier) -> torch.Tensor:
     return torch.cat(by_scale)
 
 
-def standardisation(
-    samples: Samples, of_network: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean and the deviation (C,) by which the maps are standardised.
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Which maps a classifier reads, and how they are standardised."""
 
-    Filters are standardised by the whole images: a few strokes cover so little of them that a
-    filter may hardly vary there, and would be weighted far too much elsewhere. The maps of the
-    network are zero in most places, and are standardised by the strokes.
+    columns: torch.Tensor  # (C,) bool
+    mean: torch.Tensor  # (C,) float32
+    deviation: torch.Tensor  # (C,) float32
+
+
+def by_images(samples: Samples, columns: torch.Tensor) -> Reading:
+    """Return how filters alone are read: standardised by the whole images.
+
+    A few strokes cover so little of them that a filter may hardly vary there, and would be weighted
+    far too much elsewhere.
     """
-    mean = torch.where(of_network, samples.maps.mean(0), samples.spread.mean)
-    variance = torch.where(of_network, samples.maps.var(0), samples.spread.variance)
-    return mean, variance.sqrt() + LEAST_DEVIATION
+    deviation = samples.spread.variance.sqrt() + LEAST_DEVIATION
+    return Reading(columns, samples.spread.mean, deviation)
 
 
-def share_of_network(
-    maps: torch.Tensor, samples: Samples, of_network: torch.Tensor, count: int
-) -> float:
-    """Return the weight, 0 to 1, of the classifier that reads the network beside the filters.
+def by_strokes(samples: Samples, columns: torch.Tensor) -> Reading:
+    """Return how the maps of a network are read, and what is compared with them."""
+    return Reading(columns, samples.maps.mean(0), samples.maps.std(0) + LEAST_DEVIATION)
 
-    Strokes are left out in FOLDS groups, and predicted by both classifiers. Their shares are as
-    powers of their losses, inversely. Before any class has two strokes nothing can be left out:
-    then the many maps of a network mislead more than they help.
+
+def fitted(
+    maps: torch.Tensor, classes: torch.Tensor, reading: Reading, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fit weights (count, C) and bias (count,) for maps as they are."""
+    standardised = (maps - reading.mean) / reading.deviation * reading.columns
+    weights, bias = logistic_regression(standardised, classes, count)
+    weights = weights / reading.deviation
+    return weights, bias - weights @ reading.mean
+
+
+def network_helps(samples: Samples, of_network: torch.Tensor, count: int) -> bool:
+    """Return whether strokes are predicted better from the others with the maps of the network.
+
+    Better than by the filters, and than by chance. The strokes are left out in FOLDS groups. With
+    fewer than two strokes of each class nothing can be left out: then the many maps of a network
+    mislead more than they help.
     """
     folds = folds_of(samples)
     if folds is None or not of_network.any():
-        return 0.0
+        return False
 
-    with_network = LEAST_LOSS
-    with_filters = LEAST_LOSS
+    # Both are standardised alike: else one would be the surer of the two, not the better one.
+    of_all = by_strokes(samples, torch.ones_like(of_network))
+    of_filters = by_strokes(samples, ~of_network)
+    with_network = []
+    with_filters = []
     for fold in range(FOLDS):
         left_out = folds == fold
-        if not left_out.any():
-            continue
-        with_network += loss_left_out(maps, samples.classes, left_out, count)
-        with_filters += loss_left_out(maps * ~of_network, samples.classes, left_out, count)
-
-    weight = with_filters**SHARPNESS
-    return weight / (weight + with_network**SHARPNESS)
+        if left_out.any():
+            with_network.append(loss_left_out(samples, left_out, of_all, count))
+            with_filters.append(loss_left_out(samples, left_out, of_filters, count))
+    by_chance = np.log(len(samples.classes.unique()))
+    return bool(np.mean(with_network) < min(np.mean(with_filters), by_chance))
 
 
 def folds_of(samples: Samples) -> torch.Tensor | None:
-    """Return the group (N,) of each sample; None if no class has two strokes.
+    """Return the group (N,) of each sample; None if a class has fewer than two strokes.
 
-    The only stroke of a class is never left out, and the strokes of others are in at least two
-    groups, so that no class is ever left out entirely.
+    Each class has strokes in at least two groups, so that none is ever left out entirely.
     """
-    folds = torch.full((len(samples),), NEVER_LEFT_OUT)
+    folds = torch.zeros(len(samples), dtype=torch.int64)
     for class_id in samples.classes.unique():
         of_class = samples.classes == class_id
         numbers = samples.strokes[of_class].unique()
         if len(numbers) < 2:
-            continue
+            return None
         place = torch.searchsorted(numbers, samples.strokes[of_class])
         folds[of_class] = place % FOLDS
-    if (folds == NEVER_LEFT_OUT).all():
-        return None
     return folds
 
 
-def loss_left_out(
-    maps: torch.Tensor, classes: torch.Tensor, left_out: torch.Tensor, count: int
-) -> float:
+def loss_left_out(samples: Samples, left_out: torch.Tensor, reading: Reading, count: int) -> float:
     """Return the cross-entropy of samples that were left out, each class counting equally."""
-    weights, bias = logistic_regression(maps[~left_out], classes[~left_out], count)
-    logits = maps[left_out] @ weights.T + bias
-    surprise = functional.cross_entropy(logits, classes[left_out], reduction="none")
-    by_class = [
-        surprise[classes[left_out] == class_id].mean() for class_id in classes[left_out].unique()
-    ]
+    others = ~left_out
+    weights, bias = fitted(samples.maps[others], samples.classes[others], reading, count)
+    logits = samples.maps[left_out] @ weights.T + bias
+    classes = samples.classes[left_out]
+    surprise = functional.cross_entropy(logits, classes, reduction="none")
+    by_class = [surprise[classes == class_id].mean() for class_id in classes.unique()]
     return float(torch.stack(by_class).mean())
 
 
