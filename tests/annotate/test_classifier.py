@@ -5,14 +5,19 @@ import pytest
 import torch
 from helpers.networks import make_network
 
+from unet_helpers.annotate import classifier as rules
 from unet_helpers.annotate.classifier import (
     FOLDS,
     Samples,
+    Spread,
     all_weights,
+    by_images,
     fit,
     folds_of,
     join_samples,
+    joined_spread,
     network_columns,
+    network_helps,
     thinned,
 )
 from unet_helpers.networks.pixel_classifier import PixelClassifier
@@ -41,7 +46,14 @@ def samples_told_by(classifier: PixelClassifier, of_network: bool) -> Samples:
     )
     telling = columns if of_network else ~columns
     maps[:, telling] += 4 * classes[:, None].float()
-    return Samples(maps, classes, strokes)
+    return Samples(maps, classes, strokes, Spread(maps.mean(0), maps.var(0)))
+
+
+def some(samples: Samples, chosen: torch.Tensor) -> Samples:
+    """The samples of some strokes."""
+    return Samples(
+        samples.maps[chosen], samples.classes[chosen], samples.strokes[chosen], samples.spread
+    )
 
 
 @pytest.mark.parametrize("of_network", [True, False])
@@ -53,9 +65,45 @@ def test_the_maps_of_the_network_are_used_only_if_they_help(classifier, of_netwo
 
 def test_with_one_stroke_of_a_class_only_filters_are_used(classifier):
     samples = samples_told_by(classifier, of_network=True)
-    few = samples.strokes < 2
-    fit(Samples(samples.maps[few], samples.classes[few], samples.strokes[few]), classifier)
+    fit(some(samples, samples.strokes < 2), classifier)
     assert (all_weights(classifier)[:, network_columns(classifier)] == 0).all()
+
+
+def test_filters_are_standardised_by_the_whole_images(classifier):
+    """One that hardly varies under the strokes is not weighted more for that."""
+    samples = samples_told_by(classifier, of_network=False)
+    fit(samples, classifier)
+    before = all_weights(classifier)
+    wide = Spread(samples.spread.mean, samples.spread.variance * 1e4)
+    fit(Samples(samples.maps, samples.classes, samples.strokes, wide), classifier)
+    assert all_weights(classifier).abs().max() < 0.1 * before.abs().max()
+    assert torch.equal(by_images(samples, network_columns(classifier)).mean, samples.spread.mean)
+
+
+@pytest.mark.parametrize(
+    ("with_network", "with_filters", "helps"),
+    [(0.5, 1.2, True), (0.5, 0.4, False), (0.8, 1.2, False)],
+)
+def test_a_network_helps_if_it_beats_the_filters_and_chance(
+    classifier, monkeypatch, with_network, with_filters, helps
+):
+    """By chance, two classes have a loss of ln 2 = 0.69."""
+
+    def loss(samples, left_out, reading, count):
+        return with_network if reading.columns.all() else with_filters
+
+    monkeypatch.setattr(rules, "loss_left_out", loss)
+    samples = samples_told_by(classifier, of_network=True)
+    assert network_helps(samples, network_columns(classifier), count=2) == helps
+
+
+def test_the_spread_over_two_images_is_that_of_their_pixels():
+    one, other = torch.rand(500, 3), 5 + torch.rand(500, 3)
+    spreads = [Spread(part.mean(0), part.var(0, correction=0)) for part in (one, other)]
+    both = torch.cat([one, other])
+    joined = joined_spread(spreads)
+    assert torch.allclose(joined.mean, both.mean(0))
+    assert torch.allclose(joined.variance, both.var(0, correction=0), rtol=1e-4)
 
 
 def test_no_class_is_ever_left_out_entirely(classifier):

@@ -1,6 +1,6 @@
 """How good an answer is after so many strokes, and how fast it comes.
 
-``python tests/benchmarks/strokes.py {glands,skin,membranes,nuclei,speed} --data ../shared/data``
+``python tests/benchmarks/strokes.py {glands,skin,membranes,nuclei,stained,speed} --data DIR``
 
 A simulated person paints where the answer is wrong, in the middle of the largest wrong regions,
 along them, at most a quarter of the image long and 5 px wide; first one stroke on the structure and
@@ -11,6 +11,8 @@ glands: the tissue of the notebook; its left half is painted, its right half is 
 skin: the forty test images of skin_lesions, each painted on its own.
 membranes: slice 03 of em_membranes is painted, slice 20 is not.
 nuclei: MoNuSeg fields in haematoxylin-eosin, which the card ``nuclei`` has not learnt from.
+stained: the test images of stained tissue of ``nuclei``, each painted on its own; the card has
+  learnt from other images of this kind.
 speed: seconds from a stroke to the picture, and memory, at 512 and 2048 px.
 """
 
@@ -37,6 +39,7 @@ import unet_helpers as uh
 from unet_helpers.annotate.desk import Desk
 from unet_helpers.annotate.strokes import UNKNOWN
 from unet_helpers.annotate.teaching import FILTERS
+from unet_helpers.training.datasets import part_by_number
 
 # Numbers of strokes after which the Dice is measured.
 MARKS = (2, 4, 5, 10, 20)
@@ -108,7 +111,21 @@ def nuclei(data: Path) -> Iterator[Case]:
     yield Case(read(first)[crop], truths[0][crop], read(second)[crop], truths[1][crop])
 
 
-CASES = {"glands": glands, "skin": skin, "membranes": membranes, "nuclei": nuclei}
+def stained(data: Path) -> Iterator[Case]:
+    """The stained images in the test part of the 2018 Data Science Bowl."""
+    folder = data / "nuclei"
+    for number, path in enumerate(sorted((folder / "images/stained").iterdir())):
+        if part_by_number(number) == "test":
+            yield Case(read(path), read(folder / "labels/stained" / path.name) > 0)
+
+
+CASES = {
+    "glands": glands,
+    "skin": skin,
+    "membranes": membranes,
+    "nuclei": nuclei,
+    "stained": stained,
+}
 
 
 def next_stroke(wrong: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
@@ -266,8 +283,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
 
     cases = list(CASES[chosen.what](chosen.data))
-    if chosen.full_masks and chosen.what == "skin":
-        parser.error("full masks of skin lesions: tests/benchmarks/finetuning.py skin")
+    if chosen.full_masks and cases[0].other_pixels is None:
+        parser.error("full masks are scored on an image not painted on; see finetuning.py skin")
     if chosen.full_masks:
         full_masks(cases, chosen.model or "nuclei", chosen.full_masks)
         return

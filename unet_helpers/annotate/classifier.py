@@ -33,12 +33,29 @@ LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
+class Spread:
+    """How the maps vary over whole images."""
+
+    mean: torch.Tensor  # (C,) float32
+    variance: torch.Tensor  # (C,) float32
+
+
+def joined_spread(parts: list[Spread]) -> Spread:
+    """Return the spread over several images, each of which counts equally."""
+    mean = torch.stack([part.mean for part in parts]).mean(0)
+    within = torch.stack([part.variance for part in parts]).mean(0)
+    between = torch.stack([(part.mean - mean) ** 2 for part in parts]).mean(0)
+    return Spread(mean, within + between)
+
+
+@dataclass(frozen=True, eq=False)
 class Samples:
     """Painted pixels: what the maps say there, and the class."""
 
     maps: torch.Tensor  # (N, C) float32
     classes: torch.Tensor  # (N,) int64
     strokes: torch.Tensor  # (N,) int64: the number of the stroke that painted it last
+    spread: Spread  # of the images that were painted
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -60,7 +77,8 @@ def join_samples(parts: list[Samples]) -> Samples:
     for part in parts:
         numbers.append(part.strokes + first)
         first = int(numbers[-1].max()) + 1
-    return Samples(maps, classes, torch.cat(numbers))
+    spread = joined_spread([part.spread for part in parts])
+    return Samples(maps, classes, torch.cat(numbers), spread)
 
 
 def thinned(painted: np.ndarray, unknown: int) -> np.ndarray:
@@ -80,20 +98,15 @@ def thinned(painted: np.ndarray, unknown: int) -> np.ndarray:
 def fit(samples: Samples, classifier: PixelClassifier) -> None:
     """Fit the layers of a classifier to samples of at least two classes, in place.
 
-    The maps are standardised, and all classes count equally. The standardisation is then folded
-    into the layers. The maps of the network are used if they help, see ``network_helps``.
+    All classes count equally. The maps of the network are used if they help, see
+    ``network_helps``. Their standardisation is folded into the layers.
     """
-    mean = samples.maps.mean(0)
-    deviation = samples.maps.std(0) + LEAST_DEVIATION
-    standardised = (samples.maps - mean) / deviation
-
     count = max(2, classifier.out_channels)
     of_network = network_columns(classifier)
-    if of_network.any() and not network_helps(standardised, samples, of_network, count):
-        standardised = standardised * ~of_network
-    weights, bias = logistic_regression(standardised, samples.classes, count)
-    weights = weights / deviation
-    bias = bias - weights @ mean
+    reading = by_images(samples, ~of_network)
+    if network_helps(samples, of_network, count):
+        reading = by_strokes(samples, torch.ones_like(of_network))
+    weights, bias = fitted(samples.maps, samples.classes, reading, count)
 
     # Classes of which nothing was painted are not in the answer.
     missing = torch.bincount(samples.classes, minlength=count) == 0
@@ -115,27 +128,63 @@ def network_columns(classifier: PixelClassifier) -> torch.Tensor:
     return torch.cat(by_scale)
 
 
-def network_helps(
-    maps: torch.Tensor, samples: Samples, of_network: torch.Tensor, count: int
-) -> bool:
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Which maps a classifier reads, and how they are standardised."""
+
+    columns: torch.Tensor  # (C,) bool
+    mean: torch.Tensor  # (C,) float32
+    deviation: torch.Tensor  # (C,) float32
+
+
+def by_images(samples: Samples, columns: torch.Tensor) -> Reading:
+    """Return how filters alone are read: standardised by the whole images.
+
+    A few strokes cover so little of them that a filter may hardly vary there, and would be weighted
+    far too much elsewhere.
+    """
+    deviation = samples.spread.variance.sqrt() + LEAST_DEVIATION
+    return Reading(columns, samples.spread.mean, deviation)
+
+
+def by_strokes(samples: Samples, columns: torch.Tensor) -> Reading:
+    """Return how the maps of a network are read, and what is compared with them."""
+    return Reading(columns, samples.maps.mean(0), samples.maps.std(0) + LEAST_DEVIATION)
+
+
+def fitted(
+    maps: torch.Tensor, classes: torch.Tensor, reading: Reading, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fit weights (count, C) and bias (count,) for maps as they are."""
+    standardised = (maps - reading.mean) / reading.deviation * reading.columns
+    weights, bias = logistic_regression(standardised, classes, count)
+    weights = weights / reading.deviation
+    return weights, bias - weights @ reading.mean
+
+
+def network_helps(samples: Samples, of_network: torch.Tensor, count: int) -> bool:
     """Return whether strokes are predicted better from the others with the maps of the network.
 
-    The strokes are left out in FOLDS groups. With fewer than two strokes of each class that was
-    painted nothing can be left out: then the many maps of a network mislead more than they help.
+    Better than by the filters, and than by chance. The strokes are left out in FOLDS groups. With
+    fewer than two strokes of each class nothing can be left out: then the many maps of a network
+    mislead more than they help.
     """
     folds = folds_of(samples)
-    if folds is None:
+    if folds is None or not of_network.any():
         return False
 
-    with_network = 0.0
-    with_filters = 0.0
+    # Both are standardised alike: else one would be the surer of the two, not the better one.
+    of_all = by_strokes(samples, torch.ones_like(of_network))
+    of_filters = by_strokes(samples, ~of_network)
+    with_network = []
+    with_filters = []
     for fold in range(FOLDS):
         left_out = folds == fold
-        if not left_out.any():
-            continue
-        with_network += loss_left_out(maps, samples.classes, left_out, count)
-        with_filters += loss_left_out(maps * ~of_network, samples.classes, left_out, count)
-    return with_network < with_filters
+        if left_out.any():
+            with_network.append(loss_left_out(samples, left_out, of_all, count))
+            with_filters.append(loss_left_out(samples, left_out, of_filters, count))
+    by_chance = np.log(len(samples.classes.unique()))
+    return bool(np.mean(with_network) < min(np.mean(with_filters), by_chance))
 
 
 def folds_of(samples: Samples) -> torch.Tensor | None:
@@ -154,16 +203,14 @@ def folds_of(samples: Samples) -> torch.Tensor | None:
     return folds
 
 
-def loss_left_out(
-    maps: torch.Tensor, classes: torch.Tensor, left_out: torch.Tensor, count: int
-) -> float:
+def loss_left_out(samples: Samples, left_out: torch.Tensor, reading: Reading, count: int) -> float:
     """Return the cross-entropy of samples that were left out, each class counting equally."""
-    weights, bias = logistic_regression(maps[~left_out], classes[~left_out], count)
-    logits = maps[left_out] @ weights.T + bias
-    surprise = functional.cross_entropy(logits, classes[left_out], reduction="none")
-    by_class = [
-        surprise[classes[left_out] == class_id].mean() for class_id in classes[left_out].unique()
-    ]
+    others = ~left_out
+    weights, bias = fitted(samples.maps[others], samples.classes[others], reading, count)
+    logits = samples.maps[left_out] @ weights.T + bias
+    classes = samples.classes[left_out]
+    surprise = functional.cross_entropy(logits, classes, reduction="none")
+    by_class = [surprise[classes == class_id].mean() for class_id in classes.unique()]
     return float(torch.stack(by_class).mean())
 
 

@@ -14,9 +14,13 @@ from ..networks.cards import Preprocessing
 from ..networks.engine import precision
 from ..networks.pixel_classifier import PixelClassifier, sample_maps
 from ..preprocessing.prepare import prepare
+from .classifier import Spread
 
 # The largest value that is kept in half precision, which saves memory.
 LARGEST = 6e4
+
+# Number of pixels, evenly spread, by which it is measured how the maps vary over an image.
+PIXELS_OF_SPREAD = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,15 @@ class ImageFeatures:
             pixels = prepared.tile(rows.place, columns.place, classifier.in_channels)
             maps = compute_maps(classifier, torch.from_numpy(pixels)[None])
             self.tiles.append(TileMaps(rows, columns, maps))
+        self.spread = self.measure_spread()
+
+    def measure_spread(self) -> Spread:
+        """Return how the maps vary over the image."""
+        height, width = self.shape
+        step = max(1, round(np.sqrt(height * width / PIXELS_OF_SPREAD)))
+        pixels = np.mgrid[step // 2 : height : step, step // 2 : width : step]
+        values = self.sample(pixels.reshape(2, -1).T)
+        return Spread(values.mean(0), values.var(0, correction=0))
 
     @property
     def nbytes(self) -> int:

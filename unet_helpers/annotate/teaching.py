@@ -159,7 +159,7 @@ class Teaching:
             parts.append(self.own_samples(painted, owner))
         if not parts:
             nothing = torch.zeros(0, dtype=torch.int64)
-            return Samples(torch.zeros(0, 1), nothing, nothing)
+            return Samples(torch.zeros(0, 1), nothing, nothing, self.features.spread)
         return join_samples(parts)
 
     def own_samples(self, painted: np.ndarray, owner: np.ndarray) -> Samples:
@@ -170,7 +170,8 @@ class Teaching:
         pixels = thinned(painted, UNKNOWN)
         classes = torch.from_numpy(painted[tuple(pixels.T)].astype(np.int64))
         strokes = torch.from_numpy(owner[tuple(pixels.T)].astype(np.int64))
-        return Samples(self.features.sample(pixels), classes, strokes)
+        maps = self.features.sample(pixels)
+        return Samples(maps, classes, strokes, self.features.spread)
 
     def classifier(self) -> PixelClassifier | None:
         """Return the classifier, fitted to all strokes; None before two classes were painted."""
