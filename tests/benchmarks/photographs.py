@@ -3,9 +3,9 @@
 ``python tests/benchmarks/photographs.py --data DIR``
 
 Counts them among photographs that come with scikit-image, scikit-learn and matplotlib, and among
-their quarters; among the photographs of the skin in DIR/skin_lesions; among all images of DIR/nuclei
-and DIR/nuclei_he, whatever their part; among every sixth image of tissue with other dyes and
-another white balance; and among fields of fluorescence put together to coloured pictures.
+their quarters; among the photographs of the skin in DIR/skin_lesions; among all images of
+DIR/nuclei and DIR/nuclei_he, whatever their part; among every sixth image of tissue with other dyes
+and another white balance; and among fields of fluorescence put together to coloured pictures.
 """
 
 import argparse
