@@ -150,7 +150,8 @@ def findings_on_scatter(result: Segmentation, expected: ExpectedParts) -> list[F
     findings = []
     for frame in frames_as_displayed(result):
         volumes = components_of(frame, result, expected.classes, 1.0).volumes
-        count = np.count_nonzero(volumes >= expected.least_share * volumes.max(initial=0.0))
+        is_counted = volumes >= expected.least_share * volumes.max(initial=0.0)
+        count = int(np.count_nonzero(is_counted))
         if count <= expected.most:
             continue
         found = number_of(count, expected.name)
