@@ -1,7 +1,7 @@
 """The expected Dice: high for clear answers, lower for doubtful ones, None if nothing is known."""
 
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -195,3 +195,33 @@ def test_colours_are_averaged():
     of_colour = signs_of(from_array(colour), answer, answer > 0, score=1.0)
     of_grey = signs_of(from_array(grey), answer, answer > 0, score=1.0)
     assert astuple(of_colour) == pytest.approx(astuple(of_grey))
+
+
+def head(margin: int) -> uh.Segmentation:
+    """A found ellipsoid in a volume of 60 voxels, with a margin of air around."""
+    rng = np.random.default_rng(0)
+    axes = np.indices((60, 60, 60)) - 30
+    radius = (axes[0] / 7) ** 2 + (axes[1] / 16) ** 2 + (axes[2] / 7) ** 2
+    pixels = 500 + 40 * rng.standard_normal(radius.shape) + 60 * (radius < 1)
+    probability = np.clip(1.1 - 0.5 * radius, 0, 1)
+    pixels, probability = (np.pad(values, margin) for values in (pixels, probability))
+    half = probability / 2
+    return uh.Segmentation(
+        uh.MedicalImage(pixels.astype(np.float32), "ZYX", spacing=(1.0, 1.0, 1.0)),
+        uh.MODELS["hippocampus"],
+        np.stack([1 - probability, half, half]).astype(np.float32),
+        threshold=0.5,
+        places={"left": (30.0 + margin,) * 3},
+    )
+
+
+def test_what_is_around_the_boxes_does_not_change_the_estimate():
+    close = head(0).expected_dice
+    assert close is not None
+    assert head(50).expected_dice == pytest.approx(close, abs=0.01)
+
+
+def test_a_box_without_an_answer_does_not_count():
+    result = head(20)
+    places = {**result.places, "right": (8.0, 8.0, 8.0)}
+    assert replace(result, places=places).expected_dice == result.expected_dice

@@ -15,6 +15,7 @@ from unet_helpers.results.anatomy import findings_on_parts
 
 LUNGS = uh.MODELS["lungs"]
 HIPPOCAMPUS = uh.MODELS["hippocampus"]
+FLAIR = uh.MODELS["brain_flair"]
 
 # Rows and columns of two lungs in a film of 100 x 100 px.
 LEFT = (slice(20, 80), slice(10, 40))
@@ -118,6 +119,47 @@ def hippocampi(*lengths: int, places: bool = True) -> uh.Segmentation:
     return uh.Segmentation(image, HIPPOCAMPUS, found, threshold=0.5, places=named if places else {})
 
 
+def flair(*sizes: int, axes: str = "ZYX") -> uh.Segmentation:
+    """A stack in which cubes of these sizes were found, in px, beside each other."""
+    found = np.zeros((1, 12, 40, 120), np.float32)
+    for index, size in enumerate(sizes):
+        found[0, :size, 5 : 5 + size, 15 * index : 15 * index + size] = 0.9
+    pixels = np.random.default_rng(3).integers(60, 120, found.shape[1:]).astype(np.uint8)
+    if axes == "YX":
+        pixels, found = pixels[0], found[:, 0]
+    return uh.Segmentation(uh.MedicalImage(pixels, axes), FLAIR, found, threshold=0.5)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "YX"])
+def test_a_tumour_and_two_pieces_of_it_are_usual(axes):
+    assert texts(flair(axes=axes)) == []
+    assert texts(flair(8, axes=axes)) == []
+    assert texts(flair(8, 6, 7, axes=axes)) == []
+
+
+def test_many_separate_lesions_are_of_another_kind():
+    (text,) = texts(flair(8, 6, 7, 8))
+    assert isinstance(text, Doubt)
+    expected = "four separate regions found, where at most three separate regions are usual"
+    assert expected in text
+    assert "multiple sclerosis" in text
+    result = with_findings(flair(8, 6, 7, 8, 5))
+    assert result.expected_dice is None
+    assert "five separate regions" in result.warnings[0]
+    assert set(result.measure()["implausible"]) == {"yes"}
+
+
+def test_specks_beside_a_tumour_do_not_count():
+    # The smaller cubes have 8 of 512 px.
+    assert texts(flair(8, 2, 2, 2, 2)) == []
+
+
+def test_separate_regions_are_counted_at_each_point_in_time():
+    (first, *others) = texts(flair(8, 6, 7, 8, axes="TYX"))
+    assert "four separate regions" in first
+    assert len(others) == 5
+
+
 def test_volumes_between_1_and_7_ml_on_each_side_are_plausible():
     assert texts(hippocampi(10, 20)) == []
     assert texts(hippocampi(69, 69)) == []
@@ -201,6 +243,7 @@ def test_the_former_field_for_volumes_is_still_read():
     ("wrong", "words"),
     [
         ({"count": -1}, "count=-1"),
+        ({"most": -1}, "most=-1"),
         ({"least_share": 1.5}, "least_share=1.5"),
         ({"least_texture": -0.1}, "least_texture=-0.1"),
         ({"volumes": (3.0, 1.0)}, "volumes="),

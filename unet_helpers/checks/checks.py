@@ -21,6 +21,7 @@ from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
 from .likeness import known_groups, with_statistics
 from .mistaken import check_mistakes
+from .photographs import check_photograph
 from .thickness import check_thickness
 from .view import View
 
@@ -333,6 +334,7 @@ CHECKS: tuple[Check, ...] = (
     check_sides,
     check_channels,
     check_mistakes,
+    check_photograph,
     check_vessels,
     check_quality,
     check_gaps,

@@ -18,8 +18,10 @@ import numpy as np
 import scipy
 
 from ..images.image import MedicalImage
+from ..images.stack import as_displayed, to_stack
 from ..networks.cards import ModelCard
 from ..preprocessing.intensities import intensity_range
+from ..preprocessing.resample import Grid
 from ..preprocessing.surroundings import whole_box
 from .view import View
 
@@ -172,16 +174,28 @@ def outweighs_statistics(expected: ExpectedDice | None, card: ModelCard) -> bool
 
 
 def expected_dice(
-    view: View, card: ModelCard, foreground: np.ndarray, mask: np.ndarray
+    view: View,
+    card: ModelCard,
+    foreground: np.ndarray,
+    mask: np.ndarray,
+    places: Mapping[str, tuple[float, ...]] | None = None,
 ) -> ExpectedDice | None:
     """Predict the Dice of an answer, and its 90 % interval.
 
-    ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, the answer. Returns None if
-    the mask is empty, and for a card without calibration.
+    ``foreground``: (*spatial) probabilities; ``mask``: (*spatial) bool, the answer; ``places``: the
+    middles (z, y, x) of the boxes that the network saw, if it did not see all of the image. Returns
+    None if the mask is empty, and for a card without calibration.
     """
     calibration = calibrations().get(card.name)
     if calibration is None or not mask.any():
         return None
+
+    if places:
+        signs_of_boxes = [
+            signs_in_box(view, card, foreground, mask, np.array(centre))
+            for centre in places.values()
+        ]
+        return estimate([signs for signs in signs_of_boxes if signs is not None], calibration)
 
     score = view.likeness.score(card.name)
     image = view.cleaned
@@ -194,10 +208,38 @@ def expected_dice(
         if not mask.any():
             return None
     signs = signs_of(image, foreground, mask, score)
-    chosen = [[getattr(signs, name) for name in calibration.signs]]
-    value = float(calibration.regression.predict(np.array(chosen))[0])
+    return estimate([signs], calibration)
+
+
+def estimate(signs: list[Signs], calibration: Calibration) -> ExpectedDice | None:
+    """Return the mean prediction for the parts of an answer; None if there are none."""
+    if not signs:
+        return None
+    chosen = [[getattr(part, name) for name in calibration.signs] for part in signs]
+    value = float(calibration.regression.predict(np.array(chosen)).mean())
     low, high = calibration.interval.around(value)
     return ExpectedDice(value, low, high)
+
+
+def signs_in_box(
+    view: View, card: ModelCard, foreground: np.ndarray, mask: np.ndarray, centre: np.ndarray
+) -> Signs | None:
+    """Compute the signs in the box around a centre (z, y, x), at the card's spacing; None if empty.
+
+    The regression knows such boxes only: whole heads have other greys, and hold hardly any mask.
+    """
+    stack = to_stack(view.image)
+    if card.localise is None or stack.spacing is None:
+        return None
+    step = card.preprocessing.spacing or 1.0
+    grid = Grid.around(centre, card.localise.box[::-1], np.diag(step / np.array(stack.spacing)))
+
+    inside = grid.cut(as_displayed(view.image, mask.astype(np.float32))) >= 0.5
+    if not inside.any():
+        return None
+    probabilities = np.clip(grid.cut(as_displayed(view.image, foreground)), 0, 1)
+    image = MedicalImage(grid.cut(stack.pixels), "ZYX")
+    return signs_of(image, probabilities, inside, View(image).likeness.score(card.name))
 
 
 def inside_frame(image: MedicalImage, inside: tuple[Any, ...]) -> MedicalImage:

@@ -7,6 +7,7 @@ from ..images.image import MedicalImage
 from ..networks.cards import MODELS
 from .anatomy import check_body_part, check_view
 from .checks import check_named, has_colours, has_light_ground, sequences_named
+from .photographs import check_photograph
 from .view import View
 
 
@@ -115,7 +116,8 @@ def is_readable(view: View, name: str) -> bool:
     """Return whether a network reads the kind of pixels and the modality of the image.
 
     Networks for grey images are not for coloured ones, networks for stained tissue only for colours
-    on a light ground. A file that names another modality or sequence is not for the network either.
+    on a light ground, and those for dyed nuclei not for photographs of other things. A file that
+    names another modality or sequence is not for the network either.
     """
     card = MODELS[name]
     channels = card.preprocessing.channels
@@ -123,6 +125,8 @@ def is_readable(view: View, name: str) -> bool:
     if channels == "grey" and has_colours(view.image):
         return False
     if channels == "rgb" and card.instance_method == "interiors" and not has_light_ground(view):
+        return False
+    if check_photograph(view, card):
         return False
 
     is_volume = len(view.image.spatial_shape) == 3 and not view.image.axes.startswith("T")

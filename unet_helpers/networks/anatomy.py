@@ -25,6 +25,9 @@ class ExpectedParts:
     least_texture
         Parts with less texture do not count, as they are blank: (median of the absolute Laplacian
         of the greys in a part) / (that of the part with most), 0 to 1.
+    most
+        How many connected parts a stack, or a single slice, shows at most; 0: any number. Given
+        instead of ``count``.
     volumes
         Smallest and largest volume of a part, in mL; checked if ``count`` is 0 and the spacing is
         known.
@@ -35,12 +38,14 @@ class ExpectedParts:
     count: int = 0
     least_share: float = 0.0
     least_texture: float = 0.0
+    most: int = 0
     volumes: tuple[float, float] = (0.0, 1e9)
 
     def __post_init__(self) -> None:
         check_types(self)
         require(len(self.name) > 0, self, "name", "a name")
         require(self.count >= 0, self, "count", "a number of parts, not below 0,")
+        require(self.most >= 0, self, "most", "a number of parts, not below 0,")
         for name in ("least_share", "least_texture"):
             require(0 <= getattr(self, name) <= 1, self, name, "a number from 0 to 1")
         smallest, largest = self.volumes

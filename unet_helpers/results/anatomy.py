@@ -48,6 +48,8 @@ def findings_on_parts(result: Segmentation) -> list[Finding]:
     for expected in result.card.expected_parts:
         if expected.count:
             findings += findings_on_count(result, expected)
+        elif expected.most:
+            findings += findings_on_scatter(result, expected)
         else:
             findings += findings_on_volumes(result, expected)
 
@@ -141,6 +143,22 @@ def number_of(count: int, name: str, none_of_one: bool = False) -> str:
     number = NUMBERS[count] if count < len(NUMBERS) else str(count)
     is_singular = count == 1 or (count == 0 and none_of_one)
     return f"{number} {name}" if is_singular else f"{number} {name}s"
+
+
+def findings_on_scatter(result: Segmentation, expected: ExpectedParts) -> list[Finding]:
+    """Return a finding if an image, or a point in time, shows more separate parts than is usual."""
+    findings = []
+    for frame in frames_as_displayed(result):
+        volumes = components_of(frame, result, expected.classes, 1.0).volumes
+        is_counted = volumes >= expected.least_share * volumes.max(initial=0.0)
+        count = int(np.count_nonzero(is_counted))
+        if count <= expected.most:
+            continue
+        found = number_of(count, expected.name)
+        usual = number_of(expected.most, expected.name)
+        text = f"implausible: {found} found, where at most {usual} are usual: of another kind?"
+        findings.append(Finding(Doubt(f"{text} {result.card.limits}".rstrip())))
+    return findings
 
 
 def findings_on_volumes(result: Segmentation, expected: ExpectedParts) -> list[Finding]:

@@ -101,7 +101,7 @@ class Segmentation(Answer):
 
         if self.expected_dice_reason:
             return None
-        return expected_dice(self.view, self.card, self.foreground, self.labels > 0)
+        return expected_dice(self.view, self.card, self.foreground, self.labels > 0, self.places)
 
     @cached_property
     def expected_dice_reason(self) -> str:
