@@ -178,7 +178,7 @@ def test_a_network_has_four_megabytes_on_disk():
 
 def test_the_vessels_have_the_size_that_the_answers_to_the_exercises_give():
     share, length, width = numbers("cell-25")
-    assert share == 12
+    assert share == 13
     assert length == 32_000
     assert width == 7
 
@@ -222,8 +222,9 @@ def test_the_second_and_third_skip_connection_carry_the_thin_vessels():
     first, second, third, fourth, without_any = scores
     assert "Cutting the first costs almost nothing" in TEXT
     assert first > 0.97
-    assert "The second and the third: without either the thin vessels are lost" in TEXT
-    assert max(second, third) < 0.9
+    assert "The third, and then the second: without either, thin vessels are lost" in TEXT
+    assert third < second < min(first, fourth)
+    assert third < 0.85
     assert "without any only broad smears" in TEXT
     assert without_any < 0.4
     assert without_any < min(first, second, third, fourth)
@@ -343,23 +344,23 @@ def retina() -> uh.MedicalImage:
 
 def test_the_answer_about_the_second_skip_connection(retina):
     summary = uh.without_skips(retina, "retinal_vessels", levels=[2], progress=False).summary()
-    assert "from about 32,000 to about 22,000 px" in TEXT
-    assert summary["length"][0] == pytest.approx(22_000, rel=0.05)
-    assert "(12 % to 11 %)" in TEXT
-    assert summary["of the field"][0] == pytest.approx(11.3, abs=0.4)
+    assert "from about 32,000 to about 25,000 px" in TEXT
+    assert summary["length"][0] == pytest.approx(25_000, rel=0.05)
+    assert "(12.6 % to 12.4 %)" in TEXT
+    assert summary["of the field"][0] == pytest.approx(12.4, abs=0.3)
 
 
 def test_the_answer_about_half_the_scale(retina):
     whole = uh.segment(retina, "retinal_vessels", progress=False)
-    assert "at a scale of 0.72 by default" in TEXT
-    assert whole.zoom == pytest.approx(0.72, abs=0.005)
+    assert "at a scale of 0.90 by default" in TEXT
+    assert whole.zoom == pytest.approx(0.90, abs=0.005)
     assert whole.summary()["length"][0] == pytest.approx(32_000, rel=0.02)
 
-    summary = uh.segment(retina, "retinal_vessels", zoom=0.36, progress=False).summary()
-    assert "about 27,000 px of vessels instead of 32,000" in TEXT
-    assert summary["length"][0] == pytest.approx(27_000, rel=0.02)
-    assert "about 7.4 instead of 6.6 px" in TEXT
-    assert summary["mean width"][0] == pytest.approx(7.4, abs=0.2)
+    summary = uh.segment(retina, "retinal_vessels", zoom=0.45, progress=False).summary()
+    assert "about 29,000 px of vessels instead of 32,000" in TEXT
+    assert summary["length"][0] == pytest.approx(29_000, rel=0.02)
+    assert "about 6.9 instead of 6.7 px" in TEXT
+    assert summary["mean width"][0] == pytest.approx(6.9, abs=0.05)
 
 
 def test_the_answer_about_smaller_pictures():

@@ -124,7 +124,7 @@ def take_away(folder: str | Path = "results", name: str = "results.zip") -> Path
     return target
 
 
-def describe_figures(width: int = 940, density: float = 1.4, quality: int = 72) -> None:
+def describe_figures(width: int = 940, density: float = 1.4, quality: int = 68) -> None:
     """Make a notebook's figures sharp on high-resolution screens, with their titles as alt text.
 
     After this call, each figure of the notebook is stored as a JPEG, and its titles become the text

@@ -14,6 +14,7 @@ from unet_helpers.images.image import MedicalImage
 from unet_helpers.inference.object_zoom import ObjectZoom
 from unet_helpers.inference.scale import (
     choose_zoom,
+    usual_scale,
     working_scale,
     working_shape,
     zooms_of_spacing,
@@ -146,12 +147,12 @@ def test_exactly_one_micrometre_is_a_default_where_the_image_shows_large_structu
     network = uh.load_model("nuclei_he")
     tissue = uh.read_image(uh.sample("he")).pixels
     spacing = (1e-3, 1e-3)
-    found = working_scale(network, tissue[None], 0, spacing=spacing)
+    found = usual_scale(network, tissue[None], 0, spacing=spacing)
     assert found.shape == tissue.shape[:2]
     assert "seems to be a default" in found.warnings[0]
 
     at_10x = cv2.resize(tissue, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    found = working_scale(network, at_10x[None], 0, spacing=spacing)
+    found = usual_scale(network, at_10x[None], 0, spacing=spacing)
     assert found.shape == (4 * at_10x.shape[0], 4 * at_10x.shape[1])
     assert found.warnings == ()
 

@@ -8,9 +8,10 @@ in a file may be a mistake. Both are seen in the answer:
   network merges nuclei that are too small and splits those that are too large, so that the diameter
   alone tells little.
 
-The limits of ``nuclei_he`` (``usual_grain``, 71 to 360) were chosen on crops of at most 512 x 512
-px of MoNuSeg and CoNSeP, one a field, with ten nuclei or more: at 40x one crop of 33 lies outside;
-of MoNuSeg at 20x, made by halving, 11 of 13 do, and at 80x 13 of 13.
+The limits of ``nuclei_he`` (``usual_grain``, 64 to 360) were chosen on crops of at most 512 x 512
+px of MoNuSeg and CoNSeP, one a field, with ten nuclei or more
+(``tests/benchmarks/tissue_scales.py``): at 40x one crop of 37 lies outside; of MoNuSeg at 20x, made
+by halving, 12 of 13 do, and at 80x 12 of 13.
 """
 
 from collections.abc import Sequence
