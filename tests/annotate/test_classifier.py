@@ -1,4 +1,4 @@
-"""The maps of a network are used where they predict strokes that were left out better."""
+"""The maps of a network count as much as they predict strokes that were left out."""
 
 from dataclasses import replace
 
@@ -19,8 +19,8 @@ from unet_helpers.annotate.classifier import (
     join_samples,
     joined_spread,
     network_columns,
-    network_helps,
     read_all,
+    share_of_network,
     thinned,
 )
 from unet_helpers.networks.pixel_classifier import PixelClassifier
@@ -60,10 +60,10 @@ def some(samples: Samples, chosen: torch.Tensor) -> Samples:
 
 
 @pytest.mark.parametrize("of_network", [True, False])
-def test_the_maps_of_the_network_are_used_only_if_they_help(classifier, of_network):
-    fit(samples_told_by(classifier, of_network), classifier)
-    weights = all_weights(classifier)[:, network_columns(classifier)]
-    assert bool((weights != 0).any()) == of_network
+def test_the_maps_of_the_network_count_only_if_they_help(classifier, of_network):
+    samples = samples_told_by(classifier, of_network)
+    share = share_of_network(samples, network_columns(classifier), count=2)
+    assert share == 1 if of_network else share < 0.2
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_beside_the_network_filters_are_still_standardised_by_the_whole_images(c
 
 
 @pytest.mark.parametrize(
-    ("with_network", "with_filters", "helps"),
-    [(0.5, 1.2, True), (0.5, 0.4, False), (0.8, 1.2, False)],
+    ("with_network", "with_filters", "share"),
+    [(0.5, 1.2, 1), (0.5, 0.25, 1 / 17), (0.8, 1.6, 16 / 17), (0.8, 0.8, 1 / 2)],
 )
-def test_a_network_helps_if_it_beats_the_filters_and_chance(
-    classifier, monkeypatch, with_network, with_filters, helps
+def test_the_share_of_the_network_is_1_where_it_beats_filters_and_chance_else_by_the_losses(
+    classifier, monkeypatch, with_network, with_filters, share
 ):
     """By chance, two classes have a loss of ln 2 = 0.69."""
 
@@ -114,7 +114,22 @@ def test_a_network_helps_if_it_beats_the_filters_and_chance(
 
     monkeypatch.setattr(rules, "loss_left_out", loss)
     samples = samples_told_by(classifier, of_network=True)
-    assert network_helps(samples, network_columns(classifier), count=2) == helps
+    of_network = network_columns(classifier)
+    assert share_of_network(samples, of_network, count=2) == pytest.approx(share, abs=1e-4)
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 1])
+def test_both_classifiers_are_averaged_by_the_share(classifier, monkeypatch, share):
+    samples = samples_told_by(classifier, of_network=True)
+
+    def weights(by: float) -> torch.Tensor:
+        monkeypatch.setattr(rules, "share_of_network", lambda *arguments: by)
+        fit(samples, classifier)
+        return all_weights(classifier)
+
+    between = (1 - share) * weights(0) + share * weights(1)
+    assert (weights(0) != weights(1)).any()
+    assert torch.allclose(weights(share), between, atol=1e-5)
 
 
 def test_the_spread_over_two_images_is_that_of_their_pixels():
