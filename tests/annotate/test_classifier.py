@@ -63,7 +63,7 @@ def some(samples: Samples, chosen: torch.Tensor) -> Samples:
 def test_the_maps_of_the_network_count_only_if_they_help(classifier, of_network):
     samples = samples_told_by(classifier, of_network)
     share = share_of_network(samples, network_columns(classifier), count=2)
-    assert share == 1 if of_network else share < 0.2
+    assert share == 1 if of_network else share < 0.5
 
 
 @pytest.mark.parametrize(
