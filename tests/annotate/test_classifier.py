@@ -1,4 +1,6 @@
-"""The maps of a network are used where they predict strokes that were left out better."""
+"""The maps of a network count as much as they predict strokes that were left out."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,16 +10,17 @@ from helpers.networks import make_network
 from unet_helpers.annotate import classifier as rules
 from unet_helpers.annotate.classifier import (
     FOLDS,
+    NEVER_LEFT_OUT,
     Samples,
     Spread,
     all_weights,
-    by_images,
     fit,
     folds_of,
     join_samples,
     joined_spread,
     network_columns,
-    network_helps,
+    read_all,
+    share_of_network,
     thinned,
 )
 from unet_helpers.networks.pixel_classifier import PixelClassifier
@@ -57,35 +60,52 @@ def some(samples: Samples, chosen: torch.Tensor) -> Samples:
 
 
 @pytest.mark.parametrize("of_network", [True, False])
-def test_the_maps_of_the_network_are_used_only_if_they_help(classifier, of_network):
-    fit(samples_told_by(classifier, of_network), classifier)
-    weights = all_weights(classifier)[:, network_columns(classifier)]
-    assert bool((weights != 0).any()) == of_network
+def test_the_maps_of_the_network_count_only_if_they_help(classifier, of_network):
+    samples = samples_told_by(classifier, of_network)
+    share = share_of_network(samples, network_columns(classifier), count=2)
+    assert share == 1 if of_network else share < 0.5
 
 
-def test_with_one_stroke_of_a_class_only_filters_are_used(classifier):
+@pytest.mark.parametrize(
+    ("strokes", "reads_network"), [([0, 1, 2, 3], False), ([0, 1, 2, 4], True)]
+)
+def test_the_network_is_judged_once_a_class_has_three_strokes(classifier, strokes, reads_network):
+    """Strokes of even numbers are of one class, odd ones of the other."""
     samples = samples_told_by(classifier, of_network=True)
-    fit(some(samples, samples.strokes < 2), classifier)
-    assert (all_weights(classifier)[:, network_columns(classifier)] == 0).all()
+    fit(some(samples, torch.isin(samples.strokes, torch.tensor(strokes))), classifier)
+    weights = all_weights(classifier)[:, network_columns(classifier)]
+    assert bool((weights != 0).any()) == reads_network
 
 
 def test_filters_are_standardised_by_the_whole_images(classifier):
     """One that hardly varies under the strokes is not weighted more for that."""
     samples = samples_told_by(classifier, of_network=False)
     fit(samples, classifier)
-    before = all_weights(classifier)
+    filters = ~network_columns(classifier)
+    before = all_weights(classifier)[:, filters]
     wide = Spread(samples.spread.mean, samples.spread.variance * 1e4)
     fit(Samples(samples.maps, samples.classes, samples.strokes, wide), classifier)
-    assert all_weights(classifier).abs().max() < 0.1 * before.abs().max()
-    assert torch.equal(by_images(samples, network_columns(classifier)).mean, samples.spread.mean)
+    after = all_weights(classifier)[:, filters]
+    assert after.abs().max() < 0.1 * before.abs().max()
+
+
+def test_beside_the_network_filters_are_still_standardised_by_the_whole_images(classifier):
+    samples = samples_told_by(classifier, of_network=True)
+    of_network = network_columns(classifier)
+    elsewhere = Spread(samples.spread.mean + 1, samples.spread.variance * 4)
+    read = read_all(replace(samples, spread=elsewhere), of_network)
+    assert torch.equal(read.mean[~of_network], elsewhere.mean[~of_network])
+    assert torch.equal(read.mean[of_network], samples.maps.mean(0)[of_network])
+    deviation = torch.where(of_network, samples.maps.std(0), elsewhere.variance.sqrt())
+    assert torch.allclose(read.deviation, deviation, atol=2e-3)
 
 
 @pytest.mark.parametrize(
-    ("with_network", "with_filters", "helps"),
-    [(0.5, 1.2, True), (0.5, 0.4, False), (0.8, 1.2, False)],
+    ("with_network", "with_filters", "share"),
+    [(0.5, 1.2, 1), (0.5, 0.25, 1 / 17), (0.8, 1.6, 16 / 17), (0.8, 0.8, 1 / 2)],
 )
-def test_a_network_helps_if_it_beats_the_filters_and_chance(
-    classifier, monkeypatch, with_network, with_filters, helps
+def test_the_share_of_the_network_is_1_where_it_beats_filters_and_chance_else_by_the_losses(
+    classifier, monkeypatch, with_network, with_filters, share
 ):
     """By chance, two classes have a loss of ln 2 = 0.69."""
 
@@ -94,7 +114,22 @@ def test_a_network_helps_if_it_beats_the_filters_and_chance(
 
     monkeypatch.setattr(rules, "loss_left_out", loss)
     samples = samples_told_by(classifier, of_network=True)
-    assert network_helps(samples, network_columns(classifier), count=2) == helps
+    of_network = network_columns(classifier)
+    assert share_of_network(samples, of_network, count=2) == pytest.approx(share, abs=1e-4)
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 1])
+def test_both_classifiers_are_averaged_by_the_share(classifier, monkeypatch, share):
+    samples = samples_told_by(classifier, of_network=True)
+
+    def weights(by: float) -> torch.Tensor:
+        monkeypatch.setattr(rules, "share_of_network", lambda *arguments: by)
+        fit(samples, classifier)
+        return all_weights(classifier)
+
+    between = (1 - share) * weights(0) + share * weights(1)
+    assert (weights(0) != weights(1)).any()
+    assert torch.allclose(weights(share), between, atol=1e-5)
 
 
 def test_the_spread_over_two_images_is_that_of_their_pixels():
@@ -114,6 +149,14 @@ def test_no_class_is_ever_left_out_entirely(classifier):
         assert len(samples.classes[folds != fold].unique()) == 2
     for number in samples.strokes.unique():
         assert len(folds[samples.strokes == number].unique()) == 1
+
+
+def test_a_class_of_few_strokes_is_never_left_out(classifier):
+    samples = samples_told_by(classifier, of_network=True)
+    folds = folds_of(some(samples, torch.isin(samples.strokes, torch.tensor([0, 1, 2, 3, 4]))))
+    assert folds is not None
+    left_out = folds != NEVER_LEFT_OUT
+    assert left_out.sum() == 3 * OF_A_STROKE
 
 
 def test_strokes_of_two_images_have_different_numbers(classifier):
