@@ -382,6 +382,15 @@ def test_classes_and_objects_are_as_displayed():
     assert 'id="array-classes"' not in page_of(RESULTS["image"]())
 
 
+def test_vessels_have_the_class_of_the_answer_not_of_each_pixel():
+    result = RESULTS["classes"]()
+    labels = np.where(result.labels > 0, 3 - result.labels, 0).astype(np.uint8)
+    assert set(np.unique(labels)) == {0, 1, 2}
+    result.__dict__["labels"] = labels
+    classes = array_of(result, "classes").reshape(labels.shape)
+    np.testing.assert_array_equal(classes[labels > 0], labels[labels > 0])
+
+
 @pytest.mark.parametrize(
     ("highest", "dtype", "wide"), [(65535, "<u2", False), (65536, "<u4", True)]
 )

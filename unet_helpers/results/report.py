@@ -158,6 +158,8 @@ def mask_arrays(result: Segmentation, levels: Levels) -> dict[str, str]:
         most_likely = np.ones(result.labels.shape, np.uint8)
         box = occupied_box(result.foreground)
         most_likely[box] = 1 + result.probabilities[(slice(1, None), *box)].argmax(axis=0)
+        # Segments of vessels, and corrections by hand, have the class of the answer.
+        most_likely = np.where(result.labels > 0, result.labels, most_likely)
         arrays["classes"] = pack(as_displayed(image, most_likely))
 
     objects = np.stack([as_displayed(image, layer) for layer in result._layers])
