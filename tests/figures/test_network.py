@@ -57,11 +57,11 @@ def test_of_a_volume_the_middle_slice_is_read(model):
 
 
 def test_a_large_image_is_read_at_its_centre(model):
-    image = np.random.default_rng(4).integers(0, 255, (1100, 30), dtype=np.uint8)
+    image = np.random.default_rng(4).integers(0, 255, (1400, 30), dtype=np.uint8)
     x = network_input(image, model)
-    assert x.shape == (1, 1, 1024, 30)
+    assert x.shape == (1, 1, 1280, 30)
     low, high = np.percentile(image, [0.5, 99.5])
-    first_row = (1100 - 1024) // 2
+    first_row = (1400 - 1280) // 2
     expected = (image[first_row, 0] - low) / (high - low)
     assert x[0, 0, 0, 0] == pytest.approx(expected, abs=1e-5)
 

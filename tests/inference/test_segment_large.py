@@ -45,13 +45,13 @@ def slide(tmp_path_factory):
     """
     path = tmp_path_factory.mktemp("slide") / "slide.tif"
     count = write_slide(path, 1500, [(0, 100), (30, 890), (700, 450)])
-    return path, count, uh.segment(path, "nuclei", flips=1, zoom=0.75, progress=False)
+    return path, count, uh.segment(path, "nuclei", flips=1, zoom=0.9, progress=False)
 
 
 def test_streamed_nuclei_are_those_of_the_whole_image(slide, tmp_path, monkeypatch):
     path, count, whole = slide
     monkeypatch.setattr(large_objects, "BLOCK", 500)
-    labels, objects, table, record = segment_large(path, "nuclei", tmp_path, flips=1, zoom=0.75)
+    labels, objects, table, record = segment_large(path, "nuclei", tmp_path, flips=1, zoom=0.9)
     assert (labels != whole.labels).mean() < 1e-5
     assert same_objects(objects, whole.objects)
     assert len(table) == objects.max() == record["objects"] == count == whole.objects.max()
