@@ -116,6 +116,7 @@ def test_windows_are_cut_for_each_zoom(monkeypatch, network_of_objects):
         (8, 1.0, 2**0.5),
         (15, 2.0, 1.0),
         (10, 2.0, 2**0.25),
+        (3, 4.0, 1.0),
     ],
 )
 def test_an_image_with_small_objects_is_enlarged(monkeypatch, diameter, zoom, factor):

@@ -10,7 +10,7 @@ in a file may be a mistake. Both are seen in the answer:
 
 The limits of ``nuclei_he`` (``usual_grain``, 64 to 360) were chosen on crops of at most 512 x 512
 px of MoNuSeg and CoNSeP, one a field, with ten nuclei or more
-(``tests/benchmarks/tissue_scales.py``): at 40x one crop of 37 lies outside; of MoNuSeg at 20x, made
+(``tests/benchmarks/tissue_scales.py``): at 40x one crop of 36 lies outside; of MoNuSeg at 20x, made
 by halving, 12 of 13 do, and at 80x 12 of 13.
 """
 

@@ -142,7 +142,9 @@ def zoom_for_small_objects(
 
     missing = model.card.preprocessing.smallest_objects / (objects.diameter * zoom)
     steps = np.rint(np.log2(missing) * STEPS_PER_OCTAVE)
-    factor = np.clip(2.0 ** (steps / STEPS_PER_OCTAVE), 1.0, ENLARGED_AT_MOST)
+    # A slide at 10x is seen at MAX_ZOOM already.
+    most = min(ENLARGED_AT_MOST, max(1.0, MAX_ZOOM / zoom))
+    factor = np.clip(2.0 ** (steps / STEPS_PER_OCTAVE), 1.0, most)
     return ObjectZoom(zoom * float(factor), objects=objects)
 
 
