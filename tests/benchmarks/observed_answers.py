@@ -42,8 +42,19 @@ from unet_helpers.training.overlap import has_class, knows_class
 from unet_helpers.training.tasks import read_cases
 
 # Images of each source (camera, laboratory, scanner) at most.
-MOST_OF_SOURCE = {"chest": 12, "lungs": 12, "nuclei": 4, "nuclei_he": 8, "brain_flair": 4}
+MOST_OF_SOURCE = {
+    "chest": 12,
+    "lungs": 12,
+    "nuclei": 4,
+    "nuclei_he": 12,
+    "brain_flair": 4,
+    "hippocampus": 40,
+    "dic_cells": 24,
+}
 MOST_OF_OTHERS = 8
+
+# Data sets of other cards that show the card's structure, too, and the kind of images that does.
+ALSO_SHOWN_IN = {"nuclei_he": ("nuclei", "stained")}
 
 # px: longer sides are cut to this around the middle, to save time.
 LONGEST_SIDE = {"nuclei": 400, "nuclei_he": 400, "em_membranes": 512}
@@ -106,8 +117,6 @@ def source_of(card: str, case: Case) -> str:
     if card == "nuclei":
         height, width = case.image.spatial_shape
         return f"{case.kind} {height}x{width}"
-    if card == "nuclei_he":
-        return case.name.split("_")[0]
     return case.kind
 
 
@@ -151,12 +160,25 @@ def copies_of(card: str, case: Case, rng: np.random.Generator) -> Iterator[Degra
         yield others[index]
 
 
+def unseen_cases(card: str, data: Path) -> Iterator[Case]:
+    """Yield the cases of the validation and the test part that show the card's structure."""
+    for case in read_cases(card, data / card):
+        if case.part != "train":
+            yield case
+
+    other, kind = ALSO_SHOWN_IN.get(card, (None, None))
+    if other is None:
+        return
+    for case in read_cases(other, data / other):
+        if case.kind == kind and case.part != "train":
+            yield case
+
+
 def chosen_cases(card: str, data: Path) -> list[Case]:
     """Choose cases of the validation and the test part, evenly over the sources."""
     by_source: dict[str, list[Case]] = defaultdict(list)
-    for case in read_cases(card, data / card):
-        if case.part != "train":
-            by_source[source_of(card, case)].append(case)
+    for case in unseen_cases(card, data):
+        by_source[source_of(card, case)].append(case)
 
     chosen: list[Case] = []
     for cases in by_source.values():
