@@ -43,7 +43,7 @@ from .large_surroundings import (
     without_surroundings,
 )
 from .object_size import check_physical_size
-from .scale import choose_zoom, working_scale
+from .scale import choose_zoom, slices_of, working_scale
 from .settings import check_settings
 from .tiles import background_answer, predict
 
@@ -215,9 +215,8 @@ def segment_large(
     window = large.window
     view = View(window)
     chosen = choose_zoom(network, view, choices)
-    scale = working_scale(
-        network, window.pixels[None], index=0, zoom=chosen.zoom, spacing=window.spacing
-    )
+    slices = slices_of(window.pixels[None], window.spacing)
+    scale = working_scale(network, slices, index=0, zoom=chosen.zoom)
     window = noted(window, *chosen.notes, *scale.notes)
     warnings = (*run_checks(view, card), *chosen.warnings, *scale.warnings)
     if tell is not None:
