@@ -152,10 +152,10 @@ def usual_scale(model: UNet, slices: Slices, index: int, zoom: float | None = No
             return WorkingScale(rounded_size(pixels, *zooms), notes=notes)
 
     if preprocessing.usual_spacing and preprocessing.spacing:
-        zoom = preprocessing.usual_spacing / preprocessing.spacing
+        usual_zoom = preprocessing.usual_spacing / preprocessing.spacing
         size = in_words(preprocessing.usual_spacing)
-        note = f"zoom {zoom:.3g}: its pixel size is not known, and was taken to be {size}"
-        return WorkingScale(working_size(pixels, zoom, aspect), warnings, (*notes, note))
+        note = f"zoom {usual_zoom:.3g}: its pixel size is not known, and was taken to be {size}"
+        return WorkingScale(working_size(pixels, usual_zoom, aspect), warnings, (*notes, note))
 
     if preprocessing.scale == "field of view":
         zoom_of_field = zoom_of_width(width_of(slices.fields_of_view[index]), preprocessing)
