@@ -14,6 +14,7 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.shell.app import main
+from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.train import Choices
 
 SAMPLES = ROOT / "sample_images"
@@ -126,6 +127,13 @@ def test_finetune_trains_on_two_folders_and_says_how_to_use_it(here, capsys):
     assert main([*words, "-o", "squares.pt"]) == 2
     assert main(["finetune", "nowhere", "masks", "-o", "a.safetensors"]) == 2
     assert "there is no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_help_lists_the_networks_that_have_a_task(name, capsys):
+    assert main([name, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Networks:\n")[2].splitlines()
+    assert {line.split()[0] for line in listed} == set(TASKS)
 
 
 def test_train_passes_its_options_on(monkeypatch):

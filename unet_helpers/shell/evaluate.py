@@ -8,13 +8,17 @@ import click
 from click.core import ParameterSource
 
 from .console import Command
-from .options import FILE, CardType
+from .options import FILE, CardType, trained_networks_below
 
 # In place of a card: all of them, for the page about accuracy.
 ALL = "all"
 
 
-@click.command(cls=Command, short_help="Print the scores of a network on a data set.")
+@click.command(
+    cls=Command,
+    short_help="Print the scores of a network on a data set.",
+    epilog=trained_networks_below(),
+)
 @click.argument("card", type=CardType(), metavar="CARD")
 @click.option(
     "--data",

@@ -8,10 +8,14 @@ from typing import Any
 import click
 
 from .console import Command
-from .options import FILE, CardType
+from .options import FILE, CardType, trained_networks_below
 
 
-@click.command(cls=Command, short_help="Train the weights of a shipped network again.")
+@click.command(
+    cls=Command,
+    short_help="Train the weights of a shipped network again.",
+    epilog=trained_networks_below(),
+)
 @click.argument("card", type=CardType(), metavar="CARD")
 @click.option(
     "--data", type=FILE, required=True, metavar="DIR", help="The folder of the network's data set."
