@@ -23,7 +23,6 @@ from .tasks import read_cases, task_of
 # The kernels of the first layer, in a network's state dict.
 FIRST_KERNEL = "encoder1.enc1conv1.weight"
 
-
 # The folder of checkpoints.
 RUNS = Path("runs")
 
