@@ -56,9 +56,12 @@ class Choices:
 
     def recipe_from(self, usual: Recipe) -> Recipe:
         """Return the usual recipe with what was chosen in its place."""
-        chosen = {"steps": self.steps, "learning_rate": self.rate, "seed": self.seed}
-        changes = {name: value for name, value in chosen.items() if value is not None}
-        return replace(usual, **changes)
+        return replace(
+            usual,
+            steps=usual.steps if self.steps is None else self.steps,
+            learning_rate=usual.learning_rate if self.rate is None else self.rate,
+            seed=usual.seed if self.seed is None else self.seed,
+        )
 
     def card_from(self, usual: ModelCard) -> ModelCard:
         """Return the usual card with what was chosen in its place."""
