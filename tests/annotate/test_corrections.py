@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 import unet_helpers as uh
+from unet_helpers.annotate.answer import Answer, nothing_decided
+from unet_helpers.annotate.corrections import split
+from unet_helpers.annotate.strokes import Stroke
 from unet_helpers.results.by_hand import UNDECIDED
 
 
@@ -87,6 +90,22 @@ def test_a_stroke_across_splits_a_region_also_if_it_ends_inside(regions, points)
     painter.split(points)
     assert count(painter) == 3
     assert np.count_nonzero(painter.result().labels != regions.labels) < 60
+
+
+def test_a_stroke_may_divide_an_object_with_an_id_into_more_than_a_hundred_parts():
+    """A comb, whose back is the stroke: each of its 130 teeth is a part."""
+    comb = np.zeros((24, 260), np.uint8)
+    comb[10:13] = 1
+    comb[13:20, ::2] = 1
+    answer = Answer(
+        labels=comb,
+        objects=comb.astype(np.int32),
+        decided=nothing_decided(comb.shape),
+        certainty=comb.astype(np.float32),
+        card=uh.MODELS["nuclei"],
+    )
+    divided = split(answer, Stroke("split", ((11, 0), (11, 259)), width=6))
+    assert set(np.unique(divided.objects)) == set(range(131))
 
 
 def test_a_stroke_beside_all_objects_splits_nothing(regions):

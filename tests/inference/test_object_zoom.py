@@ -24,7 +24,7 @@ from unet_helpers.inference.object_zoom import (
     zoom_of_diameter,
     zoom_of_view,
 )
-from unet_helpers.inference.scale import working_scale
+from unet_helpers.inference.scale import slices_of, working_scale
 
 PIXELS = np.zeros((1000, 500), np.uint8)
 
@@ -90,7 +90,7 @@ def test_debris_is_no_other_size(see):
 def test_the_zoom_of_objects_and_its_warning_tell_the_scale(monkeypatch, network_of_objects):
     half = ObjectZoom(0.5, ("x",))
     monkeypatch.setattr("unet_helpers.inference.scale.find_object_zoom", lambda *_: half)
-    found = working_scale(network_of_objects, PIXELS[None], 0)
+    found = working_scale(network_of_objects, slices_of(PIXELS[None]), 0)
     assert found.shape == (500, 250)
     assert found.warnings == ("x",)
 
@@ -138,14 +138,14 @@ def test_an_image_with_small_objects_has_a_larger_scale_and_a_note(monkeypatch):
     network = make_network(out_channels=3, size=24, smallest_objects=25, spacing=0.5)
     objects = TypicalObject(1.0, 20.0, 1.0)
     monkeypatch.setattr(object_zoom, "typical_object", lambda *_: objects)
-    found = working_scale(network, PIXELS[None], 0)
+    found = working_scale(network, slices_of(PIXELS[None]), 0)
     assert found.shape == (1189, 595)
     assert found.notes == (
         "enlarged 1.19 times, to zoom 1.19: its objects are about 20 px wide, and small tells those"
         " from 25 px apart better",
     )
-    assert working_scale(network, PIXELS[None], 0, spacing=(1.0, 1.0)).shape == (2000, 1000)
-    assert working_scale(network, PIXELS[None], 0, zoom=1.0).shape == PIXELS.shape
+    assert working_scale(network, slices_of(PIXELS[None], (1.0, 1.0)), 0).shape == (2000, 1000)
+    assert working_scale(network, slices_of(PIXELS[None]), 0, zoom=1.0).shape == PIXELS.shape
 
 
 def answering(interiors: list[tuple[slice, slice]], probability: float):

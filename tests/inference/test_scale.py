@@ -13,7 +13,9 @@ from unet_helpers.doubt import Doubt
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.inference.object_zoom import ObjectZoom
 from unet_helpers.inference.scale import (
+    Slices,
     choose_zoom,
+    slices_of,
     usual_scale,
     working_scale,
     working_shape,
@@ -21,7 +23,6 @@ from unet_helpers.inference.scale import (
 )
 from unet_helpers.inference.settings import check_settings
 from unet_helpers.inference.working_size import aspect_of, in_words
-from unet_helpers.preprocessing.field_of_view import FieldsOfView
 
 PIXELS = np.zeros((1000, 500), np.uint8)
 
@@ -71,27 +72,26 @@ def test_a_spacing_enlarges_and_shrinks_four_times_at_most(spacing, zoom):
     assert zooms_of_spacing((spacing, spacing), 0.5) == pytest.approx((zoom, zoom))
 
 
-def fields_with(width: int) -> FieldsOfView:
-    """A field of view of that width and half that height, in the second of two slices."""
-    fields = FieldsOfView(np.zeros((2, *PIXELS.shape), np.uint8))
-    fields.by_index[1] = np.zeros(PIXELS.shape, bool)
-    fields.by_index[1][100 : 100 + width // 2, 50 : 50 + width] = True
-    return fields
+def slices_with_field(width: int) -> Slices:
+    """Two slices; the second has a field of view of that width and half that height."""
+    slices = slices_of(np.zeros((2, *PIXELS.shape), np.uint8))
+    field = np.zeros(PIXELS.shape, bool)
+    field[100 : 100 + width // 2, 50 : 50 + width] = True
+    slices.fields_of_view.by_index[1] = field
+    return slices
 
 
 @pytest.mark.parametrize(("width", "shape"), [(400, (500, 250)), (100, (2000, 1000))])
 def test_the_field_of_view_is_brought_to_the_cards_width(width, shape):
     network = make_network(scale="field of view", size=200)
-    slices = np.zeros((2, *PIXELS.shape), np.uint8)
-    found = working_scale(network, slices, 1, fields_of_view=fields_with(width))
+    found = working_scale(network, slices_with_field(width), 1)
     assert found.shape == shape
 
 
 @pytest.mark.parametrize(("width", "height"), [(50, 4000), (40, 4000), (52, 3846)])
 def test_a_small_field_of_view_is_enlarged_four_times_at_most(width, height):
     network = make_network(scale="field of view", size=200)
-    slices = np.zeros((2, *PIXELS.shape), np.uint8)
-    found = working_scale(network, slices, 1, fields_of_view=fields_with(width))
+    found = working_scale(network, slices_with_field(width), 1)
     assert found.shape[0] == height
 
 
@@ -100,8 +100,7 @@ def test_a_small_field_of_view_is_enlarged_four_times_at_most(width, height):
 )
 def test_a_large_field_of_view_keeps_its_pixels_up_to_the_largest_size(width, height):
     network = make_network(scale="field of view", intensities="local", size=200, largest_size=250)
-    slices = np.zeros((2, *PIXELS.shape), np.uint8)
-    found = working_scale(network, slices, 1, fields_of_view=fields_with(width))
+    found = working_scale(network, slices_with_field(width), 1)
     assert found.shape[0] == height
 
 
@@ -123,7 +122,7 @@ def test_the_field_of_view_is_found_where_it_is_not_known():
 def test_a_slide_is_brought_to_the_scale_at_which_its_nuclei_were_learnt(spacing, shape):
     network = uh.load_model("nuclei_he")
     pixels = np.zeros((1000, 500, 3), np.uint8)
-    found = working_scale(network, pixels[None], 0, spacing=spacing)
+    found = working_scale(network, slices_of(pixels[None], spacing), 0)
     assert found.shape == shape
     assert found.warnings == ()
     assert bool(found.notes) == (shape != (1000, 500))
@@ -136,7 +135,7 @@ def test_a_spacing_that_cannot_be_is_doubted_and_not_used(card, spacing):
     if card == "em_membranes" and spacing == 1e-6:
         spacing = 1e-8
     pixels = np.zeros((100, 50, 3) if card == "nuclei_he" else (100, 50), np.uint8)
-    found = working_scale(network, pixels[None], 0, spacing=(spacing, spacing))
+    found = working_scale(network, slices_of(pixels[None], (spacing, spacing)), 0)
     assert found.shape == (100, 50)
     assert len(found.warnings) == 1
     assert isinstance(found.warnings[0], Doubt)
@@ -147,12 +146,12 @@ def test_exactly_one_micrometre_is_a_default_where_the_image_shows_large_structu
     network = uh.load_model("nuclei_he")
     tissue = uh.read_image(uh.sample("he")).pixels
     spacing = (1e-3, 1e-3)
-    found = usual_scale(network, tissue[None], 0, spacing=spacing)
+    found = usual_scale(network, slices_of(tissue[None], spacing), 0)
     assert found.shape == tissue.shape[:2]
     assert "seems to be a default" in found.warnings[0]
 
     at_10x = cv2.resize(tissue, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    found = usual_scale(network, at_10x[None], 0, spacing=spacing)
+    found = usual_scale(network, slices_of(at_10x[None], spacing), 0)
     assert found.shape == (4 * at_10x.shape[0], 4 * at_10x.shape[1])
     assert found.warnings == ()
 
@@ -162,11 +161,14 @@ def test_pixels_that_are_not_square_are_made_square(scale, monkeypatch):
     network = make_network(3, **scale)
     monkeypatch.setattr("unet_helpers.inference.scale.find_object_zoom", lambda *_: ObjectZoom(1.0))
     spacing = (2e-3, 0.5e-3)
-    found = working_scale(network, PIXELS[None], 0, spacing=spacing)
+    found = working_scale(network, slices_of(PIXELS[None], spacing), 0)
     assert found.shape == (2000, 250)
     assert found.zoom(PIXELS) == 1
     assert found.notes == ("its pixels, 4 times as high as wide, were made square",)
-    assert working_scale(network, PIXELS[None], 0, spacing=spacing, zoom=2.0).shape == (4000, 500)
+    assert working_scale(network, slices_of(PIXELS[None], spacing), 0, zoom=2.0).shape == (
+        4000,
+        500,
+    )
 
 
 def test_pixels_that_are_nearly_square_or_impossibly_long_are_seen_as_they_are():
@@ -218,7 +220,7 @@ def test_a_spacing_in_words():
 
 def test_an_image_without_a_spacing_is_taken_to_be_at_the_usual_one():
     network = make_network(spacing=0.4, usual_spacing=0.2)
-    scale = working_scale(network, PIXELS[None], 0)
+    scale = working_scale(network, slices_of(PIXELS[None]), 0)
     assert scale.shape == (500, 250)
     assert "200 µm" in scale.notes[0]
     assert "not known" in scale.notes[0]
@@ -229,6 +231,6 @@ def test_an_image_without_a_spacing_is_taken_to_be_at_the_usual_one():
 
 def test_a_spacing_that_cannot_be_right_is_replaced_by_the_usual_one():
     network = make_network(spacing=0.4, usual_spacing=0.2)
-    scale = working_scale(network, PIXELS[None], 0, spacing=(300.0, 300.0))
+    scale = working_scale(network, slices_of(PIXELS[None], (300.0, 300.0)), 0)
     assert scale.shape == (500, 250)
     assert "seen as at 200 µm" in scale.warnings[0]

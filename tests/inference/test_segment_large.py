@@ -14,9 +14,12 @@ from helpers.slides import write_slide
 from helpers.stored import COLOUR, GREY, LEVELS, STORED, write_pyramid, write_tiff, write_tiles
 
 import unet_helpers as uh
-from unet_helpers.inference import large, large_objects, large_surroundings
+from unet_helpers.images.lazy import open_lazily
+from unet_helpers.inference import large, large_objects, large_surroundings, large_window
 from unet_helpers.inference.large import refuse_if_seen_whole
 from unet_helpers.inference.scale import working_shape
+from unet_helpers.inference.tiles import predict
+from unet_helpers.preprocessing.prepare import prepare
 
 zarr = pytest.importorskip("zarr", "3")
 
@@ -70,7 +73,6 @@ def test_a_window_stands_for_the_whole(slide, tmp_path, monkeypatch):
     """Scale and levels found where contrast is highest are those of all of it."""
     path, count, whole = slide
     model = uh.load_model("nuclei")
-    predict = large.predict
     prepared_slides = []
 
     def spy(model, prepared, *arguments, **options):
@@ -78,12 +80,12 @@ def test_a_window_stands_for_the_whole(slide, tmp_path, monkeypatch):
         predict(model, prepared, *arguments, **options)
 
     monkeypatch.setattr(large, "predict", spy)
-    monkeypatch.setattr(large, "WINDOW", 600)
+    monkeypatch.setattr(large_window, "WINDOW", 600)
     said = []
     _, objects, _, record = segment_large(path, model, tmp_path, flips=1, tell=said.append)
     pixels = whole.image.pixels
     shape = working_shape(model, pixels)
-    expected = large.prepare(pixels[None], model.card.preprocessing, shape)[0]
+    expected = prepare(pixels[None], model.card.preprocessing, shape)[0]
     (prepared,) = prepared_slides
     assert prepared.zoom == pytest.approx(expected.zoom, rel=0.1)
     assert record["zoom"] == pytest.approx(prepared.zoom[0])
@@ -137,15 +139,15 @@ def test_tiles_from_disk_to_disk_are_those_of_memory(tmp_path):
     grey[:80, :80] = 7
     network = make_network(3)
     source = write_tiles(tmp_path / "a.tif", grey)
-    prepared = large.prepare(grey[None], network.card.preprocessing, (105, 147))[0]
+    prepared = prepare(grey[None], network.card.preprocessing, (105, 147))[0]
     whole = np.zeros((3, 150, 210), np.float32)
     store = zarr.create_array(
         tmp_path / "a.zarr", shape=whole.shape, dtype="float32", chunks=(3, 40, 40)
     )
-    large.predict(network, prepared, whole, tile=32, overlap=8)
-    large.predict(
+    predict(network, prepared, whole, tile=32, overlap=8)
+    predict(
         network,
-        replace(prepared, pixels=large.open_lazily(source).pixels),
+        replace(prepared, pixels=open_lazily(source).pixels),
         store,
         tile=32,
         overlap=8,

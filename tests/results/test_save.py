@@ -14,6 +14,7 @@ from helpers.results import result_of, result_of_labels, result_of_mask
 from PIL import Image
 
 import unet_helpers as uh
+from unet_helpers.checks.expected_dice import ExpectedDice
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.results.overlay import png
@@ -138,7 +139,7 @@ def test_numbers_of_a_summary_are_rounded_to_six_places(tmp_path):
 
 def test_the_expected_dice_is_rounded_to_four_places(tmp_path):
     result = result_of_labels(LABELS, 2)
-    result.__dict__["expected_dice"] = (0.123456, 0.1, 0.98765)
+    result.__dict__["expected_dice"] = ExpectedDice(0.123456, 0.1, 0.98765)
     manifest = json.loads(result.save(tmp_path)["manifest"].read_text())
     assert manifest["expected_dice"] == [0.1235, 0.1, 0.9877]
     assert manifest["summary"]["expected Dice"] == [0.123456, ""]

@@ -14,7 +14,11 @@ import unet_helpers as uh
 from unet_helpers.shell.app import COMMANDS, app, main
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["segment", "--help"], ["models"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--version"], ["models"], ["--help"], *([name, "--help"] for name in COMMANDS)],
+    ids=" ".join,
+)
 def test_what_needs_no_network_does_not_load_torch(words):
     code = (
         "import sys; from unet_helpers.shell.app import main; "
@@ -68,6 +72,14 @@ def test_the_tab_key_completes_commands_networks_and_files():
         (["models", "nucleus"], "choose one of"),
         (["export", "x.png", "-f", ".xyz"], ".geojson"),
         (["x.png", "-f", ".xyz", "-m", "nuclei"], ".geojson"),
+        (["train", "nuclei"], "'--data'"),
+        (["train", "nucleus", "--data", "x"], "Did you mean 'nuclei'?"),
+        (["train", "nuclei", "--data", "x", "--featurs", "3"], "Did you mean '--features'?"),
+        (["train", "nuclei", "--data", "x", "--rate", "high"], "--rate"),
+        (["evaluate", "nucleus", "--data", "x"], "Did you mean 'nuclei'?"),
+        (["evaluate", "nuclei", "--data", "x", "--part", "some"], "'validation'"),
+        (["evaluate", "all", "--data", "x", "--part", "test"], "--part has no effect"),
+        (["evaluate", "nuclei", "--data", "x", "--write", "a.md"], "--write has no effect"),
     ],
 )
 def test_wrong_words_end_in_one_line_and_status_2(words, message, capsys):

@@ -1,9 +1,11 @@
-"""The other commands: models, suggest, report, export, large and finetune."""
+"""The other commands: models, suggest, report, export, large, finetune, train and evaluate."""
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from helpers.networks import make_network
@@ -12,6 +14,8 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.shell.app import main
+from unet_helpers.training.tasks import TASKS
+from unet_helpers.training.train import Choices
 
 SAMPLES = ROOT / "sample_images"
 
@@ -123,3 +127,46 @@ def test_finetune_trains_on_two_folders_and_says_how_to_use_it(here, capsys):
     assert main([*words, "-o", "squares.pt"]) == 2
     assert main(["finetune", "nowhere", "masks", "-o", "a.safetensors"]) == 2
     assert "there is no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_help_lists_the_networks_that_have_a_task(name, capsys):
+    assert main([name, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Networks:\n")[2].splitlines()
+    assert {line.split()[0] for line in listed} == set(TASKS)
+
+
+def test_train_passes_its_options_on(monkeypatch):
+    trained = []
+    monkeypatch.setattr("unet_helpers.training.train.train", lambda *given: trained.append(given))
+    words = "--start lungs --steps 3 --rate 0.5 --seed 0 --refit --without x --features 4 --half"
+    assert main(["train", "chest", "--data", "in", *words.split(), "--device", "cpu"]) == 0
+    assert main(["train", "chest", "--data", "in", "--out", "there"]) == 0
+
+    choices = Choices(
+        start="lungs",
+        steps=3,
+        rate=0.5,
+        seed=0,
+        refit=True,
+        without="x",
+        features=4,
+        half=True,
+        device="cpu",
+    )
+    assert trained == [
+        ("chest", Path("in"), Path("runs"), choices),
+        ("chest", Path("in"), Path("there"), Choices()),
+    ]
+
+
+def test_evaluate_scores_the_weights_of_a_file(here, monkeypatch, capsys):
+    def evaluate(card, folder, part, model, task):
+        assert (card, folder, part, task) == ("lungs", Path("in"), "all", "chest")
+        score = float(model.card.name == "small")
+        return pd.DataFrame([{"name": "a", "kind": "k", "group": "a", "Dice": score}])
+
+    monkeypatch.setattr("unet_helpers.training.evaluate.evaluate", evaluate)
+    words = "lungs --data in --part all --task chest --weights mine.safetensors"
+    assert main(["evaluate", *words.split()]) == 0
+    assert capsys.readouterr().out.split("mean")[1].split()[0] == "1.0"

@@ -12,8 +12,9 @@ from PIL import Image
 
 import unet_helpers as uh
 from unet_helpers.networks.cards import MODELS
+from unet_helpers.shell.app import main
 from unet_helpers.training import evaluate as module
-from unet_helpers.training.evaluate import evaluate, main, summary
+from unet_helpers.training.evaluate import evaluate, summary, write_accuracy_page
 from unet_helpers.training.tasks import TASKS
 
 # Colours of a nucleus in stained tissue, and of the tissue around it.
@@ -179,7 +180,7 @@ def page(lungs, tissue, monkeypatch) -> dict[str, str]:
         (data / part).rename(data / "lungs" / part)
 
     monkeypatch.setattr(module, "load_model", silent)
-    main(["all", "--data", str(data), "--write", str(data / "page.md")])
+    write_accuracy_page(data, data / "page.md")
     start, *sections = re.split(r"\n## ", (data / "page.md").read_text())
     return {"": start} | {section.partition("\n")[0]: section for section in sections}
 
@@ -204,7 +205,7 @@ def test_the_page_says_what_is_missing(page, capsys):
 
 
 def test_what_is_missing_is_printed(tmp_path, capsys):
-    main(["all", "--data", str(tmp_path), "--write", str(tmp_path / "page.md")])
+    write_accuracy_page(tmp_path, tmp_path / "page.md")
     assert "retinal_vessels: not measured" in capsys.readouterr().out
 
 
@@ -227,12 +228,12 @@ def test_data_never_seen_are_evaluated_as_a_whole(page):
 def test_the_commands_of_the_page_print_its_figures(lungs, monkeypatch, capsys):
     monkeypatch.setattr(module, "load_model", perfect)
     (lungs / "lungs").symlink_to(lungs)
-    main(["all", "--data", str(lungs), "--write", str(lungs / "page.md")])
+    assert main(["evaluate", "all", "--data", str(lungs), "--write", str(lungs / "page.md")]) == 0
     page = (lungs / "page.md").read_text()
     assert "| all (2) | Dice lung | 1.000 | 1.000 to 1.000 | 1.000 | 1.000 |" in page
 
     commands = re.findall("^`python -m unet_helpers evaluate (.+)`$", page, re.MULTILINE)
     (command,) = [command for command in commands if command.startswith("lungs ")]
     capsys.readouterr()
-    main(command.replace("DIR", str(lungs)).split())
+    assert main(["evaluate", *command.replace("DIR", str(lungs)).split()]) == 0
     assert re.search(r"all \(2\) +mean +1\.0\n", capsys.readouterr().out)

@@ -16,15 +16,22 @@ from unet_helpers.training import finetune
 from unet_helpers.training.examples import Example
 from unet_helpers.training.new_task import (
     keep_better_head,
-    make_example,
+    make_examples,
     new_card,
     recipe_for_new_task,
     recipe_for_own_task,
 )
+from unet_helpers.training.pairs import Pair
 from unet_helpers.training.tasks import TASKS
 
 DARK = (30, 30, 90)
 YELLOW = (200, 190, 40)
+
+
+def make_example(network, image, mask) -> Example:
+    """The example of one image and its mask."""
+    (example,) = make_examples(network, [Pair(image, mask)])
+    return example
 
 
 def picture(seed: int, side: int = 96) -> tuple[np.ndarray, np.ndarray]:

@@ -1,15 +1,15 @@
-"""The command that trains a card: its options, and which parts it learns from."""
+"""The training of a card: what may be chosen, and which parts it learns from."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from unet_helpers import load_model
+from unet_helpers import TrainingError, load_model
 from unet_helpers.networks.unet import UNet
 from unet_helpers.training import train as module
-from unet_helpers.training.train import main as train
-from unet_helpers.training.train import start_from
+from unet_helpers.training.tasks import TASKS
+from unet_helpers.training.train import Choices, start_from, train
 
 
 @pytest.fixture
@@ -30,21 +30,24 @@ def test_the_same_seed_trains_the_same_network(tmp_path):
             cv2.imwrite(str(folder / f"CHNCXR_{number}.png"), disc)
 
     curves = []
-    for run, seed in enumerate((["--seed", "0"], ["--seed", "0"], [])):
+    for run, seed in enumerate((0, 0, None)):
         out = tmp_path / str(run)
-        options = ["--data", str(tmp_path), "--out", str(out), "--features", "4", "--steps", "1"]
-        train(["lungs", *options, *seed])
+        train("lungs", tmp_path, out, Choices(features=4, steps=1, seed=seed))
         curves.append((out / "lungs" / "curve.csv").read_text())
     assert curves[0] == curves[1] != curves[2]
     assert load_model(tmp_path / "0" / "lungs" / "last.safetensors").features == 4
 
 
 @pytest.mark.parametrize(
-    ("option", "train_count", "validation_count"),
-    [([], 16, 2), (["--refit"], 18, 0), (["--without", "CHNCXR"], 0, 0)],
+    ("choices", "train_count", "validation_count"),
+    [
+        (Choices(features=2), 16, 2),
+        (Choices(features=2, refit=True), 18, 0),
+        (Choices(features=2, without="CHNCXR"), 0, 0),
+    ],
 )
 def test_a_refit_learns_from_validation_never_from_the_test(
-    lungs, monkeypatch, option, train_count, validation_count
+    lungs, monkeypatch, choices, train_count, validation_count
 ):
     counts = []
 
@@ -52,22 +55,27 @@ def test_a_refit_learns_from_validation_never_from_the_test(
         counts.append((len(train), len(validation)))
 
     monkeypatch.setattr(module, "fit", fit)
-    train(["lungs", "--data", str(lungs), "--features", "2", *option])
+    train("lungs", lungs, choices=choices)
     assert counts == [(train_count, validation_count)]
 
 
-def test_options_replace_what_the_recipe_says(lungs, monkeypatch):
+def test_choices_replace_what_the_recipe_says(lungs, monkeypatch):
     recipes = []
     monkeypatch.setattr(module, "fit", lambda *arguments, **_: recipes.append(arguments[3]))
-    train(["lungs", "--data", str(lungs), "--features", "2"])
-    train(["lungs", "--data", str(lungs), "--features", "2", "--rate", "0.5", "--seed", "0"])
+    train("lungs", lungs, choices=Choices(features=2))
+    train("lungs", lungs, choices=Choices(features=2, rate=0.5, seed=0))
     own, changed = recipes
     assert (own.learning_rate, own.seed, own.steps) == (2e-3, 2015, 5000)
     assert (changed.learning_rate, changed.seed, changed.steps) == (0.5, 0, 5000)
 
 
+def test_a_card_without_a_task_is_refused_before_its_data_are_read(tmp_path):
+    with pytest.raises(TrainingError, match=r"no data set for 'lung'. Did you mean 'lungs'\?"):
+        train("lung", tmp_path / "nowhere")
+
+
 def test_examples_know_their_kind_and_group(lungs):
-    examples = module.read_examples(module.TASKS["lungs"], lungs).train
+    examples = module.read_examples(TASKS["lungs"], lungs).train
     assert {example.kind for example in examples} == {"CHNCXR"}
     assert len({example.group for example in examples}) == 16
 

@@ -14,8 +14,8 @@ from ..networks.pixel_filters import channels_of_scale
 # Number of painted pixels of a class that are used at most; others are left out evenly.
 MOST_OF_A_CLASS = 2000
 
-# Weight of the squared weights (L2) in the loss. Chosen on training images: of
-# skin lesions, tissue and electron micrographs, of 0.01 to 3.
+# Weight of the squared weights (L2) in the loss. Chosen, of 0.01 to 3, on training images of skin
+# lesions, tissue and electron micrographs.
 L2 = 1.0
 
 # Iterations of L-BFGS: the loss changes little after these.
@@ -27,8 +27,8 @@ FOLDS = 3
 # Group of strokes that are never left out.
 NEVER_LEFT_OUT = -1
 
-# Power of the losses in the share of the network. Chosen on training images of skin lesions, and on
-# tissue and electron micrographs that the benchmark does not score, of 1 to 4.
+# Power of the losses in the share of the network. Chosen, of 1 to 4, on training images of skin
+# lesions, and on tissue and electron micrographs that the benchmark does not score.
 SHARPNESS = 4
 
 # Added to each loss, so that no share is 0 divided by 0.

@@ -68,10 +68,11 @@ def split(answer: Answer, stroke: Stroke) -> Answer:
     counts = np.where(ids > 0, counts, 0)
     if not counts.any():
         raise ArgumentError("The stroke crosses no object: draw it from rim to rim.")
-    region = answer.objects == ids[counts.argmax()]
+    number = ids[counts.argmax()]
+    region = answer.objects == number
 
     # Markers keep away from the stroke, so that the boundary is found near it.
-    cut = thin_line(extended(stroke, region))
+    cut = thin_line(extended(stroke, region), answer.shape)
     markers = np.zeros(answer.shape, np.int32)
     for reach in (max(1, round(stroke.width / 2)), 0):
         near = binary_dilation(cut, SQUARE, iterations=reach) if reach else cut
@@ -96,7 +97,8 @@ def split(answer: Answer, stroke: Stroke) -> Answer:
 
     # The first part keeps the id of the object.
     objects = np.where(region, 0, answer.objects)
-    new_ids = np.array([0, ids[counts.argmax()], *range(answer.free_id, answer.free_id + 99)])
+    free_ids = range(answer.free_id, answer.free_id + int(parts.max()) - 1)
+    new_ids = np.array([0, number, *free_ids])
     return answer.with_ids(objects + new_ids[parts])
 
 
@@ -231,13 +233,12 @@ def large_parts(mask: np.ndarray) -> np.ndarray:
     return new_ids[parts]
 
 
-def extended(stroke: Stroke, region: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the stroke's points, with both ends carried on until they leave the region."""
+def extended(stroke: Stroke, region: np.ndarray) -> np.ndarray:
+    """Return the stroke's points (N, 2), with both ends carried on until they leave the region."""
     points = np.array(stroke.points, np.float64)
     first = carried_on(points[0], points[0] - points[1], region)
     last = carried_on(points[-1], points[-1] - points[-2], region)
-    height, width = region.shape
-    return np.vstack([first, points, last]), (height, width)
+    return np.vstack([first, points, last])
 
 
 def carried_on(point: np.ndarray, direction: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -258,9 +259,11 @@ def contains(region: np.ndarray, point: np.ndarray) -> bool:
     return 0 <= row < height and 0 <= column < width and bool(region[row, column])
 
 
-def thin_line(path: tuple[np.ndarray, tuple[int, int]]) -> np.ndarray:
-    """Draw a line of 1 px that parts even pixels which touch at their corners."""
-    points, shape = path
+def thin_line(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Draw a line of 1 px through points (row, column): a mask of the ``shape`` (H, W).
+
+    It parts even pixels that touch at their corners.
+    """
     drawn = np.zeros(shape, np.uint8)
     corners = np.round(points[:, ::-1]).astype(np.int32)
     cv2.polylines(drawn, [corners], isClosed=False, color=1, thickness=1, lineType=cv2.LINE_4)

@@ -53,14 +53,14 @@ class Viewpoint:
     # 'field of view': the box around the field of view of a photograph.
     scale: str
 
-    # Clip markers that are much brighter than the chest?
+    # Whether markers that are much brighter than the chest are clipped.
     clips_markers: bool
 
     # 'green': the colour statistics of a grey image are unknown (NaN); 'flair': only the second
     # of three channels is used; 'any': a grey image has colour statistics 0.
     channels: str
 
-    # Is the size of the image a statistic? It is for cards trained on small crops.
+    # Whether the size of the image is a statistic, as it is for cards trained on small crops.
     counts_size: bool
 
 

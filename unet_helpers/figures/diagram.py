@@ -253,32 +253,42 @@ def draw_blocks(
             size_x = x + 2
         drawing.size_below(size_x, level, shape)
 
-        place = drawing.levels[level]
-        output_x = x + 2.0
-        half = half_width(channels)
-        if number < depth:
-            below = drawing.levels[level + 1]
-            start = (output_x, place.bottom)
-            end = (output_x, below.top + 0.3)
-            drawing.arrow(start, end, POOLING, part=f"pool{level}")
+        draw_arrows(drawing, depth, number, level, channels)
+    return draw_answer(drawing, model, len(outputs["answer"]))
 
-            decoder_x = BLOCK_STEP * (2 * depth - number)
-            start = (output_x + half, place.middle)
-            end = (decoder_x - half_width(2 * channels) - 0.02, place.middle)
-            drawing.arrow(start, end, SKIP, part=f"skip{level}")
-            drawing.level_name(BLOCK_STEP * depth + 1, level)
-        elif level > 1:
-            above = drawing.levels[level - 1]
-            start = (output_x, place.top + 0.3)
-            end = (output_x, above.bottom)
-            drawing.arrow(start, end, UP_CONVOLUTION, part=f"upconv{level - 1}")
 
-    last_x = BLOCK_STEP * 2 * depth + 2
-    last_half = half_width(model.features)
+def draw_arrows(drawing: Drawing, depth: int, number: int, level: int, channels: int) -> None:
+    """Draw what leaves a block: pooling and a skip connection, or an up-convolution.
+
+    ``number`` counts the blocks from 0, in the order of the computation.
+    """
+    place = drawing.levels[level]
+    output_x = BLOCK_STEP * number + 2.0
+    if number < depth:
+        below = drawing.levels[level + 1]
+        start = (output_x, place.bottom)
+        end = (output_x, below.top + 0.3)
+        drawing.arrow(start, end, POOLING, part=f"pool{level}")
+
+        decoder_x = BLOCK_STEP * (2 * depth - number)
+        start = (output_x + half_width(channels), place.middle)
+        end = (decoder_x - half_width(2 * channels) - 0.02, place.middle)
+        drawing.arrow(start, end, SKIP, part=f"skip{level}")
+        drawing.level_name(BLOCK_STEP * depth + 1, level)
+    elif level > 1:
+        above = drawing.levels[level - 1]
+        start = (output_x, place.top + 0.3)
+        end = (output_x, above.bottom)
+        drawing.arrow(start, end, UP_CONVOLUTION, part=f"upconv{level - 1}")
+
+
+def draw_answer(drawing: Drawing, model: UNet, channels: int) -> float:
+    """Draw the answer at the right of the last block, and the arrow to it; return its x."""
+    last_x = BLOCK_STEP * 2 * model.depth + 2
     answer_x = last_x + 1
-    answer_half = drawing.stack_of_maps(answer_x, 1, len(outputs["answer"]), part="answer")
+    answer_half = drawing.stack_of_maps(answer_x, 1, channels, part="answer")
     middle = drawing.levels[1].middle
-    start = (last_x + last_half, middle)
+    start = (last_x + half_width(model.features), middle)
     end = (answer_x - answer_half, middle)
     drawing.arrow(start, end, ANSWER, part="answer")
     return answer_x

@@ -12,12 +12,11 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from ..images.read import read_image
 from ..images.stack import to_stack
-from ..inference.scale import working_scale
+from ..inference.scale import slices_of, working_scale
 from ..inference.tiles import TILE
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..preprocessing.field_of_view import FieldsOfView
 from ..preprocessing.prepare import prepare
 from .layout import FULL_WIDTH, panels
 
@@ -39,17 +38,14 @@ def network_input(
     """
     model = load_model(model)
     stack = to_stack(read_image(image))
-    slices = stack.pixels
     if index is None:
-        index = len(slices) // 2
+        index = len(stack.pixels) // 2
 
     # Both the scale and the preprocessing use the fields of view, which are found on first use.
-    fields_of_view = FieldsOfView(slices)
-    scale = working_scale(
-        model, slices, index, spacing=stack.spacing, fields_of_view=fields_of_view
-    )
+    slices = slices_of(stack.pixels, stack.spacing)
+    scale = working_scale(model, slices, index)
     preprocessing = model.card.preprocessing
-    prepared = prepare(slices, preprocessing, scale.shape, fields_of_view)[index]
+    prepared = prepare(slices.pixels, preprocessing, scale.shape, slices.fields_of_view)[index]
 
     height, width = prepared.pixels.shape[:2]
     zoom_down, zoom_right = prepared.zoom

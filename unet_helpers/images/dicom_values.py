@@ -85,12 +85,12 @@ def values_of(data: Dataset, path: Path) -> Values:
 
     notes: list[str] = []
     padding = padding_of(stored, data)
-    pixels, limits, scalings = in_units(stored, data, notes)
-    pixels, limits = with_display_curve(pixels, limits, data, notes)
+    scaled = in_units(stored, data, notes)
+    pixels, limits = with_display_curve(scaled.pixels, scaled.limits, data, notes)
     if stores_white_as_lowest(data):
         pixels = inverted(pixels, limits)
         notes.append("inverted: the file stores white as the lowest value")
-    return Values(pixels, padding, scalings, tuple(notes))
+    return Values(pixels, padding, scaled.scalings, tuple(notes))
 
 
 def decoded(data: Dataset, path: Path) -> np.ndarray:
@@ -114,25 +114,31 @@ def with_palette(pixels: np.ndarray, data: Dataset) -> np.ndarray:
     return apply_color_lut(pixels, data)[..., :3]
 
 
-def in_units(
-    stored: np.ndarray, data: Dataset, notes: list[str]
-) -> tuple[np.ndarray, Range, tuple[tuple[float, float], ...]]:
-    """Map stored values to units, by a table or by slopes; ``notes`` are added to.
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """Pixels in units, such as Hounsfield's."""
 
-    Returns the values, their range, and the slope and intercept of each frame.
-    """
+    pixels: np.ndarray
+    limits: Range
+
+    # The slope and intercept of each frame, or one pair for all of them.
+    scalings: tuple[tuple[float, float], ...] = (AS_STORED,)
+
+
+def in_units(stored: np.ndarray, data: Dataset, notes: list[str]) -> Scaled:
+    """Map stored values to units, by a table or by slopes; ``notes`` are added to."""
     limits = stored_range(stored, data)
     if data.get("ModalityLUTSequence"):
         pixels, limits = looked_up(stored, limits, data, "ModalityLUTSequence", notes)
-        return pixels, limits, (AS_STORED,)
+        return Scaled(pixels, limits)
 
     try:
         scalings = scalings_of(data)
     except ValueError as error:
         notes.append(f"its slope or intercept is no number and is not applied ({error})")
-        return stored, limits, (AS_STORED,)
+        return Scaled(stored, limits)
     if set(scalings) == {AS_STORED}:
-        return stored, limits, (AS_STORED,)
+        return Scaled(stored, limits)
 
     slopes, intercepts = np.array(scalings, np.float32).T
     if len(scalings) > 1:
@@ -141,7 +147,7 @@ def in_units(
         intercepts = intercepts[:, None, None]
     ends = [end * slopes + intercepts for end in (limits.low, limits.high)]
     limits = Range(float(np.min(ends)), float(np.max(ends)))
-    return stored.astype(np.float32) * slopes + intercepts, limits, scalings
+    return Scaled(stored.astype(np.float32) * slopes + intercepts, limits, scalings)
 
 
 def stored_range(stored: np.ndarray, data: Dataset) -> Range:

@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,32 +41,13 @@ def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
 
-    size = reader.GetSize()
-    values_per_voxel = reader.GetNumberOfComponents()
-    if values_per_voxel not in (1, 3):
-        raise ImageError(
-            f"{path}: {values_per_voxel} values a voxel (a vector field, tensors?). "
-            "Export one of them."
-        )
-    refuse_if_huge(
-        path,
-        (*size[:3], values_per_voxel),
-        math.prod(size) * values_per_voxel,
-        stored_bytes(path),
-    )
-
-    notes = []
-    count = size[3] if len(size) > 3 else 1
-    index = index_of(path, "volume", options.volume, count)
-    if count > 1:
-        reader.SetExtractIndex([0, 0, 0, index])
-        reader.SetExtractSize([*size[:3], 0])
-        notes.append(f"took volume {index} of {count}")
+    refuse_unreadable(path, reader)
+    notes = choose_volume(path, reader, options)
     volume = reader.Execute()
 
     dimensions = volume.GetDimension()
     axes = "ZYX"[-dimensions:]
-    if values_per_voxel == 3:
+    if reader.GetNumberOfComponents() == 3:
         axes += "C"
     steps = volume.GetSpacing()
     affine = None
@@ -86,6 +68,36 @@ def read_itk(path: Path, options: ReadOptions) -> MedicalImage:
         notes=tuple(notes),
         oriented=has_directions,
     )
+
+
+def refuse_unreadable(path: Path, reader: Any) -> None:
+    """Raise ImageError for voxels that are vectors or tensors, and for too many of them."""
+    size = reader.GetSize()
+    values_per_voxel = reader.GetNumberOfComponents()
+    if values_per_voxel not in (1, 3):
+        raise ImageError(
+            f"{path}: {values_per_voxel} values a voxel (a vector field, tensors?). "
+            "Export one of them."
+        )
+    refuse_if_huge(
+        path,
+        (*size[:3], values_per_voxel),
+        math.prod(size) * values_per_voxel,
+        stored_bytes(path),
+    )
+
+
+def choose_volume(path: Path, reader: Any, options: ReadOptions) -> list[str]:
+    """Tell the reader which volume of a 4D file to read; return a note if there are several."""
+    size = reader.GetSize()
+    count = size[3] if len(size) > 3 else 1
+    index = index_of(path, "volume", options.volume, count)
+    if count == 1:
+        return []
+
+    reader.SetExtractIndex([0, 0, 0, index])
+    reader.SetExtractSize([*size[:3], 0])
+    return [f"took volume {index} of {count}"]
 
 
 def header_text(path: Path) -> bytes:

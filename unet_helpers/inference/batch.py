@@ -263,7 +263,17 @@ def run_folder(
     if executor is not None:
         # Each worker loads the network itself. Its notes and warnings come with its rows.
         job = replace(job, model=visible_everywhere(model), tell=None)
+    return run_job(job, sources, folder, executor, tell)
 
+
+def run_job(
+    job: FolderJob,
+    sources: list[Source],
+    folder: Path,
+    executor: Executor | None,
+    tell: Callable[[str], object] | None,
+) -> pd.DataFrame:
+    """Do the job for each image, and write the summary into the folder, also if interrupted."""
     # For tqdm, None means: show a bar only in terminals and notebooks, not in log files.
     is_hidden = True if tell is None else None
     answers = tqdm(
@@ -274,15 +284,14 @@ def run_folder(
     )
     rows: dict[Source, Row] = {}
     try:
-        for item, answer in answers:
+        for source, answer in answers:
             row = answer
             if isinstance(answer, Exception):
-                row = row_of_error(item, answer)
-            rows[item] = row
+                row = row_of_error(source, answer)
+            rows[source] = row
             if tell is not None:
                 tell_outcome(row, tell, has_told=executor is None)
     finally:
-        # The summary is written even if the loop is interrupted.
         table = summary_of(sources, rows)
         write_summary(table, folder / SUMMARY)
         write_summary_page(table, folder / SUMMARY_PAGE)

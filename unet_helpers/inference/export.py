@@ -1,17 +1,25 @@
 """Save a network as an ONNX file for other programs."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import torch
 
 from ..errors import ArgumentError, SaveError
 from ..files import written_whole
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from .raw_graph import PIXEL_TYPES, check_raw, network_model, raw_model
+from .onnx_nodes import OPSET
+from .raw_graph import PIXEL_TYPES, check_raw, raw_model
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def export_onnx(
@@ -84,3 +92,27 @@ def export_onnx(
     with written_whole(path) as unfinished:
         unfinished.write_bytes(exported.SerializeToString())
     return path
+
+
+def network_model(model: UNet) -> onnx.ModelProto:
+    """Convert the network alone: ``image`` (n, C, 16 h, 16 w) to ``probabilities``."""
+    # The file accepts any number of images, and sizes that are multiples of 2**depth.
+    step = 2**model.depth
+    sizes = {
+        0: torch.export.Dim("n"),
+        2: step * torch.export.Dim("h"),
+        3: step * torch.export.Dim("w"),
+    }
+    program = torch.onnx.export(
+        model,
+        (torch.zeros(2, model.in_channels, 64, 96),),
+        dynamo=True,
+        dynamic_shapes={"x": sizes},
+        input_names=["image"],
+        output_names=["probabilities"],
+        opset_version=OPSET,
+        verbose=False,
+    )
+    if program is None:
+        raise SaveError(f"torch made no ONNX program of {model.card.name!r}.")
+    return program.model_proto

@@ -1,9 +1,13 @@
-"""Segments images larger than memory: predicted tile by tile, objects found block by block."""
+"""Segments images larger than memory: predicted tile by tile, objects found block by block.
+
+What is found once for the whole image, such as its scale, is found in a window of it, see
+``large_window``.
+"""
 
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,24 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks.checks import run_checks
-from ..checks.view import View
 from ..errors import ArgumentError
 from ..images.channels import with_channel_for
-from ..images.checked import checked
-from ..images.image import MedicalImage, noted
+from ..images.image import MedicalImage
 from ..images.lazy import open_lazily
 from ..images.tiff import write_ome_tiff
 from ..networks.cards import ModelCard
-from ..networks.engine import INT8_NOTE, engine_of, forget_compiled
+from ..networks.engine import forget_compiled
 from ..networks.load import load_model
 from ..networks.unet import UNet
-from ..preprocessing.intensities import select_channels
-from ..preprocessing.prepare import prepare
-from ..preprocessing.resample import highest_contrast_window
-from ..preprocessing.slices import Prepared
 from ..results.export_outlines import ObjectType
-from ..results.intensities import channels_of
 from ..results.output import made_aside, output_path, result_name
 from ..results.request import request_record
 from ..results.save import settings
@@ -36,14 +32,9 @@ from ..results.segmentation import Segmentation
 from .large_earlier import earlier_table, sha256_of_input
 from .large_objects import find_objects_by_blocks
 from .large_outlines import write_large_geojson
-from .large_surroundings import (
-    CleanedPixels,
-    InsideFrame,
-    background_around,
-    without_surroundings,
-)
+from .large_surroundings import InsideFrame, background_around
+from .large_window import LargeImage, Plan, open_window, plan_by_window, prepare_on_disk
 from .object_size import check_physical_size
-from .scale import choose_zoom, working_scale
 from .settings import check_settings
 from .tiles import background_answer, predict
 
@@ -59,24 +50,6 @@ LARGE_FORMATS: dict[str, ObjectType] = {
     ".geojson": "detection",
     ".annotations.geojson": "annotation",
 }
-
-# px: side of the window that represents the image. The scale and the intensity range are computed
-# from it.
-WINDOW = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class LargeImage:
-    """An image on disk and a window of it in memory."""
-
-    # The pixels (H, W) or (H, W, 3) without what surrounds the image; only what is used is read.
-    cleaned: CleanedPixels
-
-    # (H, W) dask arrays to measure, as stored, by the end of the names of columns.
-    channels: dict[str, Any]
-
-    # The window of highest contrast inside a frame, with the notes of the whole image.
-    window: MedicalImage
 
 
 def segment_large(
@@ -212,58 +185,16 @@ def segment_large(
             return earlier
 
     large = open_window(with_channel_for(stored, card.modality), network)
-    window = large.window
-    view = View(window)
-    chosen = choose_zoom(network, view, choices)
-    scale = working_scale(
-        network, window.pixels[None], index=0, zoom=chosen.zoom, spacing=window.spacing
-    )
-    window = noted(window, *chosen.notes, *scale.notes)
-    warnings = (*run_checks(view, card), *chosen.warnings, *scale.warnings)
+    plan = plan_by_window(large.window, network, choices)
     if tell is not None:
-        for words in (*window.notes, *warnings):
+        window = plan.blank.image
+        for words in (*window.notes, *plan.blank.warnings):
             tell(f"{window.path}: {words}")
 
-    prepared = prepare_on_disk(large, card, scale.shape)
-
-    # The settings of the result without its probabilities, which stay on disk.
-    blank = Segmentation(
-        image=window,
-        card=card,
-        probabilities=np.zeros((1, 0, 0)),
-        threshold=choices.threshold,
-        zoom=scale.zoom(window.pixels),
-        flips=choices.flips,
-        weights_sha256=network.weights_sha256,
-        warnings=warnings,
-    )
     with made_aside(folder / f"{name}.json", folder, overwrite) as aside:
-        with TemporaryDirectory(dir=aside) as scratch:
-            extent = large.cleaned.pixels.shape[:2]
-            answer = on_disk(scratch, "float32", (network.out_channels, *extent))
-            labels = on_disk(scratch, "uint8", extent)
-            objects = on_disk(scratch, "int32", extent)
-
-            inside: Any = InsideFrame(answer, large.cleaned.box)
-            predict(network, prepared, inside, choices.flips, progress=progress, tile=TILE)
-            background = background_answer(network)[: network.out_channels]
-            background_around(answer, large.cleaned.box, background)
-            forget_compiled(network)
-
-            numbers, table = find_objects_by_blocks(blank, answer, labels, objects, large.channels)
-
-            # Labels are written as they are: each one is replaced by itself.
-            unchanged = np.arange(256, dtype=np.uint8)
-            write_tiles(window, labels, unchanged, aside / f"{name}_labels.ome.tif")
-            write_tiles(window, objects, numbers, aside / f"{name}_objects.ome.tif")
-            for ending in formats:
-                path = aside / f"{name}{ending}"
-                write_large_geojson(blank, objects, numbers, table, path, LARGE_FORMATS[ending])
-
-        table.to_csv(aside / f"{name}_measurements.csv", index=False)
-        sized = replace(blank, warnings=(*warnings, *check_table(card, table, window.spacing)))
+        table = predict_and_write(network, large, plan, aside / name, formats, progress)
         manifest = {
-            **settings(sized),
+            **settings(with_checked_sizes(plan.blank, table)),
             **options,
             "objects": len(table),
             "input_sha256": sha256_of_input(stored),
@@ -273,13 +204,60 @@ def segment_large(
     return table
 
 
-def check_table(
-    card: ModelCard, table: pd.DataFrame, spacing: tuple[float, ...] | None
-) -> tuple[str, ...]:
-    """Return a doubt if the typical object in a table cannot have its physical size."""
+def predict_and_write(
+    network: UNet,
+    large: LargeImage,
+    plan: Plan,
+    stem: Path,
+    formats: tuple[str, ...],
+    progress: bool,
+) -> pd.DataFrame:
+    """Predict an image, write all files of the result but the manifest, and return the table.
+
+    The names of the files begin with ``stem``. What is computed on the way lies in a folder beside
+    them, which is deleted.
+    """
+    blank = plan.blank
+    prepared = prepare_on_disk(large, network.card, plan.shape)
+    with TemporaryDirectory(dir=stem.parent) as scratch:
+        extent = large.cleaned.pixels.shape[:2]
+        answer = on_disk(scratch, "float32", (network.out_channels, *extent))
+        labels = on_disk(scratch, "uint8", extent)
+        objects = on_disk(scratch, "int32", extent)
+
+        inside: Any = InsideFrame(answer, large.cleaned.box)
+        predict(network, prepared, inside, blank.flips, progress=progress, tile=TILE)
+        background = background_answer(network)[: network.out_channels]
+        background_around(answer, large.cleaned.box, background)
+        forget_compiled(network)
+
+        numbers, table = find_objects_by_blocks(blank, answer, labels, objects, large.channels)
+
+        # Labels are written as they are: each one is replaced by itself.
+        unchanged = np.arange(256, dtype=np.uint8)
+        write_tiles(blank.image, labels, unchanged, with_ending(stem, "_labels.ome.tif"))
+        write_tiles(blank.image, objects, numbers, with_ending(stem, "_objects.ome.tif"))
+        for ending in formats:
+            path = with_ending(stem, ending)
+            write_large_geojson(blank, objects, numbers, table, path, LARGE_FORMATS[ending])
+
+    table.to_csv(with_ending(stem, "_measurements.csv"), index=False)
+    return table
+
+
+def with_ending(stem: Path, ending: str) -> Path:
+    """Return the path of a file of the result, whose name may itself have dots."""
+    return stem.with_name(f"{stem.name}{ending}")
+
+
+def with_checked_sizes(blank: Segmentation, table: pd.DataFrame) -> Segmentation:
+    """Return a result with a doubt if the typical object in its table cannot have its size."""
+    spacing = blank.image.spacing
     if spacing is None or not len(table):
-        return ()
-    return check_physical_size(card, float(table["diameter_px"].median()), spacing)
+        return blank
+    diameter = float(table["diameter_px"].median())
+    doubts = check_physical_size(blank.card, diameter, spacing)
+    return replace(blank, warnings=(*blank.warnings, *doubts))
 
 
 def refuse_if_seen_whole(card: ModelCard) -> None:
@@ -299,58 +277,6 @@ def refuse_other_formats(formats: tuple[str, ...]) -> None:
         if ending not in LARGE_FORMATS:
             listed = ", ".join(LARGE_FORMATS)
             raise ArgumentError(f"There is no format {ending!r} of large images: only {listed}.")
-
-
-def open_window(stored: MedicalImage, network: UNet) -> LargeImage:
-    """Read the window of highest contrast of an image on disk, which represents the image."""
-    window_pixels = np.asarray(highest_contrast_window(stored.pixels, WINDOW))
-    window = checked(replace(stored, pixels=window_pixels, all_channels=None, channel_names=()))
-    pixels = stored.pixels
-    if window.channels < stored.channels:
-        pixels = pixels[..., channels_kept(window_pixels, window)]
-
-    # Alpha, and colours without information, are not measured.
-    as_read = replace(stored, pixels=pixels, axes="YXC"[: pixels.ndim])
-
-    cleaned = without_surroundings(pixels, window.pixels, network.card.preprocessing)
-    if cleaned.notes:
-        inside = np.asarray(highest_contrast_window(cleaned.inside, WINDOW))
-        window = noted(window, *cleaned.notes, pixels=inside)
-
-    if max(pixels.shape[:2]) > WINDOW:
-        window = noted(
-            window,
-            f"scale and levels are those of {WINDOW} × {WINDOW} px, where contrast is highest",
-        )
-    if engine_of(network) == "int8":
-        window = noted(window, INT8_NOTE)
-    return LargeImage(cleaned=cleaned, window=window, channels=channels_of(as_read))
-
-
-def channels_kept(pixels: np.ndarray, window: MedicalImage) -> slice | int:
-    """Return which channels of the pixels (H, W, C) are left in the checked window."""
-    if window.channels == 3:
-        return slice(3)  # all but alpha
-
-    equal_channels = [
-        channel
-        for channel in range(pixels.shape[-1])
-        if np.array_equal(pixels[..., channel], window.pixels)
-    ]
-    return equal_channels[0]
-
-
-def prepare_on_disk(large: LargeImage, card: ModelCard, shape: tuple[int, int]) -> Prepared:
-    """Prepare an image inside its frame like its window, of the working ``shape`` (h, w)."""
-    prepared = prepare(large.window.pixels[None], card.preprocessing, shape)[0]
-    inside = large.cleaned.inside
-    pixels = select_channels(inside, card.preprocessing.channels, inside.ndim > 2)
-
-    # The window became grey, so its colours are false colours on a dark background: the brightest
-    # channel of each pixel is used.
-    if pixels.ndim > prepared.pixels.ndim:
-        pixels = pixels.max(-1)
-    return replace(prepared, pixels=pixels)
 
 
 def on_disk(folder: str, kind: str, shape: tuple[int, ...]) -> Any:

@@ -28,6 +28,40 @@ ROWS_TOGETHER = 1024
 
 
 @dataclass(frozen=True, eq=False)
+class Hulls:
+    """The boxes and convex hulls of the objects of a block, see ``ShapeSums``."""
+
+    boxes: np.ndarray  # (N, 4)
+    corners: np.ndarray  # (K, 2) int32
+    owners: np.ndarray  # (K,)
+
+    @classmethod
+    def of_objects(cls, ids: np.ndarray, count: int, top: int, left: int) -> Hulls:
+        """Find those of ``count`` objects in a block (h, w) with ids from 1 and 0 for background.
+
+        ``top`` and ``left`` are the first row and column of the block in the image. An object
+        without a pixel in the block has a box of zeros and no corners.
+        """
+        boxes = np.zeros((count, 4))
+        corners: list[np.ndarray] = [np.zeros((0, 2), np.int32)]
+        owners: list[np.ndarray] = [np.zeros(0, np.int64)]
+        for number, box in enumerate(find_objects(ids)):
+            if box is None:
+                continue
+            rows, columns = box
+            first_row, first_column = rows.start + top, columns.start + left
+            last_row, last_column = rows.stop - 1 + top, columns.stop - 1 + left
+            boxes[number] = first_row, first_column, -last_row, -last_column
+
+            # The corners are in half px.
+            offset = np.array([2 * first_column, 2 * first_row])
+            hull = corners_of_hull(ids[box] == number + 1) + offset
+            corners.append(hull.astype(np.int32))
+            owners.append(np.full(len(hull), number))
+        return cls(boxes, np.concatenate(corners), np.concatenate(owners))
+
+
+@dataclass(frozen=True, eq=False)
 class ShapeSums:
     """Sums over the pixels of each object, (N,), and the corners of the hulls of its parts."""
 
@@ -68,21 +102,10 @@ class ShapeSums:
         )
         length = perimeters(ids, seen)
 
-        rows = (rows + core[0].start).astype(float)
-        columns = (columns + core[1].start).astype(float)
-        local = np.where(own > 0, own - first_id + 1, 0)
-        boxes = np.zeros((count, 4))
-        corners: list[np.ndarray] = [np.zeros((0, 2), np.int32)]
-        owners: list[np.ndarray] = [np.zeros(0, np.int64)]
-        for number, box in enumerate(find_objects(local)):
-            if box is None:
-                continue
-            top, left = (box[axis].start + core[axis].start for axis in range(2))
-            bottom, right = (box[axis].stop - 1 + core[axis].start for axis in range(2))
-            boxes[number] = top, left, -bottom, -right
-            hull = corners_of_hull(local[box] == number + 1) + np.array([2 * left, 2 * top])
-            corners.append(hull.astype(np.int32))
-            owners.append(np.full(len(hull), number))
+        top, left = core[0].start, core[1].start
+        hulls = Hulls.of_objects(np.where(own > 0, own - first_id + 1, 0), count, top, left)
+        rows = (rows + top).astype(float)
+        columns = (columns + left).astype(float)
         return cls(
             count=np.bincount(index, minlength=count).astype(float),
             rows=np.bincount(index, rows, count),
@@ -91,9 +114,9 @@ class ShapeSums:
             column_squares=np.bincount(index, columns**2, count),
             products=np.bincount(index, rows * columns, count),
             perimeter=length,
-            boxes=boxes,
-            corners=np.concatenate(corners),
-            owners=np.concatenate(owners),
+            boxes=hulls.boxes,
+            corners=hulls.corners,
+            owners=hulls.owners,
         )
 
     @classmethod

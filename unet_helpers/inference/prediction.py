@@ -20,7 +20,7 @@ from ..preprocessing.resample import Grid, at_spacing
 from ..preprocessing.surroundings import Box, box_for, whole_box
 from .localise import predict_boxes
 from .object_size import check_scale_of_answer
-from .scale import WorkingScale, choose_zoom, working_scale
+from .scale import Slices, WorkingScale, choose_zoom, slices_of, working_scale
 from .settings import Settings
 from .tiles import background_answer, predict
 from .working_size import in_words
@@ -128,14 +128,8 @@ def predict_volume(
     spacing = stack.spacing
     if is_seen_along_axes(stack, card):
         spacing = None
-    prediction = predict_stack(
-        model,
-        stack.pixels,
-        settings,
-        spacing=spacing,
-        fields_of_view=fields_of_view,
-        progress=progress,
-    )
+    slices = Slices(stack.pixels, fields_of_view, spacing)
+    prediction = predict_stack(model, slices, settings, progress=progress)
 
     doubts = check_scale_of_stack(model.card, stack, prediction, settings)
     prediction = replace(prediction, warnings=(*prediction.warnings, *doubts))
@@ -166,7 +160,7 @@ def predict_localised(
     warnings: list[str] = []
 
     def predict_box(pixels: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
-        prediction = predict_stack(model, pixels, settings, axes=axes, progress=progress)
+        prediction = predict_stack(model, slices_of(pixels), settings, axes, progress)
         warnings.extend(prediction.warnings)
         return prediction.answers
 
@@ -189,7 +183,8 @@ def predict_on_grid(
     model: UNet, stack: Stack, grid: Grid, settings: Settings, progress: bool
 ) -> VolumePrediction:
     """Predict the stack resampled to a grid, and resample the answer back to the stack."""
-    on_grid = predict_stack(model, grid.cut(stack.pixels), settings, progress=progress)
+    slices = slices_of(grid.cut(stack.pixels))
+    on_grid = predict_stack(model, slices, settings, progress=progress)
 
     answers = np.zeros((len(on_grid.answers), *stack.pixels.shape), np.float32)
     grid.put_back(on_grid.answers, list(answers))
@@ -232,62 +227,42 @@ def is_seen_along_axes(stack: Stack, card: ModelCard) -> bool:
 
 def predict_stack(
     model: UNet,
-    pixels: np.ndarray,
+    slices: Slices,
     settings: Settings,
-    *,
     axes: Sequence[int] | None = None,
-    spacing: Sequence[float] | None = None,
-    fields_of_view: FieldsOfView | None = None,
     progress: bool = False,
 ) -> StackPrediction:
-    """Predict each slice of (Z, Y, X[, C]) on its own, averaged over the axes it is sliced along.
+    """Predict each slice of a stack on its own, averaged over the axes it is sliced along.
 
-    ``axes`` defaults to the card's axes. ``spacing`` is in mm; its last two values are those along
-    rows and columns. ``fields_of_view`` are those of the slices along the first axis, if they are
-    known. Axial slices of a volume with an affine are displayed with anterior up and the patient's
-    right on the left.
+    ``axes`` defaults to the card's axes; 0 is that of the slices as they are given. Axial slices of
+    a volume with an affine are displayed with anterior up and the patient's right on the left.
     """
     preprocessing = model.card.preprocessing
+    pixels = slices.pixels
     box = box_for(pixels, preprocessing)
     if box != whole_box(pixels):
-        return predict_inside(model, pixels, box, settings, spacing=spacing, progress=progress)
+        return predict_inside(model, slices, box, settings, progress)
 
     if len(pixels) == 1:
         axes = (0,)
     elif axes is None:
         axes = preprocessing.axes
 
-    channels = model.out_channels
-    keeps_spread = settings.flips > 1 and pixels.size < TOO_LARGE_FOR_SPREAD
-    if keeps_spread:
-        channels += 1
-    total = np.zeros((channels, *pixels.shape[:3]), np.float32)
-
+    total = blank_answers(model, pixels, settings)
     scales: list[WorkingScale] = []
     count = sum(pixels.shape[axis] for axis in axes)
     hide_bar = not progress or count < FEW_SLICES
     with tqdm(total=count, desc="slices", disable=hide_bar) as bar:
         for axis in axes:
-            slices = np.moveaxis(pixels, axis, 0)
+            along = slices.along(axis)
+
+            # The middle slice sets the scale for all.
+            scale = working_scale(model, along, len(along.pixels) // 2, settings.zoom)
+            scales.append(scale)
 
             # A view of ``total``: `predict` adds to it in place.
             out = np.moveaxis(total, axis + 1, 1)
-            fields = fields_of_view
-            if fields is None or axis != 0:
-                fields = FieldsOfView(slices)
-
-            # The middle slice sets the scale for all.
-            scale = working_scale(
-                model,
-                slices,
-                index=len(slices) // 2,
-                zoom=settings.zoom,
-                spacing=spacing,
-                fields_of_view=fields,
-            )
-            scales.append(scale)
-
-            all_prepared = prepare(slices, preprocessing, scale.shape, fields)
+            all_prepared = prepare(along.pixels, preprocessing, scale.shape, along.fields_of_view)
             for i, prepared in enumerate(all_prepared):
                 predict(
                     model,
@@ -300,7 +275,7 @@ def predict_stack(
                 bar.update()
 
     # The zoom of the result is that along the first of the axes.
-    first_slice = np.moveaxis(pixels, axes[0], 0)[0]
+    first_slice = slices.along(axes[0]).pixels[0]
     return StackPrediction(
         total,
         zoom=scales[0].zoom(first_slice),
@@ -309,21 +284,24 @@ def predict_stack(
     )
 
 
+def blank_answers(model: UNet, pixels: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return zeros for the answers to (Z, Y, X[, C]), with a last channel if the spread is kept."""
+    channels = model.out_channels
+    keeps_spread = settings.flips > 1 and pixels.size < TOO_LARGE_FOR_SPREAD
+    if keeps_spread:
+        channels += 1
+    return np.zeros((channels, *pixels.shape[:3]), np.float32)
+
+
 def predict_inside(
-    model: UNet,
-    pixels: np.ndarray,
-    box: Box,
-    settings: Settings,
-    *,
-    spacing: Sequence[float] | None = None,
-    progress: bool = False,
+    model: UNet, slices: Slices, box: Box, settings: Settings, progress: bool
 ) -> StackPrediction:
-    """Predict the rows and columns inside a frame of (Z, Y, X[, C]); the frame is background."""
+    """Predict the rows and columns of slices inside a frame; the frame is background."""
     rows, columns = box
-    inner = predict_stack(
-        model, pixels[:, rows, columns], settings, spacing=spacing, progress=progress
-    )
-    answers = np.zeros((len(inner.answers), *pixels.shape[:3]), np.float32)
+    inside = slices_of(slices.pixels[:, rows, columns], slices.spacing)
+    inner = predict_stack(model, inside, settings, progress=progress)
+
+    answers = np.zeros((len(inner.answers), *slices.pixels.shape[:3]), np.float32)
     answers[: model.out_channels] = background_answer(model)[: model.out_channels, None]
     answers[:, :, rows, columns] = inner.answers
     return replace(inner, answers=answers)

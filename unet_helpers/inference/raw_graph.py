@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
-from ..errors import ArgumentError, SaveError
+from ..errors import ArgumentError
 from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import UNet
 from .onnx_illumination import Box, flattened_colours
@@ -156,15 +155,9 @@ def prepare_in_graph(
     image = inputs.pixels.as_float().reshape(height, width, -1)
 
     read = read_channels(image, preprocessing, BITS[pixel_type])
+    shape = shape_in_graph(inputs, preprocessing, height, width)
     box = None
     inside = None
-    if preprocessing.scale == "square":
-        shape = nodes.constant(preprocessing.size), nodes.constant(preprocessing.size)
-    else:
-        shape = zoomed(height, inputs.zoom), zoomed(width, inputs.zoom)
-    if preprocessing.scale == "field of view":
-        shape = shape_of_field(inputs, preprocessing, shape)
-
     pixels = read.pixels
     if preprocessing.intensities == "local":
         whole = nodes.add("Expand", inputs.inside.as_float(), nodes.vector(height, width))
@@ -191,6 +184,20 @@ def prepare_in_graph(
         nodes.add("ReduceMin", scaled, keepdims=0)
     )
     return Prepared(repeated, is_constant, height, width, box, inside)
+
+
+def shape_in_graph(
+    inputs: Inputs, preprocessing: Preprocessing, height: Value, width: Value
+) -> Shape:
+    """Return the height and width in working px of an image of this height and width in px."""
+    nodes = inputs.pixels.nodes
+    if preprocessing.scale == "square":
+        return nodes.constant(preprocessing.size), nodes.constant(preprocessing.size)
+
+    shape = zoomed(height, inputs.zoom), zoomed(width, inputs.zoom)
+    if preprocessing.scale == "field of view":
+        return shape_of_field(inputs, preprocessing, shape)
+    return shape
 
 
 def shape_of_field(inputs: Inputs, preprocessing: Preprocessing, zoomed_shape: Shape) -> Shape:
@@ -325,12 +332,7 @@ def finished(
         nodes.nodes.append(helper.make_node("Identity", [value.name], [name]))
 
     types = INPUT_TYPES | {"pixels": (PIXEL_TYPES[pixel_type], None)}
-    preprocessing = card.preprocessing
-    zoom = 1.0
-    if preprocessing.scale == "field of view":
-        zoom = 0.0  # found from the field of view
-    elif preprocessing.usual_spacing and preprocessing.spacing:
-        zoom = preprocessing.usual_spacing / preprocessing.spacing
+    zoom = usual_zoom(card.preprocessing)
     defaults = {"zoom": np.float32(zoom), "inside": np.ones((1, 1), bool)}
 
     used = names_read(nodes.nodes)
@@ -362,6 +364,15 @@ def finished(
     return model
 
 
+def usual_zoom(preprocessing: Preprocessing) -> float:
+    """Return the zoom of a graph that is given none; 0: it is found from the field of view."""
+    if preprocessing.scale == "field of view":
+        return 0.0
+    if preprocessing.usual_spacing and preprocessing.spacing:
+        return preprocessing.usual_spacing / preprocessing.spacing
+    return 1.0
+
+
 def names_read(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     """Return the names of all tensors that nodes read, also in their branches."""
     names = set()
@@ -370,27 +381,3 @@ def names_read(nodes: Iterable[onnx.NodeProto]) -> set[str]:
         for attribute in node.attribute:
             names |= names_read(attribute.g.node)
     return names
-
-
-def network_model(model: UNet) -> onnx.ModelProto:
-    """Convert the network alone: ``image`` (n, C, 16 h, 16 w) to ``probabilities``."""
-    # The file accepts any number of images, and sizes that are multiples of 2**depth.
-    step = 2**model.depth
-    sizes = {
-        0: torch.export.Dim("n"),
-        2: step * torch.export.Dim("h"),
-        3: step * torch.export.Dim("w"),
-    }
-    program = torch.onnx.export(
-        model,
-        (torch.zeros(2, model.in_channels, 64, 96),),
-        dynamo=True,
-        dynamic_shapes={"x": sizes},
-        input_names=["image"],
-        output_names=["probabilities"],
-        opset_version=OPSET,
-        verbose=False,
-    )
-    if program is None:
-        raise SaveError(f"torch made no ONNX program of {model.card.name!r}.")
-    return program.model_proto

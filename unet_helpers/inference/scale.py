@@ -40,6 +40,30 @@ FULL_SCALE_RATIO = 2.0
 SHRUNK_AT_MOST = 16.0
 
 
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """The slices of a stack, all seen at one scale, and what is known of them."""
+
+    # (N, H, W) or (N, H, W, 3)
+    pixels: np.ndarray
+
+    fields_of_view: FieldsOfView
+
+    # mm, the last two along rows and columns; None if it is unknown or not to be used.
+    spacing: Sequence[float] | None = None
+
+    def along(self, axis: int) -> "Slices":
+        """Return the slices of the same stack along an axis, of which 0 is that of these."""
+        if axis == 0:
+            return self
+        return slices_of(np.moveaxis(self.pixels, axis, 0), self.spacing)
+
+
+def slices_of(pixels: np.ndarray, spacing: Sequence[float] | None = None) -> Slices:
+    """Return slices (N, H, W) or (N, H, W, 3) whose fields of view are not known yet."""
+    return Slices(pixels, FieldsOfView(pixels), spacing)
+
+
 @dataclass(frozen=True)
 class WorkingScale:
     """The size to which a slice is resized before the network sees it."""
@@ -63,31 +87,22 @@ def working_shape(
     spacing: Sequence[float] | None = None,
 ) -> tuple[int, int]:
     """Return the (h, w) in working px of a slice (H, W) or (H, W, 3), see ``working_scale``."""
-    return working_scale(model, pixels[None], 0, zoom=zoom, spacing=spacing).shape
+    return working_scale(model, slices_of(pixels[None], spacing), 0, zoom).shape
 
 
 def working_scale(
-    model: UNet,
-    slices: np.ndarray,
-    index: int,
-    *,
-    zoom: float | None = None,
-    spacing: Sequence[float] | None = None,
-    fields_of_view: FieldsOfView | None = None,
+    model: UNet, slices: Slices, index: int, zoom: float | None = None
 ) -> WorkingScale:
-    """Find the working size of slice ``index`` of (N, H, W) or (N, H, W, 3).
+    """Find the working size of the slice ``index``.
 
     ``zoom``, in working px per px, replaces the zoom that would be found, except for cards of
-    'square' scale, which ignore it. ``spacing`` is in mm along rows and columns. It is used if the
-    card has a spacing; and, for all scales but 'square', to make pixels square that are not.
-    ``fields_of_view`` are those of the slices, if they are known.
+    'square' scale, which ignore it. The spacing is used if the card has one; and, for all scales
+    but 'square', to make pixels square that are not.
     """
-    scale = usual_scale(
-        model, slices, index, zoom=zoom, spacing=spacing, fields_of_view=fields_of_view
-    )
+    scale = usual_scale(model, slices, index, zoom)
     if not model.card.preprocessing.smallest_objects or zoom is not None:
         return scale
-    return enlarged_for_small_objects(model, slices[index], scale, aspect_of(spacing))
+    return enlarged_for_small_objects(model, slices.pixels[index], scale, aspect_of(slices.spacing))
 
 
 def enlarged_for_small_objects(
@@ -113,21 +128,14 @@ def enlarged_for_small_objects(
     )
 
 
-def usual_scale(
-    model: UNet,
-    slices: np.ndarray,
-    index: int,
-    *,
-    zoom: float | None = None,
-    spacing: Sequence[float] | None = None,
-    fields_of_view: FieldsOfView | None = None,
-) -> WorkingScale:
+def usual_scale(model: UNet, slices: Slices, index: int, zoom: float | None = None) -> WorkingScale:
     """Find the working size as ``working_scale`` does, without regard to small objects."""
     preprocessing = model.card.preprocessing
     if preprocessing.scale == "square":
         return WorkingScale((preprocessing.size, preprocessing.size))
 
-    pixels = slices[index]
+    pixels = slices.pixels[index]
+    spacing = slices.spacing
     aspect = aspect_of(spacing)
     notes: tuple[str, ...] = ()
     if aspect != 1:
@@ -144,15 +152,13 @@ def usual_scale(
             return WorkingScale(rounded_size(pixels, *zooms), notes=notes)
 
     if preprocessing.usual_spacing and preprocessing.spacing:
-        zoom = preprocessing.usual_spacing / preprocessing.spacing
+        usual_zoom = preprocessing.usual_spacing / preprocessing.spacing
         size = in_words(preprocessing.usual_spacing)
-        note = f"zoom {zoom:.3g}: its pixel size is not known, and was taken to be {size}"
-        return WorkingScale(working_size(pixels, zoom, aspect), warnings, (*notes, note))
+        note = f"zoom {usual_zoom:.3g}: its pixel size is not known, and was taken to be {size}"
+        return WorkingScale(working_size(pixels, usual_zoom, aspect), warnings, (*notes, note))
 
     if preprocessing.scale == "field of view":
-        if fields_of_view is None:
-            fields_of_view = FieldsOfView(slices)
-        zoom_of_field = zoom_of_width(width_of(fields_of_view[index]), preprocessing)
+        zoom_of_field = zoom_of_width(width_of(slices.fields_of_view[index]), preprocessing)
         return WorkingScale(working_size(pixels, zoom_of_field, aspect), notes=notes)
 
     if preprocessing.scale == "objects":
@@ -171,14 +177,15 @@ def looks_for_objects(card: ModelCard) -> bool:
 
 def zoom_by_objects(model: UNet, view: View) -> ObjectZoom:
     """Return the zoom at which ``segment`` sees an image, for cards that look for objects."""
-    spacing = view.stack.spacing
+    stack = view.stack
+    aspect = aspect_of(stack.spacing)
     if model.card.preprocessing.scale == "objects":
-        return zoom_of_view(model, view, aspect_of(spacing))
+        return zoom_of_view(model, view, aspect)
 
-    slices = view.stack.pixels
-    index = len(slices) // 2
-    usual_zoom = usual_scale(model, slices, index, spacing=spacing).zoom(slices[index])
-    return zoom_for_small_objects(model, slices[index], usual_zoom, aspect_of(spacing))
+    middle = len(stack.pixels) // 2
+    pixels = stack.pixels[middle]
+    usual = usual_scale(model, slices_of(stack.pixels, stack.spacing), middle)
+    return zoom_for_small_objects(model, pixels, usual.zoom(pixels), aspect)
 
 
 @dataclass(frozen=True)

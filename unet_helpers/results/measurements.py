@@ -307,7 +307,7 @@ def summary(result: Segmentation) -> dict[str, tuple[float, str]]:
     numbers = summary_of(result)
 
     if result.expected_dice is not None:
-        numbers[EXPECTED_DICE] = (result.expected_dice[0], "")
+        numbers[EXPECTED_DICE] = (result.expected_dice.value, "")
     return numbers
 
 

@@ -40,11 +40,6 @@ class Console:
 
         tqdm.write(in_shell_words(text, self.names), file=sys.stderr)
 
-    def say_details(self, text: str) -> None:
-        """Print a text on stderr with -v."""
-        if self.is_verbose:
-            self.say(text)
-
     def print(self, text: str) -> None:
         """Print a table or what was written on stdout, unless with -q."""
         if not self.is_quiet:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from ..networks.cards import MODELS
+from ..networks.cards import MODELS, ModelCard
 from .console import console_of
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -173,12 +173,9 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def model_lines() -> list[str]:
+def model_lines(cards: Iterable[ModelCard] = MODELS.values()) -> list[str]:
     """Return a line for each network: its name, what it finds, and in which images."""
-    return [
-        f"  {card.name:22} {in_a_sentence(card.title)} ({card.modality})"
-        for card in MODELS.values()
-    ]
+    return [f"  {card.name:22} {in_a_sentence(card.title)} ({card.modality})" for card in cards]
 
 
 def in_a_sentence(title: str) -> str:
@@ -187,5 +184,18 @@ def in_a_sentence(title: str) -> str:
 
 
 def networks_below() -> str:
-    """Return the list of networks for the end of a command's help; click keeps its line breaks."""
-    return "\b\nNetworks:\n" + "\n".join(model_lines())
+    """Return the list of networks for the end of a command's help."""
+    return listed_below(model_lines())
+
+
+def trained_networks_below() -> str:
+    """Return the list of the networks that are trained here, for the end of a command's help.
+
+    The weights of the others are fetched from where they were published.
+    """
+    return listed_below(model_lines(card for card in MODELS.values() if not card.url))
+
+
+def listed_below(lines: list[str]) -> str:
+    """Return the lines for the end of a command's help; click keeps their breaks."""
+    return "\b\nNetworks:\n" + "\n".join(lines)

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from ..errors import UNetHelpersError
-from .console import EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_FAILED, Command, Console
+from .console import Command, Console
+from .failures import Failures
 from .options import IMAGES, READING, VERBOSITY, given
 
 
@@ -23,25 +24,21 @@ def command(console: Console, images: tuple[str, ...], **settings: Any) -> int:
     """
     from ..checks.suggest import fitting_networks
     from ..checks.view import View
-    from ..inference.batch import row_of_error
     from ..inference.sources import find_images
 
     reading = given(settings)
     sources = find_images(list(images), "series" in reading)
-    failed = 0
+    failures = Failures(console, len(sources))
     for source in sources:
         try:
             view = View(source.read(reading))
         except UNetHelpersError as error:
-            row = row_of_error(source, error)
-            failed += row.status == "failed"
-            console.say(f"{'error' if row.status == 'failed' else row.status}: {row.error}")
+            failures.add(source, error)
             continue
+
         fitting = fitting_networks(view)
         words = "none"
         if fitting.cards:
             words = f"{', '.join(fitting.cards)}  ({fitting.reason})"
         click.echo(f"{source.image}: {words}")
-    if not failed:
-        return EXIT_GOOD
-    return EXIT_NOTHING_DONE if failed == len(sources) else EXIT_SOME_FAILED
+    return failures.exit_status

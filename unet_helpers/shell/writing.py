@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UNetHelpersError
-from .console import EXIT_GOOD, EXIT_NOTHING_DONE, EXIT_SOME_FAILED, Console, shown_path
+from .console import Console, shown_path
+from .failures import Failures
 
 if TYPE_CHECKING:
     from ..results.segmentation import Segmentation
@@ -30,7 +31,7 @@ def write_for_each(
 
     Equal names get folders of their own, as in ``segment_folder``. Returns the exit status.
     """
-    from ..inference.batch import card_of, row_of_error
+    from ..inference.batch import card_of
     from ..inference.settings import check_settings
     from ..inference.sources import assign_result_paths, find_images
     from ..networks.load import load_model
@@ -43,7 +44,7 @@ def write_for_each(
     sources = assign_result_paths(found, out.expanduser().absolute(), card)
     check_writable(out.expanduser())
 
-    failed = 0
+    failures = Failures(console, len(sources))
     for source in sources:
         try:
             result = source.segmented(
@@ -56,9 +57,5 @@ def write_for_each(
             for path in write(result, placed.result.with_suffix("")):
                 click.echo(shown_path(path))
         except UNetHelpersError as error:
-            row = row_of_error(source, error)
-            failed += row.status == "failed"
-            console.say(f"{'error' if row.status == 'failed' else row.status}: {row.error}")
-    if not failed:
-        return EXIT_GOOD
-    return EXIT_NOTHING_DONE if failed == len(sources) else EXIT_SOME_FAILED
+            failures.add(source, error)
+    return failures.exit_status

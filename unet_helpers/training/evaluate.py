@@ -1,8 +1,7 @@
-"""A card's scores on a data set: ``python -m unet_helpers evaluate CARD --data DIR``."""
+"""The scores of a card on a data set: ``evaluate(card, folder)``, and ``unet-helpers evaluate``."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +19,7 @@ from ..networks.unet import UNet
 from ..version import __version__
 from .datasets import Case
 from .recipes import Task
-from .tasks import TASKS, read_cases
+from .tasks import TASKS, read_cases, task_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +33,7 @@ def evaluate(
     folder: Path,
     part: str = "test",
     model: UNet | None = None,
-    task: str = "",
+    task: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Segment the cases of one ``part`` of a data set, and score each.
@@ -47,13 +46,14 @@ def evaluate(
     import pandas as pd
 
     data_of = task or card
+    score = task_of(data_of).score
     model = model or load_model(card)
     cases = cases_to_score(card, folder, part, data_of)
 
     rows = []
     for case in tqdm(cases, desc=f"{card}, {part}"):
         result = segment(case.image, model, progress=False, **options)
-        scores = TASKS[data_of].score(case, result)
+        scores = score(case, result)
         rows.append({"name": case.name, "kind": case.kind, "group": case.group_or_name, **scores})
 
     if not rows:
@@ -65,7 +65,7 @@ def cases_to_score(card: str, folder: Path, part: str, data_of: str) -> Iterator
     """Read the cases of the part; of another card's data only kinds not used in training."""
     kinds_learnt: set[str] = set()
     if data_of != card:
-        kinds_learnt = set(TASKS[card].recipe.shares)
+        kinds_learnt = set(task_of(card).recipe.shares)
 
     for case in read_cases(data_of, folder):
         if part in ("all", case.part) and case.kind not in kinds_learnt:
@@ -185,34 +185,3 @@ def write_accuracy_page(folder: Path, file: Path) -> None:
         sections=sections,
     )
     file.write_text(page, "utf-8")
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the arguments of the command."""
-    summary_of_module = (__doc__ or "").split(":")[0]
-    parser = argparse.ArgumentParser(prog="unet-helpers evaluate", description=summary_of_module)
-    add = parser.add_argument
-    card_help = "or 'all', which takes --data and --write alone"
-    add("card", choices=[*sorted(TASKS), "all"], help=card_help)
-    data_help = "the folder of the data set; with all: of all of them"
-    add("--data", type=Path, required=True, help=data_help)
-    add("--part", choices=("train", "validation", "test", "all"), default="test")
-    task_help = "whose data set it is; default: the card's"
-    add("--task", choices=sorted(TASKS), default="", help=task_help)
-    weights_help = "a .safetensors file of the trainer, in place of the shipped weights"
-    add("--weights", help=weights_help)
-    write_help = "of 'all': the page"
-    add("--write", type=Path, metavar="FILE", default="docs/ACCURACY.md", help=write_help)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Print a card's scores, or write the page about all cards."""
-    chosen = parse(arguments)
-    if chosen.card == "all":
-        write_accuracy_page(chosen.data, chosen.write)
-        return
-
-    model = load_model(chosen.weights or chosen.card)
-    scores = evaluate(chosen.card, chosen.data, chosen.part, model, chosen.task)
-    print(summary(scores).round(4).to_string())

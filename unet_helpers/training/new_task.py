@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -140,12 +139,6 @@ def are_sparse(network: UNet, masks: Sequence[np.ndarray]) -> bool:
         ):
             return True
     return False
-
-
-def make_example(network: UNet, image: Any, mask: Any) -> Example:
-    """Make the example of an image and its mask, both inputs of ``read_image``."""
-    (example,) = make_examples(network, [Pair(image, mask)])
-    return example
 
 
 def example_of(network: UNet, pair: ReadPair, sparse: bool) -> Example:

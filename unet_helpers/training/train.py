@@ -1,4 +1,4 @@
-"""The trainer, for the shipped weights: ``python -m unet_helpers train CARD --data DIR``.
+"""Train the network of a card by its recipe: ``train(card, data)``, and ``unet-helpers train``.
 
 Each step has its own seed, so that a run resumed from its checkpoint gives the same weights as one
 without interruption.
@@ -6,7 +6,6 @@ without interruption.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +18,85 @@ from ..networks.unet import UNet, network_of
 from .examples import Example
 from .fit import fit
 from .recipes import Recipe, Task
-from .tasks import TASKS, read_cases
+from .tasks import read_cases, task_of
 
 # The kernels of the first layer, in a network's state dict.
 FIRST_KERNEL = "encoder1.enc1conv1.weight"
+
+# The folder of checkpoints.
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a training does in another way than its card and recipe say."""
+
+    # A file of weights or the name of a card; None: random weights.
+    start: str | None = None
+
+    # In place of those of the recipe; ``rate`` is the highest learning rate.
+    steps: int | None = None
+    rate: float | None = None
+    seed: int | None = None
+
+    # Channels at full resolution, in place of the card's.
+    features: int | None = None
+
+    # Whether the validation part is learnt from, too.
+    refit: bool = False
+
+    # The kind of images that is left out.
+    without: str | None = None
+
+    # Whether convolutions are computed in bfloat16.
+    half: bool = False
+
+    # In torch's words; None: 'cuda' if there is such a device, else 'cpu'.
+    device: str | None = None
+
+    def recipe_from(self, usual: Recipe) -> Recipe:
+        """Return the usual recipe with what was chosen in its place."""
+        return replace(
+            usual,
+            steps=usual.steps if self.steps is None else self.steps,
+            learning_rate=usual.learning_rate if self.rate is None else self.rate,
+            seed=usual.seed if self.seed is None else self.seed,
+        )
+
+    def card_from(self, usual: ModelCard) -> ModelCard:
+        """Return the usual card with what was chosen in its place."""
+        if self.features is None:
+            return usual
+        return replace(usual, features=self.features)
+
+
+USUAL_CHOICES = Choices()
+
+
+def train(card: str, data: Path, out: Path = RUNS, choices: Choices = USUAL_CHOICES) -> UNet:
+    """Train the network of a card on its data set in the folder ``data``.
+
+    Weights and checkpoints are written to ``out / card``, see ``fit``, which resumes from there.
+    Returns the moving average of the weights. Raises TrainingError for a card without a task, and
+    for a folder without images of it.
+    """
+    task = task_of(card)
+    recipe = choices.recipe_from(task.recipe)
+    examples = read_examples(task, data, refit=choices.refit, without=choices.without)
+    return fit(
+        starting_network(choices.card_from(MODELS[card]), choices.start, recipe.seed),
+        examples.train,
+        examples.validation,
+        recipe,
+        out / card,
+        half=choices.half,
+        device=choices.device or usual_device(),
+    )
+
+
+def usual_device() -> str:
+    """Return the device on which a training is fastest."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
@@ -61,39 +135,6 @@ def read_examples(
     return by_part
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the arguments of the command."""
-    summary = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(prog="unet-helpers train", description=summary)
-    add = parser.add_argument
-    add("card", choices=sorted(TASKS))
-    add("--data", type=Path, required=True, help="the folder of the card's data set")
-    out_help = "checkpoints go to OUT/CARD (default: runs)"
-    add("--out", type=Path, default=Path("runs"), help=out_help)
-    start_help = "begin with these weights (a file, or a card's name), not with random ones"
-    add("--start", help=start_help)
-    add("--steps", type=int, help="how many steps, where not as many as the recipe says")
-    add("--rate", type=float, help="the highest learning rate, where not the recipe's")
-    seed_help = "another order of images and augmentations than the recipe's"
-    add("--seed", type=int, help=seed_help)
-    refit_help = "learn from the validation part too, once all is chosen"
-    add("--refit", action="store_true", help=refit_help)
-    without_help = "leave out one kind of images (a camera, say), to test on it"
-    add("--without", help=without_help)
-    features_help = "channels at full resolution, where not the card's 16"
-    add("--features", type=int, help=features_help)
-    add("--half", action="store_true", help="bfloat16: faster on processors that have it")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args(arguments)
-
-
-def chosen_recipe(recipe: Recipe, chosen: argparse.Namespace) -> Recipe:
-    """Return the recipe with the changes that the command line gives."""
-    asked_for = {"steps": chosen.steps, "learning_rate": chosen.rate, "seed": chosen.seed}
-    changes = {name: value for name, value in asked_for.items() if value is not None}
-    return replace(recipe, **changes)
-
-
 def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
     """Return the network to start from: with random weights, or those of a file or a card.
 
@@ -120,25 +161,3 @@ def start_from(network: UNet, loaded: UNet) -> None:
         kernel = tensors[FIRST_KERNEL]
         tensors[FIRST_KERNEL] = torch.cat((0 * kernel, kernel, 0 * kernel), dim=1)
     network.load_state_dict(tensors, strict=False)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Train a card's network by its recipe."""
-    chosen = parse(arguments)
-    task = TASKS[chosen.card]
-    recipe = chosen_recipe(task.recipe, chosen)
-
-    card = MODELS[chosen.card]
-    if chosen.features:
-        card = replace(card, features=chosen.features)
-
-    examples = read_examples(task, chosen.data, refit=chosen.refit, without=chosen.without)
-    fit(
-        starting_network(card, chosen.start, recipe.seed),
-        examples.train,
-        examples.validation,
-        recipe,
-        chosen.out / chosen.card,
-        half=chosen.half,
-        device=chosen.device,
-    )

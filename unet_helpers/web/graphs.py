@@ -193,8 +193,7 @@ def rounding_of(model: UNet) -> float:
         noise += nn.functional.interpolate(coarse, (CHECKED_SIDE, CHECKED_SIDE), mode="bilinear")
     noise /= 3
 
-    rounded = network_of(model.card)
-    rounded = folded_like(model, rounded)
+    rounded = with_rounded_weights(model)
     difference = float((model(noise) - rounded(noise)).abs().max())
     if difference > LARGEST_ROUNDING:
         raise ModelError(
@@ -204,15 +203,16 @@ def rounding_of(model: UNet) -> float:
     return difference
 
 
-def folded_like(model: UNet, empty: UNet) -> UNet:
-    """Fill a new network with the weights of one whose batch norms are folded, in 16 bits."""
-    fold_batch_norm(empty)
+def with_rounded_weights(model: UNet) -> UNet:
+    """Copy a network whose batch norms are folded; large tensors are rounded to 16 bits."""
     weights = {}
     for name, tensor in model.state_dict().items():
         is_large = tensor.numel() >= LEAST_ROUNDED
         weights[name] = tensor.half().float() if is_large else tensor
-    empty.load_state_dict(weights)
-    return empty
+
+    rounded = fold_batch_norm(network_of(model.card))
+    rounded.load_state_dict(weights)
+    return rounded
 
 
 def preparing_graph(card: ModelCard, in_channels: int, pixel_type: PixelType) -> onnx.ModelProto:

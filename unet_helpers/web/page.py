@@ -59,7 +59,7 @@ LIBRARIES = {
     "nifti": (NIFTI,),
 }
 
-# Units of the size of a pixel, in mm, and the largest one that is told in it.
+# mm: the units in which the size of a pixel is told.
 UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
 
 # mm: a pixel below this is told in nm, and below the next one in µm.

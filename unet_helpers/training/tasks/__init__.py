@@ -1,7 +1,7 @@
 """One file for each network: its data set, examples, recipe and score.
 
 Every module in this folder has a ``TASK`` and is found automatically: a new card needs only a new
-file here. ``read_cases`` reads the data set of any of them.
+file here. ``task_of`` finds the task of a card; ``read_cases`` reads its data set.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from ...errors import TrainingError
+from ...networks.validation import nearest
 from ..datasets import Case
 from ..recipes import Task
 
@@ -26,15 +27,20 @@ def discover_tasks() -> dict[str, Task]:
 TASKS = discover_tasks()
 
 
-def read_cases(card: str, folder: Path) -> Iterator[Case]:
-    """Read all cases of a card's data set; TrainingError if the folder holds none."""
+def task_of(card: str) -> Task:
+    """Return the task of a card; raise TrainingError if it has none."""
     if card not in TASKS:
         raise TrainingError(
-            f"There is no data set for {card!r}. Choose one of: {', '.join(TASKS)}."
+            f"There is no data set for {card!r}.{nearest(card, list(TASKS))}"
+            f" Choose one of: {', '.join(TASKS)}."
         )
+    return TASKS[card]
 
+
+def read_cases(card: str, folder: Path) -> Iterator[Case]:
+    """Read all cases of a card's data set; TrainingError if the folder holds none."""
     is_empty = True
-    for case in TASKS[card].read(Path(folder)):
+    for case in task_of(card).read(Path(folder)):
         check_shape(case)
         is_empty = False
         yield case
