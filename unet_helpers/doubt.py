@@ -15,7 +15,17 @@ class Unlikeness(Doubt):
     """A doubt because the statistics of the image are unlike those of the training images.
 
     It is dropped if the answer turns out to be as good as is usual: images of another laboratory
-    have unusual statistics, too.
+    have unusual statistics, too. It is also dropped if the image is usual at the zoom at which the
+    network saw it, which is known only then.
+    """
+
+    __slots__ = ()
+
+
+class OtherKind(Unlikeness):
+    """A doubt because the statistics are those of another kind of image.
+
+    It is dropped only if the image is usual at the zoom at which the network saw it.
     """
 
     __slots__ = ()

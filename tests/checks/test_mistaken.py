@@ -101,14 +101,39 @@ def test_tissue_of_one_density_shows_no_nuclei_to_compare():
         assert mistakes(pale, "nuclei_he") == []
 
 
+def counted(images: list[np.ndarray]) -> tuple[int, int]:
+    """How many are taken for exchanged: with red and blue exchanged, and as they are."""
+    exchanged = [bool(mistakes(pixels[..., ::-1].copy(), "nuclei_he")) for pixels in images]
+    as_they_are = [bool(mistakes(pixels, "nuclei_he")) for pixels in images]
+    return sum(exchanged), sum(as_they_are)
+
+
 @needs_data
-def test_exchanged_colours_of_small_tiles_are_mostly_noticed():
-    paths = sorted((DATA / "nuclei_he/images").glob("consep*"))[5::36]
+def test_exchanged_colours_of_fields_and_tiles_of_tissue_are_noticed():
+    folder = DATA / "nuclei_he/images"
+    patterns = [f"consep_train_{field}_*[048].jpg" for field in (7, 10, 20)]
+    patterns.append("monuseg_TCGA-[2AG]*-[A5]*")
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    images = [uh.read_image(path).pixels for path in paths]
+    assert len(images) > 15
+    assert counted(images) == (len(images), 0)
+
+
+def field_of_consep(number: int) -> np.ndarray:
+    """Put a field (1024, 1024, 3) together of its 16 tiles."""
+    paths = sorted((DATA / "nuclei_he/images").glob(f"consep_train_{number}_*"))
     tiles = [uh.read_image(path).pixels for path in paths]
-    noticed = [bool(mistakes(tile[..., ::-1].copy(), "nuclei_he")) for tile in tiles]
-    assert len(tiles) == 12
-    assert np.mean(noticed) > 0.7
-    assert not any(mistakes(tile, "nuclei_he") for tile in tiles)
+    return np.vstack([np.hstack(tiles[start : start + 4]) for start in range(0, 16, 4)])
+
+
+@needs_data
+def test_exchanged_colours_of_pale_tissue_and_beside_blood_are_noticed():
+    """The mean colours of dark and of light tissue say the opposite there, or nothing."""
+    stained = DATA / "nuclei/images/stained"
+    names = ("4193474b2f1c72f7", "8f27ebc74164eddf", "33a5b0ff232b4257")
+    images = [uh.read_image(next(stained.glob(f"{name}*"))).pixels[..., :3] for name in names]
+    images += [field_of_consep(number) for number in (3, 4, 5, 27)]
+    assert counted(images) == (7, 0)
 
 
 def test_exchanged_colours_of_an_eye_are_noticed(retina):

@@ -203,6 +203,23 @@ def test_both_hippocampi_of_a_slab_of_60_mm_are_found(axis):
 
 
 @pytest.mark.slow
+def test_a_crop_with_a_margin_of_25_mm_around_both_hippocampi_is_localised():
+    """It is larger than the crops that the network learnt from, and no whole head."""
+    whole = head()
+    centres = head_in_ras(0)[1]
+    # Voxels of 2 mm: half a hippocampus is about 5, 10 and 6 of them, and the margin 12.
+    reach = np.array([17, 22, 18])
+    start = np.rint(centres.min(axis=0) - reach).astype(int).clip(0)
+    stop = np.rint(centres.max(axis=0) + reach).astype(int) + 1
+    part = tuple(slice(*ends) for ends in zip(start, stop, strict=True))
+    affine = whole.affine @ nib.affines.from_matvec(np.eye(3), start)
+    crop = uh.MedicalImage(whole.pixels[part], "XYZ", whole.spacing, affine)
+    summary = uh.segment(crop, "hippocampus", progress=False).summary()
+    assert summary["left volume"][0] == pytest.approx(4.3, rel=0.15)
+    assert summary["right volume"][0] == pytest.approx(4.3, rel=0.15)
+
+
+@pytest.mark.slow
 def test_of_half_a_head_one_side_is_given_and_the_other_named():
     left, right = head_in_ras(0)[1][:, 0]
     half = part_of_head(0, 0, round((left + right) / 2))  # x runs to the right

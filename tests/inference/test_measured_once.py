@@ -2,8 +2,10 @@
 
 import sys
 
+import numpy as np
 import pytest
 from helpers.places import ROOT
+from helpers.results import result_of_mask
 
 import unet_helpers as uh
 from unet_helpers.checks.likeness import measure_likeness
@@ -12,6 +14,8 @@ from unet_helpers.images.read import read_image
 from unet_helpers.images.stack import to_stack
 from unet_helpers.networks.load import load_model
 from unet_helpers.preprocessing.field_of_view import field_of_view
+from unet_helpers.results.measurements import measure
+from unet_helpers.results.objects import find_objects
 
 RETINA = ROOT / "sample_images/retina.jpg"
 
@@ -85,3 +89,14 @@ def test_a_network_that_needs_no_likeness_measures_none(calls_of):
     assert calls == []
     uh.segment(flair, network, progress=False)
     assert len(calls) == 1
+
+
+def test_objects_are_found_and_measured_once_whatever_is_asked_of_a_result(calls_of, tmp_path):
+    finding = calls_of(find_objects)
+    measuring = calls_of(measure)
+    result = result_of_mask(np.eye(64, dtype=bool))
+    assert len(result.measure()) == 1
+    assert result.summary()
+    result.save(tmp_path)
+    result.report(tmp_path / "a.html")
+    assert len(finding) == len(measuring) == 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ..doubt import Doubt, Unlikeness
+from ..doubt import Doubt, OtherKind, Unlikeness
 from ..images.image import MedicalImage
 from ..images.pixel_checks import check_pixels, sides
 from ..networks.cards import MODELS, ModelCard
@@ -276,7 +276,7 @@ def distribution_warning(view: View, card: ModelCard) -> str | None:
     likeness = view.likeness
     score = likeness.score(card.name)
     if score > 1:
-        kind = Unlikeness if is_of_no_known_kind(view, card) else Doubt
+        kind = kind_of_unlikeness(view, card)
         return kind(
             "looks unlike the images that the network learnt from "
             f"({card.modality}), so the answer may be meaningless "
@@ -289,6 +289,16 @@ def distribution_warning(view: View, card: ModelCard) -> str | None:
         return None
     modality = MODELS[better].modality
     return f"more like the images of {better!r}, which finds the same in {modality}: try it."
+
+
+def kind_of_unlikeness(view: View, card: ModelCard) -> type[Doubt]:
+    """Return the class of the doubt about an image with unusual statistics."""
+    if is_of_no_known_kind(view, card):
+        return Unlikeness
+    if card.preprocessing.scale == "objects":
+        # What is unusual at the image's own scale may be usual at the network's.
+        return OtherKind
+    return Doubt
 
 
 def is_of_no_known_kind(view: View, card: ModelCard) -> bool:

@@ -20,6 +20,7 @@ from ..preprocessing.resample import READABLE
 from .false_colours import colour_map_of
 from .image_statistics import Overviews, describe, viewpoint_of
 from .likeness import Group, known_groups
+from .stains import signs_of_stains
 from .view import View
 
 # Distance of the image from the card's images / distance of its inverse, from which it counts as
@@ -39,22 +40,6 @@ BRIGHT_LINES = -0.08
 FINE_SIGMAS = (1.0, 4.0)
 LINE_WINDOW = np.ones((9, 9), np.uint8)
 LINE_SIGMA = 1.5
-
-# Optical density, summed over the channels, from which a pixel is tissue; least number of them.
-TISSUE_DENSITY = 0.3
-LEAST_TISSUE = 200
-
-# Haematoxylin absorbs more red than eosin does. (Density of red - density of blue) / density, of
-# the darker quarter (nuclei) - of the lighter half of the tissue, is above the first number in H&E.
-# It is also above the second one unless the nuclei alone are below the third: they absorb more blue
-# than red. Of all 530 fields and tiles of CoNSeP, MoNuSeg and the Data Science Bowl, 3 are taken
-# for exchanged; of the same exchanged, 84 % are noticed.
-EXCHANGED_STAINS = -0.035
-PERHAPS_EXCHANGED_STAINS = -0.01
-BLUE_OF_EXCHANGED = -0.1
-
-# In H&E, green is absorbed most, by these shares of the whole. Brown dyes absorb blue most.
-SHARES_OF_GREEN = (0.4, 0.6)
 
 # px: longer side of the image in which colours are measured.
 COLOUR_SIDE = 512
@@ -174,28 +159,8 @@ def are_stains_exchanged(view: View, card: ModelCard) -> bool:
     colours = small_colours(view)
     if colours is None:
         return False
-
-    density = -np.log((255 * colours.reshape(-1, 3) + 1) / 256)
-    tissue = density[density.sum(axis=1) > TISSUE_DENSITY]
-    if len(tissue) < LEAST_TISSUE:
-        return False
-    total = tissue.sum(axis=1)
-    half, three_quarters = np.percentile(total, [50, 75])
-    is_dark = total > three_quarters
-    is_light = total < half
-    if not is_dark.any() or not is_light.any():
-        # Tissue of one density shows no nuclei.
-        return False
-    nuclei = tissue[is_dark].mean(axis=0)
-    lighter = tissue[is_light].mean(axis=0)
-    nuclei, lighter = nuclei / nuclei.sum(), lighter / lighter.sum()
-
-    least, most = SHARES_OF_GREEN
-    is_haematoxylin_eosin = least < nuclei[1] < most and nuclei[1] == nuclei.max()
-    of_nuclei = nuclei[0] - nuclei[2]
-    difference = of_nuclei - (lighter[0] - lighter[2])
-    are_blue = difference < PERHAPS_EXCHANGED_STAINS and of_nuclei < BLUE_OF_EXCHANGED
-    return bool(is_haematoxylin_eosin and (difference < EXCHANGED_STAINS or are_blue))
+    signs = signs_of_stains(colours)
+    return signs is not None and signs.are_exchanged
 
 
 def is_eye_exchanged(view: View, card: ModelCard) -> bool:

@@ -17,7 +17,8 @@ from ..networks.card import IN_COLOUR
 from ..networks.cards import ModelCard
 from ..preprocessing.intensities import LIGHT_BACKGROUND
 from .image_statistics import correlation
-from .mistaken import TISSUE_DENSITY, is_in_false_colours, small_colours
+from .mistaken import is_in_false_colours, small_colours
+from .stains import TISSUE_DENSITY
 from .view import View
 
 # A pixel is coloured if its channels differ by more than this share of white; a picture, if so many

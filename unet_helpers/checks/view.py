@@ -15,6 +15,7 @@ from ..preprocessing.background import is_only_background
 from ..preprocessing.bars import find_bars, without_bars
 from ..preprocessing.even_surround import light_surround
 from ..preprocessing.field_of_view import FieldsOfView, box_of
+from ..preprocessing.resample import resize
 from ..preprocessing.surroundings import (
     Box,
     Padding,
@@ -25,9 +26,12 @@ from ..preprocessing.surroundings import (
     whole_box,
     without_padding,
 )
-from .image_statistics import Overviews
+from .image_statistics import Overviews, as_floats
 from .likeness import Likeness, measure_likeness, middle_slices
 from .quality import Quality, measure_quality
+
+# px: the shorter side of the smallest image whose statistics tell something.
+LEAST_SIDE_SEEN = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +165,15 @@ class View:
     def likeness(self) -> Likeness:
         """Distances of the image from the training images of each network."""
         return measure_likeness(self.overviews)
+
+    def likeness_at(self, zoom: float) -> Likeness | None:
+        """Measure the likeness of the image shrunk by ``zoom``; None if it is too small then."""
+        height, width = self.stack.pixels.shape[1:3]
+        shape = (round(zoom * height), round(zoom * width))
+        if min(shape) < LEAST_SIDE_SEEN:
+            return None
+        slices = [resize(as_floats(pixels), shape) for pixels in self.overviews.slices]
+        return measure_likeness(Overviews(slices))
 
     @cached_property
     def quality(self) -> Quality:

@@ -11,7 +11,7 @@ from ..checks.checks import run_checks
 from ..checks.expected_dice import outweighs_statistics
 from ..checks.suggest import suggest
 from ..checks.view import View
-from ..doubt import Unlikeness
+from ..doubt import OtherKind, Unlikeness
 from ..images.image import MedicalImage, noted
 from ..images.read import read_image
 from ..networks.cards import MODELS, ModelCard
@@ -28,6 +28,10 @@ from .settings import check_reading_options, check_settings
 # time: so many, because the images of a folder may be of several kinds.
 KEPT_NETWORKS = 4
 load_named = lru_cache(KEPT_NETWORKS)(load_model)
+
+# Images that the network sees shrunk at least so much are of another magnification than those that
+# it learnt from: in training they were at 0.5 to 2 times their own scale.
+LEAST_SHRUNK = 0.6
 
 
 @counted("segmenting")
@@ -144,9 +148,10 @@ def tell_all(
 
 
 def reconsidered(result: Segmentation) -> Segmentation:
-    """Drop the doubt about unusual statistics, with a note, if the answer is as good as is usual.
+    """Drop the doubt about unusual statistics, with a note, if it turns out to be none.
 
-    Images of another laboratory have unusual statistics, too.
+    Images of another laboratory have unusual statistics, too: at another magnification, or although
+    the answer is as good as is usual.
     """
     unlike = [text for text in result.warnings if isinstance(text, Unlikeness)]
     if not unlike:
@@ -154,15 +159,27 @@ def reconsidered(result: Segmentation) -> Segmentation:
 
     others = tuple(text for text in result.warnings if not isinstance(text, Unlikeness))
     without = replace(result, warnings=others)
-    if outweighs_statistics(without.expected_dice, result.card):
-        score = without.view.likeness.score(result.card.name)
-        note = (
-            f"its statistics are unusual (out-of-distribution score {score:.1f}), but the answer "
-            "is about as certain as is usual"
-        )
-        return replace(without, image=noted(without.image, note))
+    score = result.view.likeness.score(result.card.name)
+    words = f"its statistics are unusual (out-of-distribution score {score:.1f}), but "
+    if is_usual_as_seen(result):
+        words += f"usual at the zoom of {result.zoom:.2g} at which the network saw it"
+        return replace(without, image=noted(result.image, words))
+
+    is_of_other_kind = any(isinstance(text, OtherKind) for text in unlike)
+    if not is_of_other_kind and outweighs_statistics(without.expected_dice, result.card):
+        words += "the answer is about as certain as is usual"
+        return replace(without, image=noted(result.image, words))
 
     return result
+
+
+def is_usual_as_seen(result: Segmentation) -> bool:
+    """Return whether an image of large objects is usual at the zoom at which it was shrunk."""
+    finds_zoom = result.card.preprocessing.scale == "objects"
+    if not finds_zoom or result.zoom > LEAST_SHRUNK:
+        return False
+    likeness = result.view.likeness_at(result.zoom)
+    return likeness is not None and likeness.score(result.card.name) <= 1
 
 
 def options_given(image: Any, **options: Any) -> dict[str, Any] | None:
