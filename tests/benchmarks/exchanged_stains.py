@@ -86,7 +86,9 @@ def signs_of(pixels: np.ndarray) -> list[float] | None:
     view = View(from_array(np.ascontiguousarray(pixels)))
     colours = small_colours(view) if is_bright_field(view.stack.pixels) else None
     signs = None if colours is None else signs_of_stains(colours)
-    return signs and [signs.correlation, signs.difference, signs.of_nuclei]
+    if signs is None:
+        return None
+    return [signs.correlation, signs.difference, signs.of_nuclei]
 
 
 def fitted(signs: np.ndarray, sources: Sequence[str]) -> np.ndarray:
@@ -115,7 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
     folder = parser.parse_args(arguments).data
 
     counts: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(3, int))
-    rows, sources, kinds = [], [], []
+    rows: list[list[float]] = []
+    sources: list[str] = []
+    kinds: list[str] = []
     for tissue in tissues(folder):
         exchanged = is_noticed(tissue.pixels[..., ::-1])
         counts[tissue.kind, tissue.part] += [1, exchanged, is_noticed(tissue.pixels)]
