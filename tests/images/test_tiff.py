@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 import unet_helpers as uh
-from unet_helpers.images.lazy import open_lazily
 from unet_helpers.images.axes import StoredPixels, arrange
+from unet_helpers.images.lazy import open_lazily
 from unet_helpers.images.options import ReadOptions
 
 RNG = np.random.default_rng(0)
