@@ -154,6 +154,14 @@ def test_stained_tissue_is_colour_on_a_light_ground(tissue):
         assert any("light ground" in text for text in warnings) == is_warned
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_tissue_of_a_camera_of_fewer_bits_than_it_is_stored_in_is_light(bits, tissue):
+    """It was warned of as no colours on a light ground: white was that of 16 bits."""
+    pixels = tissue.astype(np.uint16) << (bits - 8)
+    view = view_of(pixels)
+    assert check_channels(view, STAINED) == []
+
+
 def test_a_grey_image_for_a_network_of_photographs_is_said():
     assert "green channel" in check_channels(view_of(gradient(40, 40)), VESSELS)[0]
     assert check_channels(view_of(np.dstack([gradient(40, 40)] * 3)), VESSELS) == []

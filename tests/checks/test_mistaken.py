@@ -77,7 +77,7 @@ def test_bright_membranes_are_noticed():
 
 @needs_data
 def test_real_membranes_are_dark():
-    for name in ("04", "vnc_09"):
+    for name in ("04", "24", "vnc_09"):  # of 24, myelin fills the window of highest contrast
         path = DATA / f"em_membranes/images/{name}.png"
         pixels = uh.read_image(path).pixels
         assert not mistakes(pixels, "em_membranes")

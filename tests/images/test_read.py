@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -80,6 +81,38 @@ def test_pictures_of_any_mode():
         uh.read_image(Image.fromarray(GREY.astype(np.uint16) * 200)).pixels,
         GREY.astype(np.uint16) * 200,
     )
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp"])
+def test_the_density_of_a_picture_is_its_pixel_size_where_no_printer_is_as_fine(kind, tmp_path):
+    """Microscopes save PNG and BMP whose density is that of the specimen."""
+    path = tmp_path / f"a.{kind}"
+    picture = Image.fromarray(np.arange(80, dtype=np.uint8).reshape(8, 10))
+    picture.save(path, dpi=(50800, 101600))
+    assert uh.read_image(path).spacing == pytest.approx((0.25e-3, 0.5e-3), rel=1e-3)
+    picture.save(path, dpi=(1200, 1200))
+    assert uh.read_image(path).spacing is None
+
+
+def test_the_density_of_a_jpeg_is_in_px_per_cm_or_inch(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.zeros((8, 10), np.uint8)).save(path)
+    data = path.read_bytes()
+    start = data.index(b"JFIF\0") + 7
+    for unit, size in ((2, 0.5e-3), (1, 1.27e-3), (0, None)):
+        density = struct.pack(">BHH", unit, 20000, 20000)
+        path.write_bytes(data[:start] + density + data[start + len(density) :])
+        assert uh.read_image(path).spacing == (size and pytest.approx((size, size)))
+
+
+def test_a_picture_that_is_turned_keeps_the_size_of_its_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((8, 10), np.uint8)).save(path, dpi=(50800, 101600), exif=exif)
+    image = uh.read_image(path)
+    assert image.spatial_shape == (10, 8)
+    assert image.spacing == pytest.approx((0.5e-3, 0.25e-3), rel=1e-3)
 
 
 def test_a_picture_of_a_closed_file_is_refused(tmp_path):
