@@ -132,6 +132,32 @@ def test_what_is_not_taken_is_said(source):
     assert "segment_many" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("frame", 1.5), ("page", "1"), ("volume", [0]), ("level", 0.0), ("channel", 1.5)),
+        *(("series", 2.5), ("select", 5), ("axes", 3)),
+    ],
+)
+def test_a_choice_of_another_type_is_refused_in_words(option, value, tmp_path):
+    """The reader's own errors called the file damaged, and of arrays a TypeError arose."""
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", GREY):
+        with pytest.raises(uh.ImageError, match=rf"{option}=.*: give "):
+            uh.read_image(source, **{option: value})
+
+
+def test_a_choice_may_be_a_number_of_numpy():
+    stack = np.stack([GREY, GREY + 1])
+    np.testing.assert_array_equal(uh.read_image(stack, page=np.int64(1)).pixels, stack[1])
+    assert uh.read_image(GREY, spacing=np.float32(0.5)).spacing == (0.5, 0.5)
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(uh.ImageError, match="the path is empty"):
+        uh.read_image("")
+
+
 def test_misspelt_names_are_corrected(tmp_path):
     tifffile.imwrite(tmp_path / "picture.tif", GREY)
     with pytest.raises(uh.ImageError, match=r"no such file\. Did you mean picture.tif"):

@@ -52,9 +52,9 @@ LIT = 0.2
 # this; in 63 photographs it is 0.23 or more.
 EXCHANGED_EYE = -0.1
 
-# Two films side by side: width / height is at least this, each half is within this share of the
-# distance of the whole, and in distribution (1 limit).
-WIDTH_OF_TWO = 1.5
+# Two films in one image: longer / shorter side is at least this, each half is within this share of
+# the distance of the whole, and in distribution (1 limit).
+LENGTH_OF_TWO = 1.5
 NEARER_HALF = 0.8
 
 
@@ -198,17 +198,21 @@ def is_in_false_colours(view: View, card: ModelCard) -> bool:
 
 
 def shows_two_films(view: View, card: ModelCard) -> bool:
-    """Return whether each half of a wide image is far more like the card's images than all."""
+    """Return whether each half of a long image is far more like the card's images than all."""
     group = known_groups().get(card.name)
     viewpoint = viewpoint_of(card)
     pixels = middle_slice(view)
-    height, width = pixels.shape[:2]
+    shorter, longer = sorted(pixels.shape[:2])
     if not isinstance(group, Group) or viewpoint.scale != "square" or not viewpoint.clips_markers:
         return False
-    if width < WIDTH_OF_TWO * height:
+    if longer < LENGTH_OF_TWO * shorter:
         return False
 
-    halves = [pixels[:, : width // 2], pixels[:, width - width // 2 :]]
+    # Halves of the same size: of an odd number of rows or columns, the middle one is in none.
+    half = longer // 2
+    halves = [pixels[:half], pixels[-half:]]
+    if pixels.shape[1] == longer:
+        halves = [pixels[:, :half], pixels[:, -half:]]
     distances = group.distance(Overviews(halves).features(viewpoint)) / group.limit
     whole = view.likeness.distances[card.name]
     return bool(max(distances) < min(1.0, NEARER_HALF * whole))
@@ -245,7 +249,6 @@ MISTAKES = (
     ),
     Mistake(
         shows_two_films,
-        "looks like two films side by side. Give each by itself: pixels[:, : width // 2] and "
-        "pixels[:, width // 2 :].",
+        "looks like two films, side by side or one above the other. Give each half by itself.",
     ),
 )
