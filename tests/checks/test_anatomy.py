@@ -51,7 +51,11 @@ def only(warnings: list[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    "part", ["KNEE", "Knie", "HAND", "ABDOMEN", "LSPINE", "T-SPINE", "SKULL", "FOOT", "PELVIS"]
+    "part",
+    [
+        *("KNEE", "Knie", "HAND", "ABDOMEN", "LSPINE", "T-SPINE", "SKULL", "FOOT", "PELVIS"),
+        *("UPPER LIMB", "LWS", "Rachis lombaire", "KUB", "Bassin", "Oberschenkel", "Sprunggelenk"),
+    ],
 )
 def test_another_part_of_the_body_is_doubted(part, tmp_path):
     warning = only(check_body_part(x_ray(tmp_path, BodyPartExamined=part), LUNGS))
@@ -78,8 +82,19 @@ def test_a_body_part_is_also_read_from_its_code_and_from_the_description(tmp_pat
     view = x_ray(tmp_path, SeriesDescription="RIGHT KNEE AP")
     assert "'RIGHT KNEE AP'" in only(check_body_part(view, LUNGS))
 
-    # The body part counts where both are given.
+    view = x_ray(tmp_path, ProtocolName="KNEE AP")
+    assert "'KNEE AP'" in only(check_body_part(view, LUNGS))
+    view = x_ray(tmp_path, StudyDescription="XR KNEE 2 VIEWS")
+    assert "of the study 'XR KNEE 2 VIEWS'" in only(check_body_part(view, LUNGS))
+
+    # A body part that is no known one does not hide the description.
+    tags = {"BodyPartExamined": "EXTREMIDADE", "SeriesDescription": "Joelho AP"}
+    assert "'Joelho AP'" in only(check_body_part(x_ray(tmp_path, **tags), LUNGS))
+
+    # The body part counts where both are given, and the series before its study.
     tags = {"BodyPartExamined": "CHEST", "SeriesDescription": "AP hand held"}
+    assert check_body_part(x_ray(tmp_path, **tags), LUNGS) == []
+    tags = {"SeriesDescription": "Thorax ap", "StudyDescription": "Polytrauma, Becken"}
     assert check_body_part(x_ray(tmp_path, **tags), LUNGS) == []
 
 
@@ -125,12 +140,18 @@ def test_a_view_is_also_read_from_its_code_the_orientation_and_the_description(t
         {"PatientOrientation": ["A", "F"]},
         {"PatientOrientation": ["P", "F"]},
         {"SeriesDescription": "W Chest Lat."},
+        {"SeriesDescription": "Thorax seitl."},
+        {"SeriesDescription": "Torax perfil"},
+        {"ProtocolName": "CHEST LATERAL"},
+        {"ViewPosition": "OTHER", "SeriesDescription": "Thorax profil"},
     ):
         only(check_view(x_ray(tmp_path, **tags), LUNGS))
     for tags in (
         {"ViewCodeSequence": code("postero-anterior")},
         {"PatientOrientation": ["L", "F"]},
         {"SeriesDescription": "Chest PA and LAT"},
+        {"SeriesDescription": "Thorax face et profil"},
+        {"ViewPosition": "PA", "SeriesDescription": "Chest LAT"},
     ):
         assert check_view(x_ray(tmp_path, **tags), LUNGS) == []
 

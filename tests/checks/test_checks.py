@@ -119,6 +119,17 @@ def test_segment_passes_warnings_on(retina):
         ("a.dcm", "AX T2 TSE", "brain_flair", True),
         ("sub-01_FLAIR.nii.gz", "", "brain_flair", False),
         ("a.dcm", "t2_tirm_FLAIR_dark", "brain_flair", False),
+        ("a.dcm", "t2_tirm_tra_dark-fluid", "brain_flair", False),
+        ("a.dcm", "t2_space_darkfluid_sag", "brain_flair", False),
+        ("a.dcm", "ep2d_diff_b1000_tra", "brain_flair", True),
+        ("AxT2.nii", "", "brain_flair", True),
+        ("a.dcm", "3DT1 post", "brain_flair", True),
+        ("a.dcm", "T1POST", "brain_flair", True),
+        ("a.dcm", "TOF_3D_multi-slab", "brain_flair", True),
+        ("a.dcm", "ep2d_perf", "brain_flair", True),
+        ("a.dcm", "Proton Density axial", "hippocampus", True),
+        ("a.dcm", "T2* GRE", "hippocampus", True),
+        ("a.dcm", "t1_mprage_sag_p2_iso", "hippocampus", False),
         ("scan.nii", "", "brain_flair", False),
         ("t10_patient.nii", "", "brain_flair", False),
         ("sub-01_T1w.nii.gz", "", "hippocampus", False),
@@ -152,6 +163,14 @@ def test_stained_tissue_is_colour_on_a_light_ground(tissue):
     for pixels, is_warned in ((tissue, False), (tissue[..., 0], True), (blue_on_black, True)):
         warnings = run_checks(view_of(pixels), STAINED)
         assert any("light ground" in text for text in warnings) == is_warned
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_tissue_of_a_camera_of_fewer_bits_than_it_is_stored_in_is_light(bits, tissue):
+    """It was warned of as no colours on a light ground: white was that of 16 bits."""
+    pixels = tissue.astype(np.uint16) << (bits - 8)
+    view = view_of(pixels)
+    assert check_channels(view, STAINED) == []
 
 
 def test_a_grey_image_for_a_network_of_photographs_is_said():

@@ -77,7 +77,7 @@ def test_bright_membranes_are_noticed():
 
 @needs_data
 def test_real_membranes_are_dark():
-    for name in ("04", "vnc_09"):
+    for name in ("04", "24", "vnc_09"):  # of 24, myelin fills the window of highest contrast
         path = DATA / f"em_membranes/images/{name}.png"
         pixels = uh.read_image(path).pixels
         assert not mistakes(pixels, "em_membranes")
@@ -173,8 +173,9 @@ def test_colours_of_dyes_and_photographs_are_not_false(nuclei, tissue, retina):
 def test_two_films_in_one_picture_are_noticed():
     paths = sorted((DATA / "lungs/images").glob("CHNCXR*"))[:2]
     films = [uh.read_image(path).pixels for path in paths]
-    (warning,) = mistakes(np.hstack(films), "lungs")
-    assert "two films" in warning
+    for together in (np.hstack(films), np.vstack(films)):
+        (warning,) = mistakes(together, "lungs")
+        assert "two films" in warning
     assert not mistakes(films[0], "lungs")
 
 

@@ -15,7 +15,7 @@ from unet_helpers.doubt import Doubt
 from unet_helpers.images.arrays import from_array
 
 CARD = uh.MODELS["retinal_vessels"]
-GOOD = Quality(focus=-0.4, noise=0.5, contrast=0.03, blocks=1.2)
+GOOD = Quality(focus=-0.4, sharpness=0.8, noise=0.5, contrast=0.03, blocks=1.2)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,11 @@ def as_jpeg(eye: np.ndarray, quality: int) -> np.ndarray:
     return cv2.imdecode(code, cv2.IMREAD_COLOR) / 255
 
 
+def moved(eye: np.ndarray, length: int) -> np.ndarray:
+    """Blurred along a row."""
+    return cv2.blur(eye, (length, 1))
+
+
 def noisy(eye: np.ndarray, greys: float) -> np.ndarray:
     return eye + np.random.default_rng(0).normal(0, greys / 255, eye.shape)
 
@@ -42,6 +47,7 @@ CHANGES = {
     "as it is": (lambda x: x, "good"),
     "JPEG 85": (lambda x: as_jpeg(x, 85), "good"),
     "blurred by width / 200": (lambda x: cv2.GaussianBlur(x, (0, 0), x.shape[1] / 200), "poor"),
+    "moved by width / 60": (lambda x: moved(x, x.shape[1] // 60), "usable"),
     "JPEG 5": (lambda x: as_jpeg(x, 5), "poor"),
     "JPEG 10": (lambda x: as_jpeg(x, 10), "poor"),
     "noise of 6 greys": (lambda x: noisy(x, 6), "usable"),
@@ -67,6 +73,7 @@ def test_the_grade_says_what_is_wrong_with_a_photograph(eye, name):
         ({}, "good quality"),
         ({"focus": -1.0}, "usable quality: soft focus"),
         ({"focus": -1.5}, "poor quality: out of focus"),
+        ({"sharpness": 0.45}, "usable quality: blurred in one direction, as by motion"),
         ({"noise": 6}, "usable quality: noise"),
         ({"contrast": 0.01}, "usable quality: low contrast, as through haze"),
         ({"blocks": 3}, "usable quality: blocks of JPEG"),

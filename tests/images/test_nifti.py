@@ -59,6 +59,30 @@ def test_a_qform_alone_is_an_orientation(tmp_path):
     assert image.notes == ()
 
 
+def test_voxels_without_their_header_are_said_to_be_alone(tmp_path):
+    nib.save(nib.AnalyzeImage(VOLUME.T.astype(np.int16), None), tmp_path / "a.img")
+    (tmp_path / "a.hdr").unlink()
+    with pytest.raises(uh.ImageError, match=r"a\.hdr, its header, is missing"):
+        uh.read_image(tmp_path / "a.img")
+
+
+@pytest.mark.parametrize("step", [0, np.nan])
+@pytest.mark.parametrize("has_qform", [True, False])
+def test_an_sform_without_directions_is_none(step, has_qform, tmp_path):
+    """Left and right were named by its steps of 0."""
+    file = nib.Nifti1Image(VOLUME.T, np.diag([-1, 2, 3, 1]))
+    file.set_qform(file.affine, int(has_qform))
+    file.header["sform_code"] = 1
+    file.header["srow_x"] = step
+    content = file.header.binaryblock + bytes(4) + VOLUME.T.tobytes("F")
+    (tmp_path / "a.nii").write_bytes(content)
+
+    image = uh.read_image(tmp_path / "a.nii")
+    assert image.oriented == has_qform
+    assert any("its sform has no directions" in note for note in image.notes)
+    np.testing.assert_allclose(np.abs(image.affine[:3, :3]), np.diag([1, 2, 3]))
+
+
 @pytest.mark.parametrize(("size", "agrees"), [(1.0, True), (1.019, True), (1.03, False)])
 def test_steps_of_the_sform_should_be_the_voxel_sizes(size, agrees, tmp_path):
     file = nib.Nifti1Image(VOLUME.T, np.diag([1, 2, 3, 1]))

@@ -34,6 +34,20 @@ STAINED = [
     "nuclear stain",
     "Nucleus",
     "DNA",
+    "Zellkerne",
+    "KERNE",
+    "noyaux",
+    "núcleos",
+    "Núcleo",
+    "celkernen",
+    "jądra",
+    "cellkärnor",
+    "çekirdek",
+    "ЯДРА",
+    "细胞核",
+    "細胞核",
+    "核",
+    "세포핵",
 ]
 
 NOT_STAINED = [
@@ -53,6 +67,13 @@ NOT_STAINED = [
     "CD3",
     "PI3K",
     "without DAPI",
+    "ohne DAPI",
+    "noyaux sans colorant",
+    "nucleolo",
+    "Kernspin",
+    "核膜",
+    "核仁",
+    "ядрышко",
     "",
 ]
 

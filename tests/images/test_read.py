@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -82,6 +83,38 @@ def test_pictures_of_any_mode():
     )
 
 
+@pytest.mark.parametrize("kind", ["png", "bmp"])
+def test_the_density_of_a_picture_is_its_pixel_size_where_no_printer_is_as_fine(kind, tmp_path):
+    """Microscopes save PNG and BMP whose density is that of the specimen."""
+    path = tmp_path / f"a.{kind}"
+    picture = Image.fromarray(np.arange(80, dtype=np.uint8).reshape(8, 10))
+    picture.save(path, dpi=(50800, 101600))
+    assert uh.read_image(path).spacing == pytest.approx((0.25e-3, 0.5e-3), rel=1e-3)
+    picture.save(path, dpi=(1200, 1200))
+    assert uh.read_image(path).spacing is None
+
+
+def test_the_density_of_a_jpeg_is_in_px_per_cm_or_inch(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.zeros((8, 10), np.uint8)).save(path)
+    data = path.read_bytes()
+    start = data.index(b"JFIF\0") + 7
+    for unit, size in ((2, 0.5e-3), (1, 1.27e-3), (0, None)):
+        density = struct.pack(">BHH", unit, 20000, 20000)
+        path.write_bytes(data[:start] + density + data[start + len(density) :])
+        assert uh.read_image(path).spacing == (size and pytest.approx((size, size)))
+
+
+def test_a_picture_that_is_turned_keeps_the_size_of_its_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((8, 10), np.uint8)).save(path, dpi=(50800, 101600), exif=exif)
+    image = uh.read_image(path)
+    assert image.spatial_shape == (10, 8)
+    assert image.spacing == pytest.approx((0.5e-3, 0.25e-3), rel=1e-3)
+
+
 def test_a_picture_of_a_closed_file_is_refused(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "a.png")
     picture = Image.open(tmp_path / "a.png")
@@ -97,6 +130,32 @@ def test_what_is_not_taken_is_said(source):
     with pytest.raises(uh.ImageError, match=r"web address|is no path") as error:
         uh.read_image(source)
     assert "segment_many" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("frame", 1.5), ("page", "1"), ("volume", [0]), ("level", 0.0), ("channel", 1.5)),
+        *(("series", 2.5), ("select", 5), ("axes", 3)),
+    ],
+)
+def test_a_choice_of_another_type_is_refused_in_words(option, value, tmp_path):
+    """The reader's own errors called the file damaged, and of arrays a TypeError arose."""
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", GREY):
+        with pytest.raises(uh.ImageError, match=rf"{option}=.*: give "):
+            uh.read_image(source, **{option: value})
+
+
+def test_a_choice_may_be_a_number_of_numpy():
+    stack = np.stack([GREY, GREY + 1])
+    np.testing.assert_array_equal(uh.read_image(stack, page=np.int64(1)).pixels, stack[1])
+    assert uh.read_image(GREY, spacing=np.float32(0.5)).spacing == (0.5, 0.5)
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(uh.ImageError, match="the path is empty"):
+        uh.read_image("")
 
 
 def test_misspelt_names_are_corrected(tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 import unet_helpers as uh
 from unet_helpers.images.axes import StoredPixels, arrange
+from unet_helpers.images.lazy import open_lazily
 from unet_helpers.images.options import ReadOptions
 
 RNG = np.random.default_rng(0)
@@ -112,6 +113,25 @@ def test_a_palette_is_expanded_to_its_colours(tmp_path):
     assert image.axes == "YXC"
     np.testing.assert_array_equal(image.pixels, (colours >> 8).T[indices])
     assert image.notes == ("expanded the colour palette",)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("read", [uh.read_image, open_lazily])
+def test_inks_of_a_printer_become_red_green_and_blue(read, dtype, tmp_path):
+    """Black ink was taken for alpha, and cyan, magenta and yellow for red, green and blue."""
+    white = np.iinfo(dtype).max
+    inks = np.zeros((40, 50, 4), dtype)
+    inks[:20, :, 0] = white
+    inks[:, 25:, 3] = white // 2
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, inks, photometric="separated", tile=(16, 16), metadata=None)
+    image = read(path)
+    pixels = np.asarray(image.pixels)
+    assert image.axes == "YXC"
+    assert pixels[0, 0].tolist() == [0, white, white]
+    assert pixels[30, 0].tolist() == [white] * 3
+    assert pixels[30, 30].tolist() == [white - white // 2] * 3
+    assert "converted from CMYK to RGB" in image.notes
 
 
 def test_pages_that_say_nothing_are_slices_and_a_note_says_so(tmp_path):

@@ -88,6 +88,16 @@ FILES = {
         },
         (8e-6, 4e-6),
     ),
+    "TESCAN": (
+        {"extratags": [bytes_tag(50431, "[MAIN]\r\nPixelSizeX=4e-009\r\nPixelSizeY=8e-009\r\n")]},
+        (8e-6, 4e-6),
+    ),
+    "Nikon": (
+        {"extratags": [bytes_tag(65332, '<dCalibration runtype="double" value="0.65"/>')]},
+        0.65e-3,
+    ),
+    "millimetres": ({"resolution": (4000, 2000), "resolutionunit": 4}, (0.5e-3, 0.25e-3)),
+    "micrometres": ({"resolution": (4, 2), "resolutionunit": 5}, (0.5e-3, 0.25e-3)),
     "inches": ({"resolution": (101600, 50800), "resolutionunit": "INCH"}, (0.5e-3, 0.25e-3)),
     "a screen": ({"resolution": (72, 72), "resolutionunit": "INCH"}, None),
 }
@@ -170,6 +180,31 @@ def test_ome_without_a_size_leaves_it_to_the_programs_tags(tmp_path):
     tag = text_tag(51123, json.dumps({"PixelSizeUm": 0.65}))
     tifffile.imwrite(path, NOISE, ome=True, extratags=[tag])
     assert uh.read_image(path).spacing == pytest.approx((0.65e-3, 0.65e-3))
+
+
+@pytest.mark.parametrize(
+    ("resolution", "metadata", "size"),
+    [
+        ((4, 2), {"unit": "um"}, (0.5e-3, 0.25e-3)),
+        ((4, 2), {"unit": "pixel"}, None),
+        (None, {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}, (0.5e-3, 0.25e-3)),
+        (None, {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm"}, (0.25e-3, 0.25e-3)),
+        (None, {"PhysicalSizeX": 0, "PhysicalSizeY": 0}, None),
+    ],
+)
+def test_metadata_that_tifffile_writes_without_a_format_are_read(
+    resolution, metadata, size, tmp_path
+):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, NOISE, resolution=resolution, metadata=metadata)
+    assert uh.read_image(path).spacing == (size and pytest.approx(size))
+
+
+@pytest.mark.parametrize("axis", ["X", "Y"])
+def test_a_size_along_one_axis_is_that_of_square_pixels(axis, tmp_path):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, NOISE, ome=True, metadata={f"PhysicalSize{axis}": 0.5})
+    assert uh.read_image(path).spacing == pytest.approx((0.5e-3, 0.5e-3))
 
 
 @pytest.mark.parametrize("depth", [None, 0.0, -2.0, float("nan")])

@@ -157,8 +157,8 @@ def test_pixels_of_16_bits_and_floats_are_read(sessions):
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_pixels_of_16_bits_are_rounded_and_have_their_own_white(sessions, colour):
-    """So few levels that rounding shows; and they are dark, though they are light for 8 bits."""
+def test_pixels_of_16_bits_are_rounded_and_have_the_white_of_8_bits(sessions, colour):
+    """So few levels that rounding shows; and they are light, as in 8 bits."""
     model, session = sessions("uint16", in_channels=3, out_channels=3)
     # From odd to odd lengths (79 x 107), no interpolated value lies half-way between two levels.
     pixels = 200 + drawn((61, 83, 3) if colour else (61, 83)).astype(np.uint16) // 24

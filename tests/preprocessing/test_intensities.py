@@ -85,13 +85,18 @@ def test_of_512_px_or_more_every_second_line_is_looked_at(height, expected, axis
     ("pixels", "expected"),
     [
         (np.zeros(3, np.uint8), 255),
-        (np.zeros(3, np.uint16), 65535),
-        (np.zeros(3, np.int16), 32767),
+        (np.array([0, 255], np.uint16), 255),
+        (np.array([0, 256], np.uint16), 1023),
+        (np.array([0, 4000], np.uint16), 4095),
+        (np.array([0, 16384], np.uint16), 65535),
+        (np.array([0, 16384], np.int16), 32767),
+        (np.array([-5, 200], np.int16), 255),
+        (np.array([0, 60000], np.uint32), 65535),
         (np.array([0.2, 0.8, np.nan]), 0.8),
         (np.zeros(3), 1e-6),
     ],
 )
-def test_white_is_the_highest_of_a_type_or_of_an_image_of_floats(pixels, expected):
+def test_white_is_the_highest_of_a_camera_or_of_an_image_of_floats(pixels, expected):
     assert white_of(pixels) == pytest.approx(expected)
 
 
@@ -101,12 +106,11 @@ def test_brown_is_taken_out_and_other_dyes_stay(scale):
     without_dab = haematoxylin_eosin_dab * (1, 1, 0)
     pixels = hed2rgb(haematoxylin_eosin_dab) * scale
     white = pixels.max()
-    cleaned = remove_brown(pixels / white * scale)
+    cleaned = remove_brown(pixels / white * scale, scale)
     assert cleaned.dtype == np.float32
-    # White is the image's own highest value, so the image is made so that this is 1.
     bright = np.concatenate([hed2rgb(haematoxylin_eosin_dab), np.ones((1, 1, 3))], axis=1)
     expected = np.concatenate([hed2rgb(without_dab), np.ones((1, 1, 3))], axis=1)
-    np.testing.assert_allclose(remove_brown(bright * scale), expected * scale, atol=1e-3)
+    np.testing.assert_allclose(remove_brown(bright * scale, scale), expected * scale, atol=1e-3)
 
 
 # ranges
@@ -304,7 +308,7 @@ def test_levels_are_those_of_the_channels_that_are_read(channels, expected):
 def test_levels_of_colours_are_those_without_brown_where_it_is_taken_out():
     bright = hed2rgb(np.array([[[0.3, 0.1, 0.2], [0, 0, 0]]]))
     sample = sample_as_read(bright[None], "stain", colour=True, brown=True)
-    np.testing.assert_allclose(sample, remove_brown(bright.reshape(2, 3)), atol=1e-6)
+    np.testing.assert_allclose(sample, remove_brown(bright.reshape(2, 3), bright.max()), atol=1e-6)
 
 
 def test_a_large_colour_stack_is_sampled_by_pixels_and_by_values_where_it_is_computed_longer():
@@ -332,7 +336,7 @@ def test_dyed_objects_keep_the_range_of_the_percentiles():
     slices[0, 2:7, 2:7] = 255
     reading = Preprocessing(channels="stain", scale="objects", size=9, **FROM_0_TO_100)
     ((offset, gain),) = slice_levels(slices, reading, colour=True, brown=True)
-    cleaned = remove_brown(slices.reshape(-1, 3))
+    cleaned = remove_brown(slices.reshape(-1, 3), 255)
     assert (offset, 1 / gain) == pytest.approx((cleaned.min(), np.ptp(cleaned)))
 
 

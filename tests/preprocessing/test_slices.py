@@ -60,8 +60,12 @@ def test_grey_is_repeated_and_colours_come_first():
 
 def test_brown_is_taken_out_of_a_tile():
     colours = np.concatenate([hed2rgb(np.full((1, 2, 3), 0.2)), np.ones((1, 1, 3))], axis=1)
-    tile = Prepared(colours.astype(np.float32), brown=True).tile(ALL, ALL, 3)
-    np.testing.assert_allclose(np.moveaxis(tile, 0, -1), remove_brown(colours), atol=1e-5)
+    whole = Prepared(colours.astype(np.float32), white_beside_brown=1.0)
+    expected = np.moveaxis(remove_brown(colours, 1.0), -1, 0)
+    np.testing.assert_allclose(whole.tile(ALL, ALL, 3), expected, atol=1e-5)
+    # A tile without anything white has the white of the whole.
+    tile = whole.tile(slice(0, 1), slice(0, 2), 3)
+    np.testing.assert_allclose(tile, expected[:, :, :2], atol=1e-5)
 
 
 # stacks
@@ -74,7 +78,7 @@ def test_a_slice_has_the_levels_and_zoom_of_the_stack():
     assert np.array_equal(prepared.pixels, VOLUME[1])
     assert (prepared.offset, prepared.gain) == pytest.approx((0, 1 / 29))
     assert prepared.zoom == (3.0, 1.0)
-    assert not prepared.brown
+    assert prepared.white_beside_brown is None
 
 
 def test_a_stack_is_indexed_like_a_list():
@@ -103,7 +107,7 @@ def test_colours_for_a_card_of_stains():
     light = np.full((1, 4, 4, 3), 200, np.uint8)
     stack = PreparedStack(light, reading, (4, 4))
     assert stack.brown
-    assert stack[0].brown
+    assert stack[0].white_beside_brown == 255
     assert stack[0].pixels.shape == (4, 4, 3)
 
     glowing = np.zeros((1, 4, 4, 3), np.uint8)

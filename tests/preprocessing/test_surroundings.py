@@ -6,6 +6,7 @@ import pytest
 from helpers.drawn import draw_nuclei
 
 import unet_helpers as uh
+from unet_helpers.checks.checks import check_values
 from unet_helpers.checks.view import View
 from unet_helpers.images.arrays import from_array
 from unet_helpers.networks.cards import MODELS
@@ -65,6 +66,28 @@ def test_a_constant_far_from_the_rest_is_padding(dtype, low, high, value, kind):
     assert cleaned.min() == inside.min()
     assert cleaned.max() == inside.max()
     assert cleaned[0, 0] == inside.min()
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("low", [0, -3])
+def test_values_that_are_missing_around_an_image_are_padding(missing, low):
+    """As 0 they were as bright as the middle of images from -3 to 3, and warned of."""
+    inside = picture("float32", low, 3)
+    padded = in_border(inside, missing)
+    cleaned = without_padding(padded[None], find_padding(padded[None]))[0]
+    np.testing.assert_array_equal(cleaned, in_border(inside, inside.min()))
+
+    view = View(from_array(padded))
+    assert check_values(view, LUNGS) == []
+    assert "has no values (NaN or infinite)" in view.notes(LUNGS)[0]
+
+
+def test_values_that_are_missing_inside_stay_missing_and_are_warned_of():
+    padded = in_border(picture("float32"), np.nan)
+    padded[30:33, 30:33] = np.nan
+    view = View(from_array(padded))
+    assert np.count_nonzero(~np.isfinite(view.cleaned.pixels)) == 9
+    assert "0.3% of the values are not finite" in check_values(view, LUNGS)[0]
 
 
 def test_bright_objects_of_the_value_of_the_padding_stay():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from helpers.volumes import nifti
@@ -63,6 +64,21 @@ def test_one_lung_is_said_first_and_in_the_measurements(result):
     )
     assert isinstance(said.warnings[0], Doubt)
     assert set(said.measure()["implausible"]) == {"yes"}
+
+
+def test_a_white_lung_is_blank_also_with_grain():
+    rng = np.random.default_rng(0)
+    structure = cv2.GaussianBlur(rng.normal(size=(500, 500)), (0, 0), 5)
+    pixels = 100 + structure * 15 / structure.std()
+    result = film(LEFT, RIGHT, step=5)
+    grain = rng.normal(0, 6, pixels.shape)
+    image = replace(result.image, pixels=(pixels + grain).astype(np.uint8))
+    assert texts(replace(result, image=image)) == []
+
+    pixels[100:400, 300:450] = 190
+    image = replace(result.image, pixels=(pixels + grain).astype(np.uint8))
+    said = texts(replace(result, image=image))
+    assert said == ["implausible: one lung found, where two lungs are usual"]
 
 
 def test_four_lungs_of_two_films_side_by_side_are_too_many():

@@ -18,6 +18,7 @@ from unet_helpers.checks.expected_dice import ExpectedDice
 from unet_helpers.errors import SaveError
 from unet_helpers.images.image import MedicalImage
 from unet_helpers.results.overlay import png
+from unet_helpers.results.request import request_record
 from unet_helpers.results.save import save, write_like
 
 LABELS = np.array([[0, 1, 1, 0], [0, 0, 0, 2]])
@@ -313,6 +314,12 @@ def test_a_movie_made_by_hand_is_saved(tmp_path):
     result = result_of(np.random.default_rng(0).random((1, 3, 9, 8)), "TYX")
     paths = result.save(tmp_path)
     np.testing.assert_array_equal(np.load(paths["labels"]), result.labels)
+
+
+def test_options_of_numpy_are_recorded_as_numbers():
+    options = {"spacing": np.array([0.5, 0.25]), "zoom": np.float32(2)}
+    record = request_record("abc", 0.5, 1, options)
+    assert (record["spacing"], record["zoom"]) == ([0.5, 0.25], 2)
 
 
 def test_what_a_caller_records_is_added_to_the_manifest(tmp_path):

@@ -60,6 +60,12 @@ def test_the_tab_key_completes_commands_networks_and_files():
     assert "--threshold" in [item.value for item in completions("x.png", incomplete="--thr")]
 
 
+def test_help_is_also_shown_by_the_word(capsys):
+    for words in (["help"], ["help", "segment"]):
+        assert main(words) == 0
+    assert capsys.readouterr().out.count("Usage: ") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -277,6 +277,20 @@ def test_options_that_an_image_cannot_have_are_refused_by_segment():
         uh.segment(np.eye(40, dtype=np.uint8), make_network(), chanel=1)
 
 
+@pytest.mark.parametrize("name", ["NUCLEI", "Nuclei", "Nuclie"])
+def test_capital_letters_are_no_other_network(name, run):
+    draw("x.png")
+    assert "Did you mean nuclei?" in run("x.png", model=name)[2]
+
+
+def test_the_axes_of_an_array_are_named_in_the_shell(run):
+    np.save("five.npy", np.random.default_rng(0).integers(0, 255, (5, 40, 50), np.uint8))
+    _, _, err = run("five.npy", "--channel", "2")
+    assert "--axes CYX" in err
+    status, _, _ = run("five.npy", "--channel", "2", "--axes", "CYX")
+    assert status == 0
+
+
 def test_a_misspelt_model(run):
     draw("x.png")
     status, _, err = run("x.png", model="nucleii")
@@ -440,11 +454,16 @@ def test_the_networks_are_listed(capsys):
     assert [line.split()[0] for line in lines] == list(uh.MODELS)
 
 
-@pytest.mark.parametrize("word", ["trian", "modles", "evalute", "segmnet"])
+@pytest.mark.parametrize(
+    "word", ["trian", "modles", "evalute", "segmnet", "fine-tune", "fine_tune", "Models"]
+)
 def test_a_misspelt_command_is_named(word, run, capsys):
     assert main([word, "nuclei"]) == 2
     err = capsys.readouterr().err
-    right = {"trian": "train", "modles": "models", "evalute": "evaluate", "segmnet": "segment"}
+    right = {
+        **{"trian": "train", "modles": "models", "evalute": "evaluate", "segmnet": "segment"},
+        **{"fine-tune": "finetune", "fine_tune": "finetune", "Models": "models"},
+    }
     assert f"Did you mean {right[word]}?" in err
     assert len(err.splitlines()) == 1
 

@@ -17,25 +17,47 @@ BODY_PARTS = {
     "head": (
         *("head", "brain", "skull", "crani", "cereb", "neuro", "enceph", "encef", "hippocamp"),
         *("kopf", "schadel", "hirn", "tete", "cabeza", "cabeca", "testa", "cervello", "sella"),
+        *("crane", "cerveau", "sinus"),
     ),
     "chest": (
         *("chest", "thora", "torac", "torax", "thx", "lung", "pulm", "poumon", "mediast"),
-        *("ribs", "heart", "brustkorb", "lunge"),
+        *("ribs", "heart", "brustkorb", "lunge", "rippen", "costal", "polmon"),
     ),
-    "spine": ("spine", "spinal", "vertebr", "lumbar", "sacrum", "coccyx", "wirbel", "columna"),
+    "spine": (
+        *("spine", "spinal", "vertebr", "lumbar", "sacrum", "coccyx", "wirbel", "columna"),
+        *("rachis", "lombaire", "colonna", "coluna", "hws", "bws", "lws"),
+    ),
     "neck": ("neck", "larynx", "thyroid", "carotid", "hals"),
     "breast": ("breast", "mamm"),
     "abdomen": (
         *("abdom", "liver", "hepat", "kidney", "renal", "pancrea", "spleen", "stomach", "colon"),
-        *("bowel", "adrenal", "gallbladder", "bauch", "leber", "niere"),
+        *("bowel", "adrenal", "gallbladder", "bauch", "leber", "niere", "addome", "kub"),
     ),
-    "pelvis": ("pelvi", "hip", "prostat", "uterus", "bladder", "becken", "hufte"),
-    "shoulder": ("shoulder", "clavic", "scapula", "sternum", "schulter", "epaule", "hombro"),
-    "arm": ("arm", "forearm", "elbow", "humerus", "radius", "ulna", "ellbogen", "coude", "codo"),
-    "hand": ("hand", "wrist", "finger", "thumb", "poignet", "mano"),
-    "leg": ("leg", "femur", "thigh", "tibia", "fibula", "calf", "extremity", "jambe", "pierna"),
+    "pelvis": (
+        *("pelvi", "hip", "prostat", "uterus", "bladder", "becken", "hufte"),
+        *("bassin", "bacino", "hanche", "cadera"),
+    ),
+    "shoulder": (
+        *("shoulder", "clavic", "scapula", "sternum", "schulter", "epaule", "hombro"),
+        *("spalla", "ombro"),
+    ),
+    "arm": (
+        *("arm", "forearm", "elbow", "humerus", "radius", "ulna", "ellbogen", "coude", "codo"),
+        *("oberarm", "unterarm", "gomito", "cotovelo"),
+    ),
+    "hand": (
+        *("hand", "wrist", "finger", "thumb", "poignet", "mano", "metacarp", "scaphoid"),
+        *("muneca", "polso", "punho"),
+    ),
+    "leg": (
+        *("leg", "femur", "thigh", "tibia", "fibula", "calf", "extremity", "jambe", "pierna"),
+        *("limb", "schenkel", "cuisse", "gamba", "perna"),
+    ),
     "knee": ("knee", "patella", "knie", "genou", "rodilla", "joelho", "ginocchio"),
-    "foot": ("foot", "feet", "ankle", "toe", "heel", "calcan", "fuss", "pied", "cheville"),
+    "foot": (
+        *("foot", "feet", "ankle", "toe", "heel", "calcan", "fuss", "pied", "cheville"),
+        *("sprunggelenk", "metatars", "tobillo", "caviglia", "tornozelo"),
+    ),
     "jaw": ("jaw", "mandib", "maxill", "tooth", "teeth", "dental"),
     "eye": ("eye", "retina", "fundus", "ocul", "orbit", "auge"),
 }
@@ -45,13 +67,19 @@ SHORTEST_BEGINNING = 4
 
 # Words for the direction of an X-ray image: in ViewPosition (PS3.3, C.8.1.1.1), or in general.
 VIEW_WORDS = {
-    "lateral": {"lateral", "lat", "llat", "rlat", "ll", "rl", "seitlich", "profil", "profile"},
+    "lateral": {
+        *("lateral", "lat", "llat", "rlat", "ll", "rl"),
+        *("seitlich", "seitl", "profil", "profile", "laterale", "lateralis", "perfil", "profilo"),
+    },
     "oblique": {"oblique", "obl", "lao", "rao", "lpo", "rpo", "llo", "rlo"},
-    "frontal": {"pa", "ap", "frontal", "postero", "posteroanterior", "antero", "anteroposterior"},
+    "frontal": {
+        *("pa", "ap", "frontal", "face"),
+        *("postero", "posteroanterior", "antero", "anteroposterior"),
+    },
 }
 
-# Words of a description that name a direction; the short ones of ViewPosition have other meanings.
-DESCRIBED_VIEWS = {"lateral", "lat", "oblique", "pa", "ap", "seitlich", "frontal"}
+# Words of ViewPosition that have other meanings in a description.
+AMBIGUOUS_IN_DESCRIPTIONS = {"ll", "rl", "obl", "lao", "rao", "lpo", "rpo", "llo", "rlo"}
 
 # With this word the patient lies on the side, but the view is often frontal.
 LYING = "decubitus"
@@ -62,12 +90,7 @@ NOT_LIKE_MAGNITUDE = ("phase", "imaginary")
 
 def check_body_part(view: View, card: ModelCard) -> list[str]:
     """Warn if the file names a part of the body that the card does not read."""
-    image = view.image
-    named = body_parts_in(image.body_part)
-    source = f"its body part is {image.body_part}"
-    if not image.body_part:
-        named = body_parts_in(image.description) if image.modality else set()
-        source = f"described as {image.description!r}"
+    named, source = named_body_parts(view.image)
 
     # The thoracic spine is no chest.
     is_spine = "spine" in named and "spine" not in card.body_parts
@@ -75,6 +98,25 @@ def check_body_part(view: View, card: ModelCard) -> list[str]:
     if not card.body_parts or not named or fits:
         return []
     return [Doubt(f"{source}, but {card.name} reads {card.modality}: the answer means little.")]
+
+
+def named_body_parts(image: MedicalImage) -> tuple[set[str], str]:
+    """Return the parts of the body that a file names, and its words for them; empty if none.
+
+    The first of its texts that names a known part counts: the part itself, then the series, then
+    the study, which may show several parts.
+    """
+    sources = [(image.body_part, f"its body part is {image.body_part}")]
+    if image.modality:
+        sources += [
+            (image.description, f"described as {image.description!r}"),
+            (image.study, f"of the study {image.study!r}"),
+        ]
+    for text, source in sources:
+        named = body_parts_in(text)
+        if named:
+            return named, source
+    return set(), ""
 
 
 def body_parts_in(text: str) -> set[str]:
@@ -108,7 +150,9 @@ def check_view(view: View, card: ModelCard) -> list[str]:
     direction = direction_of(view.image)
     if not direction or direction in card.views:
         return []
-    named = view.image.view or view.image.description
+    image = view.image
+    is_in_view = directions_in(set(words_in(image.view)))
+    named = image.view if is_in_view else image.description
     return [
         Doubt(
             f"a view from another direction ({named}), but {card.name} reads {card.modality}: "
@@ -120,16 +164,28 @@ def check_view(view: View, card: ModelCard) -> list[str]:
 def direction_of(image: MedicalImage) -> str:
     """Return 'frontal', 'lateral' or 'oblique', as the file says; '' if it says none or several."""
     words = set(words_in(image.view))
-    if not words and image.modality:
-        words = set(words_in(image.description)) & DESCRIBED_VIEWS
     if LYING in words:
         return ""
 
-    named = [direction for direction, names in VIEW_WORDS.items() if words & names]
-    if image.view and named:
+    named = directions_in(words)
+    if named:
         # 'Left lateral oblique' and 'antero-posterior oblique' are oblique.
         return "oblique" if "oblique" in named else named[0]
-    return named[0] if len(named) == 1 else ""
+    if not image.modality:
+        return ""
+
+    words = set(words_in(image.description)) - AMBIGUOUS_IN_DESCRIPTIONS
+    if LYING in words:
+        return ""
+
+    # A description may name the views of all images of an examination.
+    described = directions_in(words)
+    return described[0] if len(described) == 1 else ""
+
+
+def directions_in(words: set[str]) -> list[str]:
+    """List the directions that some words name."""
+    return [direction for direction, names in VIEW_WORDS.items() if words & names]
 
 
 def check_component(view: View, card: ModelCard) -> list[str]:

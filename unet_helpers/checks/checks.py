@@ -27,14 +27,19 @@ from .view import View
 
 Check = Callable[[View, ModelCard], list[str]]
 
-# MRI sequences, and the words for each in file names and in DICOM series descriptions.
+# MRI sequences, and a regular expression for the words of each, whole ones in lower case, in file
+# names and in DICOM descriptions. A plane may stand before a word, and more after T1 or T2: AxT2,
+# 3DT1, T1POST. Siemens calls FLAIR 'dark fluid'.
+PLANE = "(?:ax|sag|cor|tra|2d|3d)?"
 SEQUENCES = {
-    "flair": {"flair"},
-    "t1": {"t1", "t1w", "t1c", "t1ce", "t1gd", "mprage", "spgr", "bravo"},
-    "t2": {"t2", "t2w"},
-    "proton density": {"pd", "pdw"},
-    "diffusion": {"dwi", "adc", "dti"},
-    "susceptibility": {"swi", "t2star"},
+    "flair": r"[a-z0-9]*flair[a-z0-9]*|dark[^a-z0-9]?fluid",
+    "t1": rf"{PLANE}t1[a-z]*|mp2?rage|spgr|bravo",
+    "t2": rf"{PLANE}t2(?!star|\*)[a-z]*",
+    "proton density": r"pdw?|proton[^a-z0-9]density",
+    "diffusion": r"dwi|adc|dti|diff(?:usion)?",
+    "susceptibility": r"swi|swan|t2star|t2\*",
+    "perfusion": r"perf(?:usion)?|pwi|asl",
+    "angiography": r"tof|mra",
 }
 
 # Colours are searched for in about this many values, evenly spaced, because all would take long.
@@ -70,7 +75,8 @@ def check_values(view: View, card: ModelCard) -> list[str]:
     """Warn if the pixels show little or nothing: constant, clipped, tiny, or a mask."""
     pixels = view.cleaned.pixels
     if view.padding is not None:
-        pixels = pixels[view.image.pixels != view.padding.value]
+        is_padding = (pixels != view.image.pixels) & np.isfinite(pixels)
+        pixels = pixels[~is_padding]
     return check_pixels(pixels, view.image.spatial_shape)
 
 
@@ -115,11 +121,12 @@ def sequences_named(image: MedicalImage) -> list[str]:
     """
     file_name = image.path.name if image.path else ""
     text = f"{image.description} {file_name}".lower()
-    if "flair" in text:
-        return ["flair"]
-
-    words_of_text = set(re.split("[^a-z0-9]+", text))
-    return [name for name, words in SEQUENCES.items() if words & words_of_text]
+    named = [
+        name
+        for name, pattern in SEQUENCES.items()
+        if re.search(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])", text)
+    ]
+    return ["flair"] if "flair" in named else named
 
 
 def check_channels(view: View, card: ModelCard) -> list[str]:

@@ -5,6 +5,8 @@ from functools import cache
 import cv2
 import numpy as np
 
+from ..preprocessing.intensities import white_of
+
 # The colour maps of matplotlib (and OpenCV) that have colours of their own. Maps of one hue, such
 # as 'Blues', and grey ones with a tint, such as 'bone', are not looked for.
 MAPS = (
@@ -61,7 +63,7 @@ def colour_map_of(pixels: np.ndarray) -> str | None:
     """Return the name of the colour map of a picture (H, W, 3) in false colours, or None."""
     step = max(1, round(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE)))
     sample = np.nan_to_num(pixels[::step, ::step].reshape(-1, 3).astype(np.float32))
-    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(sample.max(), 1e-6)
+    white = white_of(pixels)
     sample = sample * np.float32(255 / white)
     coloured = sample[np.ptp(sample, axis=1) > LEAST_COLOUR]
     if len(coloured) < LEAST_COLOURED * len(sample) or not has_several_hues(coloured):

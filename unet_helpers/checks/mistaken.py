@@ -18,7 +18,7 @@ from ..networks.cards import ModelCard
 from ..preprocessing.intensities import is_bright_field, white_of
 from ..preprocessing.resample import READABLE
 from .false_colours import colour_map_of
-from .image_statistics import Overviews, describe, viewpoint_of
+from .image_statistics import Overviews, as_floats, describe, viewpoint_of
 from .likeness import Group, known_groups
 from .stains import signs_of_stains
 from .view import View
@@ -38,6 +38,7 @@ LIGHTER_THAN_GROUND = 0.15
 BRIGHT_SKEWNESS = 0.1
 BRIGHT_LINES = -0.08
 FINE_SIGMAS = (1.0, 4.0)
+MEASURED_SIDE = 1024  # px
 LINE_WINDOW = np.ones((9, 9), np.uint8)
 LINE_SIGMA = 1.5
 
@@ -51,9 +52,9 @@ LIT = 0.2
 # this; in 63 photographs it is 0.23 or more.
 EXCHANGED_EYE = -0.1
 
-# Two films side by side: width / height is at least this, each half is within this share of the
-# distance of the whole, and in distribution (1 limit).
-WIDTH_OF_TWO = 1.5
+# Two films in one image: longer / shorter side is at least this, each half is within this share of
+# the distance of the whole, and in distribution (1 limit).
+LENGTH_OF_TWO = 1.5
 NEARER_HALF = 0.8
 
 
@@ -91,6 +92,14 @@ def is_grey(view: View) -> bool:
     return bool((sample == sample[..., :1]).all())
 
 
+def middle_of(pixels: np.ndarray) -> np.ndarray:
+    """Return the middle of (H, W[, C]), at most ``MEASURED_SIDE`` px high and wide."""
+    height, width = pixels.shape[:2]
+    top = max(0, (height - MEASURED_SIDE) // 2)
+    left = max(0, (width - MEASURED_SIDE) // 2)
+    return pixels[top : top + MEASURED_SIDE, left : left + MEASURED_SIDE]
+
+
 def middle_slice(view: View) -> np.ndarray:
     """Return the middle slice (H, W) or (H, W, C) of the stack."""
     pixels = view.stack.pixels
@@ -122,8 +131,9 @@ def has_bright_membranes(view: View, card: ModelCard) -> bool:
     if card.name != "em_membranes" or not is_grey(view):
         return False
 
-    overview = view.overviews[viewpoint_of(card)][0]
-    grey = overview.mean(axis=-1) if overview.ndim == 3 else overview
+    # Much of a slice, because myelin or an organelle fills a small window.
+    pixels = middle_of(middle_slice(view))
+    grey = as_floats(pixels[..., 0] if pixels.ndim == 3 else pixels)
     fine, coarse = (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in FINE_SIGMAS)
     detail = fine - coarse
     deviation = detail.std()
@@ -188,17 +198,21 @@ def is_in_false_colours(view: View, card: ModelCard) -> bool:
 
 
 def shows_two_films(view: View, card: ModelCard) -> bool:
-    """Return whether each half of a wide image is far more like the card's images than all."""
+    """Return whether each half of a long image is far more like the card's images than all."""
     group = known_groups().get(card.name)
     viewpoint = viewpoint_of(card)
     pixels = middle_slice(view)
-    height, width = pixels.shape[:2]
+    shorter, longer = sorted(pixels.shape[:2])
     if not isinstance(group, Group) or viewpoint.scale != "square" or not viewpoint.clips_markers:
         return False
-    if width < WIDTH_OF_TWO * height:
+    if longer < LENGTH_OF_TWO * shorter:
         return False
 
-    halves = [pixels[:, : width // 2], pixels[:, width - width // 2 :]]
+    # Halves of the same size: of an odd number of rows or columns, the middle one is in none.
+    half = longer // 2
+    halves = [pixels[:half], pixels[-half:]]
+    if pixels.shape[1] == longer:
+        halves = [pixels[:, :half], pixels[:, -half:]]
     distances = group.distance(Overviews(halves).features(viewpoint)) / group.limit
     whole = view.likeness.distances[card.name]
     return bool(max(distances) < min(1.0, NEARER_HALF * whole))
@@ -235,7 +249,6 @@ MISTAKES = (
     ),
     Mistake(
         shows_two_films,
-        "looks like two films side by side. Give each by itself: pixels[:, : width // 2] and "
-        "pixels[:, width // 2 :].",
+        "looks like two films, side by side or one above the other. Give each half by itself.",
     ),
 )

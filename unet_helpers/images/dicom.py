@@ -220,7 +220,8 @@ def image_of(data: Dataset, path: Path) -> DicomImage:
         path=path,
         notes=notes,
         modality=first_text(about, "Modality"),
-        description=first_text(about, "SeriesDescription"),
+        description=first_text(about, "SeriesDescription", "ProtocolName"),
+        study=first_text(about, "RequestedProcedureDescription", "StudyDescription"),
         body_part=body_part_of(about),
         view=view_of(about),
         image_type=first_text(about, "FrameType", "ImageType"),
@@ -271,7 +272,9 @@ def assume_what_is_missing(data: Dataset) -> list[str]:
 
 def spacing_of(datasets: Sequence[Dataset], *, has_depth: bool) -> tuple[float, ...] | None:
     """Read the spacing along (Z,) Y and X in mm; None if one of the numbers is unknown."""
-    within_slice = first_given(datasets, "PixelSpacing", "ImagerPixelSpacing")
+    within_slice = first_given(
+        datasets, "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"
+    )
     if not within_slice:
         return None
     spacing = tuple(map(float, within_slice))

@@ -1,6 +1,7 @@
 """Positions of voxels: affines, and a spacing given by the user."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
     if spacing is None:
         return image
     count = len(image.axes.strip("TC"))
-    steps = (spacing,) * count if isinstance(spacing, int | float) else tuple(spacing)
+    steps = (spacing,) * count if isinstance(spacing, Real) else tuple(spacing)
     if len(steps) != count or not all(map(is_length, steps)):
         raise ImageError(
             f"spacing={spacing!r}: give mm per px above 0, one number or {count} of them."
@@ -48,7 +49,7 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
 
 def is_length(step: object) -> bool:
     """Return whether this is a finite number above 0."""
-    return isinstance(step, int | float) and bool(np.isfinite(step)) and step > 0
+    return isinstance(step, Real) and bool(np.isfinite(step)) and step > 0
 
 
 def rescaled(affine: np.ndarray, steps: Sequence[float]) -> np.ndarray:

@@ -63,7 +63,9 @@ class MedicalImage:
     modality : str
         For DICOM: 'MR', 'CT', ...
     description : str
-        For DICOM: the name of the series.
+        For DICOM: the name of the series, or else of its protocol.
+    study : str
+        For DICOM: the name of the procedure, or else of the study, which may have other series.
     oriented : bool
         False if a volume's file does not give its orientation in the body.
     body_part, view, image_type : str
@@ -100,6 +102,7 @@ class MedicalImage:
     notes: tuple[str, ...] = ()
     modality: str = ""
     description: str = ""
+    study: str = ""
     oriented: bool = True
     body_part: str = ""
     view: str = ""

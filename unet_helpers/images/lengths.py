@@ -28,6 +28,10 @@ MILLIMETRES = {
     '"': 25.4,
 }
 
+# px per cm. A resolution up to this may be that of a screen or printer (1200 dpi are 472 per cm)
+# and says nothing about the object.
+MAX_PRINTER_RESOLUTION = 500
+
 # A number and a unit, such as '4.0 nm' or '0,25µm'.
 NUMBER_AND_UNIT = re.compile(r"\s*([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*")
 
@@ -72,3 +76,8 @@ def number_of(value: object) -> float | None:
     if math.isfinite(number) and number > 0:
         return number
     return None
+
+
+def is_finer_than_print(*steps: float) -> bool:
+    """Return whether all spacings in mm are too fine for those of a screen or printer."""
+    return max(steps) < MILLIMETRES["cm"] / MAX_PRINTER_RESOLUTION

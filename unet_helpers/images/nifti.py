@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
         elif start[4:8] == b"n+2\0":
             source = nib.Nifti2Image.from_stream(stream)
         else:
+            refuse_without_header(path)
             source = nib.load(path)
         image = image_of(source, path, options.volume, is_packed=is_packed)
 
@@ -72,6 +74,15 @@ def read_nifti(path: Path, options: ReadOptions) -> MedicalImage:
     return noted(image, words, spacing=None)
 
 
+def refuse_without_header(path: Path) -> None:
+    """Raise ImageError for the voxels of a pair whose header is not beside them."""
+    if path.suffix.lower() != ".img":
+        return
+    names = [path.with_suffix(ending) for ending in (".hdr", ".HDR")]
+    if not any(name.exists() for name in names):
+        raise ImageError(f"{path}: {names[0].name}, its header, is missing. Copy both files.")
+
+
 def image_of(
     source: nib.spatialimages.SpatialImage, path: Path, volume: int | None, *, is_packed: bool
 ) -> MedicalImage:
@@ -81,15 +92,15 @@ def image_of(
 
     voxel_sizes = (*source.header.get_zooms()[:3], 1.0)[:3]
     unit = millimetres_of_unit(source.header)
-    is_oriented, doubts = orientation_known(source)
+    place = place_of(source)
     return MedicalImage(
         pixels=pixels,
         axes="XYZ",
         spacing=tuple(float(size) * unit for size in voxel_sizes),
-        affine=source.affine,
+        affine=place.affine,
         header=source.header,
-        notes=(*notes, *doubts),
-        oriented=is_oriented,
+        notes=(*notes, *place.notes),
+        oriented=place.is_oriented,
     )
 
 
@@ -154,46 +165,65 @@ def millimetres_of_unit(header: Any) -> float:
     return MILLIMETRES[unit]
 
 
-def orientation_known(source: nib.spatialimages.SpatialImage) -> tuple[bool, list[str]]:
-    """Return whether the file gives the volume's orientation, and notes about doubts."""
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a volume lies, as its file says."""
+
+    # (4, 4) from indices to positions; without an orientation, nibabel's guess by the voxel sizes.
+    affine: np.ndarray
+    is_oriented: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def place_of(source: nib.spatialimages.SpatialImage) -> Place:
+    """Return the affine, whether the file gives the volume's orientation, and notes on doubts."""
     header: Any = source.header
     if "sform_code" not in header:
-        return orientation_of_other_formats(source)
+        return place_in_other_formats(source)
     has_sform = header["sform_code"] > 0
     has_qform = header["qform_code"] > 0
     if not has_sform and not has_qform:
-        return False, ["orientation unknown: neither sform nor qform is set"]
+        words = "orientation unknown: neither sform nor qform is set"
+        return Place(source.affine, is_oriented=False, notes=(words,))
     if not has_sform:
-        return True, []
+        return Place(source.affine)
 
     # A flat image has no third step.
     dimensions = min(3, int(header["dim"][0]))
-    lengths = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
-    voxel_sizes = header.get_zooms()[:dimensions]
-    if np.allclose(lengths[:dimensions], voxel_sizes, rtol=SIZE_TOLERANCE):
-        return True, []
-    steps = " × ".join(f"{length:.4g}" for length in lengths)
-    return True, [
-        f"its sform (steps of {steps}) disagrees with its voxel sizes, which are used for volumes"
-    ]
+    steps = header.get_sform()[:3, :dimensions]
+    has_directions = np.isfinite(steps).all() and np.linalg.matrix_rank(steps) == dimensions
+    if not has_directions and has_qform:
+        words = "its sform has no directions (steps of 0, or no numbers): its qform is used"
+        return Place(header.get_qform(), notes=(words,))
+    if not has_directions:
+        words = "orientation unknown: its sform has no directions (steps of 0, or no numbers)"
+        return Place(header.get_base_affine(), is_oriented=False, notes=(words,))
+
+    lengths = np.linalg.norm(steps, axis=0)
+    if np.allclose(lengths, header.get_zooms()[:dimensions], rtol=SIZE_TOLERANCE):
+        return Place(source.affine)
+    listed = " × ".join(f"{length:.4g}" for length in lengths)
+    words = (
+        f"its sform (steps of {listed}) disagrees with its voxel sizes, which are used for volumes"
+    )
+    return Place(source.affine, notes=(words,))
 
 
-def orientation_of_other_formats(
-    source: nib.spatialimages.SpatialImage,
-) -> tuple[bool, list[str]]:
-    """Return whether a file of Analyze or MGH gives the volume's orientation, and a note if not.
+def place_in_other_formats(source: nib.spatialimages.SpatialImage) -> Place:
+    """Return the affine of a file of Analyze or MGH, and a note if it gives no orientation.
 
     nibabel replaces the flag of MGH by 1, so ``read_nifti`` looks at it in the file.
     """
     header: Any = source.header
     if "goodRASFlag" in header:
-        return True, []
+        return Place(source.affine)
 
     # SPM writes the affine of an Analyze pair to a third file.
     matrix = source.file_map.get("mat")
     if matrix is not None and matrix.filename and Path(matrix.filename).is_file():
-        return True, []
-    return False, ["orientation unknown: Analyze files do not hold it"]
+        return Place(source.affine)
+    words = "orientation unknown: Analyze files do not hold it"
+    return Place(source.affine, is_oriented=False, notes=(words,))
 
 
 def write_nifti(image: MedicalImage, values: np.ndarray, path: Path) -> Path:

@@ -1,8 +1,10 @@
 """Which of several channels shows nuclei, by their names and wavelengths."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 # Names of dyes and markers of DNA, in lower case without spaces and hyphens. No other word contains
 # them.
@@ -49,8 +51,24 @@ NUCLEAR_WORDS = frozenset(
     ["nuclei", "nucleus", "nuclear", "nucleic", "nuc", "nucs", "nls", "dna", "chromatin", "pi"]
 )
 
+# The same in other languages, as ``plain`` writes them: German and Dutch, Romance, Slavic, Nordic,
+# Turkish, Hungarian, Greek, Chinese, Japanese and Korean.
+NUCLEAR_WORDS_ABROAD = (
+    *("kern", "kerne", "kernen", "zellkern", "zellkerne", "celkern", "celkernen", "kernfärbung"),
+    *("noyau", "noyaux", "nucléaire", "núcleo", "núcleos", "nucleu"),
+    *("jądro", "jądra", "jádro", "jádra", "ядро", "ядра", "ядер"),
+    *("kärna", "kärnor", "cellkärna", "cellkärnor", "kerner", "cellekerne", "cellekerner"),
+    *("tuma", "tumat", "çekirdek", "çekirdekler", "sejtmag", "sejtmagok", "πυρήνας", "πυρήνες"),
+    *("细胞核", "細胞核", "核", "核染色", "细胞核染色", "細胞核染色", "핵", "세포핵"),
+)
+
 # Words that make another structure of 'nuclear', or say that the stain is missing.
-OTHER_WORDS = frozenset(["non", "not", "without", "envelope", "pore", "membrane", "speckles"])
+OTHER_WORDS = frozenset(
+    [
+        *("non", "not", "without", "envelope", "pore", "membrane", "speckles"),
+        *("nicht", "ohne", "sans", "sin", "senza", "zonder", "bez", "без"),
+    ]
+)
 
 # Beginnings of words that mean light without a dye.
 NO_DYE = "autofluor"
@@ -105,10 +123,16 @@ def nuclear_channel(channels: Sequence[Channel]) -> int:
     return 0
 
 
+def plain(text: str) -> str:
+    """Write a text in lower case without accents, in which letters of all widths are alike."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 def words_of(name: str) -> list[str]:
-    """Split a name into words in lower case; 'H2B-mCherry' and 'wDapi' have two."""
+    """Split a name into words, written ``plain``; 'H2B-mCherry' and 'wDapi' have two."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
-    return re.findall(r"[a-z0-9]+", spaced.lower())
+    return re.findall(r"[^\W_]+", plain(spaced))
 
 
 def is_other(words: list[str]) -> bool:
@@ -134,10 +158,16 @@ def names_dye(name: str) -> bool:
     return has_dye or is_numbered or (has_protein and not is_antibody(words))
 
 
+@cache
+def known_nuclear_words() -> frozenset[str]:
+    """Return the words of all languages that mean nuclei, written ``plain``."""
+    return NUCLEAR_WORDS | {plain(word) for word in NUCLEAR_WORDS_ABROAD}
+
+
 def names_nuclei(name: str) -> bool:
     """Return whether one of a name's words means nuclei or DNA."""
     words = words_of(name)
-    has_word = any(word in NUCLEAR_WORDS for word in words)
+    has_word = any(word in known_nuclear_words() for word in words)
     return has_word and not is_other(words) and not is_antibody(words)
 
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral
 from pathlib import Path
 
 from ..errors import ImageError
 
 # The most names of images, wells or channels that a note or an error lists.
 MOST_NAMES = 20
+
+# Options that are whole numbers, and options that are text; others may be either.
+NUMBERS = ("frame", "page", "level", "volume")
+TEXTS = ("select", "axes")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,21 @@ class ReadOptions:
 
     # Letters of the axes of an array: 'YXC', 'CYX', 'TZYX', ...
     axes: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ImageError for an option of another type."""
+        for name in self.given():
+            value = getattr(self, name)
+            if isinstance(value, Integral) and name not in TEXTS:
+                continue
+            if isinstance(value, str) and name not in NUMBERS:
+                continue
+            kind = "a whole number or text"
+            if name in NUMBERS:
+                kind = "a whole number, from 0"
+            elif name in TEXTS:
+                kind = "text"
+            raise ImageError(f"{name}={value!r}: give {kind}.")
 
     def given(self) -> list[str]:
         """List the options that are not None, sorted."""

@@ -12,8 +12,10 @@ import numpy as np
 from ..errors import ImageError
 from .channels import colour_alone
 from .image import MedicalImage
+from .lengths import MILLIMETRES, is_finer_than_print, number_of
 from .limits import refuse_if_huge
 from .options import ReadOptions, index_of
+from .tiff_colours import TRANSPOSED
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -89,19 +91,47 @@ def image_of_file(path: Path, picture: Image.Image, options: ReadOptions) -> Med
             notes.append(f"greys of {png.bit_depth} bit spread over 0 to 255")
         pixels, further_notes = pixels_of(picture)
         notes += further_notes
-    return image_of_pixels(pixels, notes, path)
+    return image_of_pixels(pixels, notes, path, spacing_of(picture))
 
 
 def from_picture(picture: Image.Image) -> MedicalImage:
     """Convert the current frame of a Pillow image."""
     pixels, notes = pixels_of(picture)
-    return image_of_pixels(pixels, notes, path=None)
+    return image_of_pixels(pixels, notes, None, spacing_of(picture))
 
 
-def image_of_pixels(pixels: np.ndarray, notes: list[str], path: Path | None) -> MedicalImage:
-    """Make an image of (Y, X) or (Y, X, C) pixels."""
+def image_of_pixels(
+    pixels: np.ndarray,
+    notes: list[str],
+    path: Path | None,
+    spacing: tuple[float, float] | None,
+) -> MedicalImage:
+    """Make an image of (Y, X) or (Y, X, C) pixels; ``spacing`` is in mm along rows and columns."""
     axes = "YXC"[: pixels.ndim]
-    return MedicalImage(np.ascontiguousarray(pixels), axes, path=path, notes=tuple(notes))
+    return MedicalImage(
+        np.ascontiguousarray(pixels), axes, path=path, notes=tuple(notes), spacing=spacing
+    )
+
+
+def spacing_of(picture: Image.Image) -> tuple[float, float] | None:
+    """Return the mm along rows and columns of the upright picture, unless a printer is as fine.
+
+    Pillow gives the density of PNG, JPEG, JPEG 2000 and BMP in px per inch.
+    """
+    density = picture.info.get("dpi")
+    if not isinstance(density, tuple) or len(density) != 2:
+        return None
+    # Along columns, which are counted from left to right, and along rows.
+    horizontal, vertical = map(number_of, density)
+    if horizontal is None or vertical is None:
+        return None
+
+    rows, columns = MILLIMETRES["inch"] / vertical, MILLIMETRES["inch"] / horizontal
+    if not is_finer_than_print(rows, columns):
+        return None
+    if picture.getexif().get(EXIF_ORIENTATION, 1) in TRANSPOSED:
+        return columns, rows
+    return rows, columns
 
 
 def png_header(path: Path) -> PngHeader | None:

@@ -147,8 +147,14 @@ def read_path(source: str | os.PathLike[str], options: ReadOptions) -> MedicalIm
 
 
 def expanded(source: str | os.PathLike[str]) -> Path:
-    """Replace ``~`` by the home folder."""
-    return Path(os.fspath(source)).expanduser()
+    """Replace ``~`` by the home folder; ImageError for an empty path."""
+    text = os.fspath(source)
+    # pathlib would take an empty path for the current folder.
+    if not text.strip():
+        raise ImageError(
+            "No image given: the path is empty. Write the path of a file or of a folder."
+        )
+    return Path(text).expanduser()
 
 
 def part_of(image: MedicalImage, options: ReadOptions) -> MedicalImage:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Photometric interpretations whose samples are colours.
 COLOUR_PHOTOMETRICS = ("RGB", "YCBCR", "PALETTE", "CIELAB", "SEPARATED")
 
+# The number of inks of a picture for a printer (photometric SEPARATED, TIFF 6.0, page 70).
+INKS = 4
+
 # Kinds of extra samples that are alpha. A file with alpha is in colour, or grey with alpha.
 ALPHA_SAMPLES = ("ASSOCALPHA", "UNASSALPHA")
 
@@ -62,6 +65,8 @@ def as_measured(stored: StoredPixels, page: tifffile.TiffPage, by_imagej: bool) 
         stored = replace(stored, notes=(*stored.notes, words))
     elif photometric == "MINISWHITE":
         stored = with_black_as_zero(stored, page)
+    elif photometric == "SEPARATED" and stored.axes.endswith("S"):
+        stored = from_inks(stored, page)
     elif photometric == "PALETTE" and page.colormap is not None:
         stored = with_palette(stored, page.colormap, by_imagej)
     return turned_upright(stored, page.tags.valueof("Orientation", 1))
@@ -75,6 +80,19 @@ def with_black_as_zero(stored: StoredPixels, page: tifffile.TiffPage) -> StoredP
     white = pixels.dtype.type(2**page.bitspersample - 1)
     notes = (*stored.notes, "inverted: the file stores white as 0")
     return replace(stored, pixels=pixels ^ white, notes=notes)
+
+
+def from_inks(stored: StoredPixels, page: tifffile.TiffPage) -> StoredPixels:
+    """Turn cyan, magenta, yellow and black ink, the last axis, into red, green and blue."""
+    if stored.pixels.dtype.kind != "u" or stored.pixels.shape[-1] < INKS:
+        return stored
+    # Reckoned as floats: the product of two values of 16 bits needs 32.
+    white = float(2**page.bitspersample - 1)
+    inks = stored.pixels[..., :INKS] / white
+    light = white * (1 - inks[..., :3]) * (1 - inks[..., 3:])
+    pixels = (light + 0.5).astype(stored.pixels.dtype)
+    notes = (*stored.notes, "converted from CMYK to RGB")
+    return replace(stored, pixels=pixels, notes=notes)
 
 
 def with_palette(stored: StoredPixels, colours: np.ndarray, by_imagej: bool) -> StoredPixels:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from .lengths import millimetres
-from .tiff_sizes import sizes, vendor_spacing
+from .tiff_sizes import sizes, vendor_spacing, with_square_pixels
 
 if TYPE_CHECKING:
     import tifffile
@@ -74,7 +74,7 @@ def tiff_spacing(
     if "X" not in spacing or "Y" not in spacing:
         # Programs that write OME without a size leave it in their own metadata.
         spacing |= vendor_spacing(tif, page)
-    return spacing
+    return with_square_pixels(spacing)
 
 
 def ome_spacing(ome: ElementTree.Element) -> dict[str, float]:

@@ -10,23 +10,27 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .lengths import MILLIMETRES, length_of, millimetres, number_of
+from .lengths import MILLIMETRES, is_finer_than_print, length_of, millimetres, number_of
 
 if TYPE_CHECKING:
     import tifffile
 
     Source: TypeAlias = Callable[[tifffile.TiffFile, tifffile.TiffPage], dict[str, float]]
 
-# Values of the tag ResolutionUnit that are lengths (TIFF 6.0, page 38), in mm.
-RESOLUTION_UNITS = {2: MILLIMETRES["inch"], 3: MILLIMETRES["cm"]}
-
-# px per cm. A resolution up to this may be that of a screen or printer (1200 dpi are 472 per cm)
-# and says nothing about the object.
-MAX_PRINTER_RESOLUTION = 500
+# Values of the tag ResolutionUnit that are lengths (TIFF 6.0, page 38), in mm; and two that some
+# programs add.
+RESOLUTION_UNITS = {
+    2: MILLIMETRES["inch"],
+    3: MILLIMETRES["cm"],
+    4: MILLIMETRES["mm"],
+    5: MILLIMETRES["µm"],
+}
 
 # Tags of single programs.
 MICRO_MANAGER = 51123
 XMP = 700
+TESCAN = 50431
+NIKON = (65332, 65333)
 GATAN_SCALES = {"Y": 65010, "X": 65009}
 GATAN_UNITS = {"Y": 65004, "X": 65003}
 
@@ -36,6 +40,8 @@ APERIO = re.compile(r"\bMPP\s*=\s*([\d.,]+)")
 OPENSLIDE = re.compile(r"openslide\.mpp-([xy])</name>\s*<value[^>]*>([\d.,]+)<")
 VENTANA = re.compile(r"\bScanRes\s*=\s*['\"]([\d.,]+)")
 PHILIPS = re.compile(r"DICOM_PIXEL_SPACING\"[^>]*>([^<]*)<")
+TESCAN_SIZE = re.compile(r"PixelSize([XY])\s*=\s*([\d.,eE+-]+)")
+NIKON_SIZE = re.compile(r"<dCalibration[^>]*\bvalue=\"([\d.,eE+-]+)\"")
 NUMBER = re.compile(r"\d[\d.,]*(?:[eE][-+]?\d+)?")
 
 
@@ -48,7 +54,7 @@ def sizes(unit: float | None, **steps: object) -> dict[str, float]:
 
 
 def vendor_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
-    """Read the spacing in mm along 'Z', 'Y' and 'X' from the first source that knows Y and X."""
+    """Read the spacing in mm along 'Z', 'Y' and 'X' from the first source that knows Y or X."""
     spacing: dict[str, float] = {}
     for source in SOURCES:
         try:
@@ -58,9 +64,18 @@ def vendor_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str,
             continue
         if "Z" in found:
             spacing.setdefault("Z", found["Z"])
-        if "X" in found and "Y" in found and "X" not in spacing:
+        found = with_square_pixels(found)
+        if "X" in found and "X" not in spacing:
             spacing |= {"Y": found["Y"], "X": found["X"]}
     return spacing
+
+
+def with_square_pixels(spacing: dict[str, float]) -> dict[str, float]:
+    """Complete the spacing along Y or X by the other one, if only one of them is known."""
+    known = [spacing[axis] for axis in "YX" if axis in spacing]
+    if len(known) != 1:
+        return spacing
+    return {**spacing, "Y": known[0], "X": known[0]}
 
 
 def slide_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
@@ -83,10 +98,28 @@ def philips_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str
 
 def ventana_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
     """Read the micrometres per px of a slide of Ventana's, from its XMP packet."""
-    packet = tif.pages.first.tags.valueof(XMP) or ""
-    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
-    match = VENTANA.search(text)
+    match = VENTANA.search(text_of_tag(tif, XMP))
     return sizes(MILLIMETRES["µm"], Y=match[1], X=match[1]) if match else {}
+
+
+def tescan_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
+    """Read the pixel size, in m, of TESCAN's electron microscopes."""
+    return sizes(MILLIMETRES["m"], **dict(TESCAN_SIZE.findall(text_of_tag(tif, TESCAN))))
+
+
+def nikon_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
+    """Read the micrometres per px of Nikon's NIS-Elements."""
+    for tag in NIKON:
+        match = NIKON_SIZE.search(text_of_tag(tif, tag))
+        if match:
+            return sizes(MILLIMETRES["µm"], Y=match[1], X=match[1])
+    return {}
+
+
+def text_of_tag(tif: tifffile.TiffFile, tag: int) -> str:
+    """Return the text in a tag of the first page, which may be stored as bytes; '' without one."""
+    value = tif.pages.first.tags.valueof(tag) or ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def fei_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
@@ -178,6 +211,25 @@ def imagej_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str,
     return found | sizes(unit, Z=metadata.get("spacing"))
 
 
+def tifffile_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
+    """Read what people give to tifffile as metadata, in OME's words or in ImageJ's.
+
+    Without ``ome=True`` or ``imagej=True`` it writes them as they are.
+    """
+    (metadata, *_) = tif.shaped_metadata or ({},)
+    found: dict[str, float] = {}
+    for axis in "ZYX":
+        unit = millimetres(str(metadata.get(f"PhysicalSize{axis}Unit", "µm")))
+        found |= sizes(unit, **{axis: metadata.get(f"PhysicalSize{axis}")})
+    if found:
+        return found
+
+    unit = millimetres(str(metadata.get("unit", "")))
+    if unit is None:
+        return {}
+    return {axis: unit / count for axis, count in pixels_per_unit(page.tags).items()}
+
+
 def micro_manager_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, float]:
     """Read the pixel size in µm of Micro-Manager: 0 where the microscope was not calibrated."""
     of_page = page.tags.valueof(MICRO_MANAGER)
@@ -213,10 +265,7 @@ def resolution_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[
     if tif.is_imagej or unit is None or len(per_unit) < 2:
         return {}
     found = {axis: unit / count for axis, count in per_unit.items()}
-    finest_of_printers = MILLIMETRES["cm"] / MAX_PRINTER_RESOLUTION
-    if max(found.values()) >= finest_of_printers:
-        return {}
-    return found
+    return found if is_finer_than_print(*found.values()) else {}
 
 
 def pixels_per_unit(tags: tifffile.TiffTags) -> dict[str, float]:
@@ -244,6 +293,8 @@ SOURCES: tuple[Source, ...] = (
     slide_spacing,
     philips_spacing,
     ventana_spacing,
+    tescan_spacing,
+    nikon_spacing,
     fei_spacing,
     zeiss_sem_spacing,
     lsm_spacing,
@@ -253,6 +304,7 @@ SOURCES: tuple[Source, ...] = (
     tvips_spacing,
     gatan_spacing,
     imagej_spacing,
+    tifffile_spacing,
     micro_manager_spacing,
     resolution_spacing,
 )

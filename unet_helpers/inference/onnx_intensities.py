@@ -13,6 +13,7 @@ import numpy as np
 from ..networks.card import IN_COLOUR
 from ..networks.cards import Preprocessing
 from ..preprocessing.intensities import (
+    CAMERA_BITS,
     HEAD_LEVEL,
     LEAST_LIGHT_RANGE,
     LIGHT_BACKGROUND,
@@ -69,10 +70,7 @@ def read_any(image: Value, preprocessing: Preprocessing, bits: int) -> Read:
     """Choose the channels and find their scaling; resized pixels are not rounded."""
     nodes = image.nodes
     is_colour = nodes.length(image, 2).equals(3)
-    if bits:
-        white = nodes.constant(float(2**bits - 1))
-    else:
-        white = nodes.largest(nodes.add("ReduceMax", image, keepdims=0), 1e-6)
+    white = white_of(image, bits)
     of_bytes = nodes.constant(np.bool_(bits == 8))
 
     channels = preprocessing.channels
@@ -99,6 +97,19 @@ def read_any(image: Value, preprocessing: Preprocessing, bits: int) -> Read:
     has_marker = preprocessing.scale != "objects"
     offset, gain = intensity_range(sampled(values), preprocessing.percentiles, has_marker)
     return Read(pixels, offset, gain, of_bytes, lambda resized: resized)
+
+
+def white_of(image: Value, bits: int) -> Value:
+    """Return the value of white, as ``preprocessing.intensities.white_of`` does."""
+    nodes = image.nodes
+    brightest = nodes.add("ReduceMax", image, keepdims=0)
+    if not bits:
+        return nodes.largest(brightest, 1e-6)
+    white = nodes.constant(float(2**bits - 1))
+    for fewer in sorted((depth for depth in CAMERA_BITS if depth < bits), reverse=True):
+        lower = float(2**fewer - 1)
+        white = nodes.where(brightest > lower, white, lower)
+    return white
 
 
 def unscaled(pixels: Value, is_integer: Value) -> Read:

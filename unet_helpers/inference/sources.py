@@ -16,7 +16,7 @@ from ..errors import ImageError
 from ..images.dicom import header_of
 from ..images.dicom_series import GROUPING_TAGS, grouped
 from ..images.image import MedicalImage, name_of
-from ..images.read import read_image
+from ..images.read import expanded, read_image
 from ..images.zarr_stores import ZARR_FILES, is_zarr_store
 from ..networks.unet import UNet
 from ..results.output import result_name
@@ -91,12 +91,7 @@ def is_list(source: Any) -> bool:
 
 def images_at(text: str, whole_folders: bool, skip: Path) -> list[Source]:
     """List the images of a folder, a pattern or a file."""
-    # pathlib would take an empty path for the current folder.
-    if not text.strip():
-        raise ImageError(
-            "No image given: the path is empty. Write the path of a file or of a folder."
-        )
-    path = Path(os.path.abspath(Path(text).expanduser()))
+    path = Path(os.path.abspath(expanded(text)))
     if path.is_dir() and not whole_folders and not is_zarr_store(path):
         return images_in_folder(path, skip)
 

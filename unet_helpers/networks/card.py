@@ -20,7 +20,17 @@ ClassOf = Literal["pixel", "segment"]
 Frames = Literal["separate", "linked"]
 Flips = Literal[1, 2, 4, 8]
 PixelFeatures = Literal["", "filters", "network and filters"]
-MriSequence = Literal["", "flair", "t1", "t2", "proton density", "diffusion", "susceptibility"]
+MriSequence = Literal[
+    "",
+    "flair",
+    "t1",
+    "t2",
+    "proton density",
+    "diffusion",
+    "susceptibility",
+    "perfusion",
+    "angiography",
+]
 
 Direction = Literal["frontal", "lateral", "oblique"]
 

@@ -139,7 +139,7 @@ def card_and_weights(model: str | Path | ModelCard | None) -> tuple[ModelCard, P
         return read_card(path), path
 
     if name not in MODELS:
-        near = get_close_matches(name, list(MODELS), n=1)
+        near = get_close_matches(name.lower(), list(MODELS), n=1)
         suggestion = f" Did you mean {near[0]}?" if near else ""
         raise ModelError(
             f"There is no model called {name!r}.{suggestion} Choose one of: {', '.join(MODELS)}."

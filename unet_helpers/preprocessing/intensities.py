@@ -36,6 +36,10 @@ LIGHT_BACKGROUND = 0.45
 # 0.5th and 99.5th percentiles is 0.133 or more.
 LEAST_LIGHT_RANGE = 0.12
 
+# Bits of the cameras whose values are stored in more bits, and of pictures of 8 bits that a program
+# converted.
+CAMERA_BITS = (8, 10, 12, 14, 16)
+
 # Standard deviation / median absolute deviation of Gaussian noise.
 MAD_TO_DEVIATION = 1.4826
 
@@ -74,14 +78,22 @@ def is_bright_field(pixels: np.ndarray) -> bool:
 
 
 def white_of(pixels: np.ndarray) -> float:
-    """Return the value of white: the dtype's maximum for integers, the image's for floats."""
-    if pixels.dtype.kind in "ui":
-        return float(np.iinfo(pixels.dtype).max)
-    return float(max(np.nanmax(pixels), 1e-6))
+    """Return the value of white: of integers the highest of the camera, of floats of the image.
+
+    Integers may have fewer bits than they are stored in: the fewest that hold all values count.
+    """
+    if pixels.dtype.kind not in "ui":
+        return float(max(np.nanmax(pixels), 1e-6))
+    highest = np.iinfo(pixels.dtype).max
+    brightest = int(pixels.max())
+    whites = [2**bits - 1 for bits in CAMERA_BITS]
+    return float(min((w for w in whites if brightest <= w < highest), default=highest))
 
 
-def remove_brown(pixels: np.ndarray) -> np.ndarray:
+def remove_brown(pixels: np.ndarray, white: float) -> np.ndarray:
     """Remove the brown of DAB from (..., 3) colours, so that the blue of the nuclei remains.
+
+    ``white`` is that of the whole image.
 
     The method is colour deconvolution into haematoxylin, eosin and DAB (Ruifrok and Johnston 2001,
     Anal. Quant. Cytol. Histol. 23:291).
@@ -89,7 +101,6 @@ def remove_brown(pixels: np.ndarray) -> np.ndarray:
     # Imported here, because `import unet_helpers` must not load scikit-image.
     from skimage.color import hed2rgb, rgb2hed
 
-    white = white_of(pixels)
     colours = np.nan_to_num(pixels.astype(np.float32)) / white
     dyes = rgb2hed(np.clip(colours, 0, 1))
     # The last dye is DAB.
@@ -217,7 +228,7 @@ def sample_as_read(slices: np.ndarray, channels: str, colour: bool, brown: bool)
     if brown:
         # Colour deconvolution is slow, so MAX_SAMPLE counts values, not pixels with three values.
         step = max(1, slices.size // MAX_SAMPLE)
-        return remove_brown(colours[::step])
+        return remove_brown(colours[::step], white_of(slices))
     step = max(1, len(colours) // MAX_SAMPLE)
     return select_channels(colours[::step], channels, colour)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..networks.cards import Preprocessing
 from .background import is_only_background
 from .field_of_view import FieldsOfView, box_of, flatten_illumination, shift_at
-from .intensities import is_bright_field, remove_brown, select_channels, slice_levels
+from .intensities import is_bright_field, remove_brown, select_channels, slice_levels, white_of
 from .missing import fill_missing
 from .resample import resize, resize_channels
 
@@ -41,8 +41,8 @@ class Prepared:
     # Rows and columns of the stored slice that were prepared.
     box: tuple[slice, slice] = (slice(None), slice(None))
 
-    # Whether ``tile`` removes the brown dye.
-    brown: bool = False
+    # The value of white, of colours from which ``tile`` removes the brown dye; None: it does not.
+    white_beside_brown: float | None = None
 
     # Lowest and highest value that the network reads; others are clipped.
     limits: tuple[float, float] = (-1.0, 2.0)
@@ -64,8 +64,8 @@ class Prepared:
         zoomed_height = max(1, round(height * self.zoom[0]))
         zoomed_width = max(1, round(width * self.zoom[1]))
         cut = resize(cut, (zoomed_height, zoomed_width))
-        if self.brown:
-            cut = remove_brown(cut)
+        if self.white_beside_brown is not None:
+            cut = remove_brown(cut, self.white_beside_brown)
 
         finite = np.nan_to_num(cut.astype(np.float32), posinf=0, neginf=0)
         scaled = (finite - self.offset) * self.gain
@@ -135,7 +135,8 @@ class PreparedStack(Sequence[Prepared]):
         if self.preprocessing.context:
             pixels = self.between_neighbours(index)
         offset, gain = self.levels[index]
-        return Prepared(pixels, offset, gain, zoom=zoom, brown=self.brown)
+        white = white_of(self.slices) if self.brown else None
+        return Prepared(pixels, offset, gain, zoom=zoom, white_beside_brown=white)
 
     def selected(self, index: int) -> np.ndarray:
         """Choose the channels of a slice that the network reads: (H, W) or (H, W, 3)."""

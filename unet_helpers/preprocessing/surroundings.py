@@ -60,24 +60,30 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Padding:
-    """A constant value far from all others, around the part of an image that shows something."""
+    """What is around the part of an image that shows something: no picture, but constant.
 
-    value: float  # as stored
+    It is a value far from all others, or no number.
+    """
+
+    value: float  # as stored; NaN if it is no number (NaN or infinite)
     lowest: float  # lowest and highest of the other values
     highest: float
 
 
 def find_padding(pixels: np.ndarray) -> Padding | None:
-    """Find the padding of grey slices (N, H, W), below or above all other values."""
+    """Find the padding of grey slices (N, H, W), below or above all other values or no number."""
     if pixels.ndim != 3 or min(pixels.shape[1:]) < 3:
         return None
+
+    border = np.concatenate([pixels[:, [0, -1]].ravel(), pixels[:, :, [0, -1]].ravel()])
+    if 1 - np.isfinite(border).mean() >= PADDING_SHARE_OF_BORDER:
+        return padding_without_values(pixels)
 
     sample = pixels.reshape(-1)[:: max(1, pixels.size // SAMPLE)].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         return None
 
-    border = np.concatenate([pixels[:, [0, -1]].ravel(), pixels[:, :, [0, -1]].ravel()])
     for value in (sample.min(), sample.max()):
         share = np.count_nonzero(sample == value) / sample.size
         share_of_border = np.count_nonzero(border == value) / border.size
@@ -86,6 +92,14 @@ def find_padding(pixels: np.ndarray) -> Padding | None:
             if padding is not None:
                 return padding
     return None
+
+
+def padding_without_values(pixels: np.ndarray) -> Padding | None:
+    """Return the padding of slices around which values are missing; None if nothing has values."""
+    values = pixels[np.isfinite(pixels)]
+    if not values.size:
+        return None
+    return Padding(float("nan"), float(values.min()), float(values.max()))
 
 
 def padding_of_value(value: float, sample: np.ndarray, pixels: np.ndarray) -> Padding | None:
@@ -121,12 +135,24 @@ def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
 
     Where padding is above all others, too: it is background, which is dark in grey images. Bright
     objects inside the image may have its value: padding above others is connected to the border of
-    its slice.
+    its slice. So are missing values that are padding; others inside the image stay missing.
     """
+    if np.isnan(padding.value):
+        around = np.stack([connected_to_border(missing) for missing in ~np.isfinite(pixels)])
+        return np.where(around, np.array(padding.lowest, pixels.dtype), pixels)
+
     is_other = (pixels >= padding.lowest) & (pixels <= padding.highest)
     if padding.value > padding.highest:
         is_other |= np.stack([objects_in(bright) for bright in pixels > padding.highest])
     return np.where(is_other, pixels, np.array(padding.lowest, pixels.dtype))
+
+
+def connected_to_border(mask: np.ndarray) -> np.ndarray:
+    """Return the part of a mask (H, W) that is connected to the image's border."""
+    # Imported here, because `import unet_helpers` must not load scikit-image.
+    from skimage.segmentation import clear_border
+
+    return mask & ~clear_border(mask)
 
 
 def objects_in(bright: np.ndarray) -> np.ndarray:
@@ -135,9 +161,6 @@ def objects_in(bright: np.ndarray) -> np.ndarray:
     Whole rows and columns at the border are padding. Inside them, what touches their border is,
     too, unless that is so little of it that it is objects at the rim.
     """
-    # Imported here, because `import unet_helpers` must not load scikit-image.
-    from skimage.segmentation import clear_border
-
     objects = np.zeros_like(bright)
     if bright.all():
         return objects
@@ -146,7 +169,7 @@ def objects_in(bright: np.ndarray) -> np.ndarray:
     inside = bright[box]
     border = np.concatenate([inside[0], inside[-1], inside[:, 0], inside[:, -1]])
     are_objects = border.mean() < LEAST_SHARE_OF_INNER_BORDER
-    objects[box] = inside if are_objects else clear_border(inside)
+    objects[box] = inside if are_objects else inside & ~connected_to_border(inside)
     return objects
 
 
@@ -156,10 +179,11 @@ def notes_on_surroundings(
     """Say what is left out of an image before the network runs."""
     notes = []
     if padding is not None:
-        notes.append(
-            f"the value {padding.value:g} is padding, far from all others: read as "
-            f"{padding.lowest:g}, the lowest of these"
-        )
+        is_missing = np.isnan(padding.value)
+        what = f"the value {padding.value:g} is padding, far from all others"
+        if is_missing:
+            what = "what surrounds the image has no values (NaN or infinite)"
+        notes.append(f"{what}: read as {padding.lowest:g}, the lowest of the others")
     if has_bars:
         notes.append("a scale bar, with its text, is left out")
     if has_frame:

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 # The network saw no more (256 x 256), and a film has millions of pixels.
 SIDE_OF_COUNTED = 512
 
+# Standard deviations of the two Gaussian filters whose difference is the texture of a part, as
+# shares of the image's longer side: ribs and vessels, but not the grain of a film. The part with
+# less of it has at least 0.72 times that of the other in 113 films of two lungs; filled with one
+# grey and grain of 3 to 10 greys it has at most 0.24 times (before, by the differences of
+# neighbouring pixels, 0.45 to 1.0 times).
+TEXTURE_SIGMAS = (3 / 512, 8 / 512)
+
 # A warning is given if the volume of the smallest side / that of the largest is below this.
 LEAST_SHARE_OF_VOLUME = 0.5
 
@@ -132,10 +139,18 @@ def count_parts(
     grey = pixels[::step, ::step].astype(np.float32)
     if grey.ndim == 3:
         grey = grey.mean(axis=2)
-    texture = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
+    texture = texture_of(grey)
     textures = np.array([np.median(texture[ids == number]) for number in large])
     is_blank = textures < expected.least_texture * textures.max()
     return int(np.count_nonzero(~is_blank))
+
+
+def texture_of(grey: np.ndarray) -> np.ndarray:
+    """Return (H, W) how much greys (H, W) differ locally, without their grain."""
+    fine, coarse = (
+        cv2.GaussianBlur(grey, (0, 0), share * max(grey.shape)) for share in TEXTURE_SIGMAS
+    )
+    return np.abs(fine - coarse)
 
 
 def number_of(count: int, name: str, none_of_one: bool = False) -> str:

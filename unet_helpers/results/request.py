@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import numpy as np
+
 if TYPE_CHECKING:
     from .segmentation import Segmentation
 
@@ -35,7 +37,7 @@ def request_record(
         "threshold": threshold,
         "flips": flips,
     }
-    return json.loads(json.dumps(record, default=float))
+    return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
 
 
 def request_of(result: Segmentation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and other heavy libraries are imported inside the function that needs them.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from difflib import get_close_matches
@@ -46,6 +47,9 @@ DEFAULT_COMMAND = "segment"
 # Options of the program itself, before a command.
 OWN_OPTIONS = ("-h", "--help", "--version")
 
+# The word by which other programs show the help of a command.
+HELP_WORD = "help"
+
 EPILOG = """\
 \b
 Without a command, images are segmented:  unet-helpers photo.png -m lungs
@@ -80,6 +84,8 @@ class Commands(click.Group):
         """Parse the program's own options; other words than a command are for ``segment``."""
         if not args:
             args = ["--help"]
+        if args[0] == HELP_WORD and not Path(HELP_WORD).exists():
+            args = [*args[1:2], "--help"]
         if args[0] not in (*COMMANDS, *OWN_OPTIONS):
             if not ctx.resilient_parsing:
                 refuse_misspelt_command(args[0])
@@ -93,8 +99,8 @@ class Commands(click.Group):
 
 def refuse_misspelt_command(word: str) -> None:
     """Raise UNetHelpersError for a first word that is no file, but nearly a command."""
-    near = get_close_matches(word, COMMANDS, n=1)
-    is_plain_word = word.isalpha()
+    near = get_close_matches(word.lower(), COMMANDS, n=1)
+    is_plain_word = re.fullmatch(r"[\w-]+", word) is not None
     if is_plain_word and near and not Path(word).exists():
         raise UNetHelpersError(
             f"{word}: there is no such file and no such command. Did you mean {near[0]}? "

@@ -165,6 +165,11 @@ READING = together(
         metavar="NAME=VALUE",
         help="Images of a DICOM series by an attribute, such as AcquisitionNumber=2.",
     ),
+    click.option(
+        "--axes",
+        metavar="LETTERS",
+        help="Of an array (.npy), a letter an axis: T, Z, C, Y, X, such as CYX.",
+    ),
 )
 
 
