@@ -1,6 +1,6 @@
 """Positions of voxels: affines, and a spacing given by the user."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 
 import numpy as np
@@ -32,24 +32,24 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
     if spacing is None:
         return image
     count = len(image.axes.strip("TC"))
-    steps = (spacing,) * count if isinstance(spacing, Real) else tuple(spacing)
-    if len(steps) != count or not all(map(is_length, steps)):
+    given = tuple(spacing) if isinstance(spacing, Iterable) else (spacing,) * count
+    if len(given) != count or not all(map(is_length, given)):
         raise ImageError(
             f"spacing={spacing!r}: give mm per px above 0, one number or {count} of them."
         )
+    steps = tuple(map(float, given))
 
     affine = image.affine
     if affine is not None and count == 3:
         # The columns of an affine are in the order (x, y, z), as axes only are if X is the first.
         in_affine_order = steps if image.axes.startswith("X") else steps[::-1]
         affine = rescaled(affine, in_affine_order)
-    spacing = tuple(map(float, steps))
-    return noted(image, "spacing given by hand", spacing=spacing, affine=affine)
+    return noted(image, "spacing given by hand", spacing=steps, affine=affine)
 
 
 def is_length(step: object) -> bool:
     """Return whether this is a finite number above 0."""
-    return isinstance(step, Real) and bool(np.isfinite(step)) and step > 0
+    return isinstance(step, Real) and 0 < float(step) < np.inf
 
 
 def rescaled(affine: np.ndarray, steps: Sequence[float]) -> np.ndarray:
