@@ -68,7 +68,7 @@ EYES = ("retinal_vessels", "artery_vein")
 # Copies of each image beside itself, chosen by chance, to save time.
 COPIES = {"retinal_vessels": 12, "artery_vein": 6, "em_membranes": 14, "brain_flair": 4}
 OTHER_COPIES = 6
-COPIES_OF_STACK = 0
+COPIES_OF_STACK = 2
 
 # Images of other cards that each card is given.
 FOREIGN_IMAGES = 2
