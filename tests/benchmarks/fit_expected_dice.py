@@ -64,7 +64,7 @@ ALL_SIGNS = tuple(name for name in Signs.__dataclass_fields__ if name != "edge")
 SIGNS = {
     "retinal_vessels": tuple(name for name in ALL_SIGNS if name != "deviation_inside"),
     "em_membranes": ("soft_dice", "certainty", "doubtful", "noise", "edge"),
-    "brain_flair": ("soft_dice", "certainty", "unlikeness", "deviation_inside"),
+    "brain_flair": ("soft_dice", "certainty", "unlikeness"),
 }
 
 # Names of what is not of a source of the card's own.
