@@ -47,24 +47,37 @@ def light_surround(pixels: np.ndarray) -> np.ndarray | None:
     floats = resize(pixels.astype(np.float32), (height, width))
     thumbnail = cv2.GaussianBlur(floats, (0, 0), SMOOTHING)
 
-    lit = discs_in_the_dark(thumbnail[..., 0])
-    if lit is None:
-        lit = np.ones((height, width), np.uint8)
-        sample = corners_of(thumbnail)
-    else:
-        sample = ring_at_rim(thumbnail, lit)
-    if not len(sample):
-        return None
-    colour = np.median(sample, axis=0)
-    is_alike = np.abs(sample - colour).max(axis=1) <= ALIKE * sample.mean()
-    if is_alike.mean() < EVEN_SHARE:
-        return None
-
-    eye = disc_unlike(thumbnail, lit, colour)
+    # Of any grey: a disc that is lighter than its surround may be darker than it in parts.
+    whole = np.ones((height, width), np.uint8)
+    eye = disc_in_even_light(thumbnail, whole, corners_of(thumbnail))
+    lit: np.ndarray | None = whole
+    if eye is None:
+        lit = discs_in_the_dark(thumbnail[..., 0])
+        if lit is None:
+            return None
+        eye = disc_in_even_light(thumbnail, lit, ring_at_rim(thumbnail, lit))
     if eye is None:
         return None
     is_surround = (lit > 0) & (eye == 0)
     return resize_labels(is_surround.astype(np.uint8), pixels.shape[:2]) > 0
+
+
+def disc_in_even_light(
+    thumbnail: np.ndarray, lit: np.ndarray, sample: np.ndarray
+) -> np.ndarray | None:
+    """Return the disc (h, w) inside a region whose rim is even and light, 0 or 1, or None.
+
+    ``sample`` are pixels (N, 3) at the rim of the region ``lit`` (h, w).
+    """
+    if not len(sample):
+        return None
+    colour = np.median(sample, axis=0)
+    if colour.max() < LEAST_CONTRAST * float(thumbnail.max()):
+        return None
+    is_alike = np.abs(sample - colour).max(axis=1) <= ALIKE * sample.mean()
+    if is_alike.mean() < EVEN_SHARE:
+        return None
+    return disc_unlike(thumbnail, lit, colour)
 
 
 def corners_of(thumbnail: np.ndarray) -> np.ndarray:
