@@ -23,11 +23,16 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def did_you_mean(path: str | Path) -> str:
     """Write the end of a sentence about a missing file: the most similar name, or advice."""
-    path = Path(path)
-    names_beside: list[str] = []
-    if path.parent.is_dir():
-        names_beside = [neighbour.name for neighbour in path.parent.iterdir()]
-    near = get_close_matches(path.name, names_beside, n=1)
-    if near:
-        return f". Did you mean {near[0]}?"
+    near = nearest_beside(Path(path))
+    if near is not None:
+        return f". Did you mean {near}?"
     return ". Check the spelling and the folder"
+
+
+def nearest_beside(path: Path) -> str | None:
+    """Return the most similar name in the folder of a missing file; None if none is similar."""
+    if not path.parent.is_dir():
+        return None
+    names = [neighbour.name for neighbour in path.parent.iterdir()]
+    near = get_close_matches(path.name, names, n=1)
+    return near[0] if near else None

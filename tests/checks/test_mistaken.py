@@ -84,6 +84,17 @@ def test_real_membranes_are_dark():
         assert mistakes(255 - pixels, "em_membranes")
 
 
+@needs_data
+def test_a_small_inverted_micrograph_is_not_called_background():
+    card = uh.MODELS["em_membranes"]
+    path = DATA / "em_membranes/images/24.png"
+    crop = uh.read_image(path).pixels[:300, :300]
+    (warning,) = run_checks(View(from_array(255 - crop)), card)
+    assert "looks inverted" in warning
+    photons = np.random.default_rng(0).poisson(5, (300, 300)).astype(np.uint8)
+    assert "nothing but background" in " ".join(run_checks(View(from_array(photons)), card))
+
+
 @pytest.mark.parametrize("model", ["nuclei", "nuclei_he"])
 def test_exchanged_colours_of_tissue_are_noticed(tissue, model):
     (warning,) = mistakes(tissue[..., ::-1].copy(), model)

@@ -49,7 +49,10 @@ def test_a_channel_is_chosen_by_its_index_without_a_hint(tmp_path):
     image = uh.read_image(path, channel=2)
     np.testing.assert_array_equal(image.pixels, NOISE // 2)
     assert image.notes == ("took channel 2 of 0, 1, 2; choose another one with channel=",)
-    with pytest.raises(uh.ImageError, match="no channel 3; its channels are 0 to 2, without names"):
+    with pytest.raises(
+        uh.ImageError,
+        match="no channel 3; its channels are 0 to 2, without names; choose one with channel=.",
+    ):
         uh.read_image(path, channel=3)
 
 

@@ -102,6 +102,17 @@ def test_without_simpleitk_the_way_out_is_named(monkeypatch):
     assert uh.segment(CROP, "hippocampus", progress=False).places == {}  # a crop needs none
 
 
+@pytest.mark.parametrize("padding", [-32768, np.nan, 99999])
+def test_a_padded_crop_has_the_labels_of_the_crop(padding):
+    crop = uh.read_image(CROP)
+    plain = uh.segment(crop, "hippocampus", progress=False)
+    padded = np.pad(crop.pixels.astype(np.float32), (5, 6), constant_values=padding)
+    result = uh.segment(replace(crop, pixels=padded), "hippocampus", progress=False)
+    inside = (slice(5, -6),) * 3
+    assert np.array_equal(result.labels[inside], plain.labels)
+    assert np.count_nonzero(result.labels) == np.count_nonzero(plain.labels) > 0
+
+
 def test_both_hippocampi_of_a_head_are_measured_by_side():
     result = uh.segment(head("LPS"), "hippocampus", progress=False)
     table = result.measure()

@@ -197,10 +197,26 @@ def test_a_diameter_in_px_or_as_a_length_sets_the_zoom():
         chosen(diameter="6 µm")
 
 
-@pytest.mark.parametrize("diameter", [0, -3, float("nan"), "8", "wide", "8 s", None.__class__])
+@pytest.mark.parametrize(
+    "diameter", [0, -3, float("nan"), "8", "wide", "8 s", None.__class__, True]
+)
 def test_what_is_no_diameter_is_refused(diameter):
     with pytest.raises(uh.ArgumentError, match="is no width"):
         chosen(diameter=diameter)
+
+
+@pytest.mark.parametrize("option", ["threshold", "zoom", "flips"])
+@pytest.mark.parametrize("value", [True, False, np.True_])
+def test_true_and_false_are_no_numbers(option, value):
+    with pytest.raises(uh.ArgumentError, match=rf"^{option}=.*{value}"):
+        check_settings(uh.MODELS["lungs"], **{option: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    settings = check_settings(
+        uh.MODELS["lungs"], threshold=np.float32(0.25), flips=np.int64(2), zoom=np.float64(0.5)
+    )
+    assert (settings.threshold, settings.flips, settings.zoom) == (0.25, 2, 0.5)
 
 
 def test_a_diameter_beside_a_zoom_or_for_a_card_without_objects_is_refused():

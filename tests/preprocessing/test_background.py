@@ -46,6 +46,18 @@ def test_noise_that_was_smoothed_enlarged_and_compressed_shows_nothing(
     assert not shows_structure(pixels)
 
 
+@pytest.mark.parametrize("factor", [1e32, np.uint64(2**40)])
+def test_huge_values_are_seen_as_smaller_ones_are(factor):
+    nuclei = draw_nuclei()[0]
+    huge = nuclei * factor
+    assert shows_structure(huge)
+    assert not shows_structure(noise(100, 8, (400, 400)).astype(np.uint8) * factor)
+    plain = View(uh.read_image(nuclei)).likeness
+    assert View(uh.read_image(huge)).likeness.score("nuclei") == pytest.approx(
+        plain.score("nuclei"), rel=1e-3
+    )
+
+
 def test_photon_noise_floats_and_uneven_light_show_nothing():
     y, x = np.mgrid[-1:1:500j, -1:1:500j]
     shots = np.random.default_rng(0).poisson(20, (512, 512)).astype(np.uint16)

@@ -62,6 +62,19 @@ def test_a_page_shaped_to_the_disc_is_left_out(eye):
     assert uh.dice(whole[50 : 50 + height, 40 : 40 + width], field_of_view(eye)) > 0.96
 
 
+@pytest.mark.parametrize("grey", [60, 110, 128, 140, 200])
+def test_a_surround_of_any_grey_is_left_out(eye, grey):
+    inside = field_of_view(eye)
+    # Lit from the left: on the right, its red is darker than the surround.
+    light = np.linspace(1, 0.6, eye.shape[1])[:, None]
+    painted = np.where(inside[..., None], (eye * light).astype(np.uint8), np.uint8(grey))
+    view = View(uh.read_image(painted)).for_card(RETINA)
+    left = np.zeros(inside.shape, bool)
+    box = view.box(RETINA)
+    left[box] = field_of_view(view.cleaned.pixels[box])
+    assert uh.dice(left, inside) > 0.96
+
+
 def test_eyes_in_the_dark_and_other_images_have_no_light_surround(eye):
     assert light_surround(eye) is None
     rng = np.random.default_rng(0)

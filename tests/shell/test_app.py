@@ -96,6 +96,22 @@ def test_wrong_words_end_in_one_line_and_status_2(words, message, capsys):
     assert len(err.splitlines()) == 1
 
 
+def test_of_a_misspelt_folder_the_nearest_file_comes_before_commands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["image"]) == 2
+    assert "Did you mean page?" in capsys.readouterr().err
+    (tmp_path / "images").mkdir()
+    assert main(["image"]) == 2
+    assert "Did you mean images?" in capsys.readouterr().err
+
+
+def test_a_wrong_channel_is_answered_with_the_option_of_the_shell(tmp_path, capsys):
+    path = tmp_path / "colours.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
+    assert main([str(path), "-m", "nuclei", "--channel", "infrared"]) == 2
+    assert "red, green or blue, with --channel." in capsys.readouterr().err
+
+
 def test_ctrl_c_anywhere_ends_in_one_line(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

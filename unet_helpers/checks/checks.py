@@ -20,7 +20,7 @@ from ..preprocessing.intensities import is_bright_field, select_channels
 from .anatomy import check_body_part, check_component, check_sides, check_view
 from .image_statistics import viewpoint_of
 from .likeness import known_groups, with_statistics
-from .mistaken import check_mistakes
+from .mistaken import BRIGHT_MEMBRANES, check_mistakes, has_bright_membranes
 from .photographs import check_photograph
 from .thickness import check_thickness
 from .view import View
@@ -86,6 +86,9 @@ def check_background(view: View, card: ModelCard) -> list[str]:
     if not empty:
         return []
     if len(empty) == len(view.frames):
+        # In a small inverted micrograph, bright membranes are as skewed as the noise of photons.
+        if has_bright_membranes(view, card):
+            return [Doubt(BRIGHT_MEMBRANES)]
         return [
             Doubt(
                 "nothing but background: nothing stands out from its noise, so there is nothing to "

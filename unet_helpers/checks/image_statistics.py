@@ -12,6 +12,7 @@ import numpy as np
 
 from ..networks.cards import ModelCard
 from ..preprocessing.field_of_view import box_of, field_of_view
+from ..preprocessing.huge_values import within_floats
 from ..preprocessing.intensities import intensity_range
 from ..preprocessing.resample import highest_contrast_window, resize
 from ..preprocessing.surroundings import content_box
@@ -25,9 +26,6 @@ LUMA = (0.3, 0.59, 0.11)
 # Pixels of an X-ray are clipped at low + 1.25 * (high - low) of its range of intensities, because
 # markers are much brighter than the chest.
 HIGHEST_RELATIVE_VALUE = 1.25
-
-# Values are clipped to -1e12 ... 1e12, so that their squares stay finite in single precision.
-LARGEST_FLOAT = 1e12
 
 # Number of octaves of the Laplacian pyramid that describes the texture.
 OCTAVES = 5
@@ -147,10 +145,8 @@ def colours_seen(pixels: np.ndarray, viewpoint: Viewpoint) -> np.ndarray:
 
 
 def as_floats(pixels: np.ndarray) -> np.ndarray:
-    """Convert to float32; NaN and infinities become the lowest finite value."""
-    with np.errstate(over="ignore"):
-        floats = np.ascontiguousarray(pixels, np.float32)
-
+    """Convert to float32, scaled if huge; NaN and infinities become the lowest finite value."""
+    floats, _ = within_floats(pixels)
     is_small_integer = pixels.dtype.kind in "bui" and pixels.dtype.itemsize < 8
     if is_small_integer:
         return floats
@@ -158,8 +154,7 @@ def as_floats(pixels: np.ndarray) -> np.ndarray:
     lowest = float(np.min(floats, where=np.isfinite(floats), initial=np.inf))
     if not np.isfinite(lowest):
         lowest = 0.0
-    finite = np.nan_to_num(floats, nan=lowest, posinf=lowest, neginf=lowest)
-    return np.clip(finite, -LARGEST_FLOAT, LARGEST_FLOAT)
+    return np.nan_to_num(floats, nan=lowest, posinf=lowest, neginf=lowest)
 
 
 def clip_markers(pixels: np.ndarray) -> np.ndarray:

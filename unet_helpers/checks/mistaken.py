@@ -58,6 +58,13 @@ LENGTH_OF_TWO = 1.5
 NEARER_HALF = 0.8
 
 
+# What is said of an electron micrograph that is inverted.
+BRIGHT_MEMBRANES = (
+    "looks inverted: its membranes are bright, but the network learnt dark ones. "
+    "Give pixels.max() - pixels."
+)
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A form in which images are given by mistake."""
@@ -227,8 +234,7 @@ MISTAKES = (
     ),
     Mistake(
         has_bright_membranes,
-        "looks inverted: its membranes are bright, but the network learnt dark ones. "
-        "Give pixels.max() - pixels.",
+        BRIGHT_MEMBRANES,
     ),
     Mistake(
         are_stains_exchanged,

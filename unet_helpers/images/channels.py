@@ -111,7 +111,7 @@ def colour_alone(image: MedicalImage, channel: int | str) -> MedicalImage:
     if image.channels < len(COLOURS) or wanted not in choices:
         raise ImageError(
             f"{image.path or 'The array'}: there is no channel {channel!r} to choose; "
-            "of colours, red, green or blue."
+            "of colours, red, green or blue, with channel=."
         )
     index = choices[wanted]
     words = f"took {COLOURS[index]} alone"
@@ -140,7 +140,9 @@ def channel_index(
         return lowered.index(beginning.pop())
 
     listed = listing(names) if any(names) else f"0 to {count - 1}, without names"
-    raise ImageError(f"{path}: has no channel {channel!r}; its channels are {listed}.")
+    raise ImageError(
+        f"{path}: has no channel {channel!r}; its channels are {listed}; choose one with channel=."
+    )
 
 
 def channel_notes(

@@ -1,11 +1,11 @@
 """Positions of voxels: affines, and a spacing given by the user."""
 
 from collections.abc import Iterable, Sequence
-from numbers import Real
 
 import numpy as np
 
 from ..errors import ImageError
+from ..number_types import is_number
 from .image import MedicalImage, noted
 
 # Signs for the rows of an affine. They turn the axes of DICOM and ITK (LPS: to the left, back and
@@ -49,7 +49,7 @@ def with_spacing(image: MedicalImage, spacing: float | Sequence[float] | None) -
 
 def is_length(step: object) -> bool:
     """Return whether this is a finite number above 0."""
-    return isinstance(step, Real) and 0 < float(step) < np.inf
+    return is_number(step) and 0 < float(step) < np.inf
 
 
 def rescaled(affine: np.ndarray, steps: Sequence[float]) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral
 from pathlib import Path
 
 from ..errors import ImageError
+from ..number_types import is_whole_number
 
 # The most names of images, wells or channels that a note or an error lists.
 MOST_NAMES = 20
@@ -48,7 +48,7 @@ class ReadOptions:
         """Raise ImageError for an option of another type."""
         for name in self.given():
             value = getattr(self, name)
-            if isinstance(value, Integral) and name not in TEXTS:
+            if is_whole_number(value) and name not in TEXTS:
                 continue
             if isinstance(value, str) and name not in NUMBERS:
                 continue

@@ -17,7 +17,7 @@ from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView
 from ..preprocessing.prepare import prepare
 from ..preprocessing.resample import Grid, at_spacing
-from ..preprocessing.surroundings import Box, box_for, whole_box
+from ..preprocessing.surroundings import Padding, VolumeBox, box_for, box_of_others, whole_box
 from .localise import predict_boxes
 from .object_size import check_scale_of_answer
 from .scale import Slices, WorkingScale, choose_zoom, slices_of, working_scale
@@ -71,7 +71,9 @@ def predict_frames(
 
     predictions: list[VolumePrediction] = []
     for frame, fields_of_view in zip(view.frames, view.fields_of_view, strict=True):
-        prediction = predict_volume(model, frame, settings, fields_of_view, progress)
+        prediction = predict_volume(
+            model, frame, settings, fields_of_view, padding=view.padding, progress=progress
+        )
         predictions.append(prediction)
 
     joined = join_frames(predictions, view.image.spatial_shape)
@@ -109,16 +111,42 @@ def predict_volume(
     stack: Stack,
     settings: Settings,
     fields_of_view: FieldsOfView,
+    *,
+    padding: Padding | None = None,
     progress: bool = False,
 ) -> VolumePrediction:
     """Predict one frame: slice by slice, at the card's spacing, or in boxes around structures.
 
-    ``fields_of_view`` are those of the slices of the stack.
+    ``fields_of_view`` are those of the slices of the stack; ``padding`` has been replaced in it.
     """
     card = model.card
-    if card.localise is not None and card.localise.wanted(stack):
+    content = stack
+    box: VolumeBox = (slice(None), slice(None), slice(None))
+    if padding is not None and is_seen_along_axes(stack, card):
+        # The networks for volumes learnt crops that are filled up to their border.
+        box = box_of_others(stack.pixels, padding.lowest)
+        content = replace(stack, pixels=stack.pixels[box])
+
+    if card.localise is not None and card.localise.wanted(content):
         return predict_localised(model, stack, settings, progress)
 
+    if content.spatial_shape != stack.spatial_shape:
+        fields_of_view = FieldsOfView(content.pixels)
+    prediction = predict_content(model, content, settings, fields_of_view, progress)
+    if content.spatial_shape != stack.spatial_shape:
+        prediction = with_background(model, prediction, box, stack.spatial_shape)
+    return volume_prediction(model, stack, prediction)
+
+
+def predict_content(
+    model: UNet,
+    stack: Stack,
+    settings: Settings,
+    fields_of_view: FieldsOfView,
+    progress: bool,
+) -> StackPrediction:
+    """Predict a stack without padding: at the card's spacing, or slice by slice."""
+    card = model.card
     grid = working_grid(stack, card, settings)
     if grid is not None:
         return predict_on_grid(model, stack, grid, settings, progress)
@@ -131,9 +159,8 @@ def predict_volume(
     slices = Slices(stack.pixels, fields_of_view, spacing)
     prediction = predict_stack(model, slices, settings, progress=progress)
 
-    doubts = check_scale_of_stack(model.card, stack, prediction, settings)
-    prediction = replace(prediction, warnings=(*prediction.warnings, *doubts))
-    return volume_prediction(model, stack, prediction)
+    doubts = check_scale_of_stack(card, stack, prediction, settings)
+    return replace(prediction, warnings=(*prediction.warnings, *doubts))
 
 
 def check_scale_of_stack(
@@ -181,7 +208,7 @@ def predict_localised(
 
 def predict_on_grid(
     model: UNet, stack: Stack, grid: Grid, settings: Settings, progress: bool
-) -> VolumePrediction:
+) -> StackPrediction:
     """Predict the stack resampled to a grid, and resample the answer back to the stack."""
     slices = slices_of(grid.cut(stack.pixels))
     on_grid = predict_stack(model, slices, settings, progress=progress)
@@ -193,8 +220,7 @@ def predict_on_grid(
     zoom_of_rows = float(1 / grid.matrix[1, 1])
     known = model.card.preprocessing.spacing
     notes = (f"the network saw it at {in_words(known or 0)} a step, as it learnt it",)
-    prediction = StackPrediction(answers, zoom_of_rows, on_grid.warnings, notes)
-    return volume_prediction(model, stack, prediction)
+    return StackPrediction(answers, zoom_of_rows, on_grid.warnings, notes)
 
 
 def volume_prediction(model: UNet, stack: Stack, prediction: StackPrediction) -> VolumePrediction:
@@ -241,7 +267,11 @@ def predict_stack(
     pixels = slices.pixels
     box = box_for(pixels, preprocessing)
     if box != whole_box(pixels):
-        return predict_inside(model, slices, box, settings, progress)
+        rows, columns = box
+        # The frame is background.
+        inside = slices_of(pixels[:, rows, columns], slices.spacing)
+        inner = predict_stack(model, inside, settings, progress=progress)
+        return with_background(model, inner, (slice(None), rows, columns), pixels.shape[:3])
 
     if len(pixels) == 1:
         axes = (0,)
@@ -293,15 +323,15 @@ def blank_answers(model: UNet, pixels: np.ndarray, settings: Settings) -> np.nda
     return np.zeros((channels, *pixels.shape[:3]), np.float32)
 
 
-def predict_inside(
-    model: UNet, slices: Slices, box: Box, settings: Settings, progress: bool
+def with_background(
+    model: UNet, inner: StackPrediction, box: VolumeBox, shape: tuple[int, ...]
 ) -> StackPrediction:
-    """Predict the rows and columns of slices inside a frame; the frame is background."""
-    rows, columns = box
-    inside = slices_of(slices.pixels[:, rows, columns], slices.spacing)
-    inner = predict_stack(model, inside, settings, progress=progress)
+    """Return the prediction for a box of a stack as one for all (Z, Y, X), with background around.
 
-    answers = np.zeros((len(inner.answers), *slices.pixels.shape[:3]), np.float32)
+    ``box`` are the slices, rows and columns of the stack that were predicted.
+    """
+    answers = np.zeros((len(inner.answers), *shape), np.float32)
     answers[: model.out_channels] = background_answer(model)[: model.out_channels, None]
-    answers[:, :, rows, columns] = inner.answers
+    slices, rows, columns = box
+    answers[:, slices, rows, columns] = inner.answers
     return replace(inner, answers=answers)

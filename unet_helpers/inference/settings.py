@@ -8,6 +8,7 @@ from ..errors import ArgumentError
 from ..images.lengths import length_of
 from ..images.read import read_image
 from ..networks.cards import ModelCard
+from ..number_types import is_number, is_whole_number
 from .tiles import AUGMENTATIONS
 
 # Allowed numbers of augmentations: the first 1, 2, 4 and 8 are groups of symmetries (unchanged,
@@ -51,11 +52,11 @@ def check_settings(
     if flips is None:
         flips = card.flips
 
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+    if not is_number(threshold) or not 0 <= threshold <= 1:
         raise ArgumentError(
             f"threshold={threshold!r} is no probability: give a number from 0 to 1."
         )
-    if flips not in NUMBERS_OF_FLIPS:
+    if not is_whole_number(flips) or flips not in NUMBERS_OF_FLIPS:
         raise ArgumentError(
             f"flips={flips!r} is not among 1, 2, 4 and 8, the numbers of copies that are averaged."
         )
@@ -91,7 +92,7 @@ def check_diameter(card: ModelCard, diameter: object, zoom: float | None) -> Non
 
 def is_zoom(zoom: object, limit: float = ZOOM_LIMIT) -> bool:
     """Return whether this is a number between 0 and a limit, both excluded."""
-    return isinstance(zoom, int | float) and 0 < zoom < limit
+    return is_number(zoom) and 0 < zoom < limit
 
 
 def check_reading_options(reading: dict[str, Any]) -> None:

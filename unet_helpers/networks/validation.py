@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import fields
 from difflib import get_close_matches
-from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin
 
 from ..errors import ModelError
+from ..number_types import is_number, is_whole_number
 
 
 def check_types(instance: Any) -> None:
@@ -47,9 +47,9 @@ def fits(value: object, hint: Any) -> bool:
     if choices:
         return any(fits(value, choice) for choice in choices)
     if hint is float:
-        return isinstance(value, Real) and not isinstance(value, bool)
+        return is_number(value)
     if hint is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
+        return is_whole_number(value)
     return isinstance(value, hint)
 
 

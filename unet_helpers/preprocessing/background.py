@@ -11,6 +11,7 @@ of noise: glass and camera fields, smoothed, enlarged, uneven, compressed, 8 and
 import cv2
 import numpy as np
 
+from .huge_values import within_floats
 from .intensities import noise_around
 from .resample import resize
 
@@ -85,7 +86,8 @@ def shows_structure(pixels: np.ndarray) -> bool:
 
 def has_structure(channel: np.ndarray) -> bool:
     """Return whether (H, W) values are more than noise on an even, or smoothly uneven, ground."""
-    floats = np.nan_to_num(channel.astype(np.float32), posinf=0, neginf=0)
+    scaled, factor = within_floats(channel)
+    floats = np.nan_to_num(scaled, posinf=0, neginf=0)
     shrink = min(1.0, OVERVIEW_SIDE / max(floats.shape))
     height, width = (max(1, round(n * shrink)) for n in floats.shape)
     overview = resize(floats, (height, width))
@@ -103,7 +105,7 @@ def has_structure(channel: np.ndarray) -> bool:
     if strongest == 0:
         return False
 
-    step = grey_step(channel)
+    step = grey_step(channel) * factor
     low, high = np.percentile(even[::2, ::2], [0.1, 99.9])
     has_few_levels = high - low <= FEW_LEVELS * step
 

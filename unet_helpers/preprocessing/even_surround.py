@@ -17,15 +17,13 @@ from .field_of_view import (
     is_round,
     regions_of,
 )
+from .huge_values import within_floats
 from .resample import resize, resize_labels
 
 # A surround is even if at least this share of its pixels differ, in each colour, from its median by
 # at most this share of its brightness. At the rims of 12 eyes at most 0.08 of the pixels do so.
 EVEN_SHARE = 0.75
 ALIKE = 0.05
-
-# Values are clipped to -1e12 ... 1e12, so that their squares stay finite in single precision.
-LARGEST_FLOAT = 1e12
 
 # The ring at the rim of a lit region in which its evenness is measured: between these shares of its
 # largest distance from the rim.
@@ -40,31 +38,44 @@ LEAST_CONTRAST = 0.08
 
 def light_surround(pixels: np.ndarray) -> np.ndarray | None:
     """Return the mask (H, W) of an even, light surround of an eye (H, W, 3), or None."""
-    if pixels.dtype.kind == "f":
-        pixels = np.clip(np.nan_to_num(pixels), -LARGEST_FLOAT, LARGEST_FLOAT)
+    values, _ = within_floats(pixels)
+    values = np.nan_to_num(values, posinf=0, neginf=0)
     shrink = min(1, THUMBNAIL_SIDE / max(pixels.shape[:2]))
     height, width = (max(1, round(n * shrink)) for n in pixels.shape[:2])
-    floats = resize(pixels.astype(np.float32), (height, width))
+    floats = resize(values, (height, width))
     thumbnail = cv2.GaussianBlur(floats, (0, 0), SMOOTHING)
 
-    lit = discs_in_the_dark(thumbnail[..., 0])
-    if lit is None:
-        lit = np.ones((height, width), np.uint8)
-        sample = corners_of(thumbnail)
-    else:
-        sample = ring_at_rim(thumbnail, lit)
-    if not len(sample):
-        return None
-    colour = np.median(sample, axis=0)
-    is_alike = np.abs(sample - colour).max(axis=1) <= ALIKE * sample.mean()
-    if is_alike.mean() < EVEN_SHARE:
-        return None
-
-    eye = disc_unlike(thumbnail, lit, colour)
+    # Of any grey: a disc that is lighter than its surround may be darker than it in parts.
+    lit = np.ones((height, width), np.uint8)
+    eye = disc_in_even_light(thumbnail, lit, corners_of(thumbnail))
+    if eye is None:
+        discs = discs_in_the_dark(thumbnail[..., 0])
+        if discs is None:
+            return None
+        lit = discs
+        eye = disc_in_even_light(thumbnail, lit, ring_at_rim(thumbnail, lit))
     if eye is None:
         return None
     is_surround = (lit > 0) & (eye == 0)
     return resize_labels(is_surround.astype(np.uint8), pixels.shape[:2]) > 0
+
+
+def disc_in_even_light(
+    thumbnail: np.ndarray, lit: np.ndarray, sample: np.ndarray
+) -> np.ndarray | None:
+    """Return the disc (h, w) inside a region whose rim is even and light, 0 or 1, or None.
+
+    ``sample`` are pixels (N, 3) at the rim of the region ``lit`` (h, w).
+    """
+    if not len(sample):
+        return None
+    colour = np.median(sample, axis=0)
+    if colour.max() < LEAST_CONTRAST * float(thumbnail.max()):
+        return None
+    is_alike = np.abs(sample - colour).max(axis=1) <= ALIKE * sample.mean()
+    if is_alike.mean() < EVEN_SHARE:
+        return None
+    return disc_unlike(thumbnail, lit, colour)
 
 
 def corners_of(thumbnail: np.ndarray) -> np.ndarray:

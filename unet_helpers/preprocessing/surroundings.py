@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from ..networks.cards import Preprocessing
 
@@ -55,7 +56,9 @@ LEAST_CONTENT = 0.3
 # A frame may have so many frames in it: a page with a film that has a black border.
 MOST_FRAMES = 3
 
+# Rows and columns; slices, rows and columns.
 Box = tuple[slice, slice]
+VolumeBox = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,15 @@ def without_padding(pixels: np.ndarray, padding: Padding) -> np.ndarray:
     if padding.value > padding.highest:
         is_other |= np.stack([objects_in(bright) for bright in pixels > padding.highest])
     return np.where(is_other, pixels, np.array(padding.lowest, pixels.dtype))
+
+
+def box_of_others(pixels: np.ndarray, value: float) -> VolumeBox:
+    """Return the smallest box of (Z, Y, X) outside which all have one value, that of padding."""
+    boxes = scipy.ndimage.find_objects((pixels != value).astype(np.uint8))
+    if not boxes:
+        return slice(None), slice(None), slice(None)
+    planes, rows, columns = boxes[0]
+    return planes, rows, columns
 
 
 def connected_to_border(mask: np.ndarray) -> np.ndarray:

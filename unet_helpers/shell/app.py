@@ -18,6 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import UNetHelpersError
+from ..files import nearest_beside
 from ..version import __version__
 from .console import (
     EXIT_GOOD,
@@ -98,10 +99,10 @@ class Commands(click.Group):
 
 
 def refuse_misspelt_command(word: str) -> None:
-    """Raise UNetHelpersError for a first word that is no file, but nearly a command."""
+    """Raise UNetHelpersError for a first word that is nearly a command, and not nearly a file."""
     near = get_close_matches(word.lower(), COMMANDS, n=1)
     is_plain_word = re.fullmatch(r"[\w-]+", word) is not None
-    if is_plain_word and near and not Path(word).exists():
+    if is_plain_word and near and not Path(word).exists() and nearest_beside(Path(word)) is None:
         raise UNetHelpersError(
             f"{word}: there is no such file and no such command. Did you mean {near[0]}? "
             f"The commands are {', '.join(COMMANDS)}; --help says more."
