@@ -168,14 +168,16 @@ def range_of_objects(pixels: np.ndarray, offset: float, gain: float) -> tuple[fl
 
 def peaks_of_objects(pixels: np.ndarray, level: float) -> np.ndarray:
     """Return the highest value of each object: connected pixels above ``level``, without specks."""
-    from scipy import ndimage
-
     count, objects, statistics, _ = cv2.connectedComponentsWithStats(
         (pixels > level).astype(np.uint8)
     )
-    peaks = np.asarray(ndimage.maximum(pixels, objects, range(1, count)))
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    return peaks[areas >= MIN_OBJECT_AREA]
+    # ndimage.maximum sorts all pixels, which takes twenty times as long.
+    peaks = np.full(count, -np.inf, pixels.dtype)
+    np.maximum.at(peaks, objects.reshape(-1), pixels.reshape(-1))
+
+    is_large = statistics[:, cv2.CC_STAT_AREA] >= MIN_OBJECT_AREA
+    is_large[0] = False  # the background
+    return peaks[is_large]
 
 
 def slice_levels(
