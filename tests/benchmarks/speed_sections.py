@@ -42,9 +42,8 @@ TILED_SIDE = 1792
 
 SEGMENT_IN_MEMORY = """
 import numpy as np, unet_helpers as uh
-greys = np.random.default_rng(0).integers(60, 200, (32, 32))
-texture = np.kron(greys, np.ones((8, 8))).astype(np.uint8)
-pixels = np.tile(texture, ({side} // 256, {side} // 256))
+sample = uh.read_image(uh.sample("fluorescence")).pixels
+pixels = np.tile(sample, ({side} // 512, {side} // 512))
 result = uh.segment(pixels, "em_membranes", progress=False)
 """
 
@@ -110,7 +109,8 @@ def call_in(chosen: str, call: Callable[[UNet], object], model: UNet) -> None:
 
 def whole_path() -> str:
     """Time ``segment`` of 512 x 512 px by each card's defaults, and the pass of 2015."""
-    grey = texture(512, 512)
+    # Textures of noise would be taken for background, and not be computed at all.
+    grey = corner_of_sample("fluorescence.png")
     images = {
         "em_membranes": grey,
         "lungs": grey,
@@ -252,7 +252,7 @@ def against_monai() -> str:
 
 def growth(sides: Sequence[int]) -> str:
     """Time images in memory, and larger tiled files that are read and answered piece by piece."""
-    base = in_fresh_process("import unet_helpers")
+    base = in_fresh_process("import unet_helpers; unet_helpers.UNet")
     rows = []
     for side in sides:
         if side <= LARGEST_IN_MEMORY:
@@ -260,13 +260,13 @@ def growth(sides: Sequence[int]) -> str:
         if side >= SMALLEST_ON_DISK:
             with tempfile.TemporaryDirectory() as folder:
                 path = f"{folder}/large.tif"
-                pixels = np.tile(texture(256, 256), (side // 256, side // 256))
+                pixels = np.tile(corner_of_sample("fluorescence.png"), (side // 512, side // 512))
                 tifffile.imwrite(path, pixels, tile=(512, 512))
                 code = SEGMENT_ON_DISK.format(path=path, out=f"{folder}/out")
                 rows.append(row_of_growth(side, "segment_large", code))
 
     words = (
-        f"`import unet_helpers` alone takes {base.memory:.0f} MiB. A result in memory holds 4 "
+        f"The package alone, with torch, takes {base.memory:.0f} MiB. A result in memory holds 4 "
         "bytes a pixel and class; `segment_large` also tells the objects apart, and writes them."
         "\n\n"
     )
@@ -329,9 +329,10 @@ def objects_of(image: uh.MedicalImage, model: UNet) -> np.ndarray:
 def workers(count: int = 200) -> str:
     """Time many small images by one and by two processes."""
     seconds = {}
+    small = corner_of_sample("fluorescence.png")[:256, :256]
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
-            np.save(Path(folder) / f"{number}.npy", texture(256, 256))
+            np.save(Path(folder) / f"{number}.npy", small)
         paths = sorted(Path(folder).glob("*.npy"))
         for processes in (1, 2):
             seconds[processes] = seconds_by_processes(processes, paths)

@@ -19,7 +19,7 @@ from helpers.places import ROOT
 import unet_helpers as uh
 from unet_helpers.inference import export
 from unet_helpers.networks import engine
-from unet_helpers.networks.openvino_graph import rounded_layers
+from unet_helpers.networks.openvino_graph import compile_network, rounded_layers
 from unet_helpers.networks.rounding import (
     kernels_of,
     rounded_to_bfloat16,
@@ -405,6 +405,23 @@ def test_a_card_may_forbid_bfloat16(monkeypatch):
     torch.testing.assert_close(engine.run(network, x), network(x), atol=0, rtol=0)
     assert engine.precision_of(uh.MODELS["nuclei_he"]) == "float32"
     assert engine.precision_of(uh.MODELS["nuclei"]) == "bfloat16"
+
+
+def test_convolutions_with_8_bits_are_computed_in_integers():
+    """Weights must be declared with 255 levels, or OpenVINO computes rounded floats, slowly."""
+    pytest.importorskip("openvino")
+    network = uh.load_model("em_membranes", engine="int8")
+    compiled = compile_network(network, "float32", threads=1)
+
+    precisions = [
+        str(node.rt_info["runtimePrecision"].astype(str))
+        for node in compiled.get_runtime_model().get_ops()
+        if node.rt_info["layerType"].astype(str) in ("Convolution", "Deconvolution")
+    ]
+    in_floats = [name for name in precisions if name == "f32"]
+    assert len(in_floats) == 2, "the first and the last"
+    assert len(precisions) - len(in_floats) == 21
+    assert set(precisions) == {"u8", "f32"}
 
 
 CLIPPED = """

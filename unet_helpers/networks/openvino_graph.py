@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 # Number of values that an input rounded to 8 bits can have.
 INPUT_LEVELS = 256
 
-# Number of values that a rounded weight can have: -63 to 63 steps, symmetric around 0. With 255,
-# processors without VNNI (AVX2, AVX-512 of before 2019) clip the sum of two products of 8 bits at
-# 16 bits: vessels of the retina would cover 7 % more there.
-WEIGHT_LEVELS = 127
+# A weight is rounded to -63 to 63 steps. With 127, processors without VNNI (AVX2, AVX-512 of before
+# 2019) clip the sum of two products of 8 bits at 16 bits: vessels of the retina would cover 7 % more
+# there.
+LARGEST_WEIGHT = 63
+
+# The steps of 8-bit integers, -127 to 127. OpenVINO computes in integers only with weights that are
+# declared so; the outer ones of them are not used.
+LARGEST_INTEGER = 127
 
 # The smallest absolute maximum of a channel's weights: a channel of zeros must not be divided by 0.
 SMALLEST_MAXIMUM = np.float32(1e-12)
@@ -172,13 +176,14 @@ class GraphBuilder:
         largest = np.abs(weights).max(axis=other_axes, keepdims=True)
         largest = np.maximum(largest, SMALLEST_MAXIMUM)
 
-        steps = torch.from_numpy(largest / (WEIGHT_LEVELS // 2)).expand(layer.weight.shape)
+        step = largest / LARGEST_WEIGHT
+        steps = torch.from_numpy(step).expand(layer.weight.shape)
         steps_of_kernels = kernels_of(layer, steps)
         kernels = rounded_to_steps(kernels_of(layer, layer.weight.data), steps_of_kernels)
         rounded = self.op.constant(weights_of(layer, kernels).numpy())
-        return self.op.fake_quantize(
-            rounded, -largest, largest, -largest, largest, levels=WEIGHT_LEVELS
-        )
+        limit = step * LARGEST_INTEGER
+        levels = 2 * LARGEST_INTEGER + 1
+        return self.op.fake_quantize(rounded, -limit, limit, -limit, limit, levels=levels)
 
     def round_input(self, x: "ov.Node | ov.Output", name: str) -> "ov.Node | ov.Output":
         """Round ``x``, an input of the convolution of that name, to 8 bits if it has a range."""
