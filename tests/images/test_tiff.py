@@ -51,7 +51,7 @@ def test_a_channel_is_chosen_by_its_index_without_a_hint(tmp_path):
     assert image.notes == ("took channel 2 of 0, 1, 2; choose another one with channel=",)
     with pytest.raises(
         uh.ImageError,
-        match="no channel 3; its channels are 0 to 2, without names; choose one with channel=.",
+        match="no channel 3; its channels are 0 to 2, without names; choose one with channel=",
     ):
         uh.read_image(path, channel=3)
 

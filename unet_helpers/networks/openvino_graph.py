@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 INPUT_LEVELS = 256
 
 # A weight is rounded to -63 to 63 steps. With 127, processors without VNNI (AVX2, AVX-512 of before
-# 2019) clip the sum of two products of 8 bits at 16 bits: vessels of the retina would cover 7 % more
-# there.
+# 2019) clip the sum of two products of 8 bits at 16 bits: vessels of the retina would cover 7 %
+# more there.
 LARGEST_WEIGHT = 63
 
 # The steps of 8-bit integers, -127 to 127. OpenVINO computes in integers only with weights that are
