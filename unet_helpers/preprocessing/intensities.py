@@ -173,7 +173,7 @@ def peaks_of_objects(pixels: np.ndarray, level: float) -> np.ndarray:
     )
     # ndimage.maximum sorts all pixels, which takes twenty times as long.
     peaks = np.full(count, -np.inf, pixels.dtype)
-    np.maximum.at(peaks, objects.reshape(-1), pixels.reshape(-1))
+    np.maximum.at(peaks, objects.reshape(-1).astype(np.intp), pixels.reshape(-1))
 
     is_large = statistics[:, cv2.CC_STAT_AREA] >= MIN_OBJECT_AREA
     is_large[0] = False  # the background
