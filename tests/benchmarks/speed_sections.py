@@ -154,12 +154,12 @@ def segment_image(image: np.ndarray, model: UNet) -> uh.Segmentation:
 
 def one_pass(side: int) -> str:
     """Time the network alone."""
-    model = uh.load_model("em_membranes")
+    model = uh.load_model("lungs")
     x = torch.rand(1, 1, side, side).contiguous(memory_format=torch.channels_last)
     trained = UNet(1, 1).eval()
 
     calls: dict[str, Callable[[], object]] = {"torch, as trained": partial(trained, x)}
-    calls |= computed("em_membranes", partial(run, x=x))
+    calls |= computed("lungs", partial(run, x=x))
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         calls["ONNX Runtime"] = pass_of_onnx_runtime(model, x)
 
@@ -227,7 +227,7 @@ def against_monai() -> str:
     pixels = texture(TILED_SIDE, TILED_SIDE)
     out = np.zeros((1, *pixels.shape), np.float32)
     prepared = Prepared(pixels, offset=0, gain=1 / 255)
-    ours = computed("em_membranes", partial(predict, prepared=prepared, out=out))
+    ours = computed("lungs", partial(predict, prepared=prepared, out=out))
     calls: dict[str, Callable[[], object]] = {f"ours, {name}": call for name, call in ours.items()}
 
     calls["MONAI, torch"] = partial(
@@ -235,7 +235,7 @@ def against_monai() -> str:
         inputs=torch.from_numpy(pixels)[None, None].float() / 255,
         roi_size=TILE,
         sw_batch_size=1,
-        predictor=uh.load_model("em_membranes", engine="torch"),
+        predictor=uh.load_model("lungs", engine="torch"),
         overlap=OVERLAP / TILE,
         mode="gaussian",
     )

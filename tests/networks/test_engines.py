@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Barrier, get_ident
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -71,25 +70,13 @@ def test_a_compiled_network_is_forgotten_on_request():
     assert model not in engine.COMPILED
 
 
-def drawn_membranes(height: int = 300, width: int = 400) -> np.ndarray:
-    """Dark lines half-way between forty points, on a grey and noisy ground."""
-    rng = np.random.default_rng(5)
-    points = rng.random((40, 2)) * (height, width)
-    places = np.indices((height, width)).reshape(2, -1).T
-    distances = np.linalg.norm(places[:, None] - points, axis=2)
-    two_nearest = np.partition(distances, 1, axis=1)
-    walls = (two_nearest[:, 1] - two_nearest[:, 0] < 6).reshape(height, width)
-    smooth = cv2.GaussianBlur(np.where(walls, 70.0, 170.0), (0, 0), 1.5)
-    noisy = smooth + rng.normal(0, 10, walls.shape)
-    return noisy.clip(0, 255).astype(np.uint8)
-
-
 def test_integers_of_8_bits_answer_nearly_as_torch_does():
     pytest.importorskip("openvino")
+    part_of_eye = uh.read_image(uh.sample("retina")).pixels[400:700, 300:700]
     results = {}
     for name in ("torch", "int8"):
-        model = uh.load_model("em_membranes", engine=name)
-        results[name] = uh.segment(drawn_membranes(), model, progress=False)
+        model = uh.load_model("retinal_vessels", engine=name)
+        results[name] = uh.segment(part_of_eye, model, zoom=1, progress=False)
     plain, rounded = results["torch"], results["int8"]
     assert np.abs(plain.probabilities - rounded.probabilities).max() > 0
     assert (plain.labels != rounded.labels).mean() < 0.01
@@ -410,7 +397,7 @@ def test_a_card_may_forbid_bfloat16(monkeypatch):
 def test_convolutions_with_8_bits_are_computed_in_integers():
     """Weights must be declared with 255 levels, or OpenVINO computes rounded floats, slowly."""
     pytest.importorskip("openvino")
-    network = uh.load_model("em_membranes", engine="int8")
+    network = uh.load_model("retinal_vessels", engine="int8")
     compiled = compile_network(network, "float32", threads=1)
 
     precisions = [
