@@ -2,11 +2,11 @@
 
 ``python tests/benchmarks/fit_expected_dice.py --answers DIR [--cards CARD...] [--write]``
 
-DIR holds what ``observed_answers.py`` wrote: answers to images that no training has seen, as they
-are, degraded, and of wrong kinds. A kernel ridge regression is fitted to them for each card. All
-figures are printed for sources (cameras, laboratories, scanners) left out of the fit: each source
-is predicted by a fit to the others, or, of a card with one source, each fifth of its images. Other
-cards stay in the file as they are. Needs scikit-learn.
+DIR holds what ``observed_answers.py`` wrote: answers to images of the validation and test parts, as
+they are, degraded, and of wrong kinds. A kernel ridge regression is fitted to them for each card.
+All figures are printed for sources (cameras, laboratories, scanners) left out of the fit: each
+source is predicted by a fit to the others, or, of a card with one source, each fifth of its images.
+Other cards stay in the file as they are. Needs scikit-learn.
 
 Printed for each card:
 

@@ -1,9 +1,10 @@
-"""Answers of each card to images that no training has seen, as they are, degraded, and wrong.
+"""Answers of each card to images that its first training left out: as they are, degraded, wrong.
 
 ``python tests/benchmarks/observed_answers.py --data DIR --out DIR [--cards CARD...]`` writes a file
-for each card, to which ``fit_expected_dice.py`` fits. Images of the validation and test parts:
-photographs of eyes and slices of electron microscopy count as a whole and as their four quarters,
-brains as stacks and as single slices, with and without a lesion.
+for each card, to which ``fit_expected_dice.py`` fits. They are of the validation and test parts;
+most networks have learnt from their validation part since. Photographs of eyes and slices of
+electron microscopy count as a whole and as their four quarters, brains as stacks and as single
+slices, with and without a lesion.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Predicts the Dice of an answer without the truth, from the image and the probabilities.
 
 ``expected_dice.json`` holds a small kernel ridge regression for each card. It was fitted by
-``tests/benchmarks/fit_expected_dice.py`` to images that no training used, as they are, degraded,
-and of wrong kinds. The intervals were measured on sources of images (cameras, laboratories,
-scanners) left out of the fit.
+``tests/benchmarks/fit_expected_dice.py`` to images of the validation and test
+parts, as they are, degraded, and of wrong kinds. The intervals were measured on sources of images
+(cameras, laboratories, scanners) left out of the fit.
 """
 
 import json

@@ -34,8 +34,8 @@ WEIGHT_OF_DIFFERENCE = 36.0
 WEIGHT_OF_NUCLEI = 11.0
 
 # Their weighted sum is below this in H&E with red and blue exchanged; the sum of an image as it is
-# has the opposite sign.
-EXCHANGED_STAINS = -0.5
+# has the opposite sign. At -0.5, H&E with another white balance would be doubted more often.
+EXCHANGED_STAINS = -1.0
 
 # In H&E, green is absorbed most, by these shares of the whole. Brown dyes absorb blue most.
 SHARES_OF_GREEN = (0.36, 0.7)
