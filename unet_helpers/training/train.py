@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch.nn import functional
 from tqdm.auto import tqdm
 
 from ..networks.cards import MODELS, ModelCard
@@ -151,13 +152,16 @@ def start_from(network: UNet, loaded: UNet) -> None:
     """Copy the weights of a loaded network into ``network``, in place.
 
     A last layer for other classes is not copied. A network of colours starts from one that reads a
-    single channel by reading its green.
+    single channel by reading its green, and one of more slices by reading the slices of the other.
     """
     tensors = loaded.state_dict()
     same_output = loaded.out_channels == network.out_channels
     if not same_output or loaded.overlapping != network.overlapping:
         tensors = {name: t for name, t in tensors.items() if not name.startswith("conv.")}
-    if loaded.in_channels == 1 and network.in_channels == 3:
-        kernel = tensors[FIRST_KERNEL]
-        tensors[FIRST_KERNEL] = torch.cat((0 * kernel, kernel, 0 * kernel), dim=1)
+    new_channels = network.in_channels - loaded.in_channels
+    if new_channels > 0:
+        # Of colours the middle one is green, of slices the middle one is the one to segment.
+        before = new_channels // 2
+        beside = (0, 0, 0, 0, before, new_channels - before)
+        tensors[FIRST_KERNEL] = functional.pad(tensors[FIRST_KERNEL], beside)
     network.load_state_dict(tensors, strict=False)
