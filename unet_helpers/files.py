@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
+
+from .spelling import most_similar, question
 
 
 @contextmanager
@@ -24,9 +25,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 def did_you_mean(path: str | Path) -> str:
     """Write the end of a sentence about a missing file: the most similar name, or advice."""
     near = nearest_beside(Path(path))
-    if near is not None:
-        return f". Did you mean {near}?"
-    return ". Check the spelling and the folder"
+    if near is None:
+        return ". Check the spelling and the folder"
+    return f".{question(near)}"
 
 
 def nearest_beside(path: Path) -> str | None:
@@ -34,5 +35,4 @@ def nearest_beside(path: Path) -> str | None:
     if not path.parent.is_dir():
         return None
     names = [neighbour.name for neighbour in path.parent.iterdir()]
-    near = get_close_matches(path.name, names, n=1)
-    return near[0] if near else None
+    return most_similar(path.name, names)

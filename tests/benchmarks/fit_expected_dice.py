@@ -1,4 +1,4 @@
-"""How ``expected_dice.json`` is made, and how honest its doubt is.
+"""How ``expected_dice.json`` is made, and how well it predicts.
 
 ``python tests/benchmarks/fit_expected_dice.py --answers DIR [--cards CARD...] [--write]``
 
@@ -199,7 +199,7 @@ def is_inside(answers: Answers, predicted: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Honesty:
-    """How honest the doubt of a card is, over sources left out of the fit."""
+    """How well the expected Dice of a card predicts, over sources left out of the fit."""
 
     answers: int
     usual: float
@@ -225,7 +225,7 @@ def is_withheld(answers: Answers, predicted: np.ndarray) -> np.ndarray:
 
 
 def honesty_of(answers: Answers) -> Honesty:
-    """Measure how honest the doubt is."""
+    """Measure how well the expected Dice predicts."""
     predicted = cross_predict(answers)
     withheld = is_withheld(answers, predicted)
     given = ~withheld
@@ -286,7 +286,7 @@ def calibrate(card: str, answers: Answers) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print how honest the doubt of each card is, and write the file."""
+    """Print how well the expected Dice of each card predicts, and write the file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

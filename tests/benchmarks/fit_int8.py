@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("cards", nargs="+", choices=sorted(TASKS))
     data_help = "with one folder a card, as docs/training/data.md says"
     parser.add_argument("--data", type=Path, required=True, help=data_help)
-    write_help = "keep the ranges in the card, where it loses nothing"
+    write_help = "keep the ranges in the card, where no metric falls by more than 0.002"
     parser.add_argument("--write", action="store_true", help=write_help)
     chosen = parser.parse_args(arguments)
     for card in chosen.cards:

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import skimage.data
 from degraded_images import DegradedImage, degraded_pictures, degraded_volumes
+from fit_expected_dice import FOREIGN
 from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -113,6 +114,8 @@ class Answer:
 
 def source_of(card: str, case: Case) -> str:
     """Return the camera, laboratory or scanner that an image is from."""
+    if case.kind == FOREIGN:
+        return FOREIGN
     if card == "brain_flair":
         return "_".join(case.name.split("_")[:2])
     if card == "nuclei":
@@ -202,7 +205,7 @@ def answers_to(card: str, model: UNet, case: Case, copy: DegradedImage) -> Itera
     view = View(image)
     score = view.likeness.score(card)
 
-    if card in EYES and not same and copy.kind != "foreign":
+    if card in EYES and not same and copy.kind != FOREIGN:
         zoom = zoom_of_width(width_of(view.field_of_view(0)), model.card.preprocessing)
         rng = np.random.default_rng(zlib.crc32(f"{case.name} {copy.kind}".encode()))
         window = quarters(copy.truth.shape)[rng.integers(4)]
@@ -307,7 +310,7 @@ def foreign_cases(card: str, data: Path, others: Sequence[str]) -> Iterator[Case
                 pixels = np.ascontiguousarray(pixels[len(pixels) // 2])
             image = MedicalImage(pixels, "YXC" if pixels.ndim == 3 else "YX")
             truth = np.zeros(image.spatial_shape, np.uint8)
-            yield Case(f"{other} {case.name}", case.part, "foreign", image, truth)
+            yield Case(f"{other} {case.name}", case.part, FOREIGN, image, truth)
             found += 1
             if found == FOREIGN_IMAGES:
                 break
@@ -319,7 +322,7 @@ def photographs() -> Iterator[Case]:
         pixels = np.ascontiguousarray(getattr(skimage.data, name)())
         image = MedicalImage(pixels, "YXC" if pixels.ndim == 3 else "YX")
         truth = np.zeros(image.spatial_shape, np.uint8)
-        yield Case(f"photograph {name}", "test", "foreign", image, truth)
+        yield Case(f"photograph {name}", "test", FOREIGN, image, truth)
 
 
 def observe(card: str, data: Path, out: Path) -> None:
@@ -333,7 +336,7 @@ def observe(card: str, data: Path, out: Path) -> None:
         for case in (*foreign_cases(card, data, others), *photographs()):
             if case.name in done:
                 continue
-            copy = DegradedImage("foreign", case.image.pixels, case.truth)
+            copy = DegradedImage(FOREIGN, case.image.pixels, case.truth)
             answers += list(answers_to(card, model, case, copy))[:1]
         write(answers, path)
 
@@ -362,7 +365,7 @@ def read(path: Path) -> list[Answer]:
     return [Answer(**{name: column[i] for name, column in columns.items()}) for i in range(count)]
 
 
-# The order in which the cards are measured: those without an expected Dice first.
+# The order in which the cards are measured.
 LISTED = (
     "retinal_vessels",
     "em_membranes",

@@ -160,7 +160,7 @@ def test_an_empty_path_is_no_folder():
 
 def test_misspelt_names_are_corrected(tmp_path):
     tifffile.imwrite(tmp_path / "picture.tif", GREY)
-    with pytest.raises(uh.ImageError, match=r"no such file\. Did you mean picture.tif"):
+    with pytest.raises(uh.ImageError, match=r"no such file\. Did you mean 'picture.tif'"):
         uh.read_image(tmp_path / "pictrue.tif")
 
 

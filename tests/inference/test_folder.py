@@ -304,7 +304,7 @@ def test_wrong_settings_are_named_before_anything_is_computed(folder, network, t
     for options in ({"threshold": 2}, {"chanel": 1}, {"flips": 3}):
         with pytest.raises(uh.ArgumentError):
             uh.segment_folder(folder, network, tmp_path / "out", **options)
-    with pytest.raises(uh.ModelError, match="Did you mean nuclei"):
+    with pytest.raises(uh.ModelError, match="Did you mean 'nuclei'"):
         uh.segment_folder(folder, "nucleii", tmp_path / "out")
     with pytest.raises(uh.ImageError, match="segment_many"):
         uh.segment_folder(np.zeros((9, 9)), network, tmp_path / "out")

@@ -55,7 +55,7 @@ def test_a_card_without_weights_is_refused(saved):
 
 @pytest.mark.parametrize("name", ["nucle", "Nuclei"])
 def test_an_unknown_name_is_answered_with_the_nearest(name):
-    with pytest.raises(ModelError, match=rf"no model called '{name}'. Did you mean nuclei\?"):
+    with pytest.raises(ModelError, match=rf"no model called '{name}'. Did you mean 'nuclei'\?"):
         uh.load_model(name)
 
 

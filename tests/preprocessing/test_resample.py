@@ -19,6 +19,14 @@ from unet_helpers.preprocessing.resample import (
 # images and labels
 
 
+@pytest.mark.parametrize("shape", [(5, 11), (3, 4)])
+def test_many_slices_are_resized_as_each_alone(shape):
+    """A slice with two neighbours on each side has five channels, and OpenCV takes four."""
+    slices = np.random.default_rng(0).random((4, 6, 5), np.float32)
+    alone = [resize(np.ascontiguousarray(slices[..., i]), shape) for i in range(5)]
+    np.testing.assert_array_equal(resize(slices, shape), np.stack(alone, axis=-1))
+
+
 @pytest.mark.parametrize(
     "pixels", [np.ones((9, 7)), np.ones((9, 7, 3), np.uint8), np.ones((1, 1), np.uint16)]
 )

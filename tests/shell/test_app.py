@@ -99,10 +99,10 @@ def test_wrong_words_end_in_one_line_and_status_2(words, message, capsys):
 def test_of_a_misspelt_folder_the_nearest_file_comes_before_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["image"]) == 2
-    assert "Did you mean page?" in capsys.readouterr().err
+    assert "Did you mean 'page'?" in capsys.readouterr().err
     (tmp_path / "images").mkdir()
     assert main(["image"]) == 2
-    assert "Did you mean images?" in capsys.readouterr().err
+    assert "Did you mean 'images'?" in capsys.readouterr().err
 
 
 def test_a_wrong_channel_is_answered_with_the_option_of_the_shell(tmp_path, capsys):

@@ -208,7 +208,7 @@ def test_home_and_patterns_are_expanded(run, tmp_path, monkeypatch):
     [
         (["x.png", "--threshold", "2"], "--threshold 2.0 is no probability"),
         (["x.png", "--flips", "3"], "--flips 3"),
-        (["xx.png"], "Did you mean x.png"),
+        (["xx.png"], "Did you mean 'x.png'"),
         (["x.png", "--threshold", "0.5", "--zoom", "-1"], "--zoom -1"),
     ],
 )
@@ -280,7 +280,7 @@ def test_options_that_an_image_cannot_have_are_refused_by_segment():
 @pytest.mark.parametrize("name", ["NUCLEI", "Nuclei", "Nuclie"])
 def test_capital_letters_are_no_other_network(name, run):
     draw("x.png")
-    assert "Did you mean nuclei?" in run("x.png", model=name)[2]
+    assert "Did you mean 'nuclei'?" in run("x.png", model=name)[2]
 
 
 def test_the_axes_of_an_array_are_named_in_the_shell(run):
@@ -295,10 +295,10 @@ def test_a_misspelt_model(run):
     draw("x.png")
     status, _, err = run("x.png", model="nucleii")
     assert status == 2
-    assert "Did you mean nuclei?" in err
+    assert "Did you mean 'nuclei'?" in err
     status, _, err = run("x.png", model="mein.safetensors")
     assert status == 2
-    assert "Did you mean mine.safetensors?" in err
+    assert "Did you mean 'mine.safetensors'?" in err
 
 
 @pytest.mark.parametrize(
@@ -464,7 +464,7 @@ def test_a_misspelt_command_is_named(word, run, capsys):
         **{"trian": "train", "modles": "models", "evalute": "evaluate", "segmnet": "segment"},
         **{"fine-tune": "finetune", "fine_tune": "finetune", "Models": "models"},
     }
-    assert f"Did you mean {right[word]}?" in err
+    assert f"Did you mean '{right[word]}'?" in err
     assert len(err.splitlines()) == 1
 
 

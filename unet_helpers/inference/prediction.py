@@ -279,30 +279,16 @@ def predict_stack(
         axes = preprocessing.axes
 
     total = blank_answers(model, pixels, settings)
-    scales: list[WorkingScale] = []
     count = sum(pixels.shape[axis] for axis in axes)
-    hide_bar = not progress or count < FEW_SLICES
-    with tqdm(total=count, desc="slices", disable=hide_bar) as bar:
+    scales = []
+    with tqdm(total=count, desc="slices", disable=not progress or count < FEW_SLICES) as bar:
         for axis in axes:
-            along = slices.along(axis)
-
-            # The middle slice sets the scale for all.
-            scale = working_scale(model, along, len(along.pixels) // 2, settings.zoom)
-            scales.append(scale)
-
-            # A view of ``total``: `predict` adds to it in place.
+            # A view of ``total``, to which the answers along each axis are added.
             out = np.moveaxis(total, axis + 1, 1)
-            all_prepared = prepare(along.pixels, preprocessing, scale.shape, along.fields_of_view)
-            for i, prepared in enumerate(all_prepared):
-                predict(
-                    model,
-                    prepared,
-                    out[:, i],
-                    settings.flips,
-                    weight=1 / len(axes),
-                    progress=progress and count == 1,
-                )
-                bar.update()
+            along = slices.along(axis)
+            shows_tiles = progress and count == 1
+            scale = add_answers(model, along, settings, out, 1 / len(axes), bar, shows_tiles)
+            scales.append(scale)
 
     # The zoom of the result is that along the first of the axes.
     first_slice = slices.along(axes[0]).pixels[0]
@@ -312,6 +298,30 @@ def predict_stack(
         warnings=tuple(dict.fromkeys(text for scale in scales for text in scale.warnings)),
         notes=scales[0].notes,
     )
+
+
+def add_answers(
+    model: UNet,
+    slices: Slices,
+    settings: Settings,
+    out: np.ndarray,
+    weight: float,
+    bar: tqdm,
+    shows_tiles: bool,
+) -> WorkingScale:
+    """Add the weighted answers for slices (N, H, W[, C]) to ``out`` (K, N, H, W), in place.
+
+    The middle slice sets the scale for all, which is returned. ``bar`` counts slices, and with
+    ``shows_tiles`` each slice has a bar of its own.
+    """
+    scale = working_scale(model, slices, len(slices.pixels) // 2, settings.zoom)
+    all_prepared = prepare(
+        slices.pixels, model.card.preprocessing, scale.shape, slices.fields_of_view
+    )
+    for index, prepared in enumerate(all_prepared):
+        predict(model, prepared, out[:, index], settings.flips, weight=weight, progress=shows_tiles)
+        bar.update()
+    return scale
 
 
 def blank_answers(model: UNet, pixels: np.ndarray, settings: Settings) -> np.ndarray:

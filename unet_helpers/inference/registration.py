@@ -112,7 +112,7 @@ class Volume:
     @classmethod
     def of(cls, stack: Stack, step: float) -> "Volume":
         """Resample a (Z, Y, X) stack to about ``step`` mm per voxel."""
-        # Checked by `Localise.wanted` in networks/cards.py.
+        # Checked by `Localise.wanted` in networks/anatomy.py.
         assert stack.spacing is not None
 
         # mm, (z, y, x), as the spacing.

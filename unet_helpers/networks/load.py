@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from torch import nn
 from ..download import fetch, home_url
 from ..errors import ArgumentError, ModelError, SaveError
 from ..files import did_you_mean, written_whole
+from ..spelling import most_similar, question
 from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .engine import choose_engine
 from .foreign import CONVERT, card_for, load_foreign, refuse_program
@@ -139,8 +139,7 @@ def card_and_weights(model: str | Path | ModelCard | None) -> tuple[ModelCard, P
         return read_card(path), path
 
     if name not in MODELS:
-        near = get_close_matches(name.lower(), list(MODELS), n=1)
-        suggestion = f" Did you mean {near[0]}?" if near else ""
+        suggestion = question(most_similar(name, MODELS))
         raise ModelError(
             f"There is no model called {name!r}.{suggestion} Choose one of: {', '.join(MODELS)}."
         )

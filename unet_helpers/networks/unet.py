@@ -1,8 +1,9 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), https://arxiv.org/abs/1505.04597, figure 1.
 
-Two differences from the paper, both common today: convolutions keep the image size ('same'
-padding), so that the answer is as large as the image, and the 3 x 3 convolutions are followed by
-batch normalisation. Layer names are those of
+Differences from the paper, all common today: convolutions keep the image size ('same' padding), so
+that the answer is as large as the image; the 3 x 3 convolutions are followed by batch
+normalisation; the first level has 16 channels instead of 64; and a single class has one output.
+Layer names are those of
 https://github.com/mateuszbuda/brain-segmentation-pytorch, so that its published weights can be
 loaded into ``UNet(3, 1, features=32)``.
 """

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 from ..errors import ModelError
 from ..number_types import is_number, is_whole_number
+from ..spelling import most_similar, question
 
 
 def check_types(instance: Any) -> None:
@@ -32,7 +32,7 @@ def check_names(names: Iterable[str], cls: type) -> None:
     for name in names:
         if name not in field_names:
             raise ModelError(
-                f"{cls.__name__} has no field {name!r}.{nearest(name, field_names)} "
+                f"{cls.__name__} has no field {name!r}.{question(most_similar(name, field_names))} "
                 f"Choose from {', '.join(field_names)}."
             )
 
@@ -67,15 +67,8 @@ def advice_on(value: object, hint: Any) -> str:
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         words = [choice for choice in choices if isinstance(choice, str)]
-        return f"choose one of {', '.join(map(repr, choices))}.{nearest(value, words)}"
+        suggestion = question(most_similar(str(value), words))
+        return f"choose one of {', '.join(map(repr, choices))}.{suggestion}"
 
     type_name = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
     return f"a value of the type {type_name} is needed."
-
-
-def nearest(value: object, choices: list[str]) -> str:
-    """Write a question that suggests the choice with the most similar spelling; '' if none."""
-    near = get_close_matches(str(value), choices, n=1)
-    if near:
-        return f" Did you mean {near[0]!r}?"
-    return ""

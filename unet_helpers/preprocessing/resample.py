@@ -22,6 +22,9 @@ SPACING_TOLERANCE = 0.02
 # Smaller steps would enlarge it further without showing more detail.
 STEP_LIMITS = (0.25, 4)
 
+# OpenCV resizes at most this many channels at once.
+MOST_CHANNELS = 4
+
 
 def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resize (H, W[, C]) to (h, w[, C]); the same array if it has this shape.
@@ -31,6 +34,10 @@ def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     if pixels.shape[:2] == (height, width):
         return pixels
+    if pixels.ndim == 3 and pixels.shape[2] > MOST_CHANNELS:
+        channels = resize_channels(np.moveaxis(pixels, -1, 0), shape)
+        return np.moveaxis(channels, 0, -1)
+
     shrinks = height * width < pixels.shape[0] * pixels.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(pixels, (width, height), interpolation=interpolation)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from click.shell_completion import CompletionItem
 
 from ..errors import UNetHelpersError
 from ..files import nearest_beside
+from ..spelling import most_similar, question
 from ..version import __version__
 from .console import (
     EXIT_GOOD,
@@ -100,11 +100,11 @@ class Commands(click.Group):
 
 def refuse_misspelt_command(word: str) -> None:
     """Raise UNetHelpersError for a first word that is nearly a command, and not nearly a file."""
-    near = get_close_matches(word.lower(), COMMANDS, n=1)
+    similar = most_similar(word, COMMANDS)
     is_plain_word = re.fullmatch(r"[\w-]+", word) is not None
-    if is_plain_word and near and not Path(word).exists() and nearest_beside(Path(word)) is None:
+    if is_plain_word and similar and not Path(word).exists() and nearest_beside(Path(word)) is None:
         raise UNetHelpersError(
-            f"{word}: there is no such file and no such command. Did you mean {near[0]}? "
+            f"{word}: there is no such file and no such command.{question(similar)} "
             f"The commands are {', '.join(COMMANDS)}; --help says more."
         )
 

@@ -15,7 +15,7 @@ from .console import console_of
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
-# A path that the shell completes; whether it exists is the reader's to say, which knows patterns.
+# A path that the shell completes. The reader checks whether it exists: it may be a pattern.
 FILE = click.Path(path_type=Path)
 
 

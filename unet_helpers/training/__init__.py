@@ -1,4 +1,4 @@
 """Data sets, examples, augmentation, training, fine-tuning and evaluation.
 
-Entries: ``train.main`` and ``finetune.fine_tune``.
+Entries: ``train.train`` and ``finetune.fine_tune``.
 """

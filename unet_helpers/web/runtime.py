@@ -38,7 +38,7 @@ class Package:
         return files_of(fetch(self.url, self.sha256, progress=progress), self.files)
 
 
-# ONNX Runtime with WebAssembly and WebGPU. Of its variants, the one for browsers with JSPI is the
+# ONNX Runtime with WebAssembly and WebGPU. Of its variants, the one for browsers with JSPI is
 # smaller than the one without; a page does without JSPI where there is none (see worker.js).
 RUNTIME = Package(
     name="onnxruntime-web",

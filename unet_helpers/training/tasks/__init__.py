@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from ...errors import TrainingError
-from ...networks.validation import nearest
+from ...spelling import most_similar, question
 from ..datasets import Case
 from ..recipes import Task
 
@@ -31,7 +31,7 @@ def task_of(card: str) -> Task:
     """Return the task of a card; raise TrainingError if it has none."""
     if card not in TASKS:
         raise TrainingError(
-            f"There is no data set for {card!r}.{nearest(card, list(TASKS))}"
+            f"There is no data set for {card!r}.{question(most_similar(card, TASKS))}"
             f" Choose one of: {', '.join(TASKS)}."
         )
     return TASKS[card]
