@@ -103,6 +103,14 @@ def test_a_start_from_other_classes_and_one_channel_keeps_all_but_the_ends(tmp_p
     )
 
 
+def test_a_network_of_five_slices_starts_as_the_one_of_three():
+    three = UNet(3, 1, features=2, depth=2)
+    five = UNet(5, 1, features=2, depth=2)
+    start_from(five, three)
+    slices = torch.rand(1, 5, 16, 16)
+    assert torch.allclose(five.eval()(slices), three.eval()(slices[:, 1:4]), atol=1e-6)
+
+
 def test_a_start_from_the_same_shape_is_that_network():
     one = UNet(1, 3, features=2, depth=2)
     other = UNet(1, 3, features=2, depth=2)
