@@ -24,7 +24,7 @@ WINGS = [
 ]
 
 # What any wing may use, and what uses no wing.
-GROUND = {"errors", "files", "palette", "version", "download", "timing"}
+GROUND = {"errors", "files", "palette", "spelling", "version", "download", "timing"}
 
 # Lines of a file that is read in one sitting.
 LINES_OF_A_FILE = 400

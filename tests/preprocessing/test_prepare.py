@@ -75,8 +75,9 @@ def test_air_above_the_head_is_not_stretched_until_it_looks_like_a_brain():
     head = np.random.default_rng(0).uniform(0.2, 1, (12, 64, 64)) * (np.hypot(y - 32, x - 32) < 28)
     volume = (head * brightness[:, None, None]).astype(np.uint8)
     stack = PreparedStack(volume, preprocessing, (64, 64))
-    tiles = [prepared.tile(ALL, ALL, 3) for prepared in stack]
-    brightest = [np.percentile(tile[1], 99) for tile in tiles]
+    context = preprocessing.context
+    tiles = [prepared.tile(ALL, ALL, 1 + 2 * context) for prepared in stack]
+    brightest = [np.percentile(tile[context], 99) for tile in tiles]
     assert min(brightest[:5]) > 0.9
     assert max(brightest[5:]) < 0.2
     # A slice on its own has nothing to be dimmer than, but the same lowest value.
