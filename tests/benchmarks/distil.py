@@ -25,9 +25,10 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from unet_helpers.inference.tiles import AUGMENTATIONS, Augmentation
+from unet_helpers.networks.cards import MODELS
 from unet_helpers.networks.engine import run
 from unet_helpers.networks.load import load_model, save_model
-from unet_helpers.networks.unet import UNet
+from unet_helpers.networks.unet import UNet, in_fastest_order
 from unet_helpers.training.augment import batch_of
 from unet_helpers.training.fit import update_average
 from unet_helpers.training.recipes import Recipe
@@ -178,7 +179,7 @@ def train_one_step(
     """Learn from one batch."""
     rng = StepRng(SEED + state.step)
     images, _ = batch_of(pool, rng, recipe)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = in_fastest_order(images)
 
     augmentations = augmentations_of(recipe)
     drawn = torch.randperm(len(augmentations), generator=rng.host)[:COPIES]
@@ -229,7 +230,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = calmer(task.recipe)
     folder = chosen.out / chosen.card
 
-    examples = read_examples(task, chosen.data).train
+    examples = read_examples(task, chosen.data, MODELS[task.card]).train
     pool = ExamplePool(examples, shares=recipe.shares)
     teacher = load_model(chosen.card)
     state = start(chosen.card, folder)

@@ -18,7 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from unet_helpers.networks.load import load_model
-from unet_helpers.networks.unet import UNet
+from unet_helpers.networks.unet import UNet, in_fastest_order
 from unet_helpers.training.evaluate import evaluate
 from unet_helpers.training.tasks import TASKS
 
@@ -29,11 +29,11 @@ WARM_UP = 2
 
 @torch.inference_mode()
 def milliseconds(models: Sequence[UNet]) -> list[float]:
-    """Return the median time of each network for 512 x 512 px, taken in turns."""
+    """Return the median time of each network for 512 x 512 px or 64^3 voxels, taken in turns."""
     images = []
     for model in models:
-        image = torch.rand(1, model.in_channels, 512, 512)
-        images.append(image.contiguous(memory_format=torch.channels_last))
+        sides = (512, 512) if model.dims == 2 else (64, 64, 64)
+        images.append(in_fastest_order(torch.rand(1, model.in_channels, *sides)))
 
     times = torch.zeros(REPEATS + WARM_UP, len(models))
     for repeat in range(REPEATS + WARM_UP):

@@ -183,7 +183,7 @@ def cut_and_zoom(pixels: np.ndarray, card: ModelCard, rng: np.random.Generator) 
 
     row = int(rng.integers(height - cut_height + 1))
     column = int(rng.integers(width - cut_width + 1))
-    is_crop_of_volume = len(card.preprocessing.axes) > 1
+    is_crop_of_volume = card.preprocessing.reads_volumes
     spread = 0.15 if is_crop_of_volume else 0.5
     zoom = 2 ** np.clip(spread * rng.standard_normal(), -1, 1)
     if scale in ("square", "field of view"):

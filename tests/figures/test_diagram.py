@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 
 import unet_helpers as uh
-from unet_helpers.figures.diagram import OPERATIONS, diagram, place_levels
+from unet_helpers.figures.diagram import diagram, operations, place_levels
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_above_each_stack_of_maps_is_their_number(image):
 
 def test_each_operation_has_its_arrows():
     figure = diagram(make_network())
-    counts = {name: arrows(figure, color) for name, color in OPERATIONS.items()}
+    counts = {name: arrows(figure, color) for name, color in operations(2).items()}
     assert counts == {
         "3 × 3 convolution, ReLU": 10,
         "Copy: skip connection": 2,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from unet_helpers.networks.cards import ModelCard, Preprocessing
-from unet_helpers.networks.unet import UNet
+from unet_helpers.networks.unet import BatchNorm, UNet
 from unet_helpers.training.examples import Example
 
 # px: side of the examples of discs.
@@ -19,9 +19,10 @@ def make_network(
 ) -> UNet:
     """A small random network with plausible running statistics, in eval mode, with a card."""
     torch.manual_seed(1)
-    network = UNet(in_channels, out_channels, features, depth)
+    dims = preprocessing.get("dims", 2)
+    network = UNet(in_channels, out_channels, features, depth, dims=dims)
     for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
+        if isinstance(layer, BatchNorm):
             give_statistics(layer)
 
     count = max(1, out_channels - 1)
@@ -41,7 +42,7 @@ def make_network(
     return network.eval()
 
 
-def give_statistics(layer: torch.nn.BatchNorm2d) -> None:
+def give_statistics(layer: BatchNorm) -> None:
     """Give batch normalisation weights and statistics as after some training."""
     torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
     torch.nn.init.normal_(layer.bias, std=0.2)

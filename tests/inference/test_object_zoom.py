@@ -212,6 +212,16 @@ def test_diameters_are_px_of_the_image(monkeypatch, network_of_objects):
     assert found.diameter == pytest.approx(2 * np.sqrt(400 / np.pi) / MEDIAN_BY_AREA, rel=0.03)
 
 
+def test_objects_are_searched_without_a_shift_of_logits():
+    """Else the shift for large objects would make them look more likely."""
+    plain = make_network(3, scale="objects", size=30)
+    shifting = make_network(3, scale="objects", size=30, logit_shifts=((10.0, -2.0), (60.0, 3.0)))
+    window = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    expected = typical_object(plain, window, 0.5)
+    assert expected is not None
+    assert typical_object(shifting, window, 0.5) == expected
+
+
 def test_where_nothing_is_found_there_is_no_typical_object(monkeypatch, network_of_objects):
     monkeypatch.setattr(object_zoom, "predict", answering([], 0.9))
     assert typical_object(network_of_objects, np.zeros((80, 80), np.uint8), 1.0) is None

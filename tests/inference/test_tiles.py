@@ -299,6 +299,23 @@ def test_a_part_of_a_photograph_has_the_shift_of_the_whole():
     assert whole.logit_shift == part.logit_shift == pytest.approx(-0.6)
 
 
+def test_the_foreground_is_shifted_by_the_diameter_of_objects():
+    """Objects of 24 working px at zoom 1/2 are 48 px wide; classes keep their proportions."""
+    without = make_network(3, scale="objects", size=24)
+    preprocessing = replace(without.card.preprocessing, logit_shifts=((24.0, 0.8), (48.0, 0.2)))
+    shifted = make_network(3)
+    shifted.card = replace(without.card, preprocessing=preprocessing)
+
+    pixels = noise(1, 64, 64)
+    assert prepare(pixels, preprocessing, (32, 32))[0].logit_shift == pytest.approx(0.2)
+    before = predict(without, prepare(pixels, without.card.preprocessing, (64, 64))[0], (64, 64))
+    after = predict(shifted, prepare(pixels, preprocessing, (64, 64))[0], (64, 64))
+    np.testing.assert_allclose(after.sum(0), 1, atol=1e-5)
+    difference = scipy.special.logit(1 - after[0]) - scipy.special.logit(1 - before[0])
+    np.testing.assert_allclose(difference, 0.8, atol=0.01)
+    np.testing.assert_allclose(after[1] / after[2], before[1] / before[2], rtol=1e-3)
+
+
 def test_outside_the_field_of_view_all_is_background():
     network = make_network(3, 3, scale="field of view", size=96, intensities="local")
     rows, columns = np.mgrid[:96, :96]

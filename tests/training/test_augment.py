@@ -10,6 +10,7 @@ from helpers.networks import discs
 from unet_helpers.inference.tiles import AUGMENTATIONS
 from unet_helpers.training.augment import (
     batch_of,
+    fewer_pixels,
     hide_boxes,
     swap_sides,
     vary_colours,
@@ -234,3 +235,33 @@ def test_a_batch_gets_the_slow_fields_of_its_recipe(name):
     plain, _ = batch_at(0, discs(4), RECIPE)
     uneven, _ = batch_at(0, discs(4), replace(RECIPE, **{name: 0.25}))
     assert not torch.equal(plain, uneven)
+
+
+# Volumes.
+
+
+def test_a_batch_of_volumes_is_augmented_by_all_that_slices_are():
+    target = np.zeros((24, 24, 24), np.uint8)
+    target[8:16, 8:16, 8:16] = 1
+    example = Example(target[None].astype(np.float16), target)
+    recipe = replace(RECIPE, crop=24, downsample=1, focus=1, bias_field=0.2, haze=0.1, erase=1)
+    images, targets = batch_at(3, [example], recipe)
+    assert images.shape == (4, 1, 24, 24, 24)
+    assert targets.shape == (4, 24, 24, 24)
+    inside = images[targets[:, None] == 1].mean()
+    assert inside > images[targets[:, None] == 0].mean() + 0.3
+
+
+def test_left_and_right_of_a_volume_are_swapped_in_its_columns():
+    images = torch.arange(8.0).reshape(1, 1, 2, 2, 2)
+    targets = torch.arange(8).reshape(1, 2, 2, 2)
+    swapped, with_them = swap_sides(images, targets, torch.tensor([2]), torch.tensor([True]))
+    assert swapped[0, 0, 0].tolist() == [[1, 0], [3, 2]]
+    assert with_them[0, 1].tolist() == [[5, 4], [7, 6]]
+
+
+def test_volumes_of_a_lower_resolution_have_thicker_slices_along_one_axis():
+    rng = StepRng(0)
+    sizes = [fewer_pixels((40, 40, 40), 0.5, rng) for _ in range(30)]
+    assert {tuple(size) for size in sizes} == {(20, 40, 40), (40, 20, 40), (40, 40, 20)}
+    assert fewer_pixels((40, 60), 0.5, rng) == [20, 30]

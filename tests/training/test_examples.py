@@ -10,6 +10,7 @@ from unet_helpers.training.datasets import Case
 from unet_helpers.training.examples import IGNORED, slice_examples
 from unet_helpers.training.tasks import TASKS
 from unet_helpers.training.tasks.nuclei import at_diameter, interiors_and_borders
+from unet_helpers.training.train import Choices
 
 
 def case_of(pixels: np.ndarray, truth: np.ndarray) -> Case:
@@ -43,6 +44,22 @@ def test_a_slice_is_learnt_from_as_it_will_be_seen(card):
         seen = network_input(read_image(pixels), card, index)[0]
         np.testing.assert_allclose(example.pixels, seen, atol=2e-3)
         assert (example.target == index + 1).all()
+
+
+def test_a_volume_is_learnt_from_as_it_will_be_seen():
+    """All slices at the levels of the whole volume."""
+    brightest = np.array([200, 100, 180, 150, 3])
+    volume = np.random.default_rng(0).uniform(0.2, 1, (5, 40, 36)) * brightest[:, None, None]
+    truth = np.zeros(volume.shape, np.uint8)
+    truth[2:, 10:20, 5:9] = 2
+
+    card = Choices(volumes=True).card_from(MODELS["hippocampus"])
+    (example,) = TASKS["hippocampus"].examples(card, case_of(volume, truth))
+    low, high = np.percentile(volume, card.preprocessing.percentiles)
+    expected = ((volume - low) / (high - low)).clip(-1, 2)
+    np.testing.assert_allclose(example.pixels[0], expected, atol=2e-3)
+    assert example.pixels.shape == (1, 5, 40, 36)
+    np.testing.assert_array_equal(example.target, truth)
 
 
 def test_of_slices_without_structure_every_third_is_learnt_from():

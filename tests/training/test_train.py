@@ -1,11 +1,12 @@
 """The training of a card: what may be chosen, and which parts it learns from."""
 
 import cv2
+import nibabel
 import numpy as np
 import pytest
 import torch
 
-from unet_helpers import TrainingError, load_model
+from unet_helpers import MODELS, TrainingError, load_model, segment
 from unet_helpers.networks.unet import UNet
 from unet_helpers.training import train as module
 from unet_helpers.training.tasks import TASKS
@@ -75,7 +76,7 @@ def test_a_card_without_a_task_is_refused_before_its_data_are_read(tmp_path):
 
 
 def test_examples_know_their_kind_and_group(lungs):
-    examples = module.read_examples(TASKS["lungs"], lungs).train
+    examples = module.read_examples(TASKS["lungs"], lungs, MODELS["lungs"]).train
     assert {example.kind for example in examples} == {"CHNCXR"}
     assert len({example.group for example in examples}) == 16
 
@@ -116,3 +117,24 @@ def test_a_start_from_the_same_shape_is_that_network():
     other = UNet(1, 3, features=2, depth=2)
     start_from(other, one)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters()))
+
+
+def test_volumes_are_learnt_from_as_a_whole(tmp_path):
+    """By a 3D U-Net with a card of its own, which is saved with its weights."""
+    for folder in (tmp_path / "images", tmp_path / "labels"):
+        folder.mkdir()
+        for number in range(2):
+            values = np.random.default_rng(number).integers(0, 3, (20, 24, 22)).astype(np.int16)
+            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / f"{number}.nii.gz")
+
+    choices = Choices(volumes=True, features=2, steps=1, refit=True)
+    network = train("hippocampus", tmp_path, tmp_path / "runs", choices)
+    assert network.dims == network.card.preprocessing.dims == 3
+    loaded = load_model(tmp_path / "runs" / "hippocampus" / "last.safetensors")
+    result = segment(tmp_path / "images" / "0.nii.gz", loaded, progress=False)
+    assert result.probabilities.shape == (3, 20, 24, 22)
+
+
+def test_images_are_not_learnt_from_as_volumes(lungs):
+    with pytest.raises(TrainingError, match="learns from slices"):
+        train("lungs", lungs, lungs, Choices(volumes=True))

@@ -124,13 +124,13 @@ def test_windows_of_unknown_truth_are_avoided():
 @pytest.mark.parametrize(("symmetry", "count"), [("all", 8), ("left-right", 1), ("none", 1)])
 def test_all_eight_ways_to_lie_are_drawn_where_all_are_allowed(symmetry, count):
     recipe = Recipe(steps=1, rotation=0, symmetry=symmetry)
-    matrices = window_to_image(torch.ones(200), StepRng(0), recipe)
+    matrices = window_to_image(torch.ones(200), StepRng(0), recipe, dims=2)
     assert len({tuple(matrix.flatten().tolist()) for matrix in matrices}) == count
 
 
 def test_rotation_stretch_and_shear_stay_within_their_limits():
     recipe = Recipe(steps=1, rotation=20, symmetry="none")
-    matrices = window_to_image(torch.full((500,), 2.0), StepRng(0), recipe)
+    matrices = window_to_image(torch.full((500,), 2.0), StepRng(0), recipe, dims=2)
     angles = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]).rad2deg().abs()
     assert 18 < angles.max() <= 20.001
     lengths = 2 * matrices.norm(dim=1)
@@ -171,3 +171,43 @@ def test_a_kind_without_a_share_is_never_drawn():
     examples = [example_of("a", "1"), example_of("b", "2")]
     pool = ExamplePool(examples, shares={"b": 1.0})
     assert set(pool.draw(50, StepRng(0)).tolist()) == {1}
+
+
+# Volumes.
+
+
+def ball(radius: float = 9) -> np.ndarray:
+    """A ball whose middle is not that of the volume."""
+    z, y, x = np.mgrid[:32, :40, :36]
+    return (np.sqrt((z - 15.3) ** 2 + (y - 20.6) ** 2 + (x - 17.2) ** 2) < radius).astype(np.uint8)
+
+
+@pytest.mark.parametrize("zoom", [0.8, 1.3])
+def test_volume_and_mask_do_not_part_when_zoomed_and_turned(zoom):
+    target = ball()
+    pool = ExamplePool([Example(target[None].astype(np.float16), target)])
+    recipe = replace(RECIPE, crop=40, zoom=(zoom, zoom), rotation=20, mirror_border=False)
+    images, targets = pool.windows(FIRST, StepRng(0), recipe)
+    assert images.shape == (1, 1, 40, 40, 40)
+    np.testing.assert_allclose(centre_of(images[0, 0]), centre_of(targets[0] == 1), atol=0.2)
+    # Shear and stretch keep the volume but for a few percent.
+    assert (targets == 1).sum().item() == pytest.approx(target.sum() * zoom**3, rel=0.1)
+
+
+def test_a_window_of_a_volume_that_is_neither_turned_nor_zoomed_is_the_volume():
+    rng = np.random.default_rng(0)
+    pixels = rng.random((1, 24, 24, 24)).astype(np.float16)
+    target = rng.integers(0, 3, (24, 24, 24)).astype(np.uint8)
+    pool = ExamplePool([Example(pixels, target)])
+    recipe = Recipe(steps=1, crop=24, zoom=(1, 1), rotation=0, symmetry="none")
+    images, targets = pool.windows(FIRST, StepRng(0), recipe)
+    np.testing.assert_allclose(images[0], pixels.astype(np.float32), atol=1e-6)
+    np.testing.assert_array_equal(targets[0], target)
+
+
+def test_volumes_are_turned_about_all_three_axes():
+    matrices = window_to_image(torch.ones(50), StepRng(0), Recipe(steps=1, rotation=20), dims=3)
+    assert matrices.shape == (50, 3, 3)
+    off_diagonal = matrices[:, ~torch.eye(3, dtype=torch.bool)]
+    assert (off_diagonal.std(0) > 0.05).all()
+    torch.testing.assert_close(torch.linalg.det(matrices).abs(), torch.ones(50), atol=0.05, rtol=0)

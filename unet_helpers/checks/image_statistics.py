@@ -78,7 +78,7 @@ def viewpoint_of(card: ModelCard) -> Viewpoint:
         scale=scale,
         clips_markers=scale == "square" and preprocessing.intensities == "percentile",
         channels=channels,
-        counts_size=len(preprocessing.axes) > 1,
+        counts_size=preprocessing.reads_volumes,
     )
 
 

@@ -15,7 +15,7 @@ def check_thickness(view: View, card: ModelCard) -> list[str]:
     """Warn if the slices are far thicker than the voxels of which the network learnt volumes."""
     spacing = view.image.spacing
     learnt = card.preprocessing.spacing
-    knows_cubes = len(card.preprocessing.axes) > 1
+    knows_cubes = card.preprocessing.reads_volumes
     if not knows_cubes or learnt is None or spacing is None or len(spacing) != 3:
         return []
 

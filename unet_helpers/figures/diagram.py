@@ -32,13 +32,9 @@ SKIP = "#7F7F7F"
 POOLING = palette.VERMILION
 UP_CONVOLUTION = palette.GREEN
 ANSWER = palette.PURPLE
-OPERATIONS = {
-    "3 × 3 convolution, ReLU": CONVOLUTION,
-    "Copy: skip connection": SKIP,
-    "2 × 2 max pooling": POOLING,
-    "2 × 2 up-convolution": UP_CONVOLUTION,
-    "1 × 1 convolution": ANSWER,
-}
+# px: sides of the zeros whose way is drawn without an image, by the axes that a network reads.
+SIDES = {2: (256, 256), 3: (64, 64, 64)}
+
 MAP_COLOR = "#A6D3F2"
 LEVEL_COLOR = "#595959"
 
@@ -63,6 +59,18 @@ PICTURE_WIDTH = 2.9
 
 # Points (1/72 inch).
 FONT_SIZE = 11
+
+
+def operations(dims: int) -> dict[str, str]:
+    """Return the colour of each operation by its name, for images of so many axes."""
+    one, two, three = (" × ".join([str(length)] * dims) for length in (1, 2, 3))
+    return {
+        f"{three} convolution, ReLU": CONVOLUTION,
+        "Copy: skip connection": SKIP,
+        f"{two} max pooling": POOLING,
+        f"{two} up-convolution": UP_CONVOLUTION,
+        f"{one} convolution": ANSWER,
+    }
 
 
 @dataclass(frozen=True)
@@ -172,12 +180,13 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
         A network, or its name; also a ``UNet`` without a card.
     image : path, array or MedicalImage, optional
         The input of the forward pass. It is shown on the left, and the answer on the right. The
-        default is zeros of 256 × 256 px, which are not shown.
+        default is zeros of 256 × 256 px, or 64 × 64 × 64 voxels, which are not shown.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The number above a box is its number of channels; below it is height × width.
+        The number above a box is its number of channels; below it is height × width, and before
+        them the depth of a volume.
 
     Examples
     --------
@@ -188,7 +197,7 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
     """
     if not isinstance(model, UNet):
         model = load_model(model)
-    x = torch.zeros(1, model.in_channels, 256, 256)
+    x = torch.zeros(1, model.in_channels, *SIDES[model.dims])
     if image is not None:
         x = network_input(image, model)
     return draw_network(model, x, activations(model, x), shows_image=image is not None)
@@ -197,14 +206,15 @@ def diagram(model: str | Path | ModelCard | UNet, image: ImageSource | None = No
 def draw_network(
     model: UNet, x: torch.Tensor, outputs: dict[str, torch.Tensor], shows_image: bool
 ) -> Figure:
-    """Draw a network with the sizes of the ``outputs`` of its blocks for ``x``, (1, C, h, w).
+    """Draw a network with the sizes of the ``outputs`` of its blocks for ``x``, (1, C, [d,] h, w).
 
     Each step of the computation is a part of the drawing, named as by ``steps_through`` of
     ``forward_pass``.
     """
     parameters = sum(p.numel() for p in model.parameters())
+    size = "height × width" if model.dims == 2 else "depth × height × width"
     note = (
-        "Above a box its channels, below it height × width; "
+        f"Above a box its channels, below it {size}; "
         f"the white half came over the skip connection. {parameters:,} parameters."
     )
     figure, axes = panels(1, 1, (FULL_WIDTH, 6.8), note)
@@ -220,8 +230,9 @@ def draw_network(
         drawing.picture(-3.3, pixels, "gray", part="image")
         drawing.picture(right_end + 0.4, answer, "cividis", part="answer")
 
-    lines = [Line2D([], [], color=color, lw=3) for color in OPERATIONS.values()]
-    ax.legend(lines, list(OPERATIONS), loc="lower left", fontsize=FONT_SIZE)
+    colors = operations(model.dims)
+    lines = [Line2D([], [], color=color, lw=3) for color in colors.values()]
+    ax.legend(lines, list(colors), loc="lower left", fontsize=FONT_SIZE)
     lowest = drawing.levels[model.depth + 1].bottom
     ax.set(xlim=(-margin, right_end + margin), ylim=(lowest - 0.4, 0.4))
     return figure

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn.modules.module import register_module_forward_hook
 
+from ..errors import ArgumentError
 from ..images.read import read_image
 from ..images.stack import to_stack
 from ..inference.scale import slices_of, working_scale
@@ -34,9 +35,14 @@ def network_input(
     """Return the network's input (1, C, h, w) for an image, or for slice ``index`` of a volume.
 
     Slices are numbered as displayed; the default is the middle one. If the image is larger than a
-    tile, only its centre is used.
+    tile, only its centre is used. Raises ArgumentError for a network that reads volumes.
     """
     model = load_model(model)
+    if model.dims == 3:
+        raise ArgumentError(
+            f"{model.card.name!r} reads volumes, whose maps are not drawn: choose a network for "
+            "slices, such as 'brain_flair'."
+        )
     stack = to_stack(read_image(image))
     if index is None:
         index = len(stack.pixels) // 2

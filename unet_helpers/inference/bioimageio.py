@@ -136,7 +136,7 @@ def why_not(card: ModelCard) -> str:
         return "it scales a slice by the head alone, without the air around it"
     if preprocessing.scale in ("field of view", "objects") and not preprocessing.spacing:
         return f"it is resized by the {preprocessing.scale} in each image"
-    if preprocessing.context or len(preprocessing.axes) > 1 or card.localise is not None:
+    if preprocessing.context or preprocessing.reads_volumes or card.localise is not None:
         return "it reads several slices of a volume, or searches in it"
     return ""
 

@@ -29,8 +29,9 @@ def export_onnx(
 ) -> Path:
     """Save a network as an ONNX file, alone or with all that is done before and after it.
 
-    The network alone has the input ``image``, float32 (n, C, 16 h, 16 w), which must be prepared as
-    the card says, and the output ``probabilities``, (n, K, 16 h, 16 w).
+    The network alone has the input ``image``, float32 (n, C, [d,] h, w), which must be prepared as
+    the card says, and the output ``probabilities``, (n, K, [d,] h, w). Sizes are multiples of 2 to
+    the number of the card's levels, ``depth``.
 
     With ``raw`` the input ``pixels`` is a single image as it is stored, (H, W) or (H, W, 3) of any
     size, and ``probabilities`` are (K, H, W): those of `segment` but for 0.001. The graph chooses
@@ -95,17 +96,16 @@ def export_onnx(
 
 
 def network_model(model: UNet) -> onnx.ModelProto:
-    """Convert the network alone: ``image`` (n, C, 16 h, 16 w) to ``probabilities``."""
+    """Convert the network alone: ``image`` (n, C, [d,] h, w) to ``probabilities``."""
     # The file accepts any number of images, and sizes that are multiples of 2**depth.
     step = 2**model.depth
-    sizes = {
-        0: torch.export.Dim("n"),
-        2: step * torch.export.Dim("h"),
-        3: step * torch.export.Dim("w"),
-    }
+    sizes = {0: torch.export.Dim("n")}
+    for axis, name in enumerate("dhw"[-model.dims :], start=2):
+        sizes[axis] = step * torch.export.Dim(name)
+    example = torch.zeros(2, model.in_channels, *(32, 64, 96)[-model.dims :])
     program = torch.onnx.export(
         model,
-        (torch.zeros(2, model.in_channels, 64, 96),),
+        (example,),
         dynamo=True,
         dynamic_shapes={"x": sizes},
         input_names=["image"],

@@ -264,7 +264,8 @@ def refuse_if_seen_whole(card: ModelCard) -> None:
     """Raise ArgumentError for a card whose network cannot see an image in tiles."""
     preprocessing = card.preprocessing
     in_tiles = preprocessing.scale in ("native", "objects")
-    seen_whole = not in_tiles or preprocessing.context or card.min_component_share
+    reads_several_slices = preprocessing.context or preprocessing.reads_volumes
+    seen_whole = not in_tiles or reads_several_slices or card.min_component_share
     if seen_whole or card.overlapping:
         raise ArgumentError(
             f"{card.name} has to see an image as a whole: give segment a coarser level of it."

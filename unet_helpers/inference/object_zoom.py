@@ -10,7 +10,7 @@ they are, enlarged, and with drawn debris (``tests/benchmarks/object_zooms.py``)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -223,9 +223,11 @@ def typical_object(
     shape = working_size(window, zoom, aspect)
 
     # `predict` returns probabilities at the window's own size. They are then resized to working px,
-    # because the sizes in `split_interiors` are in working px.
+    # because the sizes in `split_interiors` are in working px. Logits are not shifted, because the
+    # shift is one for the size of the objects, which is searched for here.
+    preprocessing = replace(model.card.preprocessing, logit_shifts=())
     answer = np.zeros((model.out_channels, *window.shape[:2]), np.float32)
-    predict(model, prepare(window[None], model.card.preprocessing, shape)[0], answer)
+    predict(model, prepare(window[None], preprocessing, shape)[0], answer)
     answer = resize_channels(answer, shape)
 
     foreground = 1 - answer[0]

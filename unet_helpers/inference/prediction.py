@@ -1,4 +1,4 @@
-"""Predict an image: slice by slice, at the card's spacing, or in boxes around structures.
+"""Predict an image: slice by slice, as a volume, at the card's spacing, or in boxes.
 
 A frame is one point in time: a stack of slices, (Z, Y, X[, C]). The spread is the standard
 deviation of the probabilities over the augmentations.
@@ -15,14 +15,15 @@ from ..images.stack import Stack
 from ..networks.cards import ModelCard
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView
-from ..preprocessing.prepare import prepare
-from ..preprocessing.resample import Grid, at_spacing
+from ..preprocessing.intensities import select_channels
+from ..preprocessing.prepare import joined, prepare
+from ..preprocessing.resample import Grid, at_spacing, at_step, resize_channels
 from ..preprocessing.surroundings import Padding, VolumeBox, box_for, box_of_others, whole_box
 from .localise import predict_boxes
 from .object_size import check_scale_of_answer
 from .scale import Slices, WorkingScale, choose_zoom, slices_of, working_scale
 from .settings import Settings
-from .tiles import background_answer, predict
+from .tiles import background_answer, predict, predict_cubes
 from .working_size import in_words
 
 # Stacks with this many values or more get no spread, to save memory.
@@ -115,14 +116,14 @@ def predict_volume(
     padding: Padding | None = None,
     progress: bool = False,
 ) -> VolumePrediction:
-    """Predict one frame: slice by slice, at the card's spacing, or in boxes around structures.
+    """Predict one frame: slice by slice, as a volume, at the card's spacing, or in boxes.
 
     ``fields_of_view`` are those of the slices of the stack; ``padding`` has been replaced in it.
     """
     card = model.card
     content = stack
     box: VolumeBox = (slice(None), slice(None), slice(None))
-    if padding is not None and is_seen_along_axes(stack, card):
+    if padding is not None and is_read_as_volume(stack, card):
         # The networks for volumes learnt crops that are filled up to their border.
         box = box_of_others(stack.pixels, padding.lowest)
         content = replace(stack, pixels=stack.pixels[box])
@@ -147,14 +148,18 @@ def predict_content(
 ) -> StackPrediction:
     """Predict a stack without padding: at the card's spacing, or slice by slice."""
     card = model.card
+    if card.preprocessing.dims == 3 and stack.pixels.ndim == 4:
+        # A network for volumes reads grey values.
+        grey = select_channels(stack.pixels, card.preprocessing.channels, colour=True)
+        stack = replace(stack, pixels=grey)
     grid = working_grid(stack, card, settings)
     if grid is not None:
         return predict_on_grid(model, stack, grid, settings, progress)
 
-    # A volume that is sliced along several axes needs no resampling here: it has the card's
-    # spacing, its spacing is not known, or the user has set the zoom.
+    # A volume that is read along all its axes needs no resampling here: it has the card's spacing,
+    # its spacing is not known, or the user has set the zoom.
     spacing = stack.spacing
-    if is_seen_along_axes(stack, card):
+    if is_read_as_volume(stack, card):
         spacing = None
     slices = Slices(stack.pixels, fields_of_view, spacing)
     prediction = predict_stack(model, slices, settings, progress=progress)
@@ -186,6 +191,9 @@ def predict_localised(
     assert card.localise is not None
     warnings: list[str] = []
 
+    # A box is at the card's spacing already.
+    settings = replace(settings, zoom=None)
+
     def predict_box(pixels: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
         prediction = predict_stack(model, slices_of(pixels), settings, axes, progress)
         warnings.extend(prediction.warnings)
@@ -211,15 +219,17 @@ def predict_on_grid(
 ) -> StackPrediction:
     """Predict the stack resampled to a grid, and resample the answer back to the stack."""
     slices = slices_of(grid.cut(stack.pixels))
-    on_grid = predict_stack(model, slices, settings, progress=progress)
+    on_grid = predict_stack(model, slices, replace(settings, zoom=None), progress=progress)
 
     answers = np.zeros((len(on_grid.answers), *stack.pixels.shape), np.float32)
     grid.put_back(on_grid.answers, list(answers))
 
     # The matrix maps voxels of the grid to voxels of the stack, (z, y, x), so the zoom is 1 / step.
     zoom_of_rows = float(1 / grid.matrix[1, 1])
-    known = model.card.preprocessing.spacing
-    notes = (f"the network saw it at {in_words(known or 0)} a step, as it learnt it",)
+    notes: tuple[str, ...] = ()
+    if settings.zoom is None:
+        known = model.card.preprocessing.spacing
+        notes = (f"the network saw it at {in_words(known or 0)} a step, as it learnt it",)
     return StackPrediction(answers, zoom_of_rows, on_grid.warnings, notes)
 
 
@@ -239,16 +249,24 @@ def volume_prediction(model: UNet, stack: Stack, prediction: StackPrediction) ->
 
 
 def working_grid(stack: Stack, card: ModelCard, settings: Settings) -> Grid | None:
-    """Return the grid to which a volume is resampled, or None if none is needed."""
-    if settings.zoom is not None or not is_seen_along_axes(stack, card):
+    """Return the grid to which a volume is resampled, or None if none is needed.
+
+    A zoom that is given counts along all axes of a network for volumes; of one for slices, it is
+    that of each slice.
+    """
+    if not is_read_as_volume(stack, card):
         return None
-    return at_spacing(stack, card.preprocessing.spacing)
+    if settings.zoom is None:
+        return at_spacing(stack, card.preprocessing.spacing)
+    if card.preprocessing.dims == 3 and settings.zoom != 1:
+        return at_step(stack, 1 / settings.zoom)
+    return None
 
 
-def is_seen_along_axes(stack: Stack, card: ModelCard) -> bool:
-    """Return whether it is a grey volume that the card slices along several axes."""
+def is_read_as_volume(stack: Stack, card: ModelCard) -> bool:
+    """Return whether it is a grey volume that the card reads along all its axes."""
     is_grey_volume = len(stack.pixels) > 1 and stack.pixels.ndim == 3
-    return is_grey_volume and len(card.preprocessing.axes) > 1
+    return is_grey_volume and card.preprocessing.reads_volumes
 
 
 def predict_stack(
@@ -261,7 +279,8 @@ def predict_stack(
     """Predict each slice of a stack on its own, averaged over the axes it is sliced along.
 
     ``axes`` defaults to the card's axes; 0 is that of the slices as they are given. Axial slices of
-    a volume with an affine are displayed with anterior up and the patient's right on the left.
+    a volume with an affine are displayed with anterior up and the patient's right on the left. A
+    network for volumes predicts the stack as a whole instead.
     """
     preprocessing = model.card.preprocessing
     pixels = slices.pixels
@@ -272,6 +291,9 @@ def predict_stack(
         inside = slices_of(pixels[:, rows, columns], slices.spacing)
         inner = predict_stack(model, inside, settings, progress=progress)
         return with_background(model, inner, (slice(None), rows, columns), pixels.shape[:3])
+
+    if preprocessing.dims == 3:
+        return predict_whole(model, slices, settings, progress)
 
     if len(pixels) == 1:
         axes = (0,)
@@ -297,6 +319,26 @@ def predict_stack(
         zoom=scales[0].zoom(first_slice),
         warnings=tuple(dict.fromkeys(text for scale in scales for text in scale.warnings)),
         notes=scales[0].notes,
+    )
+
+
+def predict_whole(
+    model: UNet, slices: Slices, settings: Settings, progress: bool
+) -> StackPrediction:
+    """Predict a stack by a network that reads volumes, in overlapping cubes if it is large."""
+    depth, height, width = slices.pixels.shape[:3]
+    scale = working_scale(model, slices, depth // 2, settings.zoom)
+    prepared = prepare(slices.pixels, model.card.preprocessing, scale.shape, slices.fields_of_view)
+    answers = blank_answers(model, slices.pixels, settings)
+    volume = joined(prepared)
+    answer = predict_cubes(model, volume, len(answers), settings.flips, progress)
+    for index in range(depth):
+        answers[:, index] = resize_channels(answer[:, index], (height, width))
+    return StackPrediction(
+        answers,
+        zoom=scale.zoom(slices.pixels[0]),
+        warnings=scale.warnings,
+        notes=scale.notes,
     )
 
 

@@ -97,10 +97,10 @@ def check_raw(card: ModelCard) -> None:
     """Raise ArgumentError if a graph of single images cannot do what the card does."""
     preprocessing = card.preprocessing
     reason = ""
-    if preprocessing.method != "slices":
-        reason = "it reads whole volumes"
-    elif card.localise is not None or len(preprocessing.axes) > 1:
+    if card.localise is not None:
         reason = "it searches structures in volumes"
+    elif preprocessing.method != "slices" or preprocessing.reads_volumes:
+        reason = "it reads whole volumes"
     elif preprocessing.intensities == "local" and preprocessing.channels == "stain":
         reason = "it levels the light of stained tissue"
     if reason:
@@ -269,8 +269,9 @@ def reversed_columns(image: Value) -> Value:
 def put_back(answer: Value, prepared: Prepared, card: ModelCard, out_channels: int) -> Value:
     """Resize the answer (K, h, w) to the image: (K, H, W)."""
     nodes = answer.nodes
-    if card.preprocessing.logit_shifts and prepared.box is not None:
-        zoom = nodes.length(answer, 1).as_float() / prepared.box.height.as_float()
+    if card.preprocessing.logit_shifts:
+        height = prepared.height if prepared.box is None else prepared.box.height
+        zoom = nodes.length(answer, 1).as_float() / height.as_float()
         answer = shifted_logits(answer, zoom, card)
 
     background = np.zeros((out_channels, 1, 1), np.float32)
@@ -296,7 +297,7 @@ def put_back(answer: Value, prepared: Prepared, card: ModelCard, out_channels: i
 
 
 def shifted_logits(answer: Value, zoom: Value, card: ModelCard) -> Value:
-    """Shift the logits by the width of the field of view: see ``field_of_view.shift_at``."""
+    """Shift the logits of the foreground: see ``field_of_view.shift_at``."""
     nodes = answer.nodes
     preprocessing = card.preprocessing
     log_width = nodes.add("Log", nodes.constant(np.float32(preprocessing.size)) / zoom)
@@ -311,7 +312,11 @@ def shifted_logits(answer: Value, zoom: Value, card: ModelCard) -> Value:
 
     odds = nodes.add("Exp", shift)
     raised = answer * odds
-    return raised / (raised + 1.0 - answer)
+    if not card.has_background:
+        return raised / (raised + 1.0 - answer)
+    classes = raised.cut(1, card.out_channels, axis=0)
+    weighted = nodes.add("Concat", answer.cut(0, 1, axis=0), classes, axis=0)
+    return weighted / nodes.add("ReduceSum", weighted, [0], keepdims=1)
 
 
 def finished(

@@ -84,9 +84,12 @@ class Preprocessing:
         ends the volume's first or last slice is repeated.
     axes
         Axes of a volume (0: Z, 1: Y, 2: X) along which it is sliced; the answers are averaged.
+    dims
+        Axes of what the network convolves: 2, slices; 3, grey volumes as a whole.
     logit_shifts
-        Widths of the field of view in px of the file, ascending, each with what is added to the
-        logits there; see ``preprocessing.field_of_view.shift_at``. Empty: nothing is added.
+        Widths of the field of view, or diameters of objects, in px of the file, ascending, each
+        with what is added to the logits of the foreground there; see
+        ``preprocessing.field_of_view.shift_at``. Empty: nothing is added.
     """
 
     method: Method = "slices"
@@ -102,6 +105,7 @@ class Preprocessing:
     usual_spacing: float | None = None
     context: int = 0
     axes: tuple[Literal[0, 1, 2], ...] = (0,)
+    dims: Literal[2, 3] = 2
     logit_shifts: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -125,6 +129,9 @@ class Preprocessing:
         require(self.context >= 0, self, "context", "a number of slices, not below 0,")
         distinct = len(set(self.axes)) == len(self.axes) > 0
         require(distinct, self, "axes", "at least one axis, each of them once,")
+        fits = self.dims == 2 or self.makes_volumes
+        needed = "2, or 3 for grey volumes of native scale, sliced along one axis, without context,"
+        require(fits, self, "dims", needed)
 
         has_field_of_view = self.scale == "field of view" and self.intensities == "local"
         is_larger = self.largest_size > self.size and has_field_of_view
@@ -134,11 +141,25 @@ class Preprocessing:
         widths = [width for width, _ in self.logit_shifts]
         ascending = widths == sorted(set(widths)) and all(width > 0 for width in widths)
         require(ascending, self, "logit_shifts", "ascending widths above 0")
-        usable = has_field_of_view or not self.logit_shifts
-        require(usable, self, "logit_shifts", "none without a field of view")
+        has_width = has_field_of_view or self.scale == "objects"
+        usable = has_width or not self.logit_shifts
+        require(usable, self, "logit_shifts", "none without a field of view or objects")
         # Beyond ``size``, the width cannot be told from the zoom.
         is_told = not self.largest_size or all(width <= self.size for width in widths)
         require(is_told, self, "logit_shifts", "widths up to size if there is a largest_size")
+
+    @property
+    def makes_volumes(self) -> bool:
+        """Whether slices that are prepared each on its own make up a volume."""
+        keeps_grid = self.scale == "native" and self.usual_spacing is None
+        is_plain = self.method == "slices" and self.channels == "grey"
+        stands_alone = not self.context and not self.smallest_objects and len(self.axes) == 1
+        return keeps_grid and is_plain and stands_alone and self.intensities != "local"
+
+    @property
+    def reads_volumes(self) -> bool:
+        """Whether it reads a volume along all its axes: as a whole, or in slices along each."""
+        return self.dims == 3 or len(self.axes) > 1
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..errors import ArgumentError
 from .cards import ModelCard
 from .openvino_graph import compile_network
 from .rounding import round_weights
-from .unet import UNet, fold_batch_norm, pad_by_reflection
+from .unet import UNet, cropped, fold_batch_norm, pad_by_reflection
 
 # torch reads this variable when it first allocates a large tensor: memory pages of 2 MB are filled
 # faster than pages of 4 kB.
@@ -152,7 +152,7 @@ def has_hooks(model: UNet) -> bool:
 
 @torch.inference_mode()
 def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
-    """Compute probabilities, (N, K, H, W) float32, of (N, C, H, W) by the model's engine."""
+    """Compute probabilities (N, K, [D,] H, W) of (N, C, [D,] H, W), float32."""
     if engine_of(model) == "torch":
         return run_torch(model, x)
 
@@ -161,8 +161,7 @@ def run(model: UNet, x: torch.Tensor) -> torch.Tensor:
     request = compiled_for_this_thread(model, model.engine).create_infer_request()
     logits = torch.from_numpy(request.infer([padded.numpy()])[0])
 
-    height, width = x.shape[-2:]
-    return model.probabilities(logits[..., :height, :width])
+    return model.probabilities(cropped(logits, x.shape[2:]))
 
 
 def run_torch(model: UNet, x: torch.Tensor) -> torch.Tensor:

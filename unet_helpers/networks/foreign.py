@@ -20,13 +20,13 @@ from torch import nn
 
 from ..errors import ArgumentError, ModelError
 from .cards import MODELS, ModelCard, Preprocessing, card_of
-from .unet import UNet, pad_by_reflection
+from .unet import UNet, cropped, pad_by_reflection
 
 if TYPE_CHECKING:
     from bioimageio.spec.model.v0_5 import ModelDescr
 
-# px: side of the noise with which a network is tried, a multiple of all usual steps.
-TRIED_SIDE = 128
+# px: sides of the noise with which a network is tried, multiples of all usual steps.
+TRIED_SIDES = {2: (128, 128), 3: (32, 32, 32)}
 
 # Probabilities of several classes add up to 1 but for rounding.
 ROUNDING = 1e-3
@@ -38,7 +38,7 @@ CONVERT = (
 
 
 class OnnxNetwork(UNet):
-    """A network of any origin, (N, C, H, W) to (N, K, H, W), computed by ONNX Runtime.
+    """A network of any origin, (N, C, [D,] H, W) to (N, K, [D,] H, W), by ONNX Runtime.
 
     It takes the place of a ``UNet`` in ``segment`` and all that follows, but has no layers to look
     into or to train.
@@ -60,6 +60,7 @@ class OnnxNetwork(UNet):
         self.out_channels = card.out_channels
         self.features = card.features
         self.depth = card.depth
+        self.dims = card.preprocessing.dims
         self.overlapping = card.overlapping
         self.weights_sha256 = hashlib.sha256(content).hexdigest()
         self.gives_logits = False
@@ -80,11 +81,10 @@ class OnnxNetwork(UNet):
 
     def answer(self, x: torch.Tensor) -> torch.Tensor:
         """Compute what the network itself gives, (N, K, H, W) float32."""
-        height, width = x.shape[-2:]
         padded = pad_by_reflection(x.float(), 2**self.depth).contiguous()
         (name,) = [node.name for node in self.session.get_inputs()]
         first, *_ = self.session.run(None, {name: padded.numpy()})
-        return torch.from_numpy(np.asarray(first, np.float32))[..., :height, :width]
+        return cropped(torch.from_numpy(np.asarray(first, np.float32)), x.shape[2:])
 
 
 def load_foreign(path: Path, card: ModelCard | str | None) -> OnnxNetwork:
@@ -152,17 +152,18 @@ def tried(content: bytes, card: ModelCard, path: Path) -> OnnxNetwork:
     session_of(content, path)
     network = OnnxNetwork(content, card)
     generator = np.random.default_rng(0)
-    noise = generator.random((1, card.in_channels, TRIED_SIDE, TRIED_SIDE), np.float32)
+    sides = TRIED_SIDES[network.dims]
+    noise = generator.random((1, card.in_channels, *sides), np.float32)
     try:
         answer = network.answer(torch.from_numpy(noise))
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"{path} does not take images (1, {card.in_channels}, {TRIED_SIDE}, {TRIED_SIDE}) as "
-            f"its card says, or sizes are fixed in it: {reason}"
+            f"{path} does not take images {noise.shape} as its card says, or sizes are fixed in "
+            f"it: {reason}"
         ) from error
 
-    expected = (1, card.out_channels, TRIED_SIDE, TRIED_SIDE)
+    expected = (1, card.out_channels, *sides)
     if tuple(answer.shape) != expected:
         raise ModelError(
             f"{path} answers {tuple(answer.shape)} where its card says {expected}: (images, "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from ..download import fetch, home_url
 from ..errors import ArgumentError, ModelError, SaveError
@@ -19,7 +18,7 @@ from .cards import MODELS, WEIGHTS, ModelCard, card_of
 from .engine import choose_engine
 from .foreign import CONVERT, card_for, load_foreign, refuse_program
 from .pixel_classifier import empty_classifier
-from .unet import UNet, fold_batch_norm, network_of
+from .unet import BatchNorm, UNet, fold_batch_norm, network_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +105,7 @@ def load_model(
     if trainable and engine == "auto":
         engine = "torch"
     network.engine = choose_engine(engine, own_card)
-    return network.to(memory_format=torch.channels_last).eval()
+    return network.to_fastest().eval()
 
 
 def of_other_program(path: Path, card: ModelCard | str | None) -> UNet:
@@ -125,7 +124,7 @@ def of_other_program(path: Path, card: ModelCard | str | None) -> UNet:
     except ModelError as error:
         advice = f"Only tensors of a UNet are read from such a file. {CONVERT}"
         raise ModelError(f"{error} {advice}") from error
-    return fold_batch_norm(network).to(memory_format=torch.channels_last).eval()
+    return fold_batch_norm(network).to_fastest().eval()
 
 
 def card_and_weights(model: str | Path | ModelCard | None) -> tuple[ModelCard, Path]:
@@ -293,10 +292,10 @@ def save_model(model: UNet, path: str | Path) -> None:
     'lungs'
     """
     network = load_model(model)
-    has_batch_norm = any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    has_batch_norm = any(isinstance(layer, BatchNorm) for layer in network.modules())
     tensors = {}
     for name, tensor in network.state_dict().items():
-        is_kernel = tensor.dim() == 4
+        is_kernel = tensor.dim() >= 4
         # Kernels into which batch norm was folded keep their precision.
         kept = tensor.half() if is_kernel and has_batch_norm else tensor
         tensors[name] = kept.contiguous()

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from .rounding import kernels_of, round_weights, rounded_to_steps, weights_of
-from .unet import UNet, fold_batch_norm
+from .unet import Convolution, UNet, UpConvolution, fold_batch_norm
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -42,7 +41,7 @@ def rounded_layers(model: UNet) -> list[str]:
     """
     names = []
     for name, layer in model.named_modules():
-        is_convolution = isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        is_convolution = isinstance(layer, Convolution | UpConvolution)
         is_rounded = name.startswith(("upconv", "decoder")) or name.endswith("conv2")
         if is_convolution and is_rounded:
             names.append(name)
@@ -50,7 +49,7 @@ def rounded_layers(model: UNet) -> list[str]:
 
 
 def compile_network(model: UNet, precision: str, threads: int) -> "ov.CompiledModel":
-    """Compile ``UNet.logits`` for images of any size, with batch norm folded.
+    """Compile ``UNet.logits`` for images or volumes of any size, with batch norm folded.
 
     With the engine 'int8', inputs (by the card's ranges) and weights of inner convolutions are
     quantised to 8 bits (Jacob et al. 2018, arXiv:1712.05877). ``precision``, 'bfloat16' or
@@ -94,10 +93,11 @@ class GraphBuilder:
         self.ranges = ranges
 
     def build(self) -> "ov.Model":
-        """Make the graph from images (N, C, H, W) to logits (N, K, H, W)."""
+        """Make the graph from images (N, C, [D,] H, W) to logits (N, K, [D,] H, W)."""
         import openvino as ov
 
-        image = self.op.parameter([-1, self.model.in_channels, -1, -1], np.float32)
+        any_size = [-1] * self.model.dims
+        image = self.op.parameter([-1, self.model.in_channels, *any_size], np.float32)
         x: ov.Node | ov.Output = image
 
         skips = []
@@ -125,21 +125,22 @@ class GraphBuilder:
         """Append the two convolutions of a block, each with its ReLU."""
         children = self.model.get_submodule(block).named_children()
         first, second = (
-            f"{block}.{name}" for name, layer in children if isinstance(layer, nn.Conv2d)
+            f"{block}.{name}" for name, layer in children if isinstance(layer, Convolution)
         )
         x = self.op.relu(self.convolution(x, first))
         x = self.round_input(x, second)
         return self.op.relu(self.convolution(x, second))
 
     def max_pool(self, x: "ov.Node | ov.Output") -> "ov.Output":
-        """Append 2 x 2 max pooling, which halves height and width."""
+        """Append 2 x 2 (x 2) max pooling, which halves all axes."""
+        dims = self.model.dims
         pooled = self.op.max_pool(
             x,
-            strides=[2, 2],
-            dilations=[1, 1],
-            pads_begin=[0, 0],
-            pads_end=[0, 0],
-            kernel_shape=[2, 2],
+            strides=[2] * dims,
+            dilations=[1] * dims,
+            pads_begin=[0] * dims,
+            pads_end=[0] * dims,
+            kernel_shape=[2] * dims,
         )
         # The second output, not used here, holds the positions of the maxima.
         return pooled.output(0)
@@ -147,20 +148,21 @@ class GraphBuilder:
     def convolution(self, x: "ov.Node | ov.Output", name: str) -> "ov.Node":
         """Append the convolution of that name, with its bias.
 
-        A transposed convolution doubles height and width, any other keeps them.
+        A transposed convolution doubles all axes, any other keeps them.
         """
+        dims = self.model.dims
         layer = self.model.get_submodule(name)
         kernel = self.kernel(name)
-        if isinstance(layer, nn.ConvTranspose2d):
-            x = self.op.convolution_backprop_data(x, kernel, strides=[2, 2])
+        if isinstance(layer, UpConvolution):
+            x = self.op.convolution_backprop_data(x, kernel, strides=[2] * dims)
         else:
             # 'Same' padding: a pixel at each side for 3 x 3 kernels, none for 1 x 1.
             pads = [size // 2 for size in values_of(self.model, f"{name}.weight").shape[2:]]
             x = self.op.convolution(
-                x, kernel, strides=[1, 1], pads_begin=pads, pads_end=pads, dilations=[1, 1]
+                x, kernel, strides=[1] * dims, pads_begin=pads, pads_end=pads, dilations=[1] * dims
             )
         bias = values_of(self.model, f"{name}.bias")
-        return self.op.add(x, self.op.constant(bias[None, :, None, None]))
+        return self.op.add(x, self.op.constant(bias.reshape(1, -1, *[1] * dims)))
 
     def kernel(self, name: str) -> "ov.Node":
         """Return the weights of a convolution, if int8 rounded with a scale per output channel."""
@@ -169,10 +171,10 @@ class GraphBuilder:
         if not self.ranges or name in UNROUNDED_LAYERS:
             return self.op.constant(weights)
 
-        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-        # Weights are (out, in, h, w), those of a transposed convolution (in, out, h, w).
-        is_transposed = isinstance(layer, nn.ConvTranspose2d)
-        other_axes = (0, 2, 3) if is_transposed else (1, 2, 3)
+        assert isinstance(layer, Convolution | UpConvolution)
+        # Weights are (out, in, [d,] h, w), those of a transposed convolution (in, out, [d,] h, w).
+        axis_of_out = 1 if isinstance(layer, UpConvolution) else 0
+        other_axes = tuple(axis for axis in range(weights.ndim) if axis != axis_of_out)
         largest = np.abs(weights).max(axis=other_axes, keepdims=True)
         largest = np.maximum(largest, SMALLEST_MAXIMUM)
 

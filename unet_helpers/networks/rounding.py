@@ -8,9 +8,8 @@ rounding to the nearest.
 """
 
 import torch
-from torch import nn
 
-from .unet import UNet
+from .unet import Convolution, UNet, UpConvolution
 
 # At most this many weights of a kernel are rounded to the farther neighbour.
 MOST_CHANGED = 4
@@ -22,24 +21,24 @@ ONE_STEP = 1 << 16
 def round_weights(model: UNet) -> UNet:
     """Round the weights of all convolutions to bfloat16, in place."""
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, Convolution | UpConvolution):
             kernels = kernels_of(layer, layer.weight.data)
             layer.weight.data = weights_of(layer, rounded_to_bfloat16(kernels))
     return model
 
 
-def kernels_of(layer: nn.Conv2d | nn.ConvTranspose2d, weights: torch.Tensor) -> torch.Tensor:
+def kernels_of(layer: Convolution | UpConvolution, weights: torch.Tensor) -> torch.Tensor:
     """Return the weights of a layer as (N, K): N kernels, whose K inputs are alike."""
-    if isinstance(layer, nn.ConvTranspose2d):
-        # (in, out, h, w): each pixel of the output reads one weight of each input channel.
+    if isinstance(layer, UpConvolution):
+        # (in, out, [d,] h, w): each pixel of the output reads one weight of each input channel.
         return weights.flatten(1).T
-    # (out, in, h, w): the neighbouring pixels of a channel.
+    # (out, in, [d,] h, w): the neighbouring pixels of a channel.
     return weights.flatten(2).flatten(0, 1)
 
 
-def weights_of(layer: nn.Conv2d | nn.ConvTranspose2d, kernels: torch.Tensor) -> torch.Tensor:
+def weights_of(layer: Convolution | UpConvolution, kernels: torch.Tensor) -> torch.Tensor:
     """Return the weights of a layer from its kernels (N, K) of ``kernels_of``."""
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, UpConvolution):
         kernels = kernels.T
     return kernels.reshape(layer.weight.shape).contiguous()
 

@@ -272,11 +272,12 @@ def width_of(inside: np.ndarray) -> int:
 
 
 def shift_at(width: float, shifts: Sequence[tuple[float, float]]) -> float:
-    """Return what is added to the logits of a photograph whose field of view is ``width`` px wide.
+    """Return what is added to logits where a field of view, or an object, is ``width`` px wide.
 
     The fewer pixels an eye has, the wider, at the working size, are the vessels of masks that were
-    drawn on them. ``shifts`` are widths with the shift there. Between two of them it follows the
-    logarithm of the width; beyond the first and the last it is theirs.
+    drawn on them; and the more pixels a nucleus has, the wider is its outline. ``shifts`` are
+    widths with the shift there. Between two of them it follows the logarithm of the width; beyond
+    the first and the last it is theirs.
     """
     widths, values = np.array(shifts).T
     return float(np.interp(np.log(width), np.log(widths), values))

@@ -24,3 +24,9 @@ def prepare(
     if preprocessing.method == "buda2019":
         return prepare_slices(slices, preprocessing)
     return PreparedStack(slices, preprocessing, shape, fields_of_view)
+
+
+def joined(slices: Sequence[Prepared]) -> np.ndarray:
+    """Return prepared slices as the volume that a network reads: (1, N, h, w) float32."""
+    whole = slice(None)
+    return np.stack([prepared.tile(whole, whole, in_channels=1) for prepared in slices], axis=1)

@@ -161,7 +161,12 @@ def at_spacing(stack: "Stack", spacing: float | None) -> Grid | None:
     if np.allclose(stack.spacing, spacing, rtol=SPACING_TOLERANCE):
         return None
 
-    step = np.clip(spacing / np.array(stack.spacing), *STEP_LIMITS)
+    return at_step(stack, spacing / np.array(stack.spacing))
+
+
+def at_step(stack: "Stack", voxels_per_step: float | np.ndarray) -> Grid:
+    """Make the grid that resamples a whole stack (Z, Y, X) to steps of so many of its voxels."""
+    step = np.clip(voxels_per_step * np.ones(3), *STEP_LIMITS)
     size = np.array(stack.pixels.shape)
     depth, height, width = np.maximum(1, np.rint(size / step)).astype(int).tolist()
     return Grid.around((size - 1) / 2, (depth, height, width), np.diag(step))

@@ -47,7 +47,7 @@ class Prepared:
     # Lowest and highest value that the network reads; others are clipped.
     limits: tuple[float, float] = (-1.0, 2.0)
 
-    # Added to the logits of the answer.
+    # Added to the logits of the answer's foreground.
     logit_shift: float = 0.0
 
     # Turns answers (K, h, w) into (K, H, W) of the stored slice; None: they are resized.
@@ -136,7 +136,14 @@ class PreparedStack(Sequence[Prepared]):
             pixels = self.between_neighbours(index)
         offset, gain = self.levels[index]
         white = white_of(self.slices) if self.brown else None
-        return Prepared(pixels, offset, gain, zoom=zoom, white_beside_brown=white)
+        return Prepared(
+            pixels,
+            offset,
+            gain,
+            zoom=zoom,
+            white_beside_brown=white,
+            logit_shift=self.logit_shift_of(pixels.shape),
+        )
 
     def selected(self, index: int) -> np.ndarray:
         """Choose the channels of a slice that the network reads: (H, W) or (H, W, 3)."""
@@ -188,8 +195,8 @@ class PreparedStack(Sequence[Prepared]):
     def logit_shift_of(self, stored_shape: tuple[int, ...]) -> float:
         """Return what is added to the logits of a slice that was stored as (H, W).
 
-        The width of its field of view in px follows from the zoom, so that a part of a photograph,
-        seen at the zoom of the whole, has the shift of the whole.
+        The width in px of its field of view or of its objects follows from the zoom, so that a part
+        of a photograph, seen at the zoom of the whole, has the shift of the whole.
         """
         preprocessing = self.preprocessing
         if not preprocessing.logit_shifts:

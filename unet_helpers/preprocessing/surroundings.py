@@ -209,7 +209,7 @@ def box_for(slices: np.ndarray, preprocessing: Preprocessing) -> Box:
     Frames are cut off for cards that read slices one by one. A dark frame changes what is seen only
     where the whole image is resized to a square; elsewhere it may as well be dark background.
     """
-    if preprocessing.method != "slices" or len(preprocessing.axes) > 1:
+    if preprocessing.method != "slices" or preprocessing.reads_volumes:
         return whole_box(slices)
     is_dark_by_nature = preprocessing.intensities in ("local", "head")
     dark_around = is_dark_by_nature or preprocessing.scale != "square"

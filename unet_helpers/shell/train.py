@@ -55,6 +55,7 @@ from .options import FILE, CardType, trained_networks_below
     metavar="N",
     help="Channels at full resolution. Default: the network's own, 16.",
 )
+@click.option("--volumes", is_flag=True, help="A 3D U-Net, which reads volumes as a whole.")
 @click.option("--half", is_flag=True, help="bfloat16: faster on processors that have it.")
 @click.option("--device", metavar="NAME", help="cpu or cuda. Default: cuda if there is one.")
 def command(card: str, data: Path, out: Path, **choices: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional
@@ -37,7 +38,10 @@ CAMERAS = 8
 
 @torch.no_grad()
 def batch_of(pool: ExamplePool, rng: StepRng, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw an augmented batch: (N, C, side, side) float32 and (N, side, side) int64."""
+    """Draw an augmented batch: (N, C, *sides) float32 and (N, *sides) int64.
+
+    There are two sides for slices and three for volumes.
+    """
     index = pool.draw(recipe.batch, rng)
     images, targets = pool.windows(index, rng, recipe)
 
@@ -56,7 +60,7 @@ def batch_of(pool: ExamplePool, rng: StepRng, recipe: Recipe) -> tuple[torch.Ten
 
 def vary_neighbours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
     """Swap or hide the neighbouring slices (channels) of some slices, (N, C, H, W)."""
-    per_image = (len(images), 1, 1, 1)
+    per_image = one_per_image(images)
     middle = images[:, [images.shape[1] // 2]]
 
     images = torch.where(rng.coin(0.5, *per_image), images.flip(1), images)
@@ -66,25 +70,26 @@ def vary_neighbours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch
 def swap_sides(
     images: torch.Tensor, targets: torch.Tensor, left_right: torch.Tensor, chosen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Swap left and right of the body in the ``chosen`` of (N, C, H, W) and (N, H, W).
+    """Swap left and right of the body in the ``chosen`` of (N, C, [D,] H, W) and (N, [D,] H, W).
 
     If the columns run from left to right (``left_right`` is 2) they are mirrored; if the slices do
     (0), the order of the channels is reversed.
     """
-    mirror_columns = (chosen & (left_right == 2))[:, None, None]
-    reverse_slices = (chosen & (left_right == 0))[:, None, None]
+    per_target = (len(chosen), *[1] * (targets.dim() - 1))
+    mirror_columns = (chosen & (left_right == 2)).reshape(per_target)
+    reverse_slices = (chosen & (left_right == 0)).reshape(per_target)
 
-    images = torch.where(mirror_columns[:, None], images.flip(3), images)
+    images = torch.where(mirror_columns[:, None], images.flip(-1), images)
     images = torch.where(reverse_slices[:, None], images.flip(1), images)
-    targets = torch.where(mirror_columns, targets.flip(2), targets)
+    targets = torch.where(mirror_columns, targets.flip(-1), targets)
     return images, targets
 
 
 def vary_intensities(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
-    """Vary dyes, colours, light, contrast and camera of (N, C, H, W), separately per image."""
+    """Vary dyes, colours, light, contrast and camera of (N, C, [D,] H, W), each on its own."""
     count = len(images)
     size = images.shape[2:]
-    per_image = (count, 1, 1, 1)
+    per_image = one_per_image(images)
 
     if recipe.stain:
         images = vary_stain(images, recipe, rng)
@@ -99,7 +104,7 @@ def vary_intensities(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torc
     gamma = (recipe.gamma * rng.normal(*per_image)).exp()
     images = images.clamp(0, 1.5) ** gamma
 
-    mean = images.mean((1, 2, 3), keepdim=True)
+    mean = images.flatten(1).mean(1).reshape(per_image)
     contrast = (recipe.contrast * rng.normal(*per_image)).exp()
     brightness = recipe.brightness * rng.normal(*per_image)
     images = (images - mean) * contrast + mean + brightness
@@ -160,23 +165,22 @@ def vary_camera(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Ten
 def vary_camera_of_group(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
     """Vary resolution, noise and focus of images that share one resolution and one blur."""
     full_size = images.shape[2:]
-    per_image = (len(images), 1, 1, 1)
+    per_image = one_per_image(images)
 
     share = 1.0
     if rng.number(0, 1) < recipe.downsample:
         share = rng.number(0.45, 1)
     if share < 1:
-        fewer = [round(length * share) for length in full_size]
-        images = functional.interpolate(images, fewer, mode="bilinear", antialias=True)
+        images = resampled(images, fewer_pixels(full_size, share, rng))
 
     # Noise is added at the camera's resolution.
     noise = rng.normal(*images.shape)
     strength = rng.normal(*per_image).abs() * recipe.noise
     images = images + noise * strength
     if share < 1:
-        images = functional.interpolate(images, full_size, mode="bilinear", antialias=True)
+        images = resampled(images, full_size)
 
-    # Amounts above 0 blur, below 0 sharpen.
+    # Amounts above 0 blur, below 0 sharpen. Volumes are blurred within their slices.
     amount = rng.uniform(-1, 1, *per_image) * rng.coin(recipe.focus, *per_image)
     if recipe.focus:
         blurred = gaussian_blur(images, [11, 11], [rng.number(0.5, 2.0)])
@@ -184,18 +188,48 @@ def vary_camera_of_group(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> 
     return images
 
 
+def one_per_image(images: torch.Tensor) -> tuple[int, ...]:
+    """Return the shape (N, 1, 1, ...) of a number for each image."""
+    return (len(images), *[1] * (images.dim() - 1))
+
+
+def fewer_pixels(size: Sequence[int], share: float, rng: StepRng) -> list[int]:
+    """Return a lower resolution: along both axes of slices, or along one axis of volumes.
+
+    Slices of a volume are often thicker than their pixels are wide.
+    """
+    if len(size) == 2:
+        return [round(length * share) for length in size]
+    fewer = list(size)
+    axis = int(rng.number(0, len(size)))
+    fewer[axis] = round(size[axis] * share)
+    return fewer
+
+
+def resampled(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Resize (N, C, [D,] H, W) to ``size`` without aliasing."""
+    if images.dim() == 4:
+        return functional.interpolate(images, size, mode="bilinear", antialias=True)
+    # torch has no antialiasing for volumes; means of areas have little aliasing.
+    is_smaller = math.prod(size) < math.prod(images.shape[2:])
+    return functional.interpolate(images, size, mode="area" if is_smaller else "trilinear")
+
+
 def hide_boxes(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch.Tensor:
     """Cover a small box in some of the images with one grey value."""
-    count, _, height, width = images.shape
+    count = len(images)
+    lengths = images.shape[2:]
 
     # As shares of the image's sides; a box of size 0 covers nothing.
-    sides = rng.uniform(0.05, 0.2, count, 2) * rng.coin(recipe.erase, count, 1)
-    centres = rng.uniform(0, 1, count, 2)
+    sides = rng.uniform(0.05, 0.2, count, len(lengths)) * rng.coin(recipe.erase, count, 1)
+    centres = rng.uniform(0, 1, count, len(lengths))
 
-    rows = torch.arange(height, device=images.device) / height
-    columns = torch.arange(width, device=images.device) / width
-    in_rows = (rows - centres[:, :1]).abs() < sides[:, :1] / 2
-    in_columns = (columns - centres[:, 1:]).abs() < sides[:, 1:] / 2
-
-    box = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    return torch.where(box, rng.uniform(0, 1, count, 1, 1, 1), images)
+    box = torch.ones(one_per_image(images), dtype=torch.bool, device=images.device)
+    for axis, length in enumerate(lengths):
+        positions = torch.arange(length, device=images.device) / length
+        from_centre = (positions - centres[:, [axis]]).abs()
+        along_axis = [1] * images.dim()
+        along_axis[0] = count
+        along_axis[2 + axis] = length
+        box = box & (from_centre < sides[:, [axis]] / 2).reshape(along_axis)
+    return torch.where(box, rng.uniform(0, 1, *one_per_image(images)), images)

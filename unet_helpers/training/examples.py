@@ -1,7 +1,7 @@
 """Training examples: slices with their truth, prepared exactly as for inference.
 
-A task makes examples from a case, either of a single image (``single_example``) or of each slice of
-an image or volume (``slice_examples``).
+A task makes examples from a case: of a single image (``single_example``), of each slice of an image
+or volume (``slice_examples``), or of a volume as a whole (``volume_example``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..images.stack import as_displayed, to_stack
 from ..networks.cards import ModelCard, Preprocessing
-from ..preprocessing.prepare import prepare
+from ..preprocessing.prepare import joined, prepare
 from ..preprocessing.resample import resize_labels
 from ..preprocessing.slices import Prepared
 from .datasets import Case
@@ -27,15 +27,15 @@ EMPTY_SLICE_STEP = 3
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One slice at working scale, as the network reads it, with its true labels."""
+    """A slice or a volume at working scale, as the network reads it, with its true labels."""
 
-    # (C, h, w) float16, about 0 to 1.
+    # (C, h, w) float16, about 0 to 1; of a volume (1, d, h, w).
     pixels: np.ndarray
-    # (h, w) uint8 class ids, IGNORED where the truth is not known; int16 bits for classes that
+    # ([d,] h, w) uint8 class ids, IGNORED where the truth is not known; int16 bits for classes that
     # overlap, see ``training.overlap``.
     target: np.ndarray
-    # The axis of ``pixels`` that runs from left to right in the body: 2, the columns; or 0, the
-    # channels, if the volume was sliced from left to right.
+    # The axis that runs from left to right in the body: 2, the columns of slices and volumes; or 0,
+    # the channels of ``pixels``, if the volume was sliced from left to right.
     left_right: int = 2
     # The camera, stain or animal.
     kind: str = ""
@@ -84,6 +84,15 @@ def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
             if mask.any() or index % EMPTY_SLICE_STEP == 0:
                 target = resize_labels(mask, shape)
                 yield as_example(card, prepared[index], target, left_right=left_right)
+
+
+def volume_example(card: ModelCard, case: Case) -> Iterator[Example]:
+    """Make the example of a volume, which the network reads as a whole, at its own grid."""
+    stack = to_stack(case.image).pixels
+    truth = as_displayed(case.image, case.truth)
+    shape = training_shape(card.preprocessing, stack.shape[1:])
+    pixels = joined(prepare(stack, card.preprocessing, shape))
+    yield Example(pixels=pixels.astype(np.float16), target=truth.astype(np.uint8))
 
 
 def training_shape(preprocessing: Preprocessing, shape: tuple[int, ...]) -> tuple[int, int]:

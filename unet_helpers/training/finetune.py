@@ -12,12 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from ..errors import TrainingError
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model, save_model
-from ..networks.unet import UNet, fold_batch_norm, network_of
+from ..networks.unet import BatchNorm, UNet, fold_batch_norm, network_of
 from ..timing import counted
 from .examples import IGNORED, Example
 from .fit import CurvePoint, fit
@@ -133,8 +132,8 @@ def fine_tune(
     Raises
     ------
     TrainingError
-        Images, masks or classes do not fit together, or the network has no recipe of its own and
-        no ``classes`` are given.
+        Images, masks or classes do not fit together, the network has no recipe of its own and no
+        ``classes`` are given, or it reads volumes.
     ImageError
         An image or a mask cannot be read.
     ModelError
@@ -159,6 +158,11 @@ def fine_tune(
 
     torch.manual_seed(seed)
     network = trainable_network(start)
+    if network.dims == 3:
+        raise TrainingError(
+            f"{network.card.name!r} reads volumes, but fine-tuning learns from single images: "
+            "start from a network for slices, such as 'brain_flair'."
+        )
     old_head = network.conv
     if class_names is None:
         check_own_task(start, network.card)
@@ -215,7 +219,7 @@ def trainable_network(start: str | Path | ModelCard | UNet) -> UNet:
 
 def has_batch_norm(network: UNet) -> bool:
     """Return whether the network still has its batch normalisation."""
-    return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    return any(isinstance(layer, BatchNorm) for layer in network.modules())
 
 
 def is_folded_copy(network: UNet, original: UNet) -> bool:
@@ -232,8 +236,9 @@ def check_own_task(start: str | Path | ModelCard | UNet, card: ModelCard) -> Non
     if card.name in TASKS:
         return
     named = start if isinstance(start, str | Path) else card.name
+    others = ", ".join(name for name in TASKS if MODELS[name].preprocessing.dims == 2)
     raise TrainingError(
-        f"{named} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}."
+        f"{named} has no recipe of its own: name the classes, or start from {others}."
     )
 
 
@@ -242,7 +247,7 @@ def give_new_task(network: UNet, card: ModelCard) -> None:
     network.card = card
     network.out_channels = card.out_channels
     network.overlapping = card.overlapping
-    network.conv = nn.Conv2d(network.features, card.out_channels, kernel_size=1)
+    network.conv = network.new_head(card.out_channels)
 
 
 def with_random_weights(network: UNet) -> UNet:

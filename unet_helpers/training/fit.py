@@ -156,7 +156,7 @@ def starting_state(
     model: UNet, recipe: Recipe, folder: Path, device: str | torch.device
 ) -> TrainingState:
     """Start with the model as it is, or from the checkpoint in the folder."""
-    model = model.to(device).to(memory_format=torch.channels_last)
+    model = model.to(device).to_fastest()
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )

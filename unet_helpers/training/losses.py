@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from ..inference.tiles import AUGMENTATIONS
-from ..networks.unet import UNet
+from ..networks.unet import UNet, in_fastest_order
 from .examples import IGNORED
 from .overlap import overlap_loss
 from .recipes import DiceOver, Recipe
@@ -30,9 +30,9 @@ def segmentation_loss(
     class_weights: torch.Tensor | None = None,
     dice_over: DiceOver = "batch",
 ) -> torch.Tensor:
-    """Return cross-entropy plus 1 - soft Dice (Milletari et al. 2016) of logits (N, K, H, W).
+    """Return cross-entropy plus 1 - soft Dice (Milletari et al. 2016) of logits (N, K, [D,] H, W).
 
-    ``target`` holds class ids (N, H, W). Dice is computed over the whole 'batch' or for each
+    ``target`` holds class ids (N, [D,] H, W). Dice is computed over the whole 'batch' or for each
     'image'. With 'image', unclear images count as much as clear ones, so that the best threshold of
     their probabilities stays near 0.5.
     """
@@ -55,7 +55,9 @@ def soft_dice(logits: torch.Tensor, target: torch.Tensor, dice_over: DiceOver) -
     truth = functional.one_hot(class_ids, logits.shape[1]).movedim(-1, 1)[:, 1:] * is_known
     answer = torch.softmax(logits, dim=1)[:, 1:] * is_known
 
-    axes = (2, 3) if dice_over == "image" else (0, 2, 3)
+    axes = tuple(range(2, logits.dim()))
+    if dice_over == "batch":
+        axes = (0, *axes)
     overlap = (truth * answer).sum(axes)
     total = truth.sum(axes) + answer.sum(axes)
     return ((2 * overlap + 1) / (total + 1)).mean()
@@ -89,7 +91,7 @@ def loss_of_step(
         targets = torch.cat((targets, augmentation.apply(targets[:, None])[:, 0]))
 
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        logits = model.logits(images.contiguous(memory_format=torch.channels_last)).float()
+        logits = model.logits(in_fastest_order(images)).float()
 
     class_weights = None
     if recipe.class_weights:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from .. import palette
 from ..errors import TrainingError
@@ -15,7 +14,7 @@ from ..images.image import MedicalImage
 from ..inference.scale import working_shape
 from ..networks.card import name_sides
 from ..networks.cards import ModelCard, Preprocessing
-from ..networks.unet import UNet
+from ..networks.unet import Convolution, UNet
 from .datasets import Case
 from .examples import IGNORED, Example, single_example
 from .losses import loss_for
@@ -78,7 +77,7 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
 
 
 @torch.inference_mode()
-def keep_better_head(network: UNet, old_head: nn.Conv2d, examples: Sequence[Example]) -> bool:
+def keep_better_head(network: UNet, old_head: Convolution, examples: Sequence[Example]) -> bool:
     """Put the old last layer back if it fits the classes and has a lower loss than the new one.
 
     Returns whether it did. For example, a network that outlines dark lungs in a bright chest

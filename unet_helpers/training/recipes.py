@@ -26,7 +26,7 @@ class Recipe:
     steps: int
     # Number of windows in a batch.
     batch: int = 4
-    # Working px: side of the square windows.
+    # Working px: side of the windows, which are squares, or cubes of volumes.
     crop: int = 256
     # The highest learning rate: the rate rises to it, then falls along half a cosine.
     learning_rate: float = 2e-3
@@ -107,6 +107,8 @@ class Task:
     recipe: Recipe
     # The units by which the data set was split: 'patients', 'fields', ...
     unit: str
+    # The recipe for a network that reads volumes as a whole; None: it learns from slices only.
+    volume_recipe: Recipe | None = None
     # Other cards for the same structure that were not trained on this data set.
     unseen_by: tuple[str, ...] = ()
 

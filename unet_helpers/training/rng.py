@@ -39,11 +39,13 @@ class StepRng:
     ) -> torch.Tensor:
         """Draw (count, channels, *size) smooth fields; half of them are zero.
 
-        Each is interpolated from ``knots`` x ``knots`` normal numbers.
+        Each is interpolated from ``knots`` normal numbers along each axis.
         """
-        values = self.normal(count, channels, knots, knots)
-        values = values * self.coin(0.5, count, 1, 1, 1)
-        return functional.interpolate(values, tuple(size), mode="bicubic", align_corners=True)
+        dims = len(size)
+        values = self.normal(count, channels, *[knots] * dims)
+        values = values * self.coin(0.5, count, 1, *[1] * dims)
+        mode = "bicubic" if dims == 2 else "trilinear"
+        return functional.interpolate(values, tuple(size), mode=mode, align_corners=True)
 
     def number(self, low: float, high: float) -> float:
         """Draw one uniform number as a Python float."""

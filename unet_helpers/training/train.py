@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from ..errors import TrainingError
 from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet, network_of
@@ -23,6 +24,9 @@ from .tasks import read_cases, task_of
 
 # The kernels of the first layer, in a network's state dict.
 FIRST_KERNEL = "encoder1.enc1conv1.weight"
+
+# Volumes of organs have few voxels: they are halved three times, and images four times.
+LEVELS_OF_VOLUMES = 3
 
 # The folder of checkpoints.
 RUNS = Path("runs")
@@ -43,6 +47,9 @@ class Choices:
     # Channels at full resolution, in place of the card's.
     features: int | None = None
 
+    # Whether the network reads volumes as a whole, in place of the card's slices.
+    volumes: bool = False
+
     # Whether the validation part is learnt from, too.
     refit: bool = False
 
@@ -55,8 +62,13 @@ class Choices:
     # In torch's words; None: 'cuda' if there is such a device, else 'cpu'.
     device: str | None = None
 
-    def recipe_from(self, usual: Recipe) -> Recipe:
-        """Return the usual recipe with what was chosen in its place."""
+    def recipe_from(self, task: Task) -> Recipe:
+        """Return the task's recipe with what was chosen in its place."""
+        usual = task.recipe
+        if self.volumes:
+            if task.volume_recipe is None:
+                raise TrainingError(f"{task.card!r} learns from slices: leave out --volumes.")
+            usual = task.volume_recipe
         return replace(
             usual,
             steps=usual.steps if self.steps is None else self.steps,
@@ -66,9 +78,13 @@ class Choices:
 
     def card_from(self, usual: ModelCard) -> ModelCard:
         """Return the usual card with what was chosen in its place."""
-        if self.features is None:
-            return usual
-        return replace(usual, features=self.features)
+        card = usual
+        if self.features is not None:
+            card = replace(card, features=self.features)
+        if self.volumes:
+            whole = replace(card.preprocessing, dims=3, axes=(0,), context=0)
+            card = replace(card, preprocessing=whole, depth=LEVELS_OF_VOLUMES, int8_ranges=())
+        return card
 
 
 USUAL_CHOICES = Choices()
@@ -78,14 +94,15 @@ def train(card: str, data: Path, out: Path = RUNS, choices: Choices = USUAL_CHOI
     """Train the network of a card on its data set in the folder ``data``.
 
     Weights and checkpoints are written to ``out / card``, see ``fit``, which resumes from there.
-    Returns the moving average of the weights. Raises TrainingError for a card without a task, and
-    for a folder without images of it.
+    Returns the moving average of the weights. Raises TrainingError for a card without a task, for a
+    folder without images of it, and for volumes if it learns from slices only.
     """
     task = task_of(card)
-    recipe = choices.recipe_from(task.recipe)
-    examples = read_examples(task, data, refit=choices.refit, without=choices.without)
+    recipe = choices.recipe_from(task)
+    chosen = choices.card_from(MODELS[card])
+    examples = read_examples(task, data, chosen, refit=choices.refit, without=choices.without)
     return fit(
-        starting_network(choices.card_from(MODELS[card]), choices.start, recipe.seed),
+        starting_network(chosen, choices.start, recipe.seed),
         examples.train,
         examples.validation,
         recipe,
@@ -109,13 +126,17 @@ class ExamplesByPart:
 
 
 def read_examples(
-    task: Task, folder: Path, *, refit: bool = False, without: str | None = None
+    task: Task,
+    folder: Path,
+    card: ModelCard,
+    *,
+    refit: bool = False,
+    without: str | None = None,
 ) -> ExamplesByPart:
-    """Read the examples of a data set, never those of the test part.
+    """Read the examples of a data set for a card, never those of the test part.
 
     With ``refit`` the validation part is also used for training; the kind ``without`` is left out.
     """
-    card = MODELS[task.card]
     by_part = ExamplesByPart(train=[], validation=[])
 
     for case in tqdm(read_cases(task.card, folder), desc="reading", mininterval=10):

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ...images.read import read_image
+from ...networks.cards import ModelCard
 from ..datasets import Case, part_by_number
-from ..examples import slice_examples
+from ..examples import Example, slice_examples, volume_example
 from ..recipes import Recipe, Task, score_classes
 
 
@@ -28,10 +29,17 @@ def read_hippocampi(folder: Path) -> Iterator[Case]:
         )
 
 
+def hippocampus_examples(card: ModelCard, case: Case) -> Iterator[Example]:
+    """Make the examples of a volume: of its slices, or of the whole if the card reads it so."""
+    if card.preprocessing.dims == 3:
+        return volume_example(card, case)
+    return slice_examples(card, case)
+
+
 TASK = Task(
     card="hippocampus",
     read=read_hippocampi,
-    examples=slice_examples,
+    examples=hippocampus_examples,
     score=score_classes,
     recipe=Recipe(
         steps=5250,
@@ -44,6 +52,23 @@ TASK = Task(
         gamma=0.35,
         downsample=0.2,
         bias_field=0.2,
+    ),
+    # Milder than the recipe for slices, because a volume is turned and stretched in three planes.
+    volume_recipe=Recipe(
+        steps=12000,
+        batch=2,
+        crop=40,
+        symmetry="left-right",
+        zoom=(0.9, 1.12),
+        rotation=10,
+        elastic=0.4,
+        gamma=0.175,
+        contrast=0.15,
+        brightness=0.04,
+        noise=0.02,
+        downsample=0.1,
+        focus=0.1,
+        bias_field=0.1,
     ),
     unit="volumes",
 )
