@@ -177,12 +177,10 @@ def facts_of(card: uh.ModelCard) -> str:
         "spacing (mm per working px)": preprocessing.spacing or "the image's own",
         "slices read along on each side": preprocessing.context,
         "axes of a volume": listed(preprocessing.axes),
-        "convolutions along": f"{preprocessing.dims} axes",
         "threshold": card.threshold,
         "copies averaged (flips)": card.flips,
         "objects are told apart by": card.instance_method,
         "features": card.features,
-        "levels": card.depth,
         "sha256 of the weights": f"`{card.sha256}`",
     }
     rows = [f"| {name} | {value} |" for name, value in facts.items()]

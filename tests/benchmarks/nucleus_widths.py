@@ -76,10 +76,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--parts", nargs="+", default=["test"])
-    parser.add_argument("--weights", default="nuclei", help="a card's name, or a file")
     arguments = parser.parse_args()
 
-    model = load_model(arguments.weights)
+    model = load_model("nuclei")
     shifts = model.card.preprocessing.logit_shifts
     without = replace(model.card.preprocessing, logit_shifts=())
     model.card = replace(model.card, preprocessing=without)

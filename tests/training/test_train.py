@@ -138,3 +138,9 @@ def test_volumes_are_learnt_from_as_a_whole(tmp_path):
 def test_images_are_not_learnt_from_as_volumes(lungs):
     with pytest.raises(TrainingError, match="learns from slices"):
         train("lungs", lungs, lungs, Choices(volumes=True))
+
+
+def test_a_network_of_slices_is_no_start_for_one_of_volumes():
+    card = Choices(volumes=True).card_from(MODELS["hippocampus"])
+    with pytest.raises(TrainingError, match="along 2 axes"):
+        module.starting_network(card, "hippocampus", seed=0)

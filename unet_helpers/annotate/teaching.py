@@ -16,7 +16,7 @@ from ..checks.suggest import fitting_networks
 from ..checks.view import View
 from ..errors import ArgumentError
 from ..images.image import MedicalImage, noted
-from ..networks.cards import MODELS, ModelCard, Preprocessing
+from ..networks.cards import ModelCard, Preprocessing
 from ..networks.load import load_model
 from ..networks.pixel_classifier import PixelClassifier
 from ..networks.unet import UNet
@@ -305,15 +305,13 @@ def without_unused_network(classifier: PixelClassifier) -> PixelClassifier:
 def choose_network(view: View, model: str | Path | ModelCard | UNet | None) -> UNet | None:
     """Return the network whose maps are read: the one given, or one that knows such images.
 
-    Without a model it is the nearest card for slices whose out-of-distribution score fits; None, so
-    that only filters are read, if no such card knows such images.
+    Without a model it is the nearest card whose out-of-distribution score fits; None, so that only
+    filters are read, if no card knows such images.
     """
     if isinstance(model, str) and model == FILTERS:
         return None
     if model is None:
-        fitting = [
-            name for name in fitting_networks(view).cards if MODELS[name].preprocessing.dims == 2
-        ]
+        fitting = fitting_networks(view).cards
         if not fitting:
             return None
         model = fitting[0]

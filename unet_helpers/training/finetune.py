@@ -236,9 +236,8 @@ def check_own_task(start: str | Path | ModelCard | UNet, card: ModelCard) -> Non
     if card.name in TASKS:
         return
     named = start if isinstance(start, str | Path) else card.name
-    others = ", ".join(name for name in TASKS if MODELS[name].preprocessing.dims == 2)
     raise TrainingError(
-        f"{named} has no recipe of its own: name the classes, or start from {others}."
+        f"{named} has no recipe of its own: name the classes, or start from {', '.join(TASKS)}."
     )
 
 

@@ -160,12 +160,19 @@ def read_examples(
 def starting_network(card: ModelCard, start: str | None, seed: int) -> UNet:
     """Return the network to start from: with random weights, or those of a file or a card.
 
-    If these are for other classes, the last layer is new.
+    If these are for other classes, the last layer is new. Raises TrainingError if one of the two
+    networks reads volumes and the other slices.
     """
     torch.manual_seed(seed)
     network = network_of(card)
     if start:
-        start_from(network, load_model(start, trainable=True))
+        loaded = load_model(start, trainable=True)
+        if loaded.dims != network.dims:
+            raise TrainingError(
+                f"{start} has kernels along {loaded.dims} axes, and the network to train along "
+                f"{network.dims}: start from other weights, or from none."
+            )
+        start_from(network, loaded)
     return network
 
 
