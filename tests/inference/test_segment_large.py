@@ -157,6 +157,20 @@ def test_tiles_from_disk_to_disk_are_those_of_memory(tmp_path):
     assert np.ptp(whole[1]) > 0
 
 
+def test_logits_are_shifted_by_the_diameter_as_in_memory(tmp_path):
+    """At zoom 1/2, objects of 24 working px are 48 px wide."""
+    source = write_tiles(tmp_path / "a.tif", GREY)
+    reading = {"scale": "objects", "size": 24}
+    foreground = {}
+    for name, shifts in (("plain", ()), ("shifted", ((24.0, 0.0), (48.0, -4.0)))):
+        network = make_network(3, **reading, logit_shifts=shifts)
+        labels, *_ = segment_large(source, network, tmp_path / name, zoom=0.5)
+        whole = uh.segment(source, network, zoom=0.5, progress=False)
+        assert (labels != whole.labels).mean() < 1e-4
+        foreground[name] = np.count_nonzero(labels)
+    assert foreground["shifted"] < 0.95 * foreground["plain"]
+
+
 @pytest.fixture
 def tiled(tmp_path):
     """The path of a TIFF in tiles."""
