@@ -198,7 +198,7 @@ def is_inside(answers: Answers, predicted: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Honesty:
+class PredictionQuality:
     """How well the expected Dice of a card predicts, over sources left out of the fit."""
 
     answers: int
@@ -224,7 +224,7 @@ def is_withheld(answers: Answers, predicted: np.ndarray) -> np.ndarray:
     return ~np.isfinite(predicted) | (is_odd & is_doubtful)
 
 
-def honesty_of(answers: Answers) -> Honesty:
+def quality_of(answers: Answers) -> PredictionQuality:
     """Measure how well the expected Dice predicts."""
     predicted = cross_predict(answers)
     withheld = is_withheld(answers, predicted)
@@ -236,7 +236,7 @@ def honesty_of(answers: Answers) -> Honesty:
     good = is_image & answers.found & (answers.dice >= answers.usual - AS_USUAL)
     poor = answers.dice < answers.usual / 2
     missed = predicted[given] - answers.dice[given]
-    return Honesty(
+    return PredictionQuality(
         answers=int(np.count_nonzero(given)),
         usual=answers.usual,
         correlation=float(np.corrcoef(predicted[given], answers.dice[given])[0, 1]),
@@ -302,7 +302,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not path.exists():
             continue
         answers = read_answers(path)
-        print(f"{card}: {honesty_of(answers)}", flush=True)
+        print(f"{card}: {quality_of(answers)}", flush=True)
         if chosen.write:
             stored[card] = calibrate(card, answers)
             chosen.out.write_text(in_file_form(stored), encoding="utf-8")

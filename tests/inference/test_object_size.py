@@ -61,7 +61,7 @@ def test_nuclei_of_impossible_width_are_doubted_with_what_was_found(step, is_dou
         assert isinstance(doubts[0], Doubt)
         assert "8.47e+03 µm wide" in doubts[0]
         assert "2 to 60 µm" in doubts[0]
-        assert "353 µm" in doubts[0]
+        assert "0.353 mm" in doubts[0]
 
 
 def test_a_card_that_states_no_size_doubts_none():
@@ -133,4 +133,4 @@ def test_72_dpi_in_inches_is_doubted(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels, imagej=True, resolution=(72, 72), metadata={"unit": "inch"})
     result = uh.segment(path, "nuclei", progress=False)
-    assert any(isinstance(text, Doubt) and "353 µm" in text for text in result.warnings)
+    assert any(isinstance(text, Doubt) and "0.353 mm" in text for text in result.warnings)

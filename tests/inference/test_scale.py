@@ -230,7 +230,9 @@ def test_a_spacing_in_words():
     assert in_words(4e-6) == "4 nm"
     assert in_words(0.25e-3, 0.25e-3) == "0.25 µm"
     assert in_words(1e-3, 0.25e-3) == "1 × 0.25 µm"
-    assert in_words(25.4 / 72) == "353 µm"
+    assert in_words(0.09) == "90 µm"
+    assert in_words(25.4 / 72) == "0.353 mm"
+    assert in_words(0.9, 0.5) == "0.9 × 0.5 mm"
     assert in_words(1.0) == "1 mm"
 
 
@@ -238,7 +240,7 @@ def test_an_image_without_a_spacing_is_taken_to_be_at_the_usual_one():
     network = make_network(spacing=0.4, usual_spacing=0.2)
     scale = working_scale(network, slices_of(PIXELS[None]), 0)
     assert scale.shape == (500, 250)
-    assert "200 µm" in scale.notes[0]
+    assert "0.2 mm" in scale.notes[0]
     assert "not known" in scale.notes[0]
     # What is known, or given, goes before.
     assert working_shape(network, PIXELS, spacing=(0.4, 0.4)) == (1000, 500)
@@ -249,4 +251,4 @@ def test_a_spacing_that_cannot_be_right_is_replaced_by_the_usual_one():
     network = make_network(spacing=0.4, usual_spacing=0.2)
     scale = working_scale(network, slices_of(PIXELS[None], (300.0, 300.0)), 0)
     assert scale.shape == (500, 250)
-    assert "seen as at 200 µm" in scale.warnings[0]
+    assert "seen as at 0.2 mm" in scale.warnings[0]

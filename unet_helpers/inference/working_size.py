@@ -17,7 +17,7 @@ MAX_ASPECT = 16.0
 
 # mm: spacings are told in nm below the first, and in µm below the second.
 NM_BELOW = 1e-4
-UM_BELOW = 1.0
+UM_BELOW = 0.1
 
 
 def aspect_of(spacing: Sequence[float] | None) -> float:

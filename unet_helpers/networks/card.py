@@ -244,7 +244,7 @@ class ModelCard:
     data, licence, citation
         The training data, their licence, and the papers to cite.
     scores
-        Measured accuracy; plain texts in cards of versions before 0.3.
+        Measured accuracy; plain texts in earlier cards.
     intended_use, limits
         The purpose of the network, and the images on which it fails.
 

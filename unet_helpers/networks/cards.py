@@ -21,7 +21,7 @@ RENAMED_FIELDS = {
     "smallest_region": "min_component_share",
 }
 
-# Fields of versions before 0.3 that have no use any more: cards in weights' files may have them.
+# Fields of earlier versions that have no use any more: cards in weights' files may have them.
 REMOVED_FIELDS = {"prevalence"}
 
 # Values of the former field 'planes' of the preprocessing, and the fields that replace it.
@@ -87,7 +87,7 @@ def expected_parts_of(fields: dict[str, Any]) -> ExpectedParts:
 
 
 def score_of(fields: dict[str, Any] | str) -> Score | str:
-    """Make a score from its JSON; texts, as before version 0.3, are returned unchanged."""
+    """Make a score from its JSON; texts, as in earlier cards, are returned unchanged."""
     if isinstance(fields, str):
         return fields
     check_names(fields, Score)

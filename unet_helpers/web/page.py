@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import ArgumentError
 from ..inference.raw_graph import PIXEL_TYPES, check_raw
-from ..inference.working_size import in_words
+from ..inference.working_size import NM_BELOW, UM_BELOW, in_words
 from ..networks.cards import ModelCard
 from ..networks.load import load_model
 from ..networks.unet import UNet, fold_batch_norm
@@ -61,10 +61,6 @@ LIBRARIES = {
 
 # mm: the units in which the size of a pixel is told.
 UNITS = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0}
-
-# mm: a pixel below this is told in nm, and below the next one in µm.
-NM_BELOW = 1e-4
-UM_BELOW = 1e-1
 
 # px: the end of the slider for the width of an object; more where objects are usually wide.
 WIDEST_OBJECT = 120
