@@ -10,6 +10,7 @@ from helpers.networks import discs
 from unet_helpers.inference.tiles import AUGMENTATIONS
 from unet_helpers.training.augment import (
     batch_of,
+    blur,
     fewer_pixels,
     hide_boxes,
     swap_sides,
@@ -260,8 +261,32 @@ def test_left_and_right_of_a_volume_are_swapped_in_its_columns():
     assert with_them[0, 1].tolist() == [[5, 4], [7, 6]]
 
 
-def test_volumes_of_a_lower_resolution_have_thicker_slices_along_one_axis():
+def test_volumes_of_a_lower_resolution_have_thicker_slices_or_larger_voxels():
     rng = StepRng(0)
-    sizes = [fewer_pixels((40, 40, 40), 0.5, rng) for _ in range(30)]
-    assert {tuple(size) for size in sizes} == {(20, 40, 40), (40, 20, 40), (40, 40, 20)}
-    assert fewer_pixels((40, 60), 0.5, rng) == [20, 30]
+    sizes = np.array([fewer_pixels((40, 40, 40), rng) for _ in range(300)])
+    along_one_axis = (sizes == 40).sum(1) >= 2
+    assert 0.4 < along_one_axis.mean() < 0.65
+
+    thick = sizes[along_one_axis]
+    assert thick.min() == 8
+    assert (thick < 40).sum(0).min() > 30
+
+    coarse = sizes[~along_one_axis]
+    assert (coarse == coarse[:, :1]).all()
+    assert coarse.min() >= 18
+
+
+def test_images_of_a_lower_resolution_keep_their_shape():
+    sizes = np.array([fewer_pixels((40, 60), StepRng(step)) for step in range(30)])
+    assert sizes.min() >= 18
+    np.testing.assert_allclose(sizes[:, 1] / sizes[:, 0], 1.5, rtol=0.05)
+
+
+def test_a_volume_is_blurred_alike_along_its_three_axes():
+    point = torch.zeros(1, 2, 21, 21, 21)
+    point[:, :, 10, 10, 10] = 1
+    blurred = blur(point, 1.5)
+    assert blurred.sum() == pytest.approx(2)
+    for axes in ((2, 3), (2, 4), (3, 4)):
+        torch.testing.assert_close(blurred, blurred.transpose(*axes))
+    assert 0.01 < blurred.max() < 0.03

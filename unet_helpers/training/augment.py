@@ -31,6 +31,9 @@ FIELD_KNOTS = 4
 # Share of colour images that become grey.
 GREYED = 0.1
 
+# Pixels: side of the kernel of a blur.
+BLUR_KERNEL = 11
+
 # Number of groups into which a batch is split. The images of a group have the same resolution and
 # width of blur, because shapes cannot differ within a tensor.
 CAMERAS = 8
@@ -167,23 +170,21 @@ def vary_camera_of_group(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> 
     full_size = images.shape[2:]
     per_image = one_per_image(images)
 
-    share = 1.0
-    if rng.number(0, 1) < recipe.downsample:
-        share = rng.number(0.45, 1)
-    if share < 1:
-        images = resampled(images, fewer_pixels(full_size, share, rng))
+    is_coarse = rng.number(0, 1) < recipe.downsample
+    if is_coarse:
+        images = resampled(images, fewer_pixels(full_size, rng))
 
     # Noise is added at the camera's resolution.
     noise = rng.normal(*images.shape)
     strength = rng.normal(*per_image).abs() * recipe.noise
     images = images + noise * strength
-    if share < 1:
+    if is_coarse:
         images = resampled(images, full_size)
 
-    # Amounts above 0 blur, below 0 sharpen. Volumes are blurred within their slices.
+    # Amounts above 0 blur, below 0 sharpen.
     amount = rng.uniform(-1, 1, *per_image) * rng.coin(recipe.focus, *per_image)
     if recipe.focus:
-        blurred = gaussian_blur(images, [11, 11], [rng.number(0.5, 2.0)])
+        blurred = blur(images, rng.number(0.5, 2.0))
         images = images + amount * (blurred - images)
     return images
 
@@ -193,17 +194,29 @@ def one_per_image(images: torch.Tensor) -> tuple[int, ...]:
     return (len(images), *[1] * (images.dim() - 1))
 
 
-def fewer_pixels(size: Sequence[int], share: float, rng: StepRng) -> list[int]:
-    """Return a lower resolution: along both axes of slices, or along one axis of volumes.
+def fewer_pixels(size: Sequence[int], rng: StepRng) -> list[int]:
+    """Return a lower resolution: a share of 0.45 to 1 of the pixels along each axis.
 
-    Slices of a volume are often thicker than their pixels are wide.
+    Every other volume has it along one axis only, down to a share of 0.2, because slices of a
+    volume are often thicker than their pixels are wide.
     """
-    if len(size) == 2:
+    share = rng.number(0.45, 1)
+    if len(size) == 2 or rng.number(0, 1) < 0.5:
         return [round(length * share) for length in size]
     fewer = list(size)
     axis = int(rng.number(0, len(size)))
-    fewer[axis] = round(size[axis] * share)
+    fewer[axis] = round(size[axis] * share**2)
     return fewer
+
+
+def blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Blur (N, C, [D,] H, W) along all axes by a Gaussian of ``sigma`` pixels."""
+    blurred = gaussian_blur(images, [BLUR_KERNEL, BLUR_KERNEL], [sigma])
+    if images.dim() == 4:
+        return blurred
+    # torchvision blurs the last two axes, so the first axis takes its turn as the columns.
+    slices_last = blurred.movedim(2, -1)
+    return gaussian_blur(slices_last, [BLUR_KERNEL, 1], [sigma]).movedim(-1, 2)
 
 
 def resampled(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

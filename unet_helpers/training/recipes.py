@@ -79,7 +79,8 @@ class Recipe:
     colour: float = 0.0
     # Standard deviation of the strength of the camera's noise.
     noise: float = 0.04
-    # How often the resolution is lowered, to a share between 0.45 and 1.
+    # How often the resolution is lowered, to a share between 0.45 and 1. Of volumes, whose slices
+    # may be thick, every other one has it along one axis only, down to a share of 0.2.
     downsample: float = 0.0
     # How often an image is blurred or sharpened.
     focus: float = 0.2

@@ -53,7 +53,8 @@ TASK = Task(
         downsample=0.2,
         bias_field=0.2,
     ),
-    # Milder than the recipe for slices, because a volume is turned and stretched in three planes.
+    # A volume is turned and stretched in three planes, so each varies less than for slices.
+    # Resolution and focus vary more, because volumes are seen along one axis, not along three.
     volume_recipe=Recipe(
         steps=12000,
         batch=2,
@@ -62,13 +63,13 @@ TASK = Task(
         zoom=(0.9, 1.12),
         rotation=10,
         elastic=0.4,
-        gamma=0.175,
-        contrast=0.15,
-        brightness=0.04,
-        noise=0.02,
-        downsample=0.1,
-        focus=0.1,
-        bias_field=0.1,
+        gamma=0.2,
+        contrast=0.2,
+        brightness=0.05,
+        noise=0.03,
+        downsample=0.4,
+        focus=0.4,
+        bias_field=0.15,
     ),
     unit="volumes",
 )
