@@ -133,10 +133,7 @@ def test_boxes_are_not_zoomed(monkeypatch):
     assert shapes == [(1, 1, 6, 16, 20)]
 
 
-def test_who_learns_from_single_images_refuses_a_network_for_volumes():
-    network = make_network(dims=3)
-    slices = [noise(16, 16)]
-    with pytest.raises(uh.TrainingError, match="reads volumes"):
-        uh.fine_tune(network, slices, [slices[0] > 100], classes=["x"])
+def test_a_painter_reads_single_images():
+    picture = noise(16, 16)
     with pytest.raises(uh.ArgumentError, match="reads volumes"):
-        uh.Painter(slices[0], classes=["x"], model=network)
+        uh.Painter(picture, classes=["x"], model=make_network(dims=3))

@@ -1,6 +1,6 @@
 """Fine-tuning: a new structure is learnt in seconds, kept in a file, and mistakes are named."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.networks import make_network
+from helpers.volumes import nifti
 from PIL import Image
 
 import unet_helpers as uh
@@ -286,7 +287,7 @@ def test_two_classes_give_two_answers(two):
         ([], [], "0 images"),
         ([np.zeros((9, 9))], [], "1 images and 0 masks"),
         ([np.zeros((9, 9))], [np.zeros((8, 9))], "make them alike"),
-        ([np.zeros((4, 9, 9))], [np.zeros((4, 9, 9))], "volume.*give its slices"),
+        ([np.zeros((5, 9, 9))], [np.zeros((5, 9, 9))], "volume.*give its slices"),
         ([np.zeros((32, 32))], [np.zeros((32, 32))], "masks are empty"),
     ],
 )
@@ -359,11 +360,11 @@ def test_a_gentle_recipe_fits_the_size_of_the_images():
 
 def test_the_own_recipe_is_made_for_a_few_images():
     own = TASKS["nuclei"].recipe
-    recipe = recipe_for_own_task("nuclei", pretrained=True)
+    recipe = recipe_for_own_task(uh.MODELS["nuclei"], pretrained=True)
     assert (recipe.crop, recipe.batch, recipe.consistency, recipe.shares) == (192, 4, 0.0, {})
     assert recipe.learning_rate == 5e-4
     assert recipe.elastic == own.elastic
-    assert recipe_for_own_task("nuclei", pretrained=False).learning_rate == 2e-3
+    assert recipe_for_own_task(uh.MODELS["nuclei"], pretrained=False).learning_rate == 2e-3
 
 
 def test_only_the_eye_is_learnt_from():
@@ -523,3 +524,80 @@ def test_a_batch_of_which_nothing_is_known_has_no_loss():
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(logits.grad).all()
+
+
+def balls(seed: int, shape=(28, 30, 31)) -> tuple[np.ndarray, np.ndarray]:
+    """A grey volume of bright and dark balls on noise, and the mask (0, 1) of the bright."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(100, 15, shape)
+    mask = np.zeros(shape, np.uint8)
+    for is_bright in (False, True, False, True):
+        centre = [rng.integers(8, side - 8) for side in shape]
+        axes = np.ogrid[tuple(slice(side) for side in shape)]
+        distances = sum((axis - at) ** 2 for axis, at in zip(axes, centre))
+        inside = distances < rng.integers(5, 8) ** 2
+        values[inside] = rng.normal(180 if is_bright else 30, 15, inside.sum())
+        mask[inside] = is_bright
+    return values.clip(0, 255).astype(np.uint8), mask
+
+
+@pytest.mark.filterwarnings("ignore:Not converged")
+def test_a_structure_of_volumes_is_learnt_by_a_network_for_volumes(tmp_path):
+    pairs = [balls(seed) for seed in range(3)]
+    student = uh.fine_tune(
+        make_network(dims=3),
+        [values for values, _ in pairs],
+        [mask for _, mask in pairs],
+        classes=["bright ball"],
+        steps=120,
+        save_to=tmp_path / "balls.safetensors",
+    )
+    assert student.dims == student.card.preprocessing.dims == 3
+    values, truth = balls(9)
+    again = uh.load_model(tmp_path / "balls.safetensors")
+    assert uh.dice(truth, uh.segment(values, again, progress=False).labels) > 0.7
+
+
+def test_a_volume_is_learnt_at_the_spacing_of_the_card():
+    network = make_network(dims=3, spacing=1.0)
+    values, mask = balls(0)
+    example = make_example(network, nifti(values, spacing=(2.0, 1.0, 0.5)), mask)
+    # The axes of the example are those to the head, back and left.
+    assert example.target.shape == (16, 30, 56)
+    assert example.pixels.shape == (1, 16, 30, 56)
+    assert set(np.unique(example.target)) == {0, 1}
+    assert example.target.mean() == pytest.approx(mask.mean(), rel=0.1)
+    bright = example.pixels[0][example.target == 1].mean()
+    assert bright > example.pixels[0][example.target == 0].mean() + 0.2
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 32, 3), (4, 32, 32, 3)])
+def test_a_network_for_volumes_learns_from_grey_volumes_only(shape):
+    image = uh.read_image(np.zeros(shape, np.uint8))
+    mask = np.zeros(image.spatial_shape, np.uint8)
+    with pytest.raises(uh.TrainingError, match="reads grey volumes"):
+        uh.fine_tune(make_network(dims=3), [image], [mask], classes=["x"])
+
+
+def test_volumes_have_no_square():
+    values, mask = balls(0)
+    with pytest.raises(uh.TrainingError, match="leave out size"):
+        uh.fine_tune(make_network(dims=3), [values], [mask], classes=["x"], size=64)
+
+
+def test_the_own_recipe_of_volumes_is_that_of_volumes():
+    card = uh.MODELS["hippocampus"]
+    whole = replace(card.preprocessing, dims=3, axes=(0,), context=0)
+    volumes = TASKS["hippocampus"].volume_recipe
+    recipe = recipe_for_own_task(replace(card, preprocessing=whole), pretrained=True)
+    assert (recipe.crop, recipe.batch) == (volumes.crop, volumes.batch)
+    assert recipe.learning_rate == 5e-4
+
+
+def test_windows_of_volumes_are_smaller_and_fewer():
+    volume = Example(np.zeros((1, 40, 64, 90)), np.zeros((40, 64, 90)))
+    recipe = recipe_for_new_task(volume, kept_head=False)
+    assert (recipe.crop, recipe.batch) == (32, 4)
+    large = Example(np.zeros((1, 90, 90, 90)), np.zeros((90, 90, 90)))
+    recipe = recipe_for_new_task(large, kept_head=False)
+    assert (recipe.crop, recipe.batch) == (48, 2)

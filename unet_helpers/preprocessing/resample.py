@@ -113,6 +113,18 @@ class Grid:
             mode="nearest",
         )
 
+    def cut_labels(self, labels: np.ndarray) -> np.ndarray:
+        """Return the label (Z, Y, X) nearest to each of the grid's voxels, (*shape)."""
+        block, first = self.covered_block(labels.shape)
+        return scipy.ndimage.affine_transform(
+            labels[block],
+            self.matrix,
+            offset=self.start - first,
+            output_shape=self.shape,
+            order=0,
+            mode="nearest",
+        )
+
     def share_inside(self, shape: tuple[int, ...]) -> float:
         """Return the share of the grid's voxels, 0 to 1, that lie in a volume of this shape."""
         indices = np.indices(self.shape).reshape(3, -1)

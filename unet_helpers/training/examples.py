@@ -14,7 +14,7 @@ import numpy as np
 from ..images.stack import as_displayed, to_stack
 from ..networks.cards import ModelCard, Preprocessing
 from ..preprocessing.prepare import joined, prepare
-from ..preprocessing.resample import resize_labels
+from ..preprocessing.resample import at_spacing, resize_labels
 from ..preprocessing.slices import Prepared
 from .datasets import Case
 
@@ -86,13 +86,19 @@ def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
                 yield as_example(card, prepared[index], target, left_right=left_right)
 
 
-def volume_example(card: ModelCard, case: Case) -> Iterator[Example]:
-    """Make the example of a volume, which the network reads as a whole, at its own grid."""
-    stack = to_stack(case.image).pixels
+def volume_example(card: ModelCard, case: Case) -> Example:
+    """Make the example of a volume, which the network reads as a whole, at the card's spacing."""
+    stack = to_stack(case.image)
+    pixels = stack.pixels
     truth = as_displayed(case.image, case.truth)
-    shape = training_shape(card.preprocessing, stack.shape[1:])
-    pixels = joined(prepare(stack, card.preprocessing, shape))
-    yield Example(pixels=pixels.astype(np.float16), target=truth.astype(np.uint8))
+    grid = at_spacing(stack, card.preprocessing.spacing)
+    if grid is not None:
+        pixels = grid.cut(pixels)
+        truth = grid.cut_labels(truth)
+
+    _, height, width = truth.shape
+    prepared = joined(prepare(pixels, card.preprocessing, (height, width)))
+    return Example(pixels=prepared.astype(np.float16), target=truth.astype(np.uint8))
 
 
 def training_shape(preprocessing: Preprocessing, shape: tuple[int, ...]) -> tuple[int, int]:

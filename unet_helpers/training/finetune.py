@@ -90,22 +90,23 @@ def fine_tune(
         which is not changed.
     images : sequence, str or pathlib.Path
         Single images, each an input of ``read_image``: a path, an array (H, W) or (H, W, 3), a
-        PIL image, a tensor (also (3, H, W)) or a MedicalImage. Or a folder of image files.
+        PIL image, a tensor (also (3, H, W)) or a MedicalImage. Or a folder of image files. For a
+        network that reads volumes: grey volumes, such as NIfTI files or arrays (D, H, W).
     masks : sequence, str or pathlib.Path
-        One mask (H, W) for each image, of its shape; or a folder of files with the images' names,
-        perhaps with a last word such as '_mask'. The values are 0 for background, 1, 2, ... for
-        the classes; if there is one class, all values above 0 are 1. Sparse masks, of strokes for
-        example, have 255 where the class is not known: 255 means that if there are several
-        classes, or if a mask also has another value above 0. For the cards of nuclei without
-        ``classes``: an id for each nucleus, or a plain mask, whose connected components are nuclei.
-        For a card whose classes overlap, without ``classes``: the sum of 1, 2, 4, ... for the
-        first, second, third class, ...
+        One mask (H, W), or (D, H, W), for each image, of its shape; or a folder of files with the
+        images' names, perhaps with a last word such as '_mask'. The values are 0 for background, 1,
+        2, ... for the classes; if there is one class, all values above 0 are 1. Sparse masks, of
+        strokes for example, have 255 where the class is not known: 255 means that if there are
+        several classes, or if a mask also has another value above 0. For the cards of nuclei
+        without ``classes``: an id for each nucleus, or a plain mask, whose connected components are
+        nuclei. For a card whose classes overlap, without ``classes``: the sum of 1, 2, 4, ... for
+        the first, second, third class, ...
     classes : sequence of str, optional
         Names of the new classes. The network gets a new last layer for them, unless the old one
         has a lower loss before training. Without ``classes`` it continues with the card's own task.
     size : int, optional
         Working px: side of the square to which images are resized, with ``classes``. Default: the
-        card's own if it has one, else 128.
+        card's own if it has one, else 128. Volumes are seen at the card's spacing instead.
     minutes : float, optional
         Train for about this many minutes.
     steps : int, optional
@@ -132,8 +133,8 @@ def fine_tune(
     Raises
     ------
     TrainingError
-        Images, masks or classes do not fit together, the network has no recipe of its own and no
-        ``classes`` are given, or it reads volumes.
+        Images, masks or classes do not fit together, or the network has no recipe of its own and no
+        ``classes`` are given.
     ImageError
         An image or a mask cannot be read.
     ModelError
@@ -158,11 +159,6 @@ def fine_tune(
 
     torch.manual_seed(seed)
     network = trainable_network(start)
-    if network.dims == 3:
-        raise TrainingError(
-            f"{network.card.name!r} reads volumes, but fine-tuning learns from single images: "
-            "start from a network for slices, such as 'brain_flair'."
-        )
     old_head = network.conv
     if class_names is None:
         check_own_task(start, network.card)
@@ -174,7 +170,7 @@ def fine_tune(
     examples = make_examples(network, pairs)
     check_something_is_marked(examples)
     if class_names is None:
-        recipe = recipe_for_own_task(network.card.name, pretrained)
+        recipe = recipe_for_own_task(network.card, pretrained)
     else:
         kept_head = pretrained and keep_better_head(network, old_head, examples)
         recipe = recipe_for_new_task(examples[0], kept_head, network.card.has_sided_classes)

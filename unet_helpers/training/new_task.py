@@ -16,7 +16,7 @@ from ..networks.card import name_sides
 from ..networks.cards import ModelCard, Preprocessing
 from ..networks.unet import Convolution, UNet
 from .datasets import Case
-from .examples import IGNORED, Example, single_example
+from .examples import IGNORED, Example, single_example, volume_example
 from .losses import loss_for
 from .pairs import Pair, read_example_image, read_mask
 from .recipes import Recipe
@@ -24,6 +24,27 @@ from .tasks import TASKS
 
 # Working px: the side at which a new structure is seen, if the card has no square of its own.
 USUAL_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a batch for a new task."""
+
+    # Working px: their side at most, a multiple of 16, because networks halve images four times.
+    largest_side: int
+    # Their number at least.
+    fewest: int
+
+
+# By the number of axes of what the network reads: slices or volumes.
+WINDOWS = {
+    2: Windows(largest_side=256, fewest=4),
+    3: Windows(largest_side=48, fewest=2),
+}
+
+# Pixels or voxels of a batch, if that makes no fewer windows than ``fewest`` and no more than this.
+BATCH_PIXELS = 8 * 128**2
+MOST_WINDOWS = 8
 
 # Learning rates for a card's own task: from its weights, and from random ones.
 OWN_TASK_RATE = 5e-4
@@ -37,28 +58,12 @@ NEW_HEAD_RATE = 3e-3
 
 def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
     """Return the card of a new task, without what the old card says about its own data."""
-    side = size
-    if not side:
-        side = card.preprocessing.size if card.preprocessing.scale == "square" else USUAL_SIDE
-
-    if card.in_channels == 3:
-        # All colours, because the brown dye may be the new structure. A network that was trained on
-        # three neighbouring slices gets the three colours instead.
-        preprocessing = Preprocessing(scale="square", size=side, channels="rgb")
-    else:
-        preprocessing = Preprocessing(
-            scale="square",
-            size=side,
-            channels=card.preprocessing.channels,
-            context=card.preprocessing.context,
-        )
-
     return replace(
         card,
         name=name,
         classes=classes,
         colors=palette.CLASSES[: len(classes)],
-        preprocessing=preprocessing,
+        preprocessing=preprocessing_of_new_task(card, size),
         localise=None,
         instance_method="components",
         objects="volumes",
@@ -74,6 +79,27 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
         citation="",
         limits="as good as the masks it learnt from",
     )
+
+
+def preprocessing_of_new_task(card: ModelCard, size: int | None) -> Preprocessing:
+    """Return how images of a new task are prepared: as squares, or volumes at the card's spacing.
+
+    Raises TrainingError for the size of a square where volumes are read.
+    """
+    usual = card.preprocessing
+    if usual.dims == 3:
+        if size:
+            raise TrainingError(f"{card.name!r} reads volumes, not squares: leave out size.")
+        return usual
+
+    side = size
+    if not side:
+        side = usual.size if usual.scale == "square" else USUAL_SIDE
+    if card.in_channels == 3:
+        # All colours, because the brown dye may be the new structure. A network that was trained on
+        # three neighbouring slices gets the three colours instead.
+        return Preprocessing(scale="square", size=side, channels="rgb")
+    return Preprocessing(scale="square", size=side, channels=usual.channels, context=usual.context)
 
 
 @torch.inference_mode()
@@ -143,6 +169,7 @@ def are_sparse(network: UNet, masks: Sequence[np.ndarray]) -> bool:
 def example_of(network: UNet, pair: ReadPair, sparse: bool) -> Example:
     """Make the example of an image and its mask; ``sparse``: 255 is not known."""
     image, mask = pair.image, pair.mask
+    check_axes(network, image)
     check_shapes(image, mask)
     if network.card.instance_method == "interiors":
         return example_of_instances(network.card, image, mask)
@@ -156,6 +183,10 @@ def example_of(network: UNet, pair: ReadPair, sparse: bool) -> Example:
     check_values(network.card, image, target)
 
     target = np.where(is_known, target, IGNORED).astype(np.uint8)
+    if network.dims == 3:
+        return volume_example(
+            network.card, Case(name=image.name, part="train", kind="", image=image, truth=target)
+        )
     shape = working_shape(network, image.pixels, spacing=image.spacing)
     return single_example(network.card, image.pixels, target, shape)
 
@@ -175,16 +206,29 @@ def check_values(card: ModelCard, image: MedicalImage, target: np.ndarray) -> No
         )
 
 
-def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:
-    """Raise TrainingError for a volume, and for a mask of another shape than its image."""
-    sizes = f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}"
-    if not image.is_single:
+def check_axes(network: UNet, image: MedicalImage) -> None:
+    """Raise TrainingError for a volume where single images are read, and the other way round."""
+    name = network.card.name
+    if network.dims == 3:
+        if image.channels > 1 or len(image.spatial_shape) != 3 or "T" in image.axes:
+            raise TrainingError(
+                f"{image.name}: its axes are {image.axes}, but {name!r} reads grey volumes: "
+                "give volumes, or start from a network for slices, such as 'brain_flair'."
+            )
+    elif not image.is_single:
         raise TrainingError(
-            f"{sizes}: a volume, but fine-tuning learns from single images; "
-            "give its slices and theirs, images=list(volume), masks=list(truth)."
+            f"{image.name}: a volume of {image.spatial_shape}, but {name!r} learns from single "
+            "images; give its slices and theirs, images=list(volume), masks=list(truth)."
         )
-    if mask.shape[:2] != image.spatial_shape:
-        raise TrainingError(f"{sizes}; make them alike.")
+
+
+def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:
+    """Raise TrainingError for a mask of another shape than its image."""
+    if mask.shape[: len(image.spatial_shape)] != image.spatial_shape:
+        raise TrainingError(
+            f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; "
+            "make them alike."
+        )
 
 
 def example_of_instances(card: ModelCard, image: MedicalImage, mask: np.ndarray) -> Example:
@@ -195,12 +239,14 @@ def example_of_instances(card: ModelCard, image: MedicalImage, mask: np.ndarray)
     return next(TASKS[card.name].examples(card, case))
 
 
-def recipe_for_own_task(card: str, pretrained: bool) -> Recipe:
+def recipe_for_own_task(card: ModelCard, pretrained: bool) -> Recipe:
     """Return the card's own recipe, for a few images, in minutes on a CPU."""
+    task = TASKS[card.name]
+    recipe = replace(task.recipe, crop=192, batch=4)
+    if card.preprocessing.dims == 3 and task.volume_recipe is not None:
+        recipe = task.volume_recipe
     return replace(
-        TASKS[card].recipe,
-        crop=192,
-        batch=4,
+        recipe,
         consistency=0.0,
         shares={},
         learning_rate=OWN_TASK_RATE if pretrained else RANDOM_WEIGHTS_RATE,
@@ -212,13 +258,12 @@ def recipe_for_new_task(example: Example, kept_head: bool, has_sides: bool = Fal
 
     Images are mirrored and turned, unless ``has_sides``: classes of the left and the right side.
     """
-    # A multiple of 16 px, because the network halves the image four times, and no larger than the
-    # image.
+    dims = example.target.ndim
+    windows = WINDOWS[dims]
+    # No larger than the image.
     least_side = max(16, min(example.target.shape))
-    crop = min(256, 16 * (least_side // 16))
-
-    # As many pixels as eight windows of 128 px, but at least four windows and at most eight.
-    batch = min(8, max(4, 8 * 128**2 // crop**2))
+    crop = min(windows.largest_side, 16 * (least_side // 16))
+    batch = min(MOST_WINDOWS, max(windows.fewest, BATCH_PIXELS // crop**dims))
 
     has_colours = len(example.pixels) == 3
     return Recipe(

@@ -103,15 +103,14 @@ def read_example_image(image: Any) -> MedicalImage:
 
 
 def read_mask(mask: Any) -> np.ndarray:
-    """Read a mask, (H, W); of a picture with a palette, its indices, which are the classes."""
+    """Read a mask, ([D,] H, W); of a picture with a palette, its indices, which are the classes."""
     indices = palette_indices(mask)
     if indices is not None:
         return indices
 
-    pixels = read_image(channels_last(mask)).pixels
-    # The mask was saved as a colour image.
-    is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
-    return pixels[..., :3].max(-1) if is_colour else pixels
+    read = read_image(channels_last(mask))
+    # A mask that was saved as a colour image.
+    return read.pixels[..., :3].max(-1) if read.channels > 1 else read.pixels
 
 
 def channels_last(given: Any) -> Any:

@@ -32,8 +32,9 @@ def read_hippocampi(folder: Path) -> Iterator[Case]:
 def hippocampus_examples(card: ModelCard, case: Case) -> Iterator[Example]:
     """Make the examples of a volume: of its slices, or of the whole if the card reads it so."""
     if card.preprocessing.dims == 3:
-        return volume_example(card, case)
-    return slice_examples(card, case)
+        yield volume_example(card, case)
+    else:
+        yield from slice_examples(card, case)
 
 
 TASK = Task(
