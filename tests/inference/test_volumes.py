@@ -47,6 +47,15 @@ def test_large_volumes_are_cut_into_cubes_without_seams(monkeypatch):
     assert differences[32] < 1e-3 < differences[0]
 
 
+def test_a_single_slice_is_seen_as_a_volume_in_which_it_repeats():
+    network = make_network(3, dims=3)
+    pixels = noise(20, 24)
+    single = answer_of(network, pixels)
+    repeated = answer_of(network, np.repeat(pixels[None], prediction.REPEATED_SLICES, axis=0))
+    middle = repeated.probabilities[:, prediction.REPEATED_SLICES // 2]
+    np.testing.assert_allclose(single.probabilities, middle, atol=5e-3)
+
+
 def test_a_volume_of_another_spacing_is_resampled_along_all_axes():
     network = make_network(dims=3, spacing=1.0)
     image = uh.MedicalImage(noise(6, 8, 10), "ZYX", (2.0, 2.0, 2.0))

@@ -29,6 +29,9 @@ from .working_size import in_words
 # Stacks with this many values or more get no spread, to save memory.
 TOO_LARGE_FOR_SPREAD = 2**26
 
+# A network for volumes sees a single slice so many times, one behind the other.
+REPEATED_SLICES = 32
+
 # No progress bar is shown for fewer slices.
 FEW_SLICES = 4
 
@@ -331,7 +334,12 @@ def predict_whole(
     prepared = prepare(slices.pixels, model.card.preprocessing, scale.shape, slices.fields_of_view)
     answers = blank_answers(model, slices.pixels, settings)
     volume = joined(prepared)
+    if depth == 1:
+        # Single slices are repeated in training, too.
+        volume = np.repeat(volume, REPEATED_SLICES, axis=1)
     answer = predict_cubes(model, volume, len(answers), settings.flips, progress)
+    if depth == 1:
+        answer = answer[:, [REPEATED_SLICES // 2]]
     for index in range(depth):
         answers[:, index] = resize_channels(answer[:, index], (height, width))
     return StackPrediction(
