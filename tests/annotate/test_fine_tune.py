@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.networks import make_network
 
 import unet_helpers as uh
 from unet_helpers.annotate import learning
@@ -62,6 +63,14 @@ def test_corrected_regions_are_handed_over_as_their_classes(pixels, handed_over)
     assert handed_over["start"] == "em_membranes"
     assert (mask[60, 10:31] == 1).all()
     np.testing.assert_array_equal(mask, painter.result().labels)
+
+
+def test_painted_images_teach_no_network_for_volumes(pixels, handed_over):
+    painter = uh.Painter(pixels, "filters", classes=["a"])
+    painter.stroke([(60, 10), (60, 30)], "a")
+    with pytest.raises(uh.ArgumentError, match="reads volumes"):
+        painter.fine_tune(make_network(dims=3), steps=3)
+    assert handed_over == {}
 
 
 def test_a_corrected_segmentation_trains_its_network(nuclei, pixels, tmp_path):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.drawn import draw_nuclei
+from helpers.networks import make_network
 from helpers.places import DATA, ROOT
 
 import unet_helpers as uh
@@ -25,6 +26,7 @@ from unet_helpers.checks.checks import (
     run_checks,
 )
 from unet_helpers.checks.likeness import Group, Likeness, known_groups
+from unet_helpers.checks.thickness import check_thickness
 from unet_helpers.checks.view import View
 from unet_helpers.images.arrays import from_array
 from unet_helpers.images.image import MedicalImage
@@ -287,6 +289,13 @@ def test_a_volume_far_larger_than_a_crop_is_said():
     # Without a spacing nothing is localised, and voxels count as the card's.
     assert check_scale(view_of(gradient(20, 20, 128)), HIPPOCAMPUS) == []
     assert "129 voxels wide" in check_scale(view_of(gradient(20, 20, 129)), HIPPOCAMPUS)[0]
+
+
+def test_a_network_of_ones_own_volumes_knows_large_ones():
+    own = make_network(dims=3, spacing=1.0).card
+    volume = view_of(gradient(20, 20, 300), spacing=(1.0, 1.0, 5.0))
+    assert check_scale(volume, own) == []
+    assert check_thickness(volume, own) == []
 
 
 def test_the_spacing_counts_where_the_card_has_one():

@@ -47,13 +47,18 @@ def test_large_volumes_are_cut_into_cubes_without_seams(monkeypatch):
     assert differences[32] < 1e-3 < differences[0]
 
 
-def test_a_single_slice_is_seen_as_a_volume_in_which_it_repeats():
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_is_seen_as_a_volume_in_which_it_repeats(axis):
     network = make_network(3, dims=3)
-    pixels = noise(20, 24)
-    single = answer_of(network, pixels)
-    repeated = answer_of(network, np.repeat(pixels[None], prediction.REPEATED_SLICES, axis=0))
-    middle = repeated.probabilities[:, prediction.REPEATED_SLICES // 2]
+    slice_alone = np.expand_dims(noise(20, 24), axis)
+    single = answer_of(network, uh.MedicalImage(slice_alone, "ZYX"))
+    assert any("single slice" in note for note in single.image.notes)
+
+    repeated = np.repeat(slice_alone, tiles.REPEATED_SLICES, axis)
+    whole = answer_of(network, uh.MedicalImage(repeated, "ZYX"))
+    middle = whole.probabilities.take([tiles.REPEATED_SLICES // 2], axis + 1)
     np.testing.assert_allclose(single.probabilities, middle, atol=5e-3)
+    assert not any("single slice" in note for note in whole.image.notes)
 
 
 def test_a_volume_of_another_spacing_is_resampled_along_all_axes():

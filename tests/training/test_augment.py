@@ -307,4 +307,5 @@ def test_some_volumes_are_one_slice_repeated_with_its_truth():
     # Steps along rows and columns say which axis each slice is from: all three occur.
     first = images[is_repeated][:, 0, 0]
     steps = {(int(one[1, 0] - one[0, 0]), int(one[0, 1] - one[0, 0])) for one in first}
-    assert steps == {(16, 1), (256, 1), (256, 16)}
+    # Coronal and sagittal slices have the head on top, where volumes have their last slice.
+    assert steps == {(16, 1), (-256, 1), (-256, 16)}

@@ -13,14 +13,17 @@ from helpers.volumes import nifti
 from PIL import Image
 
 import unet_helpers as uh
+from unet_helpers.networks.cards import Preprocessing
 from unet_helpers.training import finetune
-from unet_helpers.training.examples import Example
+from unet_helpers.training.examples import IGNORED, Example, around_structure
 from unet_helpers.training.new_task import (
     keep_better_head,
     make_examples,
     new_card,
+    read_pairs,
     recipe_for_new_task,
     recipe_for_own_task,
+    usual_spacing,
 )
 from unet_helpers.training.pairs import Pair
 from unet_helpers.training.tasks import TASKS
@@ -31,7 +34,7 @@ YELLOW = (200, 190, 40)
 
 def make_example(network, image, mask) -> Example:
     """The example of one image and its mask."""
-    (example,) = make_examples(network, [Pair(image, mask)])
+    (example,) = make_examples(network, read_pairs([Pair(image, mask)]))
     return example
 
 
@@ -495,16 +498,14 @@ def test_255_alone_is_the_white_of_a_plain_mask():
 
 
 def test_one_sparse_mask_says_what_255_means_in_all():
-    from unet_helpers.training.new_task import make_examples
-    from unet_helpers.training.pairs import Pair
-
     network = make_network(scale="square", size=48)
     image = np.zeros((48, 48), np.uint8)
     sparse = np.full((48, 48), 255, np.uint8)
     sparse[:10], sparse[20:30] = 0, 1
     only_background = np.full((48, 48), 255, np.uint8)
     only_background[:10] = 0
-    _, second = make_examples(network, [Pair(image, sparse), Pair(image, only_background)])
+    pairs = [Pair(image, sparse), Pair(image, only_background)]
+    _, second = make_examples(network, read_pairs(pairs))
     assert set(np.unique(second.target)) == {0, 255}
 
 
@@ -590,8 +591,64 @@ def test_the_own_recipe_of_volumes_is_that_of_volumes():
     whole = replace(card.preprocessing, dims=3, axes=(0,), context=0)
     volumes = TASKS["hippocampus"].volume_recipe
     recipe = recipe_for_own_task(replace(card, preprocessing=whole), pretrained=True)
-    assert (recipe.crop, recipe.batch) == (volumes.crop, volumes.batch)
+    assert (recipe.crop, recipe.batch) == (40, 2)
+    assert recipe.hide_neighbours == volumes.hide_neighbours > 0
     assert recipe.learning_rate == 5e-4
+
+
+def test_a_card_of_slices_has_no_recipe_for_volumes():
+    card = uh.MODELS["lungs"]
+    whole = Preprocessing(dims=3, spacing=1.0)
+    with pytest.raises(uh.TrainingError, match="not from whole volumes"):
+        recipe_for_own_task(replace(card, preprocessing=whole), pretrained=True)
+
+
+def test_a_mask_that_is_turned_against_its_volume_is_refused():
+    values, mask = balls(0)
+    turned = nifti(mask[::-1], directions=(-1, 1, 1))
+    with pytest.raises(uh.TrainingError, match="lies elsewhere or is turned"):
+        read_pairs([Pair(nifti(values), turned)])
+    (pair,) = read_pairs([Pair(nifti(values), nifti(mask))])
+    np.testing.assert_array_equal(pair.mask, mask)
+
+
+def test_masks_hold_whole_numbers():
+    """Scaled NIfTI files hold numbers such as 1.99998."""
+    mask = np.full((8, 9), 1.99998)
+    (pair,) = read_pairs([Pair(np.zeros((8, 9)), mask)])
+    assert (pair.mask == 2).all()
+    with pytest.raises(uh.TrainingError, match="not whole numbers"):
+        read_pairs([Pair(np.zeros((8, 9)), np.full((8, 9), 0.5))])
+
+
+def test_padding_of_a_volume_is_not_learnt_from():
+    values, mask = balls(0)
+    padded = np.pad(values.astype(np.int16), ((0, 0), (6, 6), (0, 0)), constant_values=-2000)
+    network = make_network(dims=3)
+    example = make_example(network, padded, np.pad(mask, ((0, 0), (6, 6), (0, 0))))
+    plain = make_example(network, values.astype(np.int16), mask)
+    np.testing.assert_array_equal(example.target, plain.target)
+    np.testing.assert_allclose(example.pixels, plain.pixels, atol=1e-3)
+
+
+def test_volumes_of_a_new_task_are_seen_at_their_median_spacing():
+    values, _ = balls(0)
+    steps = [(1e-3, 1e-3, 1e-3), (2e-3, 2e-3, 2e-3), (8e-3, 2e-3, 4e-3)]
+    images = [nifti(values, spacing) for spacing in steps]
+    assert usual_spacing(images) == pytest.approx(2e-3)
+    assert usual_spacing([*images, uh.read_image(values)]) is None
+    card = new_card(make_network(dims=3, spacing=1.0).card, "mine", ("x",), None, images)
+    assert card.preprocessing.spacing == pytest.approx(2e-3)
+
+
+def test_a_volume_is_scored_around_what_is_marked():
+    target = np.zeros((40, 50, 60), np.uint8)
+    target[20, 5:10, 30] = 1
+    target[0] = IGNORED
+    example = around_structure(Example(np.zeros((1, *target.shape)), target), margin=4)
+    assert example.target.shape == (9, 13, 9)
+    assert example.pixels.shape == (1, 9, 13, 9)
+    assert (example.target == 1).sum() == 5
 
 
 def test_windows_of_volumes_are_smaller_and_fewer():
@@ -601,3 +658,5 @@ def test_windows_of_volumes_are_smaller_and_fewer():
     large = Example(np.zeros((1, 90, 90, 90)), np.zeros((90, 90, 90)))
     recipe = recipe_for_new_task(large, kept_head=False)
     assert (recipe.crop, recipe.batch) == (48, 2)
+    thin = Example(np.zeros((1, 12, 90, 90)), np.zeros((12, 90, 90)))
+    assert recipe_for_new_task(thin, kept_head=False).crop == 32

@@ -14,6 +14,7 @@ from ..images.image import MedicalImage
 from ..images.read import read_image
 from ..inference.segment import segment
 from ..networks.cards import ModelCard
+from ..networks.load import load_model
 from ..networks.pixel_classifier import PixelClassifier
 from ..networks.unet import UNet
 from ..results.labels import foreground_of
@@ -24,7 +25,7 @@ from .classifier import Samples
 from .correcting import Correcting
 from .features import ImageFeatures
 from .strokes import UNKNOWN, Stroke
-from .teaching import Teaching, fitted_classifier
+from .teaching import Teaching, check_reads_slices, fitted_classifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,7 @@ def fine_tune(
 
     usual = USUAL_START if work.network is None else work.network.card.name
     start = usual if model is None else model
+    check_reads_slices(load_model(start, engine="torch"))
     images = [*(earlier.view.image for earlier in work.earlier), work.view.image]
     masks = [*(earlier.painted for earlier in work.earlier), work.mask()]
 

@@ -319,6 +319,11 @@ def choose_network(view: View, model: str | Path | ModelCard | UNet | None) -> U
     network = load_model(model, engine="torch")
     if isinstance(network, PixelClassifier):
         raise ArgumentError("The model was itself taught by strokes: name a U-Net, or none.")
+    check_reads_slices(network)
+    return network
+
+
+def check_reads_slices(network: UNet) -> None:
+    """Raise ArgumentError for a network that reads volumes, because single images are painted."""
     if network.dims == 3:
         raise ArgumentError(f"{network.card.name!r} reads volumes: name one for slices, or none.")
-    return network

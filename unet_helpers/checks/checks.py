@@ -254,7 +254,8 @@ def check_scale(view: View, card: ModelCard) -> list[str]:
     if preprocessing.spacing and spacing:
         lengths = np.array(shape[-len(spacing) :]) * spacing
         side = round(max(lengths) / preprocessing.spacing)
-    knows_crops = preprocessing.scale == "native" and preprocessing.reads_volumes
+    # What a card localises in whole heads it learnt from crops.
+    knows_crops = card.localise is not None
     if knows_crops and side > WIDEST_CROP:
         text = f"{side} voxels wide; the network knows small crops around the structure. "
         return [Doubt(f"{text}Cut one out first.")]

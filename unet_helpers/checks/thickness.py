@@ -15,8 +15,10 @@ def check_thickness(view: View, card: ModelCard) -> list[str]:
     """Warn if the slices are far thicker than the voxels of which the network learnt volumes."""
     spacing = view.image.spacing
     learnt = card.preprocessing.spacing
-    knows_cubes = card.preprocessing.reads_volumes
-    if not knows_cubes or learnt is None or spacing is None or len(spacing) != 3:
+    # It was measured for what is localised in heads.
+    if card.localise is None or learnt is None:
+        return []
+    if spacing is None or len(spacing) != 3:
         return []
 
     thickness = f"slices of {max(spacing):.3g} mm, where the network learnt {learnt:g} mm: "

@@ -29,9 +29,6 @@ from .working_size import in_words
 # Stacks with this many values or more get no spread, to save memory.
 TOO_LARGE_FOR_SPREAD = 2**26
 
-# A network for volumes sees a single slice so many times, one behind the other.
-REPEATED_SLICES = 32
-
 # No progress bar is shown for fewer slices.
 FEW_SLICES = 4
 
@@ -124,12 +121,8 @@ def predict_volume(
     ``fields_of_view`` are those of the slices of the stack; ``padding`` has been replaced in it.
     """
     card = model.card
-    content = stack
-    box: VolumeBox = (slice(None), slice(None), slice(None))
-    if padding is not None and is_read_as_volume(stack, card):
-        # The networks for volumes learnt crops that are filled up to their border.
-        box = box_of_others(stack.pixels, padding.lowest)
-        content = replace(stack, pixels=stack.pixels[box])
+    box = box_without_padding(stack, card, padding)
+    content = replace(stack, pixels=stack.pixels[box])
 
     if card.localise is not None and card.localise.wanted(content):
         return predict_localised(model, stack, settings, progress)
@@ -140,6 +133,16 @@ def predict_volume(
     if content.spatial_shape != stack.spatial_shape:
         prediction = with_background(model, prediction, box, stack.spatial_shape)
     return volume_prediction(model, stack, prediction)
+
+
+def box_without_padding(stack: Stack, card: ModelCard, padding: Padding | None) -> VolumeBox:
+    """Return the slices, rows and columns of a stack that the network of a card reads.
+
+    Networks for volumes learnt crops that are filled up to their border.
+    """
+    if padding is None or not is_read_as_volume(stack, card):
+        return slice(None), slice(None), slice(None)
+    return box_of_others(stack.pixels, padding.lowest)
 
 
 def predict_content(
@@ -334,19 +337,14 @@ def predict_whole(
     prepared = prepare(slices.pixels, model.card.preprocessing, scale.shape, slices.fields_of_view)
     answers = blank_answers(model, slices.pixels, settings)
     volume = joined(prepared)
-    if depth == 1:
-        # Single slices are repeated in training, too.
-        volume = np.repeat(volume, REPEATED_SLICES, axis=1)
     answer = predict_cubes(model, volume, len(answers), settings.flips, progress)
-    if depth == 1:
-        answer = answer[:, [REPEATED_SLICES // 2]]
     for index in range(depth):
         answers[:, index] = resize_channels(answer[:, index], (height, width))
+    notes = scale.notes
+    if 1 in volume.shape[1:]:
+        notes = (*notes, "a single slice: the network, which reads volumes, saw it repeated")
     return StackPrediction(
-        answers,
-        zoom=scale.zoom(slices.pixels[0]),
-        warnings=scale.warnings,
-        notes=scale.notes,
+        answers, zoom=scale.zoom(slices.pixels[0]), warnings=scale.warnings, notes=notes
     )
 
 

@@ -81,19 +81,22 @@ def repeat_slices(
     """Replace some volumes by one of their slices, repeated: so single images are read.
 
     ``images`` are (N, C, S, S, S), ``targets`` (N, S, S, S). The slice is along any axis, from the
-    middle half.
+    middle half. Rows of volumes run from the feet to the head, those of single images from the
+    head to the feet, so coronal and sagittal slices are turned upside down.
     """
     side = images.shape[-1]
     pairs = []
     for image, target in zip(images, targets):
         if rng.number(0, 1) < recipe.hide_neighbours:
             axis = int(rng.number(0, 3))
-            middle = int(rng.number(side / 4, 3 * side / 4))
-            image = image.select(1 + axis, middle)[:, None].expand_as(image)
-            target = target.select(axis, middle)[None].expand_as(target)
+            index = int(rng.number(side / 4, 3 * side / 4))
+            image = image.select(1 + axis, index)[:, None].expand_as(image)
+            target = target.select(axis, index)[None].expand_as(target)
+            if axis > 0:
+                image, target = image.flip(-2), target.flip(-2)
         pairs.append((image, target))
-    repeated, with_them = zip(*pairs)
-    return torch.stack(repeated), torch.stack(with_them)
+    repeated, repeated_targets = zip(*pairs)
+    return torch.stack(repeated), torch.stack(repeated_targets)
 
 
 def swap_sides(

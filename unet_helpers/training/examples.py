@@ -7,11 +7,13 @@ or volume (``slice_examples``), or of a volume as a whole (``volume_example``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..checks.view import View
 from ..images.stack import as_displayed, to_stack
+from ..inference.prediction import box_without_padding
 from ..networks.cards import ModelCard, Preprocessing
 from ..preprocessing.prepare import joined, prepare
 from ..preprocessing.resample import at_spacing, resize_labels
@@ -87,10 +89,15 @@ def slice_examples(card: ModelCard, case: Case) -> Iterator[Example]:
 
 
 def volume_example(card: ModelCard, case: Case) -> Example:
-    """Make the example of a volume, which the network reads as a whole, at the card's spacing."""
-    stack = to_stack(case.image)
+    """Make the example of a volume, which the network reads as a whole.
+
+    It is without padding, and at the card's spacing if its own is known.
+    """
+    view = View(case.image).for_card(card)
+    box = box_without_padding(view.stack, card, view.padding)
+    stack = replace(view.stack, pixels=view.stack.pixels[box])
     pixels = stack.pixels
-    truth = as_displayed(case.image, case.truth)
+    truth = as_displayed(case.image, case.truth)[box]
     grid = at_spacing(stack, card.preprocessing.spacing)
     if grid is not None:
         pixels = grid.cut(pixels)
@@ -98,7 +105,20 @@ def volume_example(card: ModelCard, case: Case) -> Example:
 
     _, height, width = truth.shape
     prepared = joined(prepare(pixels, card.preprocessing, (height, width)))
-    return Example(pixels=prepared.astype(np.float16), target=truth.astype(np.uint8))
+    return Example(pixels=prepared.astype(np.float16), target=truth.astype(type_of_target(card)))
+
+
+def around_structure(example: Example, margin: int) -> Example:
+    """Return the part of an example around what is marked, with a ``margin`` of working px."""
+    is_marked = (example.target > 0) & (example.target != IGNORED)
+    marked = np.argwhere(is_marked)
+    if len(marked) == 0:
+        return example
+    first = np.maximum(0, marked.min(0) - margin)
+    last = marked.max(0) + margin
+    box = tuple(slice(start, stop + 1) for start, stop in zip(first, last, strict=True))
+    pixels = example.pixels[(slice(None), *box)]
+    return replace(example, pixels=pixels, target=example.target[box])
 
 
 def training_shape(preprocessing: Preprocessing, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -120,6 +140,11 @@ def as_example(
 
     return Example(
         pixels=pixels.astype(np.float16),
-        target=target.astype(np.int16 if card.overlapping else np.uint8),
+        target=target.astype(type_of_target(card)),
         left_right=left_right,
     )
+
+
+def type_of_target(card: ModelCard) -> type:
+    """Return the type of the targets: bits of classes that overlap need more than class ids."""
+    return np.int16 if card.overlapping else np.uint8

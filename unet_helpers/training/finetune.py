@@ -18,12 +18,13 @@ from ..networks.cards import MODELS, ModelCard
 from ..networks.load import load_model, save_model
 from ..networks.unet import BatchNorm, UNet, fold_batch_norm, network_of
 from ..timing import counted
-from .examples import IGNORED, Example
+from .examples import IGNORED, Example, around_structure
 from .fit import CurvePoint, fit
 from .new_task import (
     keep_better_head,
     make_examples,
     new_card,
+    read_pairs,
     recipe_for_new_task,
     recipe_for_own_task,
 )
@@ -44,6 +45,9 @@ CHECKS_PER_ROUND = 8
 
 # The Dice has settled if it rises by no more than this in the last quarter of a round.
 SETTLED_RISE = 0.02
+
+# Voxels around what is marked in a volume, in which its Dice is measured.
+MARGIN_SCORED = 16
 
 # A Dice below this on the training images means that something is wrong.
 POOR_DICE = 0.5
@@ -106,7 +110,8 @@ def fine_tune(
         has a lower loss before training. Without ``classes`` it continues with the card's own task.
     size : int, optional
         Working px: side of the square to which images are resized, with ``classes``. Default: the
-        card's own if it has one, else 128. Volumes are seen at the card's spacing instead.
+        card's own if it has one, else 128. Volumes are seen at the median of their spacings
+        instead, or at the card's for its own task; at their own voxels if none is known.
     minutes : float, optional
         Train for about this many minutes.
     steps : int, optional
@@ -122,7 +127,8 @@ def fine_tune(
     at_check : callable, optional
         Called at each point of the learning curve with the network as it is then, ready for
         ``segment`` and not to be changed, and with the point: its ``step``, ``loss`` and
-        ``validation_dice``, which is the Dice on ``images``. For example ``LearningHistory.add``.
+        ``validation_dice``, which is the Dice on ``images`` (in volumes, around what is marked).
+        For example ``LearningHistory.add``.
 
     Returns
     -------
@@ -154,8 +160,9 @@ def fine_tune(
     >>> bool(uh.dice(mask, result.labels) > 0.5)
     True
     """
-    pairs = list_pairs(images, masks)
+    listed = list_pairs(images, masks)
     class_names = None if classes is None else tuple(as_list(classes))
+    pairs = read_pairs(listed)
 
     torch.manual_seed(seed)
     network = trainable_network(start)
@@ -163,21 +170,27 @@ def fine_tune(
     if class_names is None:
         check_own_task(start, network.card)
     else:
-        give_new_task(network, new_card(network.card, name, class_names, size))
+        seen = [pair.image for pair in pairs]
+        give_new_task(network, new_card(network.card, name, class_names, size, seen))
     if not pretrained:
         network = with_random_weights(network)
 
     examples = make_examples(network, pairs)
     check_something_is_marked(examples)
+    scored = examples
+    if network.dims == 3:
+        # Whole heads would take longer to score than to learn from.
+        scored = [around_structure(example, MARGIN_SCORED) for example in examples]
     if class_names is None:
         recipe = recipe_for_own_task(network.card, pretrained)
     else:
-        kept_head = pretrained and keep_better_head(network, old_head, examples)
+        kept_head = pretrained and keep_better_head(network, old_head, scored)
         recipe = recipe_for_new_task(examples[0], kept_head, network.card.has_sided_classes)
 
     card = network.card
     limits = Limits(steps=steps, minutes=minutes)
-    network = fit_in_rounds(network, examples, replace(recipe, seed=seed), name, limits, at_check)
+    recipe = replace(recipe, seed=seed)
+    network = fit_in_rounds(network, examples, scored, recipe, name, limits, at_check)
     doubt = doubts(network.curve)
     if doubt:
         # The caller of ``fine_tune``, which is decorated.
@@ -264,12 +277,15 @@ def check_something_is_marked(examples: Sequence[Example]) -> None:
 def fit_in_rounds(
     network: UNet,
     examples: Sequence[Example],
+    scored: Sequence[Example],
     recipe: Recipe,
     name: str,
     limits: Limits,
     at_check: AtCheck | None = None,
 ) -> UNet:
     """Train until the limits are reached, or the Dice has settled; the curve is that of all rounds.
+
+    The Dice is that of the ``scored`` examples.
 
     Each round has its own seed, and its learning rate rises and falls again.
     """
@@ -287,7 +303,7 @@ def fit_in_rounds(
             network = fit(
                 network,
                 examples,
-                examples,
+                scored,
                 round_recipe,
                 Path(folder) / name,
                 checks=CHECKS_PER_ROUND,

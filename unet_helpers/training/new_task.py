@@ -18,7 +18,7 @@ from ..networks.unet import Convolution, UNet
 from .datasets import Case
 from .examples import IGNORED, Example, single_example, volume_example
 from .losses import loss_for
-from .pairs import Pair, read_example_image, read_mask
+from .pairs import Pair, read_example_image, read_mask_image
 from .recipes import Recipe
 from .tasks import TASKS
 
@@ -30,17 +30,32 @@ USUAL_SIDE = 128
 class Windows:
     """The windows of a batch for a new task."""
 
-    # Working px: their side at most, a multiple of 16, because networks halve images four times.
+    # Working px: their side, at least and at most, multiples of 16, because networks halve images
+    # up to four times. Beyond the border of a smaller image is its mirror image.
+    smallest_side: int
     largest_side: int
-    # Their number at least.
+    # Their number, at least.
     fewest: int
 
 
 # By the number of axes of what the network reads: slices or volumes.
 WINDOWS = {
-    2: Windows(largest_side=256, fewest=4),
-    3: Windows(largest_side=48, fewest=2),
+    2: Windows(smallest_side=16, largest_side=256, fewest=4),
+    3: Windows(smallest_side=32, largest_side=48, fewest=2),
 }
+
+
+@dataclass(frozen=True)
+class OwnWindows:
+    """The windows of a batch for a card's own task, learnt further from a few images."""
+
+    # Working px.
+    side: int
+    # In a batch.
+    count: int
+
+
+OWN_WINDOWS = {2: OwnWindows(side=192, count=4), 3: OwnWindows(side=40, count=2)}
 
 # Pixels or voxels of a batch, if that makes no fewer windows than ``fewest`` and no more than this.
 BATCH_PIXELS = 8 * 128**2
@@ -56,14 +71,23 @@ KEPT_HEAD_RATE = 1e-3
 NEW_HEAD_RATE = 3e-3
 
 
-def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | None) -> ModelCard:
-    """Return the card of a new task, without what the old card says about its own data."""
+def new_card(
+    card: ModelCard,
+    name: str,
+    classes: tuple[str, ...],
+    size: int | None,
+    images: Sequence[MedicalImage] = (),
+) -> ModelCard:
+    """Return the card of a new task, without what the old card says about its own data.
+
+    ``images`` are those it is to learn from; their spacing is that of volumes.
+    """
     return replace(
         card,
         name=name,
         classes=classes,
         colors=palette.CLASSES[: len(classes)],
-        preprocessing=preprocessing_of_new_task(card, size),
+        preprocessing=preprocessing_of_new_task(card, size, images),
         localise=None,
         instance_method="components",
         objects="volumes",
@@ -81,8 +105,10 @@ def new_card(card: ModelCard, name: str, classes: tuple[str, ...], size: int | N
     )
 
 
-def preprocessing_of_new_task(card: ModelCard, size: int | None) -> Preprocessing:
-    """Return how images of a new task are prepared: as squares, or volumes at the card's spacing.
+def preprocessing_of_new_task(
+    card: ModelCard, size: int | None, images: Sequence[MedicalImage]
+) -> Preprocessing:
+    """Return how images of a new task are prepared: as squares, or volumes at their usual spacing.
 
     Raises TrainingError for the size of a square where volumes are read.
     """
@@ -90,7 +116,7 @@ def preprocessing_of_new_task(card: ModelCard, size: int | None) -> Preprocessin
     if usual.dims == 3:
         if size:
             raise TrainingError(f"{card.name!r} reads volumes, not squares: leave out size.")
-        return usual
+        return replace(usual, spacing=usual_spacing(images))
 
     side = size
     if not side:
@@ -100,6 +126,19 @@ def preprocessing_of_new_task(card: ModelCard, size: int | None) -> Preprocessin
         # three neighbouring slices gets the three colours instead.
         return Preprocessing(scale="square", size=side, channels="rgb")
     return Preprocessing(scale="square", size=side, channels=usual.channels, context=usual.context)
+
+
+def usual_spacing(images: Sequence[MedicalImage]) -> float | None:
+    """Return the mm of a cubic voxel as large as those of the volumes, their median.
+
+    None if a spacing is not known: then all are seen at their own voxels.
+    """
+    sizes = []
+    for image in images:
+        if image.spacing is None or len(image.spacing) != 3:
+            return None
+        sizes.append(np.prod(image.spacing) ** (1 / 3))
+    return float(np.median(sizes)) if sizes else None
 
 
 @torch.inference_mode()
@@ -141,9 +180,48 @@ class ReadPair:
     mask: np.ndarray
 
 
-def make_examples(network: UNet, pairs: Sequence[Pair]) -> list[Example]:
+def read_pairs(pairs: Sequence[Pair]) -> list[ReadPair]:
+    """Read images with their masks.
+
+    Raises TrainingError for a mask whose values are not whole, or that lies elsewhere in space.
+    """
+    read = []
+    for pair in pairs:
+        image = read_example_image(pair.image)
+        mask = read_mask_image(pair.mask)
+        check_place(image, mask)
+        read.append(ReadPair(image, whole_numbers(mask.pixels, image.name)))
+    return read
+
+
+def whole_numbers(mask: np.ndarray, name: str) -> np.ndarray:
+    """Return a mask in whole numbers; TrainingError for values between them."""
+    if mask.dtype.kind != "f":
+        return mask
+    rounded = np.rint(mask)
+    if not np.allclose(mask, rounded, rtol=0, atol=1e-3):
+        raise TrainingError(f"{name}: the values of its mask are not whole numbers, but classes.")
+    return rounded.astype(np.int32)
+
+
+def check_place(image: MedicalImage, mask: MedicalImage) -> None:
+    """Raise TrainingError for a mask with an affine that is not that of its image."""
+    if not (image.orientation_known and mask.orientation_known):
+        return
+    assert image.affine is not None
+    assert mask.affine is not None
+    # Programs write affines with few decimals.
+    steps_differ = np.abs(image.affine[:3, :3] - mask.affine[:3, :3]) > 0.01
+    starts_differ = np.abs(image.affine[:3, 3] - mask.affine[:3, 3]) > 1
+    if steps_differ.any() or starts_differ.any():
+        raise TrainingError(
+            f"{image.name}: its mask {mask.name} lies elsewhere or is turned (their affines "
+            "differ). Save the mask on the image's own grid."
+        )
+
+
+def make_examples(network: UNet, read: Sequence[ReadPair]) -> list[Example]:
     """Make the examples of images with masks, which may be sparse."""
-    read = [ReadPair(read_example_image(pair.image), read_mask(pair.mask)) for pair in pairs]
     sparse = are_sparse(network, [pair.mask for pair in read])
     return [example_of(network, pair, sparse) for pair in read]
 
@@ -182,13 +260,13 @@ def example_of(network: UNet, pair: ReadPair, sparse: bool) -> Example:
         target = target > 0
     check_values(network.card, image, target)
 
-    target = np.where(is_known, target, IGNORED).astype(np.uint8)
+    target = np.where(is_known, target, IGNORED)
     if network.dims == 3:
         return volume_example(
             network.card, Case(name=image.name, part="train", kind="", image=image, truth=target)
         )
     shape = working_shape(network, image.pixels, spacing=image.spacing)
-    return single_example(network.card, image.pixels, target, shape)
+    return single_example(network.card, image.pixels, target.astype(np.uint8), shape)
 
 
 def check_values(card: ModelCard, image: MedicalImage, target: np.ndarray) -> None:
@@ -208,23 +286,22 @@ def check_values(card: ModelCard, image: MedicalImage, target: np.ndarray) -> No
 
 def check_axes(network: UNet, image: MedicalImage) -> None:
     """Raise TrainingError for a volume where single images are read, and the other way round."""
-    name = network.card.name
-    if network.dims == 3:
-        if image.channels > 1 or len(image.spatial_shape) != 3 or "T" in image.axes:
-            raise TrainingError(
-                f"{image.name}: its axes are {image.axes}, but {name!r} reads grey volumes: "
-                "give volumes, or start from a network for slices, such as 'brain_flair'."
-            )
-    elif not image.is_single:
+    is_grey_volume = image.channels == 1 and sorted(image.axes) == ["X", "Y", "Z"]
+    if network.dims == 3 and not is_grey_volume:
         raise TrainingError(
-            f"{image.name}: a volume of {image.spatial_shape}, but {name!r} learns from single "
+            f"{image.name}: its axes are {image.axes}, but the network reads grey volumes: "
+            "give volumes, or start from a network for slices, such as 'brain_flair'."
+        )
+    if network.dims == 2 and not image.is_single:
+        raise TrainingError(
+            f"{image.name}: a volume of {image.spatial_shape}, but the network learns from single "
             "images; give its slices and theirs, images=list(volume), masks=list(truth)."
         )
 
 
 def check_shapes(image: MedicalImage, mask: np.ndarray) -> None:
     """Raise TrainingError for a mask of another shape than its image."""
-    if mask.shape[: len(image.spatial_shape)] != image.spatial_shape:
+    if mask.shape != image.spatial_shape:
         raise TrainingError(
             f"{image.name}: the mask is {mask.shape}, the image {image.spatial_shape}; "
             "make them alike."
@@ -241,12 +318,11 @@ def example_of_instances(card: ModelCard, image: MedicalImage, mask: np.ndarray)
 
 def recipe_for_own_task(card: ModelCard, pretrained: bool) -> Recipe:
     """Return the card's own recipe, for a few images, in minutes on a CPU."""
-    task = TASKS[card.name]
-    recipe = replace(task.recipe, crop=192, batch=4)
-    if card.preprocessing.dims == 3 and task.volume_recipe is not None:
-        recipe = task.volume_recipe
+    windows = OWN_WINDOWS[card.preprocessing.dims]
     return replace(
-        recipe,
+        TASKS[card.name].recipe_for(card),
+        crop=windows.side,
+        batch=windows.count,
         consistency=0.0,
         shares={},
         learning_rate=OWN_TASK_RATE if pretrained else RANDOM_WEIGHTS_RATE,
@@ -260,9 +336,8 @@ def recipe_for_new_task(example: Example, kept_head: bool, has_sides: bool = Fal
     """
     dims = example.target.ndim
     windows = WINDOWS[dims]
-    # No larger than the image.
-    least_side = max(16, min(example.target.shape))
-    crop = min(windows.largest_side, 16 * (least_side // 16))
+    whole_steps = 16 * (min(example.target.shape) // 16)
+    crop = min(windows.largest_side, max(windows.smallest_side, whole_steps))
     batch = min(MOST_WINDOWS, max(windows.fewest, BATCH_PIXELS // crop**dims))
 
     has_colours = len(example.pixels) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,21 @@ def read_example_image(image: Any) -> MedicalImage:
 
 
 def read_mask(mask: Any) -> np.ndarray:
-    """Read a mask, ([D,] H, W); of a picture with a palette, its indices, which are the classes."""
+    """Read the values ([D,] H, W) of a mask, see ``read_mask_image``."""
+    return read_mask_image(mask).pixels
+
+
+def read_mask_image(mask: Any) -> MedicalImage:
+    """Read a mask; of a picture with a palette, its indices, which are the classes."""
     indices = palette_indices(mask)
     if indices is not None:
-        return indices
+        return read_image(indices)
 
     read = read_image(channels_last(mask))
-    # A mask that was saved as a colour image.
-    return read.pixels[..., :3].max(-1) if read.channels > 1 else read.pixels
+    if read.channels == 1:
+        return read
+    # It was saved as a colour image.
+    return replace(read, pixels=read.pixels[..., :3].max(-1), axes=read.spatial_axes)
 
 
 def channels_last(given: Any) -> Any:

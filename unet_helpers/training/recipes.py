@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..errors import TrainingError
 from ..networks.cards import ModelCard
 from ..results.metrics import dice
 from ..results.segmentation import Segmentation
@@ -113,6 +114,17 @@ class Task:
     volume_recipe: Recipe | None = None
     # Other cards for the same structure that were not trained on this data set.
     unseen_by: tuple[str, ...] = ()
+
+    def recipe_for(self, card: ModelCard) -> Recipe:
+        """Return the recipe for what the card reads: slices, or volumes as a whole.
+
+        Raises TrainingError if there is none for volumes.
+        """
+        if card.preprocessing.dims == 2:
+            return self.recipe
+        if self.volume_recipe is None:
+            raise TrainingError(f"{self.card!r} learns from slices, not from whole volumes.")
+        return self.volume_recipe
 
 
 def score_classes(case: Case, result: Segmentation) -> dict[str, float]:

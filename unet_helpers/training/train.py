@@ -62,13 +62,8 @@ class Choices:
     # In torch's words; None: 'cuda' if there is such a device, else 'cpu'.
     device: str | None = None
 
-    def recipe_from(self, task: Task) -> Recipe:
-        """Return the task's recipe with what was chosen in its place."""
-        usual = task.recipe
-        if self.volumes:
-            if task.volume_recipe is None:
-                raise TrainingError(f"{task.card!r} learns from slices: leave out --volumes.")
-            usual = task.volume_recipe
+    def recipe_from(self, usual: Recipe) -> Recipe:
+        """Return the usual recipe with what was chosen in its place."""
         return replace(
             usual,
             steps=usual.steps if self.steps is None else self.steps,
@@ -98,8 +93,10 @@ def train(card: str, data: Path, out: Path = RUNS, choices: Choices = USUAL_CHOI
     folder without images of it, and for volumes if it learns from slices only.
     """
     task = task_of(card)
-    recipe = choices.recipe_from(task)
+    if choices.volumes and task.volume_recipe is None:
+        raise TrainingError(f"{card!r} learns from slices: leave out --volumes.")
     chosen = choices.card_from(MODELS[card])
+    recipe = choices.recipe_from(task.recipe_for(chosen))
     examples = read_examples(task, data, chosen, refit=choices.refit, without=choices.without)
     return fit(
         starting_network(chosen, choices.start, recipe.seed),
