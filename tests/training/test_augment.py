@@ -13,7 +13,6 @@ from unet_helpers.training.augment import (
     blur,
     fewer_pixels,
     hide_boxes,
-    repeat_slices,
     swap_sides,
     vary_colours,
     vary_intensities,
@@ -291,21 +290,3 @@ def test_a_volume_is_blurred_alike_along_its_three_axes():
     for axes in ((2, 3), (2, 4), (3, 4)):
         torch.testing.assert_close(blurred, blurred.transpose(*axes))
     assert 0.01 < blurred.max() < 0.03
-
-
-def test_some_volumes_are_one_slice_repeated_with_its_truth():
-    values = torch.arange(16.0**3).reshape(1, 1, 16, 16, 16).expand(60, 1, -1, -1, -1)
-    targets = values[:, 0].long()
-    recipe = replace(STILL, hide_neighbours=0.5)
-    images, with_them = repeat_slices(values, targets, recipe, StepRng(0))
-    assert torch.equal(images[:, 0].long(), with_them)
-
-    is_repeated = (images == images[:, :, :1]).flatten(1).all(1)
-    assert 0.3 < is_repeated.float().mean() < 0.7
-    assert torch.equal(images[~is_repeated], values[~is_repeated])
-
-    # Steps along rows and columns say which axis each slice is from: all three occur.
-    first = images[is_repeated][:, 0, 0]
-    steps = {(int(one[1, 0] - one[0, 0]), int(one[0, 1] - one[0, 0])) for one in first}
-    # Coronal and sagittal slices have the head on top, where volumes have their last slice.
-    assert steps == {(16, 1), (-256, 1), (-256, 16)}

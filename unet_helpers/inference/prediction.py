@@ -11,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..checks.view import View
+from ..doubt import Doubt
 from ..images.stack import Stack
 from ..networks.cards import ModelCard
 from ..networks.unet import UNet
@@ -340,11 +341,12 @@ def predict_whole(
     answer = predict_cubes(model, volume, len(answers), settings.flips, progress)
     for index in range(depth):
         answers[:, index] = resize_channels(answer[:, index], (height, width))
-    notes = scale.notes
+    warnings = scale.warnings
     if 1 in volume.shape[1:]:
-        notes = (*notes, "a single slice: the network, which reads volumes, saw it repeated")
+        doubt = Doubt("a single slice, where the network reads volumes: it needs its neighbours.")
+        warnings = (*warnings, doubt)
     return StackPrediction(
-        answers, zoom=scale.zoom(slices.pixels[0]), warnings=scale.warnings, notes=notes
+        answers, zoom=scale.zoom(slices.pixels[0]), warnings=warnings, notes=scale.notes
     )
 
 

@@ -29,9 +29,6 @@ OVERLAP = 128
 CUBE = 128
 CUBE_OVERLAP = 32
 
-# How often a slice without neighbours is repeated.
-REPEATED_SLICES = 32
-
 # No progress bar is shown for fewer tiles.
 FEW_TILES = 4
 
@@ -132,16 +129,7 @@ def predict(
 def predict_cubes(
     model: UNet, volume: np.ndarray, channels: int, flips: int, progress: bool = False
 ) -> np.ndarray:
-    """Predict a volume (1, D, H, W) in overlapping cubes: the first ``channels``, (K, D, H, W).
-
-    A slice without neighbours is seen repeated along the axis of which it has none, as in training.
-    """
-    if 1 in volume.shape[1:]:
-        single = volume.shape.index(1, 1)
-        repeats = np.broadcast_to(volume, with_length(volume.shape, single, REPEATED_SLICES))
-        answer = predict_cubes(model, repeats, channels, flips, progress)
-        return answer.take([REPEATED_SLICES // 2], single)
-
+    """Predict a volume (1, D, H, W) in overlapping cubes: the first ``channels``, (K, D, H, W)."""
     step = 2**model.depth
     axes = [spans(length, CUBE, CUBE_OVERLAP, step) for length in volume.shape[1:]]
     cubes = list(product(*axes))
@@ -159,11 +147,6 @@ def predict_cubes(
         weights = in_depth[:, None, None] * in_rows[:, None] * in_columns
         total[(slice(None), *place)] += answer[:channels] * weights
     return total
-
-
-def with_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:
-    """Return a shape with another length of one axis."""
-    return *shape[:axis], length, *shape[axis + 1 :]
 
 
 def tiles_of(prepared: Prepared, tile: int, overlap: int, step: int) -> list[tuple[Span, Span]]:

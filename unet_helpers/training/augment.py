@@ -48,17 +48,12 @@ def batch_of(pool: ExamplePool, rng: StepRng, recipe: Recipe) -> tuple[torch.Ten
     index = pool.draw(recipe.batch, rng)
     images, targets = pool.windows(index, rng, recipe)
 
-    is_volume = images.dim() == 5
-    if recipe.hide_neighbours and not is_volume:
+    if recipe.hide_neighbours:
         images = vary_neighbours(images, recipe, rng)
 
     if recipe.symmetry == "left-right":
         chosen = rng.coin(0.5, recipe.batch)
         images, targets = swap_sides(images, targets, pool.left_right[index], chosen)
-
-    if recipe.hide_neighbours and is_volume:
-        # After left and right are swapped, because a single slice may not have both.
-        images, targets = repeat_slices(images, targets, recipe, rng)
 
     if recipe.carve_mix:
         images, targets = carve_some(images, targets, recipe.carve_mix, rng)
@@ -73,30 +68,6 @@ def vary_neighbours(images: torch.Tensor, recipe: Recipe, rng: StepRng) -> torch
 
     images = torch.where(rng.coin(0.5, *per_image), images.flip(1), images)
     return torch.where(rng.coin(recipe.hide_neighbours, *per_image), middle, images)
-
-
-def repeat_slices(
-    images: torch.Tensor, targets: torch.Tensor, recipe: Recipe, rng: StepRng
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Replace some volumes by one of their slices, repeated: so single images are read.
-
-    ``images`` are (N, C, S, S, S), ``targets`` (N, S, S, S). The slice is along any axis, from the
-    middle half. Rows of volumes run from the feet to the head, those of single images from the
-    head to the feet, so coronal and sagittal slices are turned upside down.
-    """
-    side = images.shape[-1]
-    pairs = []
-    for image, target in zip(images, targets):
-        if rng.number(0, 1) < recipe.hide_neighbours:
-            axis = int(rng.number(0, 3))
-            index = int(rng.number(side / 4, 3 * side / 4))
-            image = image.select(1 + axis, index)[:, None].expand_as(image)
-            target = target.select(axis, index)[None].expand_as(target)
-            if axis > 0:
-                image, target = image.flip(-2), target.flip(-2)
-        pairs.append((image, target))
-    repeated, repeated_targets = zip(*pairs)
-    return torch.stack(repeated), torch.stack(repeated_targets)
 
 
 def swap_sides(

@@ -62,8 +62,7 @@ class Recipe:
     mirror_border: bool = True
     # Working px: standard deviation of a smooth displacement, which half of the images get.
     elastic: float = 0.0
-    # How often a slice of a volume is seen without its neighbours, like a single image; it is
-    # repeated where a volume is read as a whole.
+    # How often a slice of a volume is seen without its neighbours, like a single image.
     hide_neighbours: float = 0.0
     # How often the structure of another image of the batch is copied into this one.
     carve_mix: float = 0.0

@@ -61,7 +61,6 @@ TASK = Task(
         batch=2,
         crop=40,
         symmetry="left-right",
-        hide_neighbours=0.15,
         zoom=(0.9, 1.12),
         rotation=10,
         elastic=0.4,
