@@ -389,6 +389,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--cards", nargs="+", default=list(LISTED))
     chosen = parser.parse_args(arguments)
+    chosen.out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     for card in chosen.cards:
         observe(card, chosen.data, chosen.out)
