@@ -65,8 +65,7 @@ def test_nothing_is_said_without_calibration_or_if_nothing_was_found(drawn):
 
 def test_every_card_with_weights_in_the_package_is_calibrated():
     shipped = {path.stem for path in WEIGHTS.glob("*.safetensors")}
-    # Eight eyes are too few to tell a good answer about arteries and veins from a poor one.
-    assert shipped - {"artery_vein"} == set(calibrations())
+    assert shipped == set(calibrations())
 
 
 def test_the_likeness_that_was_measured_is_taken(clear, monkeypatch):
