@@ -235,9 +235,9 @@ def test_new_classes_of_two_sides_are_never_mirrored(monkeypatch):
     recipes = []
     fit_in_rounds = finetune.fit_in_rounds
 
-    def recorded(network, examples, recipe, *others):
+    def recorded(network, examples, scored, recipe, *others):
         recipes.append(recipe)
-        return fit_in_rounds(network, examples, recipe, *others)
+        return fit_in_rounds(network, examples, scored, recipe, *others)
 
     monkeypatch.setattr(finetune, "fit_in_rounds", recorded)
     image = chest_result().image.pixels
