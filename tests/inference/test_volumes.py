@@ -152,3 +152,16 @@ def test_a_painter_reads_single_images():
     picture = noise(16, 16)
     with pytest.raises(uh.ArgumentError, match="reads volumes"):
         uh.Painter(picture, classes=["x"], model=make_network(dims=3))
+
+
+def test_voxels_far_from_those_of_training_are_doubted_and_told_as_seen():
+    network = make_network(dims=3, spacing=1.0)
+    tiny = uh.MedicalImage(noise(16, 16, 16), "ZYX", (1e-3, 1e-3, 1e-3))
+    result = answer_of(network, tiny)
+    assert any("seen at 4 µm" in str(doubt) for doubt in doubts_of(result))
+    assert any("saw it at 4 µm a step, and learnt 1 mm" in note for note in result.image.notes)
+
+    usual = uh.MedicalImage(noise(8, 16, 16), "ZYX", (2.0, 1.0, 1.0))
+    result = answer_of(network, usual)
+    assert not doubts_of(result)
+    assert any("at 1 mm a step, as it learnt it" in note for note in result.image.notes)

@@ -614,11 +614,29 @@ def test_a_mask_that_is_turned_against_its_volume_is_refused():
 
 def test_masks_hold_whole_numbers():
     """Scaled NIfTI files hold numbers such as 1.99998."""
-    mask = np.full((8, 9), 1.99998)
-    (pair,) = read_pairs([Pair(np.zeros((8, 9)), mask)])
-    assert (pair.mask == 2).all()
+    two_classes = make_network(3, scale="square", size=32)
+    image = np.zeros((32, 32))
+    assert (make_example(two_classes, image, np.full((32, 32), 1.99998)).target == 2).all()
     with pytest.raises(uh.TrainingError, match="not whole numbers"):
-        read_pairs([Pair(np.zeros((8, 9)), np.full((8, 9), 0.5))])
+        make_example(two_classes, image, np.full((32, 32), 0.5))
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 32, 1)])
+def test_of_one_class_all_values_above_0_are_the_class(shape):
+    one_class = make_network(scale="square", size=32)
+    soft = np.zeros(shape)
+    soft[8:16] = 0.5
+    target = make_example(one_class, np.zeros((32, 32)), soft).target
+    assert (target[8:16] == 1).all()
+    assert target.sum() == 8 * 32
+
+
+def test_small_voxels_have_small_tolerances():
+    values, mask = balls(0)
+    image = nifti(values, (1e-3, 1e-3, 1e-3))
+    turned = nifti(mask, (1e-3, 1e-3, 1e-3), directions=(-1, 1, 1))
+    with pytest.raises(uh.TrainingError, match="lies elsewhere or is turned"):
+        read_pairs([Pair(image, turned)])
 
 
 def test_padding_of_a_volume_is_not_learnt_from():

@@ -25,7 +25,7 @@ from .object_size import check_scale_of_answer
 from .scale import Slices, WorkingScale, choose_zoom, slices_of, working_scale
 from .settings import Settings
 from .tiles import background_answer, predict, predict_cubes
-from .working_size import in_words
+from .working_size import doubts_on_step, note_on_step
 
 # Stacks with this many values or more get no spread, to save memory.
 TOO_LARGE_FOR_SPREAD = 2**26
@@ -234,10 +234,13 @@ def predict_on_grid(
     # The matrix maps voxels of the grid to voxels of the stack, (z, y, x), so the zoom is 1 / step.
     zoom_of_rows = float(1 / grid.matrix[1, 1])
     notes: tuple[str, ...] = ()
+    warnings = on_grid.warnings
     if settings.zoom is None:
-        known = model.card.preprocessing.spacing
-        notes = (f"the network saw it at {in_words(known or 0)} a step, as it learnt it",)
-    return StackPrediction(answers, zoom_of_rows, on_grid.warnings, notes)
+        known = model.card.preprocessing.spacing or 0.0
+        seen = np.diag(grid.matrix) * np.array(stack.spacing)
+        notes = (note_on_step(seen, known),)
+        warnings = (*warnings, *doubts_on_step(seen, known))
+    return StackPrediction(answers, zoom_of_rows, warnings, notes)
 
 
 def volume_prediction(model: UNet, stack: Stack, prediction: StackPrediction) -> VolumePrediction:

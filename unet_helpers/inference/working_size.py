@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..doubt import Doubt
 from ..networks.cards import Preprocessing
 from ..preprocessing.resample import SPACING_TOLERANCE
 
@@ -14,6 +15,9 @@ MAX_ZOOM = 4.0
 # Height / width of a pixel, or the inverse, up to which it is corrected. Beyond this one of the two
 # is a mistake, or the image a section through a stack of few thick slices.
 MAX_ASPECT = 16.0
+
+# Steps of a volume, which are limited, may differ by this factor from those that a network learnt.
+FAR_FROM_KNOWN = 2.0
 
 # mm: spacings are told in nm below the first, and in µm below the second.
 NM_BELOW = 1e-4
@@ -58,6 +62,26 @@ def rounded_size(
     """Return (h, w) in whole working px, at least 1, of (H, W[, C])."""
     height, width = pixels.shape[:2]
     return max(1, round(height * zoom_of_rows)), max(1, round(width * zoom_of_columns))
+
+
+def note_on_step(seen: np.ndarray, known: float) -> str:
+    """Say at which steps (3,) in mm the network saw a volume, where it learnt ``known`` mm."""
+    if np.allclose(seen, known, rtol=SPACING_TOLERANCE):
+        return f"the network saw it at {in_words(known)} a step, as it learnt it"
+    return f"the network saw it at {in_words(*seen)} a step, and learnt {in_words(known)}"
+
+
+def doubts_on_step(seen: np.ndarray, known: float) -> tuple[str, ...]:
+    """Doubt a volume whose voxels are too large or too small to be brought near ``known`` mm."""
+    factor = max(seen.max() / known, known / seen.min())
+    if factor <= FAR_FROM_KNOWN:
+        return ()
+    return (
+        Doubt(
+            f"its voxels are far from what the network learnt ({in_words(known)}), and were seen "
+            f"at {in_words(*seen)}: check the spacing, or give the true one by spacing= (mm)."
+        ),
+    )
 
 
 def in_words(*steps: float) -> str:

@@ -183,14 +183,14 @@ class ReadPair:
 def read_pairs(pairs: Sequence[Pair]) -> list[ReadPair]:
     """Read images with their masks.
 
-    Raises TrainingError for a mask whose values are not whole, or that lies elsewhere in space.
+    Raises TrainingError for a mask that lies elsewhere in space.
     """
     read = []
     for pair in pairs:
         image = read_example_image(pair.image)
         mask = read_mask_image(pair.mask)
         check_place(image, mask)
-        read.append(ReadPair(image, whole_numbers(mask.pixels, image.name)))
+        read.append(ReadPair(image, mask.pixels))
     return read
 
 
@@ -210,10 +210,10 @@ def check_place(image: MedicalImage, mask: MedicalImage) -> None:
         return
     assert image.affine is not None
     assert mask.affine is not None
-    # Programs write affines with few decimals.
-    steps_differ = np.abs(image.affine[:3, :3] - mask.affine[:3, :3]) > 0.01
-    starts_differ = np.abs(image.affine[:3, 3] - mask.affine[:3, 3]) > 1
-    if steps_differ.any() or starts_differ.any():
+    # Programs write affines with few decimals. The step is the smallest, in mm.
+    step = np.linalg.norm(image.affine[:3, :3], axis=0).min()
+    difference = np.abs(image.affine[:3] - mask.affine[:3]) / step
+    if (difference[:, :3] > 0.01).any() or (difference[:, 3] > 0.5).any():
         raise TrainingError(
             f"{image.name}: its mask {mask.name} lies elsewhere or is turned (their affines "
             "differ). Save the mask on the image's own grid."
@@ -250,14 +250,14 @@ def example_of(network: UNet, pair: ReadPair, sparse: bool) -> Example:
     check_axes(network, image)
     check_shapes(image, mask)
     if network.card.instance_method == "interiors":
-        return example_of_instances(network.card, image, mask)
+        return example_of_instances(network.card, image, whole_numbers(mask, image.name))
 
     is_known = np.ones(mask.shape, bool)
     if sparse:
         is_known = mask != IGNORED
     target = np.where(is_known, mask, 0)
-    if network.out_channels == 1:
-        target = target > 0
+    # Of one class, all values above 0 are the class, as of masks with soft edges.
+    target = target > 0 if network.out_channels == 1 else whole_numbers(target, image.name)
     check_values(network.card, image, target)
 
     target = np.where(is_known, target, IGNORED)
