@@ -1,49 +1,28 @@
 """Predict an image: slice by slice, as a volume, at the card's spacing, or in boxes.
 
-A frame is one point in time: a stack of slices, (Z, Y, X[, C]). The spread is the standard
-deviation of the probabilities over the augmentations.
+A frame is one point in time: a stack of slices, (Z, Y, X[, C]).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..checks.view import View
-from ..doubt import Doubt
 from ..images.stack import Stack
 from ..networks.cards import ModelCard
 from ..networks.unet import UNet
 from ..preprocessing.field_of_view import FieldsOfView
 from ..preprocessing.intensities import select_channels
-from ..preprocessing.prepare import joined, prepare
-from ..preprocessing.resample import Grid, at_spacing, at_step, resize_channels
-from ..preprocessing.surroundings import Padding, VolumeBox, box_for, box_of_others, whole_box
+from ..preprocessing.resample import Grid, at_spacing, at_step
+from ..preprocessing.surroundings import Padding, VolumeBox, box_of_others
 from .localise import predict_boxes
 from .object_size import check_scale_of_answer
-from .scale import Slices, WorkingScale, choose_zoom, slices_of, working_scale
+from .orientation import Turn, find_orientation, is_to_be_found
+from .scale import Slices, choose_zoom, slices_of
 from .settings import Settings
-from .tiles import background_answer, predict, predict_cubes
+from .stack_prediction import StackPrediction, predict_stack, with_background
 from .working_size import doubts_on_step, note_on_step
-
-# Stacks with this many values or more get no spread, to save memory.
-TOO_LARGE_FOR_SPREAD = 2**26
-
-# No progress bar is shown for fewer slices.
-FEW_SLICES = 4
-
-
-@dataclass(frozen=True, eq=False)
-class StackPrediction:
-    """The prediction for a stack of slices."""
-
-    # (K, Z, Y, X) float32 probabilities, or (K + 1, Z, Y, X) with the spread as the last channel.
-    answers: np.ndarray
-
-    zoom: float  # root of the working px per px of a slice
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,15 +132,47 @@ def predict_content(
     fields_of_view: FieldsOfView,
     progress: bool,
 ) -> StackPrediction:
-    """Predict a stack without padding: at the card's spacing, or slice by slice."""
+    """Predict a stack without padding, turned if its file does not say how it lies."""
     card = model.card
     if card.preprocessing.dims == 3 and stack.pixels.ndim == 4:
         # A network for volumes reads grey values.
         grey = select_channels(stack.pixels, card.preprocessing.channels, colour=True)
         stack = replace(stack, pixels=grey)
+    if not is_to_be_found(stack, card):
+        return predict_upright(model, stack, settings, fields_of_view, None, progress)
+
+    def see(turn: Turn) -> np.ndarray:
+        turned = turn.of(stack)
+        seen = predict_upright(model, turned, settings, FieldsOfView(turned.pixels), axes=(0,))
+        return turn.back(seen.answers[int(card.has_background) : card.out_channels])
+
+    grid = working_grid(stack, card, settings)
+    shape = stack.spatial_shape if grid is None else grid.shape
+    orientation = find_orientation(shape, card.preprocessing.axes, see)
+    turned = orientation.turn.of(stack)
+    fields_of_turned = FieldsOfView(turned.pixels)
+    prediction = predict_upright(model, turned, settings, fields_of_turned, None, progress)
+    return replace(
+        prediction,
+        answers=orientation.turn.back(prediction.answers),
+        warnings=(*orientation.doubts, *prediction.warnings),
+        notes=(*orientation.notes, *prediction.notes),
+    )
+
+
+def predict_upright(
+    model: UNet,
+    stack: Stack,
+    settings: Settings,
+    fields_of_view: FieldsOfView,
+    axes: tuple[int, ...] | None,
+    progress: bool = False,
+) -> StackPrediction:
+    """Predict a stack at the card's spacing, or slice by slice; ``axes``: see `predict_stack`."""
+    card = model.card
     grid = working_grid(stack, card, settings)
     if grid is not None:
-        return predict_on_grid(model, stack, grid, settings, progress)
+        return predict_on_grid(model, stack, grid, settings, axes, progress)
 
     # A volume that is read along all its axes needs no resampling here: it has the card's spacing,
     # its spacing is not known, or the user has set the zoom.
@@ -169,7 +180,7 @@ def predict_content(
     if is_read_as_volume(stack, card):
         spacing = None
     slices = Slices(stack.pixels, fields_of_view, spacing)
-    prediction = predict_stack(model, slices, settings, progress=progress)
+    prediction = predict_stack(model, slices, settings, axes, progress)
 
     doubts = check_scale_of_stack(card, stack, prediction, settings)
     return replace(prediction, warnings=(*prediction.warnings, *doubts))
@@ -222,11 +233,16 @@ def predict_localised(
 
 
 def predict_on_grid(
-    model: UNet, stack: Stack, grid: Grid, settings: Settings, progress: bool
+    model: UNet,
+    stack: Stack,
+    grid: Grid,
+    settings: Settings,
+    axes: tuple[int, ...] | None,
+    progress: bool,
 ) -> StackPrediction:
     """Predict the stack resampled to a grid, and resample the answer back to the stack."""
     slices = slices_of(grid.cut(stack.pixels))
-    on_grid = predict_stack(model, slices, replace(settings, zoom=None), progress=progress)
+    on_grid = predict_stack(model, slices, replace(settings, zoom=None), axes, progress)
 
     answers = np.zeros((len(on_grid.answers), *stack.pixels.shape), np.float32)
     grid.put_back(on_grid.answers, list(answers))
@@ -277,124 +293,3 @@ def is_read_as_volume(stack: Stack, card: ModelCard) -> bool:
     """Return whether it is a grey volume that the card reads along all its axes."""
     is_grey_volume = len(stack.pixels) > 1 and stack.pixels.ndim == 3
     return is_grey_volume and card.preprocessing.reads_volumes
-
-
-def predict_stack(
-    model: UNet,
-    slices: Slices,
-    settings: Settings,
-    axes: Sequence[int] | None = None,
-    progress: bool = False,
-) -> StackPrediction:
-    """Predict each slice of a stack on its own, averaged over the axes it is sliced along.
-
-    ``axes`` defaults to the card's axes; 0 is that of the slices as they are given. Axial slices of
-    a volume with an affine are displayed with anterior up and the patient's right on the left. A
-    network for volumes predicts the stack as a whole instead.
-    """
-    preprocessing = model.card.preprocessing
-    pixels = slices.pixels
-    box = box_for(pixels, preprocessing)
-    if box != whole_box(pixels):
-        rows, columns = box
-        # The frame is background.
-        inside = slices_of(pixels[:, rows, columns], slices.spacing)
-        inner = predict_stack(model, inside, settings, progress=progress)
-        return with_background(model, inner, (slice(None), rows, columns), pixels.shape[:3])
-
-    if preprocessing.dims == 3:
-        return predict_whole(model, slices, settings, progress)
-
-    if len(pixels) == 1:
-        axes = (0,)
-    elif axes is None:
-        axes = preprocessing.axes
-
-    total = blank_answers(model, pixels, settings)
-    count = sum(pixels.shape[axis] for axis in axes)
-    scales = []
-    with tqdm(total=count, desc="slices", disable=not progress or count < FEW_SLICES) as bar:
-        for axis in axes:
-            # A view of ``total``, to which the answers along each axis are added.
-            out = np.moveaxis(total, axis + 1, 1)
-            along = slices.along(axis)
-            shows_tiles = progress and count == 1
-            scale = add_answers(model, along, settings, out, 1 / len(axes), bar, shows_tiles)
-            scales.append(scale)
-
-    # The zoom of the result is that along the first of the axes.
-    first_slice = slices.along(axes[0]).pixels[0]
-    return StackPrediction(
-        total,
-        zoom=scales[0].zoom(first_slice),
-        warnings=tuple(dict.fromkeys(text for scale in scales for text in scale.warnings)),
-        notes=scales[0].notes,
-    )
-
-
-def predict_whole(
-    model: UNet, slices: Slices, settings: Settings, progress: bool
-) -> StackPrediction:
-    """Predict a stack by a network that reads volumes, in overlapping cubes if it is large."""
-    depth, height, width = slices.pixels.shape[:3]
-    scale = working_scale(model, slices, depth // 2, settings.zoom)
-    prepared = prepare(slices.pixels, model.card.preprocessing, scale.shape, slices.fields_of_view)
-    answers = blank_answers(model, slices.pixels, settings)
-    volume = joined(prepared)
-    answer = predict_cubes(model, volume, len(answers), settings.flips, progress)
-    for index in range(depth):
-        answers[:, index] = resize_channels(answer[:, index], (height, width))
-    warnings = scale.warnings
-    if 1 in volume.shape[1:]:
-        doubt = Doubt("a single slice, where the network reads volumes: it needs its neighbours.")
-        warnings = (*warnings, doubt)
-    return StackPrediction(
-        answers, zoom=scale.zoom(slices.pixels[0]), warnings=warnings, notes=scale.notes
-    )
-
-
-def add_answers(
-    model: UNet,
-    slices: Slices,
-    settings: Settings,
-    out: np.ndarray,
-    weight: float,
-    bar: tqdm,
-    shows_tiles: bool,
-) -> WorkingScale:
-    """Add the weighted answers for slices (N, H, W[, C]) to ``out`` (K, N, H, W), in place.
-
-    The middle slice sets the scale for all, which is returned. ``bar`` counts slices, and with
-    ``shows_tiles`` each slice has a bar of its own.
-    """
-    scale = working_scale(model, slices, len(slices.pixels) // 2, settings.zoom)
-    all_prepared = prepare(
-        slices.pixels, model.card.preprocessing, scale.shape, slices.fields_of_view
-    )
-    for index, prepared in enumerate(all_prepared):
-        predict(model, prepared, out[:, index], settings.flips, weight=weight, progress=shows_tiles)
-        bar.update()
-    return scale
-
-
-def blank_answers(model: UNet, pixels: np.ndarray, settings: Settings) -> np.ndarray:
-    """Return zeros for the answers to (Z, Y, X[, C]), with a last channel if the spread is kept."""
-    channels = model.out_channels
-    keeps_spread = settings.flips > 1 and pixels.size < TOO_LARGE_FOR_SPREAD
-    if keeps_spread:
-        channels += 1
-    return np.zeros((channels, *pixels.shape[:3]), np.float32)
-
-
-def with_background(
-    model: UNet, inner: StackPrediction, box: VolumeBox, shape: tuple[int, ...]
-) -> StackPrediction:
-    """Return the prediction for a box of a stack as one for all (Z, Y, X), with background around.
-
-    ``box`` are the slices, rows and columns of the stack that were predicted.
-    """
-    answers = np.zeros((len(inner.answers), *shape), np.float32)
-    answers[: model.out_channels] = background_answer(model)[: model.out_channels, None]
-    slices, rows, columns = box
-    answers[:, slices, rows, columns] = inner.answers
-    return replace(inner, answers=answers)
