@@ -135,6 +135,7 @@ TASK = Task(
         ema_decay=0.995,
         weight_decay=0.1,
         class_weights=(1.0, 1.0, 1.5),
+        consistency=1.0,
         zoom=(0.7, 1.4),
         rotation=45,
         elastic=4.0,
