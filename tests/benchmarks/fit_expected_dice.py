@@ -59,13 +59,15 @@ INTERVAL = 93
 RIDGE = 0.1
 
 # The signs that each card uses: those by which sources left out are predicted best. The greys of
-# electron micrographs and the sizes of their cells differ more by laboratory than by quality. The
-# borders of whole cells are always soft, so that the share of doubtful pixels says little.
+# electron micrographs and X-rays, and the sizes of cells, differ more by source than by quality.
+# The borders of whole cells are always soft, so that the share of doubtful pixels says little.
 ALL_SIGNS = tuple(name for name in Signs.__dataclass_fields__ if name != "edge")
 SOFT_SIGNS = ("soft_dice", "doubtful")
+SIGNS_WITHOUT_GREYS = ("soft_dice", "certainty", "doubtful", "noise", "edge")
 SIGNS = {
     "retinal_vessels": tuple(name for name in ALL_SIGNS if name != "deviation_inside"),
-    "em_membranes": ("soft_dice", "certainty", "doubtful", "noise", "edge"),
+    "em_membranes": SIGNS_WITHOUT_GREYS,
+    "chest": SIGNS_WITHOUT_GREYS,
     "brain_flair": ("soft_dice", "certainty", "unlikeness"),
     "dic_cells": tuple(name for name in (*ALL_SIGNS, "edge") if name not in SOFT_SIGNS),
 }
