@@ -85,7 +85,7 @@ def test_a_second_call_does_only_what_is_missing_or_has_changed(
     first = uh.segment_folder(folder, network, out, progress=False)
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*_small*")}
     monkeypatch.setattr(
-        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("done again")
+        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("done again")
     )
     again = uh.segment_folder(folder, network, out, progress=False)
     assert set(again.status) == {"done before", "left out"}
@@ -120,7 +120,7 @@ def test_a_result_made_otherwise_is_refused_before_anything_is_computed(
         other.conv.bias.data += 1
         uh.save_model(other, network)
     monkeypatch.setattr(
-        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     table = uh.segment_folder(folder / "x.png", network, out, progress=False, **options)
     assert list(table.status) == ["failed"]
@@ -139,7 +139,7 @@ def test_a_result_that_was_saved_by_hand_is_known(folder, network, tmp_path, mon
     read_before = uh.segment(uh.read_image(folder / "A1/dapi.png"), network, progress=False)
     read_before.save(tmp_path / "out")
     monkeypatch.setattr(
-        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     images = [folder / "x.png", folder / "A1/dapi.png"]
     table = uh.segment_folder(images, network, tmp_path / "out", progress=False)

@@ -248,7 +248,7 @@ def fixed_answer(probability: float):
     ("probability", "is_foreground"), [(0.25, True), (0.2499999, False), (0.2500001, True)]
 )
 def test_a_probability_at_the_threshold_is_foreground(probability, is_foreground, monkeypatch):
-    monkeypatch.setattr(prediction, "predict", fixed_answer(probability))
+    monkeypatch.setattr(stack_prediction, "predict", fixed_answer(probability))
     pixels = np.random.default_rng(5).integers(0, 255, (24, 31)).astype(np.uint8)
     result = uh.segment(pixels, make_network(), threshold=0.25, progress=False)
     assert (result.labels == is_foreground).all()
@@ -260,7 +260,7 @@ def test_notes_and_warnings_are_told_before_the_network_runs(monkeypatch):
     def predict(model, prepared, out, *_, **__):
         assert told
 
-    monkeypatch.setattr(prediction, "predict", predict)
+    monkeypatch.setattr(stack_prediction, "predict", predict)
     image = uh.MedicalImage(np.zeros((40, 48), np.uint8), "YX", notes=("a note",))
     result = uh.segment(image, make_network(), progress=False, tell=told.append)
     assert told[0] == "array: a note"

@@ -43,7 +43,7 @@ def bars_of_tiles(monkeypatch):
     def predict(model, prepared, out, *arguments, progress=False, **options):
         shown.append(progress)
 
-    monkeypatch.setattr(prediction, "predict", predict)
+    monkeypatch.setattr(stack_prediction, "predict", predict)
     return shown
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_counted_where_no_progress_is_asked_for(bars_of_tiles, capfd)
 
 
 def test_a_stack_too_large_for_a_spread_has_none(monkeypatch):
-    monkeypatch.setattr(prediction, "TOO_LARGE_FOR_SPREAD", 3 * 16 * 20)
+    monkeypatch.setattr(stack_prediction, "TOO_LARGE_FOR_SPREAD", 3 * 16 * 20)
     network = make_network()
     assert uh.segment(noise(3, 16, 20), network, flips=2, progress=False).spread is None
     smaller = uh.segment(noise(3, 16, 19), network, flips=2, progress=False)

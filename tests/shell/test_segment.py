@@ -46,7 +46,7 @@ def test_notes_and_warnings_come_before_the_network_runs(run, monkeypatch, capsy
     def predict(*_, **__):
         seen.append(capsys.readouterr().err)
 
-    monkeypatch.setattr("unet_helpers.inference.prediction.predict", predict)
+    monkeypatch.setattr("unet_helpers.inference.stack_prediction.predict", predict)
     run("flat.png")
     assert "flat.png: all values are the same" in seen[0]
 
@@ -107,7 +107,7 @@ def test_a_result_that_is_there_is_done_before(run, monkeypatch):
     draw("x.png")
     assert run("x.png")[0] == 0
     monkeypatch.setattr(
-        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     status, out, err = run("x.png")
     assert status == 0
@@ -134,7 +134,7 @@ def test_other_settings_are_named_with_their_difference(run, monkeypatch):
     draw("x.png")
     assert run("x.png", "--threshold", "0.5")[0] == 0
     monkeypatch.setattr(
-        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     status, _, err = run("x.png", "--threshold", "0.25", "--zoom", "2")
     assert status == 2
@@ -418,7 +418,7 @@ def test_the_summary_opens_in_excel_with_its_letters(run):
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(folder, run, monkeypatch):
     draw("x.png")
     monkeypatch.setattr(
-        "unet_helpers.inference.prediction.predict", lambda *_, **__: pytest.fail("computed")
+        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("computed")
     )
     status, _, err = run("x.png", "--out", folder)
     assert status == 2
