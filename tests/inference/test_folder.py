@@ -85,7 +85,8 @@ def test_a_second_call_does_only_what_is_missing_or_has_changed(
     first = uh.segment_folder(folder, network, out, progress=False)
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*_small*")}
     monkeypatch.setattr(
-        "unet_helpers.inference.stack_prediction.predict", lambda *_, **__: pytest.fail("done again")
+        "unet_helpers.inference.stack_prediction.predict",
+        lambda *_, **__: pytest.fail("done again"),
     )
     again = uh.segment_folder(folder, network, out, progress=False)
     assert set(again.status) == {"done before", "left out"}

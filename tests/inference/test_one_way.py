@@ -10,7 +10,7 @@ from skimage.transform import rescale
 
 import unet_helpers as uh
 from unet_helpers.images.stack import as_displayed, frames, from_stack, to_stack
-from unet_helpers.inference import prediction
+from unet_helpers.inference import stack_prediction
 from unet_helpers.inference.segment import load_named
 from unet_helpers.inference.settings import check_settings
 from unet_helpers.networks.card import name_sides

@@ -7,7 +7,7 @@ import pytest
 from helpers.networks import make_network
 
 import unet_helpers as uh
-from unet_helpers.inference import prediction
+from unet_helpers.inference import stack_prediction
 
 
 def noise(*shape: int) -> np.ndarray:
