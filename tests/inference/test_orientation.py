@@ -133,6 +133,7 @@ def test_axes_of_wide_slices():
     assert axes_to_read((23, 48, 36), AXES) == (0,)
     assert axes_to_read((48, 5, 36), AXES) == (1,)
     assert axes_to_read((5, 6, 7), AXES) == (0,)
+    assert axes_to_read((9, 9, 9), AXES) == AXES
     assert axes_to_read((40, 5, 36), (0,)) == (0,)
 
 

@@ -62,8 +62,8 @@ def test_slices_are_counted_if_there_are_four_or_more(count, is_shown, bars_of_t
 
 
 def test_slices_along_all_axes_are_counted_together(bars_of_tiles, capfd):
-    uh.segment(noise(16, 17, 20), make_network(axes=(0, 2)), progress=True)
-    assert "36/36" in capfd.readouterr().err
+    uh.segment(noise(26, 27, 30), make_network(axes=(0, 2)), progress=True)
+    assert "56/56" in capfd.readouterr().err
 
 
 def test_nothing_is_counted_where_no_progress_is_asked_for(bars_of_tiles, capfd):

@@ -95,13 +95,11 @@ def is_to_be_found(stack: Stack, card: ModelCard) -> bool:
 def axes_to_read(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """Return those of the card's axes along which slices are wide enough to show a structure.
 
-    ``shape`` is (Z, Y, X) in px at the card's scale. If no slices are so wide, those of the largest
-    area are read.
+    ``shape`` is (Z, Y, X) in px at the card's scale. If no slices are so wide, the widest are read.
     """
-    wide = [axis for axis in axes if min(np.delete(shape, axis)) >= NARROWEST_SLICE]
-    if wide:
-        return tuple(wide)
-    return (max(axes, key=lambda axis: np.prod(np.delete(shape, axis))),)
+    widths = {axis: int(np.delete(shape, axis).min()) for axis in axes}
+    wide_enough = min(NARROWEST_SLICE, max(widths.values()))
+    return tuple(axis for axis in axes if widths[axis] >= wide_enough)
 
 
 def find_orientation(shape: tuple[int, ...], axes: tuple[int, ...], see: See) -> Orientation:
