@@ -51,7 +51,7 @@ def test_the_turn_that_puts_it_right(quarter_turns, back):
     view = view_of(np.rot90(upright(), quarter_turns))
     assert (
         advice_on_turn(view, LUNGS)
-        == f" Turned by {back}, it looks like them: turn it, and try again."
+        == f" Turned by {back}, it looks like those: turn it, and try again."
     )
 
 
@@ -76,4 +76,4 @@ def test_an_x_ray(card, quarter_turns, back):
     assert distribution_warning(view_of(pixels), uh.MODELS[card]) is None
 
     warning = distribution_warning(view_of(np.rot90(pixels, quarter_turns)), uh.MODELS[card])
-    assert f"Turned by {back}, it looks like them" in warning
+    assert f"Turned by {back}, it looks like those" in warning

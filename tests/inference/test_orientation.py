@@ -13,13 +13,13 @@ from unet_helpers.inference.orientation import (
     all_turns,
     axes_to_read,
     find_orientation,
+    is_to_be_found,
     views_of,
 )
 from unet_helpers.results.metrics import dice
 
 CROP = uh.sample("hippocampus_mni")
 AXES = (0, 1, 2)
-CUBE = (40, 40, 40)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,50 @@ def test_an_array_is_read_as_it_lies(answer, axes, reversed_axes):
     assert dice(expected == 2, result.labels == 2) > 0.9
 
 
+def test_a_mean_over_turned_copies_is_turned_alike():
+    pixels = nib.load(CROP).get_fdata()
+    once = uh.segment(pixels, "hippocampus", progress=False)
+    mean = uh.segment(pixels, "hippocampus", flips=4, progress=False)
+    assert once.image.notes == mean.image.notes
+
+
+def test_a_zoom_counts_for_the_width_of_slices(answer):
+    coarse = nib.load(CROP).get_fdata()[::2, ::2, ::2]
+    result = uh.segment(coarse, "hippocampus", zoom=2, progress=False)
+    assert dice(answer[::2, ::2, ::2] > 0, result.labels > 0) > 0.7
+
+
+def test_a_movie_is_read_in_one_orientation(answer):
+    pixels = nib.load(CROP).get_fdata()
+    noise = np.random.default_rng(3).normal(0, 0.02 * pixels.max(), pixels.shape)
+    movie = uh.MedicalImage(np.stack([pixels, pixels + noise]), "TZYX")
+    result = uh.segment(movie, "hippocampus", progress=False)
+    for labels in result.labels:
+        assert dice(answer > 0, labels > 0) > 0.85
+
+
+def test_the_spacing_of_a_slice_turns_with_it():
+    stack = to_stack(uh.MedicalImage(np.zeros((5, 6)), "YX", (2.0, 1.0)))
+    assert Turn((0, 2, 1)).of(stack).spacing == (1.0, 2.0)
+    assert Turn((1, 0, 2)).of(stack).spacing is None
+    assert Turn((0, 2, 1)).of(to_stack(uh.MedicalImage(np.zeros((5, 6)), "YX"))).spacing is None
+
+
+def test_a_head_is_not_searched_for_its_orientation_here():
+    head = to_stack(uh.MedicalImage(np.zeros((70, 80, 70)), "ZYX", (2.0, 2.0, 2.0)))
+    assert not is_to_be_found(head, uh.MODELS["hippocampus"])
+    crop = to_stack(uh.MedicalImage(np.zeros((40, 50, 40)), "ZYX", (1.0, 1.0, 1.0)))
+    assert is_to_be_found(crop, uh.MODELS["hippocampus"])
+    assert not is_to_be_found(crop, uh.MODELS["brain_flair"])
+
+
 def test_what_was_assumed_is_a_note():
     pixels = nib.load(CROP).get_fdata()
     turned = uh.segment(pixels, "hippocampus", progress=False)
-    assert any("orientation unknown: read in the order (" in note for note in turned.image.notes)
+    assert any(
+        "orientation unknown: its axes as displayed are read as (" in note
+        for note in turned.image.notes
+    )
 
     upright = uh.segment(to_stack(uh.read_image(CROP)).pixels, "hippocampus", progress=False)
     assert not any("orientation unknown" in note for note in upright.image.notes)
@@ -133,6 +173,8 @@ def test_axes_of_wide_slices():
     assert axes_to_read((23, 48, 36), AXES) == (0,)
     assert axes_to_read((48, 5, 36), AXES) == (1,)
     assert axes_to_read((5, 6, 7), AXES) == (0,)
+    assert axes_to_read((1, 1, 7), AXES) == (0,)
+    assert axes_to_read((17, 26, 18), AXES, zoom=2) == AXES
     assert axes_to_read((9, 9, 9), AXES) == AXES
     assert axes_to_read((40, 5, 36), (0,)) == (0,)
 
@@ -155,7 +197,7 @@ def seen_rightly_in(true_turn: Turn, strength: float = 1.0):
 
 @pytest.mark.parametrize("turn", all_turns())
 def test_the_orientation_in_which_all_axes_agree(turn):
-    orientation = find_orientation(CUBE, AXES, seen_rightly_in(turn, 1.5))
+    orientation = find_orientation(AXES, seen_rightly_in(turn, 1.5))
     assert orientation.turn == turn
 
 
@@ -166,10 +208,10 @@ def test_clear_agreement_needs_no_other_views():
         seen.append(view)
         return np.ones((1, 2, 2, 2))
 
-    assert find_orientation(CUBE, AXES, see).turn == AS_GIVEN
+    assert find_orientation(AXES, see).turn == AS_GIVEN
     assert seen == list(views_of(AS_GIVEN))
 
 
 def test_nothing_found_leaves_a_stack_as_it_is():
-    orientation = find_orientation(CUBE, AXES, lambda view: np.zeros((1, 2, 2, 2)))
+    orientation = find_orientation(AXES, lambda view: np.zeros((1, 2, 2, 2)))
     assert orientation.turn == AS_GIVEN

@@ -326,6 +326,10 @@ def is_of_no_known_kind(view: View, card: ModelCard) -> bool:
 
 def advice_on_kind(view: View, card: ModelCard) -> str:
     """Say what the image looks like instead, and what to try; '' if neither is known."""
+    turn = advice_on_turn(view, card)
+    if turn:
+        return turn
+
     advice = ""
     nearest = view.likeness.nearest_kind(card)
     if nearest != with_statistics(card.name) and view.likeness.distances[nearest] < 1:
@@ -337,7 +341,7 @@ def advice_on_kind(view: View, card: ModelCard) -> str:
 
     if card.in_channels == view.image.channels == 3:
         advice += " Of several dyes, take one: channel='blue'."
-    return advice + advice_on_turn(view, card)
+    return advice
 
 
 def advice_on_turn(view: View, card: ModelCard) -> str:
@@ -348,7 +352,7 @@ def advice_on_turn(view: View, card: ModelCard) -> str:
         turned = np.rot90(view.image.pixels, quarter_turns)
         image = MedicalImage(np.ascontiguousarray(turned), view.image.axes)
         if View(image).likeness.score(card.name) <= 1:
-            return f" Turned by {words}, it looks like them: turn it, and try again."
+            return f" Turned by {words}, it looks like those: turn it, and try again."
     return ""
 
 

@@ -28,6 +28,9 @@ CLEARLY_LIKELIER = 1.2
 # it is at least twice as likely as the true one in 5 to 9 of 100 slices.
 CLEARLY_LIKELIER_ALONG_ONE_AXIS = 2.0
 
+# px at the card's scale: larger stacks are no crops, and are not turned, as that would take long.
+MOST_PIXELS = 2**20
+
 # px at the card's scale: along an axis whose slices are narrower, a volume is not read. Measured
 # on crops of the hippocampus: with slices along all axes, 2 to 12 axial, coronal or sagittal slices
 # have a Dice of 0.27 to 0.88; with slices along that axis alone 0.86 to 0.92.
@@ -47,10 +50,18 @@ class Turn:
     def of(self, stack: Stack) -> Stack:
         """Turn a stack; its pixels are a view."""
         pixels = np.moveaxis(stack.pixels, self.axes, (0, 1, 2))
-        spacing = stack.spacing
-        if spacing is not None and len(spacing) == 3:
-            spacing = tuple(spacing[axis] for axis in self.axes)
-        return replace(stack, pixels=np.flip(pixels, self.reversed_axes), spacing=spacing)
+        turned = np.flip(pixels, self.reversed_axes)
+        return replace(stack, pixels=turned, spacing=self.of_spacing(stack.spacing))
+
+    def of_spacing(self, spacing: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        """Turn a spacing (Z, Y, X), or (Y, X): None if that along z is needed, but unknown."""
+        if spacing is None:
+            return None
+        if len(spacing) == 3:
+            return tuple(spacing[axis] for axis in self.axes)
+        if self.axes[0] == 0:
+            return tuple(spacing[axis - 1] for axis in self.axes[1:])
+        return None
 
     def back(self, answers: np.ndarray) -> np.ndarray:
         """Turn answers (K, Z, Y, X) for the turned stack back; a view."""
@@ -86,28 +97,33 @@ def is_to_be_found(stack: Stack, card: ModelCard) -> bool:
 
     Whole heads are registered instead, in all orientations.
     """
-    image = stack.image
-    is_known = image.lies_in_space and image.orientation_known
+    if card.localise is None or card.localise.wanted(stack):
+        return False
     reads_slices_along_axes = len(card.preprocessing.axes) > 1
-    return card.localise is not None and reads_slices_along_axes and not is_known
+    is_known = stack.image.lies_in_space and stack.image.orientation_known
+    return reads_slices_along_axes and not is_known
 
 
-def axes_to_read(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def axes_to_read(
+    shape: tuple[int, ...], axes: tuple[int, ...], zoom: float | None = None
+) -> tuple[int, ...]:
     """Return those of the card's axes along which slices are wide enough to show a structure.
 
-    ``shape`` is (Z, Y, X) in px at the card's scale. If no slices are so wide, the widest are read.
+    ``shape`` is (Z, Y, X), and ``zoom`` the px at the card's scale per px, if it is not 1. If no
+    slices are so wide, the widest are read; a single slice is read as it is.
     """
-    widths = {axis: int(np.delete(shape, axis).min()) for axis in axes}
+    if shape[0] == 1:
+        return (0,)
+    widths = {axis: np.delete(shape, axis).min() * (zoom or 1) for axis in axes}
     wide_enough = min(NARROWEST_SLICE, max(widths.values()))
     return tuple(axis for axis in axes if widths[axis] >= wide_enough)
 
 
-def find_orientation(shape: tuple[int, ...], axes: tuple[int, ...], see: See) -> Orientation:
+def find_orientation(read: tuple[int, ...], see: See) -> Orientation:
     """Find the turn in which the answers along all axes agree on the structure, with certainty.
 
-    ``shape`` is (Z, Y, X) in px at the card's scale, and ``axes`` are those of the card.
+    ``read`` are the axes along which the slices of the stack are read.
     """
-    read = axes_to_read(shape, axes)
     seen: dict[Turn, np.ndarray] = {}
     likelihoods: dict[Turn, float] = {}
     for turn in all_turns():
@@ -127,7 +143,9 @@ def find_orientation(shape: tuple[int, ...], axes: tuple[int, ...], see: See) ->
     if likelihoods[best] <= CLEARLY_LIKELIER * likelihoods[AS_GIVEN]:
         return Orientation(AS_GIVEN)
     order = ", ".join(best.in_words)
-    note = f"orientation unknown: read in the order ({order}), in which most is found"
+    note = (
+        f"orientation unknown: its axes as displayed are read as ({order}), so that most is found"
+    )
     return Orientation(best, notes=(note,))
 
 
@@ -135,7 +153,7 @@ def orientation_as_given(likeliest: Turn, across: int) -> Orientation:
     """Say how slices across one axis are read, whose likeliest turn is not certain enough."""
     learnt = "axial slices with the front up, or coronal or sagittal ones with the feet up"
     if likeliest == AS_GIVEN:
-        return Orientation(AS_GIVEN, notes=(f"orientation unknown: read as {learnt}",))
+        return Orientation(AS_GIVEN, notes=(f"read as {learnt}",))
 
     view = next(view for view in views_of(likeliest) if view.axes[0] == across)
     _, rows, columns = view.in_words

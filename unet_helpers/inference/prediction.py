@@ -18,7 +18,15 @@ from ..preprocessing.resample import Grid, at_spacing, at_step
 from ..preprocessing.surroundings import Padding, VolumeBox, box_of_others
 from .localise import predict_boxes
 from .object_size import check_scale_of_answer
-from .orientation import Turn, find_orientation, is_to_be_found
+from .orientation import (
+    AS_GIVEN,
+    MOST_PIXELS,
+    Orientation,
+    Turn,
+    axes_to_read,
+    find_orientation,
+    is_to_be_found,
+)
 from .scale import Slices, choose_zoom, slices_of
 from .settings import Settings
 from .stack_prediction import StackPrediction, predict_stack, with_background
@@ -46,22 +54,29 @@ class VolumePrediction:
 def predict_frames(
     model: UNet, view: View, settings: Settings, progress: bool = False
 ) -> VolumePrediction:
-    """Predict each frame on its own, all at one scale."""
+    """Predict each frame on its own, all at one scale and in one orientation."""
     chosen = choose_zoom(model, view, settings)
     settings = replace(settings, zoom=chosen.zoom)
+    orientation = choose_orientation(model, view.frames[0], settings, view.padding)
 
     predictions: list[VolumePrediction] = []
     for frame, fields_of_view in zip(view.frames, view.fields_of_view, strict=True):
         prediction = predict_volume(
-            model, frame, settings, fields_of_view, padding=view.padding, progress=progress
+            model,
+            frame,
+            settings,
+            fields_of_view,
+            padding=view.padding,
+            turn=orientation.turn,
+            progress=progress,
         )
         predictions.append(prediction)
 
     joined = join_frames(predictions, view.image.spatial_shape)
     return replace(
         joined,
-        notes=(*chosen.notes, *joined.notes),
-        warnings=(*chosen.warnings, *joined.warnings),
+        notes=(*chosen.notes, *orientation.notes, *joined.notes),
+        warnings=(*chosen.warnings, *orientation.doubts, *joined.warnings),
     )
 
 
@@ -94,11 +109,13 @@ def predict_volume(
     fields_of_view: FieldsOfView,
     *,
     padding: Padding | None = None,
+    turn: Turn = AS_GIVEN,
     progress: bool = False,
 ) -> VolumePrediction:
     """Predict one frame: slice by slice, as a volume, at the card's spacing, or in boxes.
 
     ``fields_of_view`` are those of the slices of the stack; ``padding`` has been replaced in it.
+    ``turn`` is that to the orientation that the network learnt.
     """
     card = model.card
     box = box_without_padding(stack, card, padding)
@@ -109,7 +126,7 @@ def predict_volume(
 
     if content.spatial_shape != stack.spatial_shape:
         fields_of_view = FieldsOfView(content.pixels)
-    prediction = predict_content(model, content, settings, fields_of_view, progress)
+    prediction = predict_content(model, content, settings, fields_of_view, turn, progress)
     if content.spatial_shape != stack.spatial_shape:
         prediction = with_background(model, prediction, box, stack.spatial_shape)
     return volume_prediction(model, stack, prediction)
@@ -130,34 +147,48 @@ def predict_content(
     stack: Stack,
     settings: Settings,
     fields_of_view: FieldsOfView,
+    turn: Turn,
     progress: bool,
 ) -> StackPrediction:
-    """Predict a stack without padding, turned if its file does not say how it lies."""
+    """Predict a stack without padding, which is turned before."""
     card = model.card
     if card.preprocessing.dims == 3 and stack.pixels.ndim == 4:
         # A network for volumes reads grey values.
         grey = select_channels(stack.pixels, card.preprocessing.channels, colour=True)
         stack = replace(stack, pixels=grey)
-    if not is_to_be_found(stack, card):
+    if turn == AS_GIVEN:
         return predict_upright(model, stack, settings, fields_of_view, None, progress)
-
-    def see(turn: Turn) -> np.ndarray:
-        turned = turn.of(stack)
-        seen = predict_upright(model, turned, settings, FieldsOfView(turned.pixels), axes=(0,))
-        return turn.back(seen.answers[int(card.has_background) : card.out_channels])
-
-    grid = working_grid(stack, card, settings)
-    shape = stack.spatial_shape if grid is None else grid.shape
-    orientation = find_orientation(shape, card.preprocessing.axes, see)
-    turned = orientation.turn.of(stack)
+    turned = turn.of(stack)
     fields_of_turned = FieldsOfView(turned.pixels)
     prediction = predict_upright(model, turned, settings, fields_of_turned, None, progress)
-    return replace(
-        prediction,
-        answers=orientation.turn.back(prediction.answers),
-        warnings=(*orientation.doubts, *prediction.warnings),
-        notes=(*orientation.notes, *prediction.notes),
-    )
+    return replace(prediction, answers=turn.back(prediction.answers))
+
+
+def choose_orientation(
+    model: UNet, stack: Stack, settings: Settings, padding: Padding | None
+) -> Orientation:
+    """Find how a stack lies, if its file does not say so and the card's structure is expected."""
+    card = model.card
+    content = replace(stack, pixels=stack.pixels[box_without_padding(stack, card, padding)])
+    if not is_to_be_found(content, card):
+        return Orientation(AS_GIVEN)
+
+    # One copy is enough, and turned copies would be other orientations.
+    settings = replace(settings, flips=1)
+    grid = working_grid(content, card, settings)
+    if grid is not None:
+        step = card.preprocessing.spacing or 1.0
+        content = replace(content, pixels=grid.cut(content.pixels), spacing=(step, step, step))
+    if np.prod(content.spatial_shape) > MOST_PIXELS:
+        return Orientation(AS_GIVEN)
+
+    def see(turn: Turn) -> np.ndarray:
+        turned = turn.of(content)
+        seen = predict_upright(model, turned, settings, FieldsOfView(turned.pixels), axes=(0,))
+        return turn.back(seen.answers[int(card.has_background) :])
+
+    axes = axes_to_read(content.spatial_shape, card.preprocessing.axes, settings.zoom)
+    return find_orientation(axes, see)
 
 
 def predict_upright(

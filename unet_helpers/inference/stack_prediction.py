@@ -65,7 +65,7 @@ def predict_stack(
         return predict_whole(model, slices, settings, progress)
 
     if axes is None:
-        axes = axes_to_read(pixels.shape[:3], preprocessing.axes)
+        axes = axes_to_read(pixels.shape[:3], preprocessing.axes, settings.zoom)
 
     total = blank_answers(model, pixels, settings)
     count = sum(pixels.shape[axis] for axis in axes)
