@@ -82,7 +82,7 @@ def test_the_result_measures_nothing_again(calls_of):
 
 
 def test_a_network_that_needs_no_likeness_measures_none(calls_of):
-    network = load_model("em_membranes")
+    network = load_model("lungs")
     calls = calls_of(measure_likeness)
     flair = uh.MedicalImage(uh.read_image(RETINA).pixels[::8, ::8, 1], "YX", description="FLAIR")
     uh.segment(flair, "brain_flair", progress=False)

@@ -59,9 +59,6 @@ TOO_SMALL = 4
 # warns if a side is longer than this.
 WIDEST_CROP = 128
 
-# Turns by which an image may look like those of a card, and their names in words.
-QUARTER_TURNS = ((1, "90° counter-clockwise"), (3, "90° clockwise"), (2, "180°"))
-
 # Warnings show at least this out-of-distribution score: 1.04 would be rounded to 1.0, the limit.
 LOWEST_SCORE_SHOWN = 1.1
 
@@ -326,10 +323,6 @@ def is_of_no_known_kind(view: View, card: ModelCard) -> bool:
 
 def advice_on_kind(view: View, card: ModelCard) -> str:
     """Say what the image looks like instead, and what to try; '' if neither is known."""
-    turn = advice_on_turn(view, card)
-    if turn:
-        return turn
-
     advice = ""
     nearest = view.likeness.nearest_kind(card)
     if nearest != with_statistics(card.name) and view.likeness.distances[nearest] < 1:
@@ -342,18 +335,6 @@ def advice_on_kind(view: View, card: ModelCard) -> str:
     if card.in_channels == view.image.channels == 3:
         advice += " Of several dyes, take one: channel='blue'."
     return advice
-
-
-def advice_on_turn(view: View, card: ModelCard) -> str:
-    """Say how to turn a single image of the body so that it looks like those of the card."""
-    if not card.body_parts or not view.image.is_single:
-        return ""
-    for quarter_turns, words in QUARTER_TURNS:
-        turned = np.rot90(view.image.pixels, quarter_turns)
-        image = MedicalImage(np.ascontiguousarray(turned), view.image.axes)
-        if View(image).likeness.score(card.name) <= 1:
-            return f" Turned by {words}, it looks like those: turn it, and try again."
-    return ""
 
 
 def check_published(view: View, card: ModelCard) -> list[str]:
