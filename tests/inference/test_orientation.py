@@ -80,6 +80,9 @@ def test_an_array_is_read_as_it_lies(answer, axes, reversed_axes):
     assert dice(expected == 1, result.labels == 1) > 0.9
     assert dice(expected == 2, result.labels == 2) > 0.9
 
+    # What is unlike the images of the network only as it was given is not doubted.
+    assert result.warnings == ()
+
 
 def test_a_mean_over_turned_copies_is_turned_alike():
     pixels = nib.load(CROP).get_fdata()

@@ -62,7 +62,7 @@ def channels_first(volume) -> np.ndarray:
 
 def predict_published(model, image, progress=False, flips=1) -> np.ndarray:
     settings = Settings(threshold=0.5, flips=flips)
-    return predict_frames(model, View(image), settings, progress).probabilities
+    return predict_frames(model, View(image), settings, progress=progress).probabilities
 
 
 # the way in

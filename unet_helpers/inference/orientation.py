@@ -11,6 +11,7 @@ from itertools import permutations
 
 import numpy as np
 
+from ..checks.view import View
 from ..doubt import Doubt
 from ..images.stack import Stack
 from ..networks.cards import ModelCard
@@ -62,6 +63,12 @@ class Turn:
         if self.axes[0] == 0:
             return tuple(spacing[axis - 1] for axis in self.axes[1:])
         return None
+
+    def of_view(self, view: View) -> View:
+        """Return a view of the first frame as it is turned."""
+        if self == Turn():
+            return view
+        return View(self.of(view.frames[0]).as_image(), view.shows_eye)
 
     def back(self, answers: np.ndarray) -> np.ndarray:
         """Turn answers (K, Z, Y, X) for the turned stack back; a view."""

@@ -52,12 +52,16 @@ class VolumePrediction:
 
 
 def predict_frames(
-    model: UNet, view: View, settings: Settings, progress: bool = False
+    model: UNet,
+    view: View,
+    settings: Settings,
+    turn: Turn = AS_GIVEN,
+    *,
+    progress: bool = False,
 ) -> VolumePrediction:
-    """Predict each frame on its own, all at one scale and in one orientation."""
+    """Predict each frame on its own, all at one scale, and turned to one orientation."""
     chosen = choose_zoom(model, view, settings)
     settings = replace(settings, zoom=chosen.zoom)
-    orientation = choose_orientation(model, view.frames[0], settings, view.padding)
 
     predictions: list[VolumePrediction] = []
     for frame, fields_of_view in zip(view.frames, view.fields_of_view, strict=True):
@@ -67,7 +71,7 @@ def predict_frames(
             settings,
             fields_of_view,
             padding=view.padding,
-            turn=orientation.turn,
+            turn=turn,
             progress=progress,
         )
         predictions.append(prediction)
@@ -75,8 +79,8 @@ def predict_frames(
     joined = join_frames(predictions, view.image.spatial_shape)
     return replace(
         joined,
-        notes=(*chosen.notes, *orientation.notes, *joined.notes),
-        warnings=(*chosen.warnings, *orientation.doubts, *joined.warnings),
+        notes=(*chosen.notes, *joined.notes),
+        warnings=(*chosen.warnings, *joined.warnings),
     )
 
 
@@ -164,12 +168,14 @@ def predict_content(
     return replace(prediction, answers=turn.back(prediction.answers))
 
 
-def choose_orientation(
-    model: UNet, stack: Stack, settings: Settings, padding: Padding | None
-) -> Orientation:
-    """Find how a stack lies, if its file does not say so and the card's structure is expected."""
+def choose_orientation(model: UNet, view: View, settings: Settings) -> Orientation:
+    """Find how an image lies, if its file does not say so and the card's structure is expected.
+
+    The first frame decides for all.
+    """
     card = model.card
-    content = replace(stack, pixels=stack.pixels[box_without_padding(stack, card, padding)])
+    stack = view.frames[0]
+    content = replace(stack, pixels=stack.pixels[box_without_padding(stack, card, view.padding)])
     if not is_to_be_found(content, card):
         return Orientation(AS_GIVEN)
 

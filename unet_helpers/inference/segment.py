@@ -21,7 +21,7 @@ from ..networks.unet import UNet
 from ..results.anatomy import findings_on_parts
 from ..results.segmentation import Segmentation
 from ..timing import counted
-from .prediction import predict_frames
+from .prediction import choose_orientation, predict_frames
 from .settings import check_reading_options, check_settings
 
 # The last networks given by their names are kept, so that a loop over images does not load one each
@@ -107,15 +107,17 @@ def segment(
     view = view.for_card(model.card)
     settings = check_settings(model.card, threshold, flips, zoom, diameter)
 
-    warnings = run_checks(view, model.card)
-    own_notes = (*suggestion_notes, *view.notes(model.card))
+    orientation = choose_orientation(model, view, settings)
+    checked = orientation.turn.of_view(view)
+    warnings = [*run_checks(checked, model.card), *orientation.doubts]
+    own_notes = (*suggestion_notes, *view.notes(model.card), *orientation.notes)
 
     # An unusual image may still get a usual answer: this doubt waits for the answer.
     certain = [text for text in warnings if not isinstance(text, Unlikeness)]
     told_at_once = (*view.image.notes, *own_notes, *certain)
     tell_all(tell, view.image, told_at_once)
 
-    prediction = predict_frames(model, view, settings, progress)
+    prediction = predict_frames(model, view, settings, orientation.turn, progress=progress)
 
     result = Segmentation(
         image=noted(view.image, *own_notes, *prediction.notes, *notes_on_engine(model)),
