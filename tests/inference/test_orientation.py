@@ -215,6 +215,8 @@ def test_clear_agreement_needs_no_other_views():
     assert seen == list(views_of(AS_GIVEN))
 
 
-def test_nothing_found_leaves_a_stack_as_it_is():
+def test_where_no_turn_is_likelier_a_stack_stays_as_it_is_and_is_doubted():
     orientation = find_orientation(AXES, lambda view: np.zeros((1, 2, 2, 2)))
     assert orientation.turn == AS_GIVEN
+    (doubt,) = orientation.doubts
+    assert "orientation unknown" in doubt

@@ -66,7 +66,7 @@ class Turn:
 
     def of_view(self, view: View) -> View:
         """Return a view of the first frame as it is turned."""
-        if self == Turn():
+        if self == AS_GIVEN:
             return view
         return View(self.of(view.frames[0]).as_image(), view.shows_eye)
 
@@ -78,7 +78,10 @@ class Turn:
     @property
     def in_words(self) -> tuple[str, str, str]:
         """The axes of the stack in the order in which they are read, such as '-x', 'y', 'z'."""
-        z, y, x = ("-" * (axis in self.reversed_axes) + "zyx"[self.axes[axis]] for axis in range(3))
+        names = ["zyx"[axis] for axis in self.axes]
+        for axis in self.reversed_axes:
+            names[axis] = "-" + names[axis]
+        z, y, x = names
         return z, y, x
 
 
@@ -148,7 +151,11 @@ def find_orientation(read: tuple[int, ...], see: See) -> Orientation:
         is_doubtful = likelihoods[best] > CLEARLY_LIKELIER_ALONG_ONE_AXIS * likelihoods[AS_GIVEN]
         return orientation_as_given(best if is_doubtful else AS_GIVEN, read[0])
     if likelihoods[best] <= CLEARLY_LIKELIER * likelihoods[AS_GIVEN]:
-        return Orientation(AS_GIVEN)
+        doubt = Doubt(
+            "orientation unknown: its axes are read as they are given, although the answers along "
+            "them contradict each other, because no other order is clearly likelier."
+        )
+        return Orientation(AS_GIVEN, doubts=(doubt,))
     order = ", ".join(best.in_words)
     note = (
         f"orientation unknown: its axes as displayed are read as ({order}), so that most is found"
