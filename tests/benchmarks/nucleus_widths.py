@@ -58,7 +58,8 @@ def scores_of(case: Case, model: UNet, shifts: tuple[tuple[float, float], ...]) 
     rows = []
     for name, shift in tried.items():
         probabilities = shifted(result.probabilities, shift, with_background=True)
-        ids = split_interiors(probabilities, result.threshold, result.zoom)
+        size = result.card.object_diameter
+        ids = split_interiors(probabilities, result.threshold, result.zoom, size)
         rows.append(
             Scores(
                 field=case.name,

@@ -6,11 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.results import disc, result_of, result_of_labels, result_of_mask
+from scipy.ndimage import gaussian_filter
+from skimage.measure import label
+from skimage.morphology import h_maxima, local_maxima
+from skimage.segmentation import watershed
 
 from unet_helpers.results.objects import (
+    MIN_DYNAMICS,
     cells_between,
     drop_small_components,
     ids_carried_on,
+    join_over_saddles,
     join_through_depth,
     make_ids_unique,
     split_interiors,
@@ -65,6 +71,17 @@ def maps_of(interior: np.ndarray, border: np.ndarray | None = None) -> np.ndarra
     return np.stack([1 - interior - border, interior, border])
 
 
+def split(
+    maps: np.ndarray,
+    threshold: float = 0.5,
+    zoom: float = 1.0,
+    size: float = 24.0,
+    certainty: float | None = None,
+) -> np.ndarray:
+    """The objects of maps (3, H, W) whose objects measure 24 working px."""
+    return split_interiors(maps, threshold, zoom, size, certainty)
+
+
 def test_touching_nuclei_are_told_apart_by_their_border():
     left = disc(40, 40, 18)
     right = disc(40, 74, 18)
@@ -72,71 +89,96 @@ def test_touching_nuclei_are_told_apart_by_their_border():
     nuclei = left | right | lonely
     border = nuclei & (np.abs(COLUMNS - 57) <= 2)
 
-    objects = split_interiors(maps_of(nuclei & ~border, border), 0.5, 1.0)
+    objects = split(maps_of(nuclei & ~border, border))
     assert len(ids_in(objects)) == 3
     assert ((objects > 0) == nuclei).all()
     assert objects[40, 30] != objects[40, 85]
 
-    without_border = split_interiors(maps_of(nuclei), 0.5, 1.0)
+    without_border = split(maps_of(nuclei))
     assert len(ids_in(without_border)) == 2
 
 
-def two_halves(seed_area: int) -> np.ndarray:
-    """(3, 20, 40) maps of one nucleus with a seed of 60 px and one of ``seed_area`` px."""
-    interior = np.zeros((20, 40))
-    interior[5:15, 5:35] = 0.5
-    interior[5:15, 5:11] = 1
-    small = np.zeros(100, bool)
-    small[:seed_area] = True
-    interior[5:15, 25:35][small.reshape(10, 10)] = 1
-    border = np.zeros((20, 40))
-    border[5:15, 5:35] = np.where(interior[5:15, 5:35] == 1, 0, 0.5)
+def ridge(dip: float, width: float = 60.0) -> np.ndarray:
+    """(3, 40, 200) maps of a bar with two maxima of certainty 0.9, and ``dip`` less between.
+
+    The dip is smooth, and ``width`` px wide.
+    """
+    columns = np.arange(200)
+    profile = 0.9 - dip * np.exp(-0.5 * ((columns - 100) / (width / 4)) ** 2)
+    # The middle row of each half is a little higher, so that there is one maximum.
+    rows = 0.05 * np.exp(-0.5 * ((np.arange(40) - 20) / 5) ** 2)
+    ends = 0.05 * np.exp(-0.5 * (np.minimum(abs(columns - 40), abs(columns - 160)) / 10) ** 2)
+    certainty = profile + rows[:, None] + ends - 0.05
+    interior = (1 + certainty) / 2
+    interior[:4] = interior[-4:] = 0
+    border = np.where(interior > 0, 1 - interior, 0)
     return maps_of(interior, border)
 
 
+@pytest.mark.parametrize(("dip", "count"), [(0.0, 1), (0.08, 1), (0.12, 2), (0.4, 2)])
+def test_maxima_with_a_clear_dip_between_them_are_two_nuclei(dip, count):
+    """A dip of 0.05 and more, which the bumps at the two ends add, is 0.15 at least."""
+    objects = split(ridge(dip))
+    assert len(ids_in(objects)) == count
+    if count == 2:
+        # They meet in the dip.
+        assert (objects[20, :95] == objects[20, 40]).all()
+        assert (objects[20, 106:] == objects[20, 160]).all()
+
+
 @pytest.mark.parametrize(
-    ("seed_area", "zoom", "count"),
-    [
-        (24, 1.0, 1),
-        (25, 1.0, 2),
-        # At half the working scale 25 working px are 100 px of the image.
-        (99, 0.5, 0),
-        (100, 0.5, 1),
-        # At twice the scale they are 6.25 px.
-        (6, 2.0, 1),
-        (7, 2.0, 2),
-    ],
+    ("size", "zoom", "count"), [(24.0, 1.0, 2), (240.0, 1.0, 1), (24.0, 0.1, 1), (240.0, 10.0, 2)]
 )
-def test_a_seed_has_at_least_25_working_pixels_at_every_zoom(seed_area, zoom, count):
-    objects = split_interiors(two_halves(seed_area), 0.5, zoom)
-    # Where no seed is large enough, the whole region is one object.
-    assert len(ids_in(objects)) == max(count, 1)
-    if count == 1 and zoom == 0.5:
-        assert objects[10, 6] == objects[10, 30] > 0
+def test_dips_narrower_than_a_part_of_a_nucleus_are_smoothed(size, zoom, count):
+    """The smoothing grows with the card's objects, and with the px of a working px."""
+    assert len(ids_in(split(ridge(0.3, width=20.0), zoom=zoom, size=size))) == count
 
 
-def test_a_region_too_small_for_a_seed_is_an_object_of_its_own():
-    """The small region comes first, and must not take the id of the seed of the large one."""
-    small = disc(10, 20, 2.5)  # 21 px: too few for a seed, enough to be evidence
+def smooth_noise(seed: int) -> np.ndarray:
+    """(64, 80) smooth noise, about -1 to 1."""
+    noise = np.random.default_rng(seed).normal(size=(64, 80))
+    smooth = gaussian_filter(noise, 3)
+    return smooth / np.abs(smooth).max()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_maxima_that_stay_are_those_of_scikit_image(seed):
+    height = smooth_noise(seed)
+    regions = watershed(-height, label(local_maxima(height, connectivity=1), connectivity=1))
+    joined = join_over_saddles(regions, height)
+    assert len(ids_in(regions)) > len(ids_in(joined)) > 1
+
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    maxima = label(h_maxima(height, MIN_DYNAMICS, cross), connectivity=1)
+    assert maxima.max() == len(ids_in(joined))
+    # Each of the objects has one of them.
+    assert len(np.unique(joined[maxima > 0])) == maxima.max()
+
+
+def test_a_maximum_is_joined_to_the_higher_one_over_the_highest_saddle():
+    height = np.array([[0.9, 0.5, 0.6, 0.55, 0.8]])
+    joined = join_over_saddles(np.array([[1, 1, 2, 3, 3]]), height)
+    assert joined[0, 0] != joined[0, 4] == joined[0, 2]
+
+
+def test_regions_that_do_not_touch_stay_apart():
+    regions = np.array([[1, 1, 0, 2, 2], [0, 0, 0, 0, 2]])
+    joined = join_over_saddles(regions, np.ones((2, 5)))
+    assert joined[0, 0] != joined[0, 4]
+    assert (joined[regions == 0] == 0).all()
+
+
+def test_without_foreground_there_is_nothing():
+    assert not split(maps_of(np.zeros((20, 30)))).any()
+
+
+def test_a_small_region_is_an_object_of_its_own():
+    small = disc(10, 20, 2.5)  # 21 px: enough to be evidence
     large = disc(50, 60, 15)
-    objects = split_interiors(maps_of(small | large), 0.5, 1.0)
+    objects = split(maps_of(small | large))
     assert len(ids_in(objects)) == 2
     assert len(ids_in(objects[small])) == 1
     assert objects[10, 20] != objects[50, 60]
-
-
-def test_a_seed_is_where_interior_exceeds_border_by_more_than_0_7():
-    interior = np.zeros((20, 40))
-    interior[5:15, 5:35] = 0.5
-    border = np.where(interior > 0, 0.5, 0)
-    for columns, certainty in ((slice(5, 15), 0.86), (slice(25, 35), 0.84)):
-        interior[5:15, columns] = certainty
-        border[5:15, columns] = 1 - certainty
-    # 0.86 - 0.14 = 0.72 makes a seed, 0.84 - 0.16 = 0.68 none.
-    assert len(ids_in(split_interiors(maps_of(interior, border), 0.5, 1.0))) == 1
-    interior[5:15, 25:35] = 0.86
-    border[5:15, 25:35] = 0.14
-    assert len(ids_in(split_interiors(maps_of(interior, border), 0.5, 1.0))) == 2
 
 
 def test_the_foreground_is_what_is_no_background_above_the_threshold():
@@ -144,11 +186,11 @@ def test_the_foreground_is_what_is_no_background_above_the_threshold():
     interior[5:15, 5:15] = 1
     interior[5:15, 15:18] = 0.4
     maps = maps_of(interior)
-    assert np.count_nonzero(split_interiors(maps, 0.5, 1.0)) == 100
-    assert np.count_nonzero(split_interiors(maps, 0.39, 1.0)) == 130
+    assert np.count_nonzero(split(maps)) == 100
+    assert np.count_nonzero(split(maps, 0.39)) == 130
     # Exactly at the threshold a pixel is no foreground.
     maps[0] = np.where(interior == 1, 0, np.where(interior > 0, 0.5, 1))
-    assert np.count_nonzero(split_interiors(maps, 0.5, 1.0)) == 100
+    assert np.count_nonzero(split(maps)) == 100
 
 
 @pytest.mark.parametrize(
@@ -169,7 +211,7 @@ def test_clear_specks_stay_and_doubtful_blobs_go_unless_all_are_pale(certainty, 
     }
     clear = places["nucleus"] | places["speck"] | places["grain"]
     interior = clear * certainty + places["blob"] * 0.7
-    objects = split_interiors(maps_of(interior), 0.6, zoom)
+    objects = split(maps_of(interior), 0.6, zoom)
     assert {name for name, place in places.items() if objects[place].any()} == kept
 
 
@@ -178,15 +220,15 @@ def test_evidence_is_what_exceeds_0_8_of_the_mean_certainty(pixels, count):
     """Each pixel of certainty 1 gives 0.2 beyond 0.8: 20 px make the 4 that are needed."""
     interior = np.zeros((8, 30))
     interior[2, 2 : 2 + pixels] = 1
-    assert len(ids_in(split_interiors(maps_of(interior), 0.5, 1.0))) == count
+    assert len(ids_in(split(maps_of(interior)))) == count
 
 
 def test_the_mean_certainty_may_be_that_of_a_larger_image():
     interior = np.zeros((20, 40))
     interior[5:15, 5:15] = 0.8
-    assert len(ids_in(split_interiors(maps_of(interior), 0.5, 1.0))) == 1
-    assert len(ids_in(split_interiors(maps_of(interior), 0.5, 1.0, 0.9))) == 1
-    assert len(ids_in(split_interiors(maps_of(interior), 0.5, 1.0, 1.0))) == 0
+    assert len(ids_in(split(maps_of(interior)))) == 1
+    assert len(ids_in(split(maps_of(interior), certainty=0.9))) == 1
+    assert len(ids_in(split(maps_of(interior), certainty=1.0))) == 0
 
 
 def test_cells_lie_between_membranes():

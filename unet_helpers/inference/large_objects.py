@@ -193,7 +193,8 @@ def objects_in(part: Segmentation, certainty: float | None) -> np.ndarray:
     dropped relative to it (see `results.objects.drop_doubtful`).
     """
     if part.card.instance_method == "interiors":
-        return split_interiors(part.probabilities, part.threshold, part.zoom, certainty)
+        size = part.card.object_diameter
+        return split_interiors(part.probabilities, part.threshold, part.zoom, size, certainty)
     return part.objects
 
 

@@ -231,7 +231,7 @@ def typical_object(
     answer = resize_channels(answer, shape)
 
     foreground = 1 - answer[0]
-    ids = split_interiors(answer, model.card.threshold, 1.0).reshape(-1)
+    ids = split_interiors(answer, model.card.threshold, 1.0, model.card.object_diameter).reshape(-1)
     areas = np.bincount(ids)
     sums = np.bincount(ids, weights=foreground.reshape(-1))
     found = np.flatnonzero(areas)  # ids have gaps

@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.cluster.hierarchy import DisjointSet
+from scipy.ndimage import gaussian_filter, maximum, maximum_filter
 from skimage import graph
 from skimage.measure import label
-from skimage.morphology import local_minima
+from skimage.morphology import local_maxima, local_minima
 from skimage.segmentation import relabel_sequential, watershed
 
 from ..images.image import MedicalImage
@@ -21,14 +22,16 @@ from .tracks import Tracks, link_frames
 if TYPE_CHECKING:
     from .answer import Answer
 
-# SEED_CERTAINTY, MIN_SEED_AREA, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training and
-# validation images of the nuclei card.
+# SMOOTHING, MIN_DYNAMICS, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training and
+# validation images of the nuclei cards.
 
-# A pixel belongs to a seed if P(interior) - P(border) is above this.
-SEED_CERTAINTY = 0.7
+# Standard deviation of the Gaussian that smooths P(interior) - P(border), as a share of the
+# diameter of the card's objects.
+SMOOTHING = 1 / 12
 
-# Area of the smallest seed, in working px.
-MIN_SEED_AREA = 25
+# Two maxima of the smoothed P(interior) - P(border) are two objects if the lower one is at least
+# this much above the saddle between them.
+MIN_DYNAMICS = 0.15
 
 # Smallest evidence that an object needs, summed over its working px; see `drop_doubtful`.
 MIN_EVIDENCE = 4.0
@@ -68,7 +71,7 @@ def separate_objects(result: Answer) -> np.ndarray:
     The card's ``instance_method`` decides how they are found:
 
     - 'components': connected regions of each class;
-    - 'interiors': nuclei, each grown from its interior, slice by slice;
+    - 'interiors': nuclei, each grown from the middle of its interior, slice by slice;
     - 'membranes': cells between membranes, slice by slice.
 
     Where classes overlap, the objects of the class that comes last on the card are drawn over the
@@ -141,7 +144,8 @@ def split_slice_by_slice(result: Answer) -> list[np.ndarray]:
     split = SPLITTERS[result.card.instance_method]
     channels = [as_displayed(result.image, channel) for channel in result.probabilities]
     by_slice = np.stack(channels, axis=1)  # (Z, K, Y, X)
-    return [split(probabilities, result.threshold, result.zoom) for probabilities in by_slice]
+    size = result.card.object_diameter
+    return [split(probabilities, result.threshold, result.zoom, size) for probabilities in by_slice]
 
 
 def make_ids_unique(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -200,11 +204,19 @@ def split_interiors(
     probabilities: np.ndarray,
     threshold: float,
     zoom: float,
+    size: float,
     mean_certainty: float | None = None,
 ) -> np.ndarray:
-    """Return (H, W) int32 ids of nuclei: a watershed that starts from their interiors.
+    """Return (H, W) int32 ids of nuclei, one for each clear maximum of P(interior) - P(border).
 
-    ``probabilities`` are (3, H, W): background, interior, border. ``zoom`` is working px per px.
+    ``probabilities`` are (3, H, W): background, interior, border. ``zoom`` is working px per px,
+    and ``size`` the diameter of the card's objects in working px. The steps:
+
+    1. P(interior) - P(border) is smoothed by a Gaussian.
+    2. Each of its maxima in the foreground makes a region, by watershed.
+    3. Neighbouring regions are joined if there is hardly a dip between their maxima.
+    4. Objects for which there is too little evidence are dropped.
+
     ``mean_certainty`` is the mean probability of the foreground of the whole image. Pass it if
     ``probabilities`` are only a part of the image; otherwise it is computed from them. Ids have
     gaps.
@@ -212,17 +224,56 @@ def split_interiors(
     background, interior, border = probabilities
     foreground = background < 1 - threshold
 
-    seeds = label(interior - border > SEED_CERTAINTY)
-    seed_areas = np.bincount(seeds.reshape(-1))
-    seeds = np.where(seed_areas[seeds] >= MIN_SEED_AREA / zoom**2, seeds, 0)
+    height = gaussian_filter(interior - border, SMOOTHING * size / zoom, mode="mirror")
+    maxima = local_maxima(np.where(foreground, height, -np.inf), connectivity=1)
+    regions = watershed(-height, label(maxima & foreground, connectivity=1), mask=foreground)
 
-    # A region without a seed is one nucleus, and the whole of it is the seed.
-    regions = label(foreground)
-    has_seed = np.isin(regions, np.unique(regions[seeds > 0]))
-    seeds = np.where(foreground & ~has_seed, regions + seeds.max(), seeds)
-
-    objects = watershed(-interior, seeds, mask=foreground)
+    objects = join_over_saddles(regions, height)
     return drop_doubtful(objects, 1 - background, zoom, mean_certainty)
+
+
+def join_over_saddles(regions: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Return (H, W) ids of ``regions`` around maxima, joined if a maximum has a low dynamics.
+
+    The dynamics of a maximum is its ``height`` above the highest saddle that leads to a higher
+    maximum (Grimaud 1992, Proc. SPIE 1769, 292-305). skimage's ``h_maxima`` finds the same maxima,
+    but takes four times as long.
+    """
+    peaks = maximum(height, regions, np.arange(regions.max() + 1))
+    sets = DisjointSet(range(len(peaks)))
+
+    pairs, saddles = saddles_between(regions, height)
+    for pair, saddle in zip(pairs.tolist(), saddles, strict=True):
+        first, second = sets[pair[0]], sets[pair[1]]
+        if min(peaks[first], peaks[second]) - saddle < MIN_DYNAMICS:
+            sets.merge(first, second)
+            peaks[sets[first]] = max(peaks[first], peaks[second])
+
+    joined = np.array([sets[region] for region in range(len(peaks))])
+    return joined[regions]
+
+
+def saddles_between(regions: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs (N, 2) of regions that touch, and the saddle between each, highest first.
+
+    The saddle is the largest ``height`` at which one can step from one region to the other.
+    """
+    pairs = []
+    saddles = []
+    for axis in (0, 1):
+        ids = np.moveaxis(regions, axis, 0)
+        heights = np.moveaxis(height, axis, 0)
+        touches = (ids[1:] != ids[:-1]) & (ids[1:] > 0) & (ids[:-1] > 0)
+        pairs.append(np.stack((ids[1:][touches], ids[:-1][touches]), axis=1))
+        saddles.append(np.minimum(heights[1:], heights[:-1])[touches])
+
+    # Of each pair the first is kept, which is the highest.
+    all_saddles = np.concatenate(saddles)
+    order = np.argsort(-all_saddles, kind="stable")
+    sorted_pairs = np.sort(np.concatenate(pairs), axis=1)[order]
+    _, first = np.unique(sorted_pairs, axis=0, return_index=True)
+    first.sort()
+    return sorted_pairs[first], all_saddles[order][first]
 
 
 def drop_doubtful(
@@ -247,7 +298,7 @@ def drop_doubtful(
 
 
 def cells_between(
-    probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0
+    probabilities: np.ndarray, threshold: float = 0.5, zoom: float = 1.0, size: float = 0.0
 ) -> np.ndarray:
     """Return (H, W) int32 ids of the cells of an electron micrograph, separated by membranes.
 
@@ -258,7 +309,7 @@ def cells_between(
        few pixels joins no cells, because the mean along the whole boundary counts.
     3. The pixels below ``threshold`` grow until one pixel separates two cells.
 
-    ``zoom`` is unused: the functions in ``SPLITTERS`` have the same arguments.
+    ``zoom`` and ``size`` are unused: the functions in ``SPLITTERS`` have the same arguments.
     """
     membrane = probabilities[0]
     levels = (LEVELS * gaussian_filter(membrane, 1)).astype(np.uint8)
@@ -286,8 +337,8 @@ def join_across_open_boundaries(regions: np.ndarray, membrane: np.ndarray) -> np
     return cells
 
 
-# Functions of (probabilities, threshold, zoom) of one slice, by the card's ``instance_method``.
-SPLITTERS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+# Functions of (probabilities, threshold, zoom, size) of a slice, by the card's ``instance_method``.
+SPLITTERS: dict[str, Callable[[np.ndarray, float, float, float], np.ndarray]] = {
     "interiors": split_interiors,
     "membranes": cells_between,
 }

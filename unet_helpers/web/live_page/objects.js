@@ -1,43 +1,63 @@
 // Objects of an answer: results/objects.py in JavaScript, at any threshold.
 
 // The constants of results/objects.py.
-const SEED_CERTAINTY = 0.7, MIN_SEED_AREA = 25, MIN_EVIDENCE = 4.0, MIN_RELATIVE_CERTAINTY = 0.8;
+const SMOOTHING = 1 / 12, MIN_DYNAMICS = 0.15, MIN_EVIDENCE = 4.0, MIN_RELATIVE_CERTAINTY = 0.8;
 
-// Nuclei: each grown from its interior, as split_interiors does.
+// Heights are sorted in so many steps.
+const HEIGHT_STEPS = 4096;
+
+// Nuclei: one for each clear maximum of the smoothed P(interior) - P(border), as split_interiors finds them.
 function splitInteriors(probabilities, foreground, zoom) {
-  const size = foreground.length, interior = probabilities.subarray(size, 2 * size), border = probabilities.subarray(2 * size, 3 * size);
-  const certain = new Uint8Array(size);
-  for (let i = 0; i < size; i++) certain[i] = +(interior[i] - border[i] > SEED_CERTAINTY);
+  const size = foreground.length, heights = heightsOf(probabilities, zoom), regions = new Int32Array(size);
+  const parents = [0], peaks = [0], near = [0, 0, 0, 0];
+  const rootOf = (region) => {
+    while (parents[region] !== region) region = parents[region] = parents[parents[region]];
+    return region;
+  };
 
-  const seeds = components(certain, false), ids = new Int32Array(size);
-  let count = 0;
-  const numbers = seeds.sizes.map((n, id) => (id && n >= MIN_SEED_AREA / zoom ** 2 ? ++count : 0));
-  for (let i = 0; i < size; i++) ids[i] = foreground[i] ? numbers[seeds.ids[i]] : 0;
+  // A pixel belongs to the region of its highest neighbour that was seen before, or it is a maximum.
+  for (const i of highestFirst(heights, foreground)) {
+    const x = i % width;
+    near[0] = i - width; near[1] = i + width; near[2] = x ? i - 1 : -1; near[3] = x < width - 1 ? i + 1 : -1;
+    const seen = near.filter((j) => j >= 0 && j < size && regions[j]);
+    if (!seen.length) {
+      regions[i] = parents.length;
+      parents.push(parents.length);
+      peaks.push(heights[i]);
+      continue;
+    }
+    regions[i] = regions[seen.reduce((a, b) => (heights[b] > heights[a] ? b : a))];
 
-  // A region without a seed is one nucleus.
-  const regions = components(foreground, false), hasSeed = new Uint8Array(regions.sizes.length);
-  for (let i = 0; i < size; i++) if (numbers[seeds.ids[i]]) hasSeed[regions.ids[i]] = 1;
-  const alone = regions.sizes.map((_, id) => (id && !hasSeed[id] ? ++count : 0));
-  for (let i = 0; i < size; i++) if (foreground[i] && alone[regions.ids[i]]) ids[i] = alone[regions.ids[i]];
-
-  flood(ids, (i) => 1 - interior[i], foreground);
-  return dropDoubtful(ids, probabilities, zoom, count);
+    // Here regions meet: one whose maximum is hardly higher is joined to the other.
+    for (const j of seen) {
+      const [lower, higher] = [rootOf(regions[i]), rootOf(regions[j])].sort((a, b) => peaks[a] - peaks[b]);
+      if (lower !== higher && peaks[lower] - heights[i] < MIN_DYNAMICS) parents[lower] = higher;
+    }
+  }
+  return dropDoubtful(regions.map(rootOf), probabilities, zoom, parents.length - 1);
 }
 
-// Watershed by flooding (Meyer 1994): seeds grow into a mask, lowest pixels first, in 256 levels.
-function flood(ids, heightOf, mask) {
-  const queues = Array.from({ length: 257 }, () => []), next = [0, 0, 0, 0];
-  const push = (i, id, level) => {
-    ids[i] = id;
-    queues[Math.max(level, Math.min(256, Math.floor(256 * heightOf(i))))].push(i);
-  };
-  for (let i = 0; i < ids.length; i++) if (ids[i]) queues[Math.min(256, Math.floor(256 * heightOf(i)))].push(i);
-  for (let level = 0; level <= 256; level++)
-    for (let k = 0; k < queues[level].length; k++) {
-      const i = queues[level][k], x = i % width;
-      next[0] = i - width; next[1] = i + width; next[2] = x ? i - 1 : -1; next[3] = x < width - 1 ? i + 1 : -1;
-      for (const j of next) if (j >= 0 && j < ids.length && mask[j] && !ids[j]) push(j, ids[i], level);
-    }
+// The smoothed P(interior) - P(border) of the last answer, which does not change with the threshold.
+const lastHeights = { probabilities: null, heights: null };
+
+function heightsOf(probabilities, zoom) {
+  if (lastHeights.probabilities !== probabilities) {
+    const size = height * width, difference = new Float32Array(size);
+    for (let i = 0; i < size; i++) difference[i] = probabilities[size + i] - probabilities[2 * size + i];
+    Object.assign(lastHeights, { probabilities, heights: smoothed(difference, height, width, (SMOOTHING * facts.objectDiameter) / zoom) });
+  }
+  return lastHeights.heights;
+}
+
+// The pixels of a mask, from the highest to the lowest, by counting those of each step.
+function highestFirst(heights, mask) {
+  const stepOf = (i) => Math.floor(((1 - heights[i]) / 2) * (HEIGHT_STEPS - 1));
+  const ends = new Int32Array(HEIGHT_STEPS + 1);
+  for (let i = 0; i < mask.length; i++) if (mask[i]) ends[stepOf(i) + 1]++;
+  for (let step = 0; step < HEIGHT_STEPS; step++) ends[step + 1] += ends[step];
+  const order = new Int32Array(ends[HEIGHT_STEPS]);
+  for (let i = 0; i < mask.length; i++) if (mask[i]) order[ends[stepOf(i)]++] = i;
+  return order;
 }
 
 // Numbers ids anew, without objects for which there is too little evidence.
@@ -60,7 +80,7 @@ function cellsBetween(mask) {
 
 // What the page says about its objects, by the card's way to find them.
 const NOTES_ON_OBJECTS = {
-  interiors: "Objects are grown from their interiors by a watershed in this page, at each threshold.",
+  interiors: "Objects are separated by a watershed in this page, at each threshold.",
   membranes: "Cells are what membranes enclose at this threshold; Python also closes gaps in membranes.",
   components: "Objects are connected pixels of the mask, measured in this page.",
   segments: "Each segment of a vessel has the class that its pixels vote for, at each threshold. Objects are connected pixels of a class.",
