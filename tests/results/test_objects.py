@@ -6,13 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.results import disc, result_of, result_of_labels, result_of_mask
-from scipy.ndimage import gaussian_filter
-from skimage.measure import label
-from skimage.morphology import h_maxima, local_maxima
-from skimage.segmentation import watershed
 
 from unet_helpers.results.objects import (
-    MIN_DYNAMICS,
     cells_between,
     drop_small_components,
     ids_carried_on,
@@ -115,10 +110,24 @@ def ridge(dip: float, width: float = 60.0) -> np.ndarray:
     return maps_of(interior, border)
 
 
-@pytest.mark.parametrize(("dip", "count"), [(0.0, 1), (0.08, 1), (0.12, 2), (0.4, 2)])
-def test_maxima_with_a_clear_dip_between_them_are_two_nuclei(dip, count):
-    """A dip of 0.05 and more, which the bumps at the two ends add, is 0.15 at least."""
-    objects = split(ridge(dip))
+# Together the two halves of the bar cover 6,400 px: twice as much as one object of this diameter.
+HALF = (2 * 6400 / np.pi) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("dip", "size", "count"),
+    [
+        # 0.05 are the bumps at the ends.
+        (0.08, HALF, 1),
+        (0.12, HALF, 2),
+        # Two objects that are twice as wide cover four times as much: the dip must be four times as
+        # deep, 0.6. The smoothing takes a fifth of it.
+        (0.6, 2 * HALF, 1),
+        (0.85, 2 * HALF, 2),
+    ],
+)
+def test_maxima_with_a_clear_dip_between_them_are_two_nuclei(dip, size, count):
+    objects = split(ridge(dip, width=100.0), size=size)
     assert len(ids_in(objects)) == count
     if count == 2:
         # They meet in the dip.
@@ -126,44 +135,38 @@ def test_maxima_with_a_clear_dip_between_them_are_two_nuclei(dip, count):
         assert (objects[20, 106:] == objects[20, 160]).all()
 
 
-@pytest.mark.parametrize(
-    ("size", "zoom", "count"), [(24.0, 1.0, 2), (240.0, 1.0, 1), (24.0, 0.1, 1), (240.0, 10.0, 2)]
-)
-def test_dips_narrower_than_a_part_of_a_nucleus_are_smoothed(size, zoom, count):
-    """The smoothing grows with the card's objects, and with the px of a working px."""
-    assert len(ids_in(split(ridge(0.3, width=20.0), zoom=zoom, size=size))) == count
+@pytest.mark.parametrize("zoom", [0.5, 2.0])
+@pytest.mark.parametrize(("dip", "count"), [(0.08, 1), (0.12, 2)])
+def test_sizes_are_in_working_px(zoom, dip, count):
+    assert len(ids_in(split(ridge(dip), zoom=zoom, size=HALF * zoom))) == count
 
 
-def smooth_noise(seed: int) -> np.ndarray:
-    """(64, 80) smooth noise, about -1 to 1."""
-    noise = np.random.default_rng(seed).normal(size=(64, 80))
-    smooth = gaussian_filter(noise, 3)
-    return smooth / np.abs(smooth).max()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_maxima_that_stay_are_those_of_scikit_image(seed):
-    height = smooth_noise(seed)
-    regions = watershed(-height, label(local_maxima(height, connectivity=1), connectivity=1))
-    joined = join_over_saddles(regions, height)
-    assert len(ids_in(regions)) > len(ids_in(joined)) > 1
-
-    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
-    maxima = label(h_maxima(height, MIN_DYNAMICS, cross), connectivity=1)
-    assert maxima.max() == len(ids_in(joined))
-    # Each of the objects has one of them.
-    assert len(np.unique(joined[maxima > 0])) == maxima.max()
+@pytest.mark.parametrize(("width", "count"), [(4.0, 1), (60.0, 2)])
+def test_a_dip_that_is_narrow_for_a_nucleus_of_60_px_is_smoothed(width, count):
+    assert len(ids_in(split(ridge(0.4, width=width), size=60.0))) == count
 
 
 def test_a_maximum_is_joined_to_the_higher_one_over_the_highest_saddle():
     height = np.array([[0.9, 0.5, 0.6, 0.55, 0.8]])
-    joined = join_over_saddles(np.array([[1, 1, 2, 3, 3]]), height)
+    joined = join_over_saddles(np.array([[1, 1, 2, 3, 3]]), height, diameter=1.0)
     assert joined[0, 0] != joined[0, 4] == joined[0, 2]
+
+
+@pytest.mark.parametrize(("saddle", "is_joined"), [(0.64, False), (0.66, True)])
+def test_what_was_joined_counts_with_its_whole_area_and_its_highest_maximum(saddle, is_joined):
+    """The middle region joins the left one, and both are 9 px with a maximum of 0.9 then."""
+    height = np.array([[0.9, 0.9, 0.9, 0.9, 0.7, 0.75, saddle, 0.8, 0.8]])
+    regions = np.array([[1, 1, 1, 1, 1, 2, 2, 3, 3]])
+    # Two objects cover 9 px: a dynamics of 0.15 below the lower maximum, 0.8, is enough.
+    diameter = (9 / 2 / np.pi) ** 0.5 * 2
+    joined = join_over_saddles(regions, height, diameter)
+    assert joined[0, 5] == joined[0, 0]
+    assert (joined[0, 8] == joined[0, 0]) == is_joined
 
 
 def test_regions_that_do_not_touch_stay_apart():
     regions = np.array([[1, 1, 0, 2, 2], [0, 0, 0, 0, 2]])
-    joined = join_over_saddles(regions, np.ones((2, 5)))
+    joined = join_over_saddles(regions, np.ones((2, 5)), diameter=4.0)
     assert joined[0, 0] != joined[0, 4]
     assert (joined[regions == 0] == 0).all()
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SMOOTHING = 1 / 12
 
 # Two maxima of the smoothed P(interior) - P(border) are two objects if the lower one is at least
-# this much above the saddle between them.
+# this much above the saddle between them, and both together cover twice the area of one of the
+# card's objects. If they cover less, they need as many times more.
 MIN_DYNAMICS = 0.15
 
 # Smallest evidence that an object needs, summed over its working px; see `drop_doubtful`.
@@ -214,7 +215,8 @@ def split_interiors(
 
     1. P(interior) - P(border) is smoothed by a Gaussian.
     2. Each of its maxima in the foreground makes a region, by watershed.
-    3. Neighbouring regions are joined if there is hardly a dip between their maxima.
+    3. Neighbouring regions are joined if there is hardly a dip between their maxima; the smaller
+       they are, the deeper it must be.
     4. Objects for which there is too little evidence are dropped.
 
     ``mean_certainty`` is the mean probability of the foreground of the whole image. Pass it if
@@ -224,33 +226,45 @@ def split_interiors(
     background, interior, border = probabilities
     foreground = background < 1 - threshold
 
-    height = gaussian_filter(interior - border, SMOOTHING * size / zoom, mode="mirror")
+    diameter = size / zoom
+    height = gaussian_filter(interior - border, SMOOTHING * diameter, mode="mirror")
     maxima = local_maxima(np.where(foreground, height, -np.inf), connectivity=1)
     regions = watershed(-height, label(maxima & foreground, connectivity=1), mask=foreground)
 
-    objects = join_over_saddles(regions, height)
+    objects = join_over_saddles(regions, height, diameter)
     return drop_doubtful(objects, 1 - background, zoom, mean_certainty)
 
 
-def join_over_saddles(regions: np.ndarray, height: np.ndarray) -> np.ndarray:
+def join_over_saddles(regions: np.ndarray, height: np.ndarray, diameter: float) -> np.ndarray:
     """Return (H, W) ids of ``regions`` around maxima, joined if a maximum has a low dynamics.
 
     The dynamics of a maximum is its ``height`` above the highest saddle that leads to a higher
-    maximum (Grimaud 1992, Proc. SPIE 1769, 292-305). skimage's ``h_maxima`` finds the same maxima,
-    but takes four times as long.
+    maximum (Grimaud 1992, Proc. SPIE 1769, 292-305). How much is needed depends on the area of both
+    regions together: small ones are more often parts of one object. ``diameter`` is that of the
+    card's objects in px.
     """
-    peaks = maximum(height, regions, np.arange(regions.max() + 1))
-    sets = DisjointSet(range(len(peaks)))
+    region_ids = range(regions.max() + 1)
+    peaks = maximum(height, regions, region_ids)
+    areas = np.bincount(regions.reshape(-1))
+    area_of_two = 2 * np.pi * (diameter / 2) ** 2
+    sets = DisjointSet(region_ids)
 
     pairs, saddles = saddles_between(regions, height)
-    for pair, saddle in zip(pairs.tolist(), saddles, strict=True):
+    for pair, saddle in zip(pairs.tolist(), saddles.tolist(), strict=True):
         first, second = sets[pair[0]], sets[pair[1]]
-        if min(peaks[first], peaks[second]) - saddle < MIN_DYNAMICS:
-            sets.merge(first, second)
-            peaks[sets[first]] = max(peaks[first], peaks[second])
+        if first == second:
+            continue
 
-    joined = np.array([sets[region] for region in range(len(peaks))])
-    return joined[regions]
+        peak = max(peaks[first], peaks[second])
+        area = areas[first] + areas[second]
+        dynamics = min(peaks[first], peaks[second]) - saddle
+        if dynamics * area < MIN_DYNAMICS * area_of_two:
+            sets.merge(first, second)
+            joined = sets[first]
+            peaks[joined] = peak
+            areas[joined] = area
+
+    return np.array([sets[region] for region in region_ids])[regions]
 
 
 def saddles_between(regions: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,32 +9,43 @@ const HEIGHT_STEPS = 4096;
 // Nuclei: one for each clear maximum of the smoothed P(interior) - P(border), as split_interiors finds them.
 function splitInteriors(probabilities, foreground, zoom) {
   const size = foreground.length, heights = heightsOf(probabilities, zoom), regions = new Int32Array(size);
-  const parents = [0], peaks = [0], near = [0, 0, 0, 0];
-  const rootOf = (region) => {
-    while (parents[region] !== region) region = parents[region] = parents[parents[region]];
-    return region;
-  };
+  const peaks = [0], areas = [0], saddles = new Map(), near = [0, 0, 0, 0];
 
   // A pixel belongs to the region of its highest neighbour that was seen before, or it is a maximum.
   for (const i of highestFirst(heights, foreground)) {
     const x = i % width;
     near[0] = i - width; near[1] = i + width; near[2] = x ? i - 1 : -1; near[3] = x < width - 1 ? i + 1 : -1;
     const seen = near.filter((j) => j >= 0 && j < size && regions[j]);
-    if (!seen.length) {
-      regions[i] = parents.length;
-      parents.push(parents.length);
-      peaks.push(heights[i]);
-      continue;
-    }
-    regions[i] = regions[seen.reduce((a, b) => (heights[b] > heights[a] ? b : a))];
+    if (seen.length) regions[i] = regions[seen.reduce((a, b) => (heights[b] > heights[a] ? b : a))];
+    else regions[i] = peaks.push(heights[i]) - 1;
+    areas[regions[i]] = (areas[regions[i]] ?? 0) + 1;
 
-    // Here regions meet: one whose maximum is hardly higher is joined to the other.
+    // The first pixel at which two regions meet is the saddle between them.
     for (const j of seen) {
-      const [lower, higher] = [rootOf(regions[i]), rootOf(regions[j])].sort((a, b) => peaks[a] - peaks[b]);
-      if (lower !== higher && peaks[lower] - heights[i] < MIN_DYNAMICS) parents[lower] = higher;
+      const pair = `${Math.min(regions[i], regions[j])} ${Math.max(regions[i], regions[j])}`;
+      if (regions[i] !== regions[j] && !saddles.has(pair)) saddles.set(pair, heights[i]);
     }
   }
-  return dropDoubtful(regions.map(rootOf), probabilities, zoom, parents.length - 1);
+
+  const rootOf = joinOverSaddles(saddles, peaks, areas, facts.objectDiameter / zoom);
+  return dropDoubtful(regions.map(rootOf), probabilities, zoom, peaks.length - 1);
+}
+
+// Joins regions that meet above a saddle, highest saddle first; returns what gives the joined region of one.
+function joinOverSaddles(saddles, peaks, areas, diameter) {
+  const parents = Array.from(peaks.keys()), areaOfTwo = 2 * Math.PI * (diameter / 2) ** 2;
+  const rootOf = (region) => {
+    while (parents[region] !== region) region = parents[region] = parents[parents[region]];
+    return region;
+  };
+  for (const [pair, saddle] of saddles) {
+    const [first, second] = pair.split(" ").map((region) => rootOf(+region)), area = areas[first] + areas[second];
+    if (first === second || (Math.min(peaks[first], peaks[second]) - saddle) * area >= MIN_DYNAMICS * areaOfTwo) continue;
+    parents[second] = first;
+    peaks[first] = Math.max(peaks[first], peaks[second]);
+    areas[first] = area;
+  }
+  return rootOf;
 }
 
 // The smoothed P(interior) - P(border) of the last answer, which does not change with the threshold.
