@@ -217,9 +217,9 @@ def test_objects_are_searched_without_a_shift_of_logits():
     plain = make_network(3, scale="objects", size=30)
     shifting = make_network(3, scale="objects", size=30, logit_shifts=((10.0, -2.0), (60.0, 3.0)))
     window = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
-    expected = typical_object(plain, window, 0.5)
+    expected = typical_object(plain, window, 2.0)
     assert expected is not None
-    assert typical_object(shifting, window, 0.5) == expected
+    assert typical_object(shifting, window, 2.0) == expected
 
 
 def test_where_nothing_is_found_there_is_no_typical_object(monkeypatch, network_of_objects):
