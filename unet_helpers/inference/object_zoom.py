@@ -244,10 +244,11 @@ def typical_object(
     misfits = np.log(diameters / model.card.preprocessing.size) / SUITED_SIZES
     weights = sums[found] * np.exp(-0.5 * misfits**2)
 
-    # Half of the weight of all objects lies in objects up to this one.
+    # Half of the weight lies below the median. It is interpolated between two objects, so that it
+    # hardly moves with the rounding of probabilities.
     order = np.argsort(diameters)
-    cumulated = weights[order].cumsum()
-    median = diameters[order][np.searchsorted(cumulated, cumulated[-1] / 2)]
+    cumulated = weights[order].cumsum() - weights[order] / 2
+    median = np.interp(weights.sum() / 2, cumulated, diameters[order])
 
     # CERTAINTY_WEIGHT was chosen with this 0.5, so the card's threshold is not used.
     certainty = float(foreground[foreground > 0.5].mean())

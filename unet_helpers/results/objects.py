@@ -22,12 +22,12 @@ from .tracks import Tracks, link_frames
 if TYPE_CHECKING:
     from .answer import Answer
 
-# SMOOTHING, MIN_DYNAMICS, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training and
-# validation images of the nuclei cards.
+# INTERIOR_SMOOTHING, MIN_DYNAMICS, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training
+# and validation images of the nuclei cards.
 
 # Standard deviation of the Gaussian that smooths P(interior) - P(border), as a share of the
 # diameter of the card's objects.
-SMOOTHING = 1 / 12
+INTERIOR_SMOOTHING = 1 / 12
 
 # Two maxima of the smoothed P(interior) - P(border) are two objects if the lower one is at least
 # this much above the saddle between them, and both together cover twice the area of one of the
@@ -227,7 +227,7 @@ def split_interiors(
     foreground = background < 1 - threshold
 
     diameter = size / zoom
-    height = gaussian_filter(interior - border, SMOOTHING * diameter, mode="mirror")
+    height = gaussian_filter(interior - border, INTERIOR_SMOOTHING * diameter, mode="mirror")
     maxima = local_maxima(np.where(foreground, height, -np.inf), connectivity=1)
     regions = watershed(-height, label(maxima & foreground, connectivity=1), mask=foreground)
 

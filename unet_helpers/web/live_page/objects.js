@@ -1,7 +1,7 @@
 // Objects of an answer: results/objects.py in JavaScript, at any threshold.
 
 // The constants of results/objects.py.
-const SMOOTHING = 1 / 12, MIN_DYNAMICS = 0.15, MIN_EVIDENCE = 4.0, MIN_RELATIVE_CERTAINTY = 0.8;
+const INTERIOR_SMOOTHING = 1 / 12, MIN_DYNAMICS = 0.15, MIN_EVIDENCE = 4.0, MIN_RELATIVE_CERTAINTY = 0.8;
 
 // Heights are sorted in so many steps.
 const HEIGHT_STEPS = 4096;
@@ -55,7 +55,7 @@ function heightsOf(probabilities, zoom) {
   if (lastHeights.probabilities !== probabilities) {
     const size = height * width, difference = new Float32Array(size);
     for (let i = 0; i < size; i++) difference[i] = probabilities[size + i] - probabilities[2 * size + i];
-    Object.assign(lastHeights, { probabilities, heights: smoothed(difference, height, width, (SMOOTHING * facts.objectDiameter) / zoom) });
+    Object.assign(lastHeights, { probabilities, heights: smoothed(difference, height, width, (INTERIOR_SMOOTHING * facts.objectDiameter) / zoom) });
   }
   return lastHeights.heights;
 }
