@@ -176,8 +176,12 @@ def test_the_typical_object_is_the_median_by_area_certainty_and_size(
     areas = np.array([100, 400, 441])
     diameters = 2 * np.sqrt(areas / np.pi)
     weights = 0.75 * areas * np.exp(-0.5 * (np.log(diameters / 30) / SUITED_SIZES) ** 2)
-    assert weights[2] > weights[:2].sum()
-    assert found.diameter == pytest.approx(diameters[2] / MEDIAN_BY_AREA)
+    # Half of the weight lies between the middles of the second and the third object.
+    second, third = weights[0] + weights[1] / 2, weights[:2].sum() + weights[2] / 2
+    share = (weights.sum() / 2 - second) / (third - second)
+    assert 0 < share < 1
+    median = diameters[1] + share * (diameters[2] - diameters[1])
+    assert found.diameter == pytest.approx(median / MEDIAN_BY_AREA)
     assert found.score == pytest.approx(score_of(weights.sum() / window.size, 0.75, 1.0))
     assert found.area == 941
 
