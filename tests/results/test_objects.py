@@ -124,6 +124,9 @@ HALF = (2 * 6400 / np.pi) ** 0.5
         # deep, 0.6. The smoothing takes a fifth of it.
         (0.6, 2 * HALF, 1),
         (0.85, 2 * HALF, 2),
+        # Two objects that are half as wide cover a quarter, but a dip below 0.1 is no border.
+        (0.03, HALF / 2, 1),
+        (0.08, HALF / 2, 2),
     ],
 )
 def test_maxima_with_a_clear_dip_between_them_are_two_nuclei(dip, size, count):

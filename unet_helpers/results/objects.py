@@ -22,8 +22,8 @@ from .tracks import Tracks, link_frames
 if TYPE_CHECKING:
     from .answer import Answer
 
-# INTERIOR_SMOOTHING, MIN_DYNAMICS, MIN_EVIDENCE and MIN_RELATIVE_CERTAINTY were tuned on training
-# and validation images of the nuclei cards.
+# The constants up to MIN_RELATIVE_CERTAINTY were tuned on training and validation images of the
+# nuclei cards.
 
 # Standard deviation of the Gaussian that smooths P(interior) - P(border), as a share of the
 # diameter of the card's objects.
@@ -31,8 +31,11 @@ INTERIOR_SMOOTHING = 1 / 12
 
 # Two maxima of the smoothed P(interior) - P(border) are two objects if the lower one is at least
 # this much above the saddle between them, and both together cover twice the area of one of the
-# card's objects. If they cover less, they need as many times more.
-MIN_DYNAMICS = 0.15
+# card's objects. If they cover less, they need as many times more; if they cover more, less.
+DYNAMICS_OF_TWO = 0.15
+
+# But never less than this: among small objects a large one has many shallow dips.
+MIN_DYNAMICS = 0.1
 
 # Smallest evidence that an object needs, summed over its working px; see `drop_doubtful`.
 MIN_EVIDENCE = 4.0
@@ -258,7 +261,8 @@ def join_over_saddles(regions: np.ndarray, height: np.ndarray, diameter: float) 
         peak = max(peaks[first], peaks[second])
         area = areas[first] + areas[second]
         dynamics = min(peaks[first], peaks[second]) - saddle
-        if dynamics * area < MIN_DYNAMICS * area_of_two:
+        needed = max(MIN_DYNAMICS, DYNAMICS_OF_TWO * area_of_two / area)
+        if dynamics < needed:
             sets.merge(first, second)
             joined = sets[first]
             peaks[joined] = peak

@@ -1,7 +1,7 @@
 // Objects of an answer: results/objects.py in JavaScript, at any threshold.
 
 // The constants of results/objects.py.
-const INTERIOR_SMOOTHING = 1 / 12, MIN_DYNAMICS = 0.15, MIN_EVIDENCE = 4.0, MIN_RELATIVE_CERTAINTY = 0.8;
+const INTERIOR_SMOOTHING = 1 / 12, DYNAMICS_OF_TWO = 0.15, MIN_DYNAMICS = 0.1, MIN_EVIDENCE = 4.0, MIN_RELATIVE_CERTAINTY = 0.8;
 
 // Heights are sorted in so many steps.
 const HEIGHT_STEPS = 4096;
@@ -40,7 +40,8 @@ function joinOverSaddles(saddles, peaks, areas, diameter) {
   };
   for (const [pair, saddle] of saddles) {
     const [first, second] = pair.split(" ").map((region) => rootOf(+region)), area = areas[first] + areas[second];
-    if (first === second || (Math.min(peaks[first], peaks[second]) - saddle) * area >= MIN_DYNAMICS * areaOfTwo) continue;
+    const needed = Math.max(MIN_DYNAMICS, (DYNAMICS_OF_TWO * areaOfTwo) / area);
+    if (first === second || Math.min(peaks[first], peaks[second]) - saddle >= needed) continue;
     parents[second] = first;
     peaks[first] = Math.max(peaks[first], peaks[second]);
     areas[first] = area;
